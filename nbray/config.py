@@ -1,0 +1,56 @@
+"""What `init` was asked for, as engines receive it, and the runtime's constants.
+
+Every time, size and limit of the runtime stands here, with its unit.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class InitConfig(msgspec.Struct, frozen=True):
+    """Arguments of `nbray.init`, validated."""
+
+    address: str = ""
+    """'' start a local cluster (or join `NBRAY_ADDRESS`), 'auto', 'local' or 'host:port'."""
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    resources: dict[str, float] = {}
+    object_store_memory: int | None = None
+    """Bytes; None: 30 % of the machine's memory."""
+    namespace: str = ""
+    secret: str = ""
+    node_ip_address: str = ""
+    log_to_driver: bool = True
+
+
+INLINE_LIMIT = 64 * 1024
+"""Bytes of a pickled value up to which it rides in messages; larger goes to the store."""
+CHUNK = 1 << 20
+"""Bytes of one bulk message between machines."""
+BATCH_TASKS = 50
+"""Tasks a driver gathers before it sends."""
+PIPELINE_SECONDS = 0.005
+"""Queued work a worker is given ahead, by measured duration."""
+PIPELINE_MAX = 256
+"""Most unstarted tasks at one worker."""
+LEASE_LINGER = 0.2
+"""Seconds an idle lease is kept for the next task."""
+IDLE_WORKER_SECONDS = 30.0
+"""Seconds after which a node ends workers beyond one per CPU."""
+WORKER_CAP = 64
+"""Most worker processes of a node, beyond one per CPU."""
+DEAD_GRACE = 0.02
+"""Seconds a dead worker's last messages may still arrive."""
+HEARTBEAT = 1.0
+"""Seconds between signs of life on a link between nodes."""
+NODE_TIMEOUT = 8.0
+"""Seconds of silence after which a node is dead."""
+STATS_INTERVAL = 0.5
+"""Seconds between a node's figures."""
+STORE_SHARE = 0.3
+"""Part of the machine's memory the object store may use."""
+DEFAULT_PORT = 6379
+"""The TCP port of a head, as in Ray."""
+PROTOCOL = 1
+"""Version of the messages; peers of another one are refused."""

@@ -1,0 +1,204 @@
+"""The Engine protocol: what the public API asks of whatever runs the work.
+
+`api` and `remote` speak to this and to nothing below it. `load(name)` finds an
+engine by name; engines never import each other or the API.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+import msgspec
+
+from nbray.events import Output, Snapshot
+from nbray.options import ActorOptions, MethodOptions, TaskOptions
+from nbray.refs import ObjectRef
+
+
+class Function:
+    """A remote function as engines see it; one per definition, reused by every call.
+
+    Engines keep what they derive from it (pickled form, hash) in `cache`.
+    """
+
+    __slots__ = ("__weakref__", "cache", "call", "name", "source")
+
+    def __init__(self, call: Callable[..., Any], name: str, source: str = "") -> None:
+        self.call = call
+        self.name = name
+        self.source = source
+        self.cache: dict[str, Any] = {}
+
+
+class ActorInfo(msgspec.Struct, frozen=True):
+    """All that a handle needs to know of an actor."""
+
+    actor: int
+    """Number of the actor's life-reference at its owner: (owner, actor) is its identity."""
+    owner: int
+    class_name: str
+    methods: dict[str, MethodOptions]
+    """Callable methods with their defaults (from `@method`)."""
+    is_async: bool = False
+    max_task_retries: int = 0
+    signatures: dict[str, str] = {}
+    """Method name to 'signature\\n\\ndocstring', for completion and Shift-Tab."""
+
+    def hex(self) -> str:
+        """32 hexadecimal digits naming the actor in the cluster."""
+        return f"{self.owner:016x}{self.actor:016x}"
+
+
+class RuntimeInfo(msgspec.Struct, frozen=True):
+    """Where the calling code runs (see `nbray.get_runtime_context`). Ids are hex strings."""
+
+    job_id: str = ""
+    node_id: str = ""
+    worker_id: str = ""
+    task_id: str = ""
+    task_name: str = ""
+    actor_id: str = ""
+    actor_name: str = ""
+    namespace: str = ""
+    was_restarted: bool = False
+    attempt: int = 0
+    node_ip: str = ""
+    gpus: tuple[int, ...] = ()
+    assigned: dict[str, float] = {}
+    """Resources the running task or actor holds."""
+    address: str = ""
+    """The cluster's address, host:port."""
+
+
+class Engine(Protocol):
+    """What runs the work. All methods may be called from any thread."""
+
+    name: str
+
+    def submit(
+        self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
+    ) -> list[ObjectRef[Any]]:
+        """Start a task; one reference per return (none for `num_returns=0`).
+
+        Raises:
+            TypeError: an argument or the function cannot be pickled; says which.
+        """
+        ...
+
+    def create_actor(
+        self, cls: Function, args: Sequence[Any], kwargs: dict[str, Any],
+        options: ActorOptions, info: ActorInfo,
+    ) -> tuple[ActorInfo, ObjectRef[Any]]:
+        """Create an actor. *info* comes without identity; the returned one has it.
+
+        The reference is the actor's life: a handle holds it, and the actor ends
+        when the last one is dropped (unless detached).
+
+        Raises:
+            ValueError: the name is taken (and `get_if_exists` is not set).
+        """
+        ...
+
+    def call(
+        self, info: ActorInfo, life: ObjectRef[Any], method: str, args: Sequence[Any],
+        kwargs: dict[str, Any], options: MethodOptions,
+    ) -> list[ObjectRef[Any]]:
+        """Call a method; calls of one caller run in the order in which they were made."""
+        ...
+
+    def get_actor(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
+        """The named actor.
+
+        Raises:
+            ValueError: no live actor has this name.
+        """
+        ...
+
+    def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
+        """(namespace, name) of every named actor."""
+        ...
+
+    def kill_actor(self, info: ActorInfo, no_restart: bool) -> None:
+        """End the actor's process at once."""
+        ...
+
+    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        """Values in order; raises the first failing one's error, `GetTimeoutError` in time."""
+        ...
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        """Store a value."""
+        ...
+
+    def wait(
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None,
+        fetch_local: bool,
+    ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+        """(ready, not ready), each in the order given; at most *num_returns* ready."""
+        ...
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        """A future for the value; completed off the main thread."""
+        ...
+
+    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+        """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`."""
+        ...
+
+    def cancel_cell(self, cell: str, force: bool) -> int:
+        """Cancel all unfinished work that *cell* submitted; how many tasks that were."""
+        ...
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The cluster's nodes, with Ray's keys (NodeID, Alive, NodeManagerAddress, ...)."""
+        ...
+
+    def cluster_resources(self) -> dict[str, float]:
+        """What the live nodes have in total."""
+        ...
+
+    def available_resources(self) -> dict[str, float]:
+        """What of it is free now."""
+        ...
+
+    def runtime(self) -> RuntimeInfo:
+        """Where the calling code runs."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """What screens show; cheap, callable ten times a second while others block."""
+        ...
+
+    def on_output(self, sink: Callable[[Output], None] | None) -> None:
+        """Where tasks' prints go (None: this process's own stdout and stderr).
+
+        Called on a thread of the engine's; must not block.
+        """
+        ...
+
+    def join_line(self) -> str:
+        """The command to paste on another machine; opens the port beyond loopback if need be.
+
+        Raises:
+            RaySystemError: this engine or cluster cannot be joined; says why.
+        """
+        ...
+
+    def shutdown(self) -> None:
+        """End this driver's part (and the cluster, if this driver started it). Idempotent."""
+        ...
+
+
+def load(name: str) -> Any:
+    """The module of engine *name*; it has `start(config) -> Engine`.
+
+    Raises:
+        ValueError: there is no such engine.
+    """
+    known = {"inline", "native"}
+    if name not in known:
+        raise ValueError(f"no engine called {name!r} (known: {', '.join(sorted(known))})")
+    return importlib.import_module(f"nbray.engines.{name}")

@@ -1,0 +1,186 @@
+"""What the screens know: events, the snapshot they add up to, and `apply`.
+
+Engines emit events; screens read a `Snapshot` at most ten times a second and
+never see a message per task. Nothing here knows where the figures come from,
+so every engine can feed the same screens, and tests can write them by hand.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+HISTORY = 60
+"""How many of a node's past CPU readings (one a second) a snapshot keeps."""
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What one node says of itself, about once a second."""
+
+    cpu_percent: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+    workers: int = 0
+    """Live worker processes."""
+    running: int = 0
+    """Tasks and actor calls executing now."""
+    queued: int = 0
+    """Tasks that wait on this node for resources."""
+    finished: int = 0
+    failed: int = 0
+    store_used: int = 0
+    store_total: int = 0
+    uptime: float = 0.0
+    """Seconds since the node started."""
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """One node of the cluster, as the panel shows it."""
+
+    number: int
+    node_id: str
+    name: str
+    """Host name."""
+    address: str
+    """IP address."""
+    is_head: bool = False
+    alive: bool = True
+    resources: dict[str, float] = {}
+    """Everything the node has, by Ray's names: CPU, GPU, memory, ..."""
+    available: dict[str, float] = {}
+    figures: Figures = Figures()
+    history: tuple[float, ...] = ()
+    """Past CPU percentages, oldest first, at most `HISTORY`."""
+
+
+class NodeCounts(msgspec.Struct, frozen=True):
+    """What one node did for one cell."""
+
+    number: int
+    name: str
+    done: int = 0
+    running: int = 0
+    failed: int = 0
+
+
+class CellView(msgspec.Struct, frozen=True):
+    """The work of one cell (or script: cell '') as counted by its driver."""
+
+    cell: str
+    submitted: int = 0
+    nodes: tuple[NodeCounts, ...] = ()
+    started: float = 0.0
+    """Monotonic seconds of the first submission."""
+    updated: float = 0.0
+    waiting: tuple[str, ...] = ()
+    """Why work waits, one sentence each: 'waiting for 1 GPU: ...'."""
+    cancelled: int = 0
+
+    @property
+    def done(self) -> int:
+        """Tasks that succeeded."""
+        return sum(node.done for node in self.nodes)
+
+    @property
+    def failed(self) -> int:
+        """Tasks that failed, cancelled ones included."""
+        return sum(node.failed for node in self.nodes) + self.cancelled
+
+    @property
+    def running(self) -> int:
+        """Tasks executing or pushed to a worker."""
+        return sum(node.running for node in self.nodes)
+
+    @property
+    def queued(self) -> int:
+        """Tasks not yet given to any worker."""
+        return max(0, self.submitted - self.done - self.failed - self.running)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of the cell is left to do."""
+        return self.submitted == self.done + self.failed
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything a screen may show at one moment."""
+
+    nodes: tuple[NodeView, ...] = ()
+    cells: dict[str, CellView] = {}
+    engine: str = ""
+    address: str = ""
+    """Where other machines join: host:port ('' where they cannot)."""
+    actors: int = 0
+
+
+class NodesChanged(msgspec.Struct, frozen=True, tag=True):
+    """The cluster's nodes as they are now."""
+
+    nodes: tuple[NodeView, ...]
+
+
+class NodeFigures(msgspec.Struct, frozen=True, tag=True):
+    """Fresh figures of one node."""
+
+    number: int
+    figures: Figures
+    available: dict[str, float]
+
+
+class CellChanged(msgspec.Struct, frozen=True, tag=True):
+    """Fresh counts of one cell."""
+
+    view: CellView
+
+
+class ActorsChanged(msgspec.Struct, frozen=True, tag=True):
+    """How many actors live."""
+
+    count: int
+
+
+class Output(msgspec.Struct, frozen=True, tag=True):
+    """Text that a task or actor printed, for the cell that launched it."""
+
+    cell: str
+    node: int
+    node_name: str
+    pid: int
+    task: str
+    """Name of the function or method."""
+    stream: str
+    """'stdout' or 'stderr'."""
+    text: str
+
+
+Event = NodesChanged | NodeFigures | CellChanged | ActorsChanged
+
+
+def apply(snapshot: Snapshot, event: Event) -> Snapshot:
+    """The snapshot after *event*. Pure."""
+    replace = msgspec.structs.replace
+    match event:
+        case NodesChanged(nodes=nodes):
+            past = {node.number: node.history for node in snapshot.nodes}
+            fresh = tuple(replace(n, history=n.history or past.get(n.number, ())) for n in nodes)
+            return replace(snapshot, nodes=fresh)
+        case NodeFigures(number=number, figures=figures, available=available):
+            nodes = tuple(
+                replace(
+                    node,
+                    figures=figures,
+                    available=available,
+                    history=(*node.history, figures.cpu_percent)[-HISTORY:],
+                )
+                if node.number == number
+                else node
+                for node in snapshot.nodes
+            )
+            return replace(snapshot, nodes=nodes)
+        case CellChanged(view=view):
+            return replace(snapshot, cells={**snapshot.cells, view.cell: view})
+        case ActorsChanged(count=count):
+            return replace(snapshot, actors=count)
+        case _:
+            assert_never(event)

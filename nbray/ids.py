@@ -1,0 +1,66 @@
+"""Who is who: integer identities that say where a process lives.
+
+Owns the packing of process identities and the hexadecimal forms users see.
+Does not own allocation: the head numbers nodes, a node numbers its workers.
+
+A *client* (driver, worker, node or head) is one 64-bit integer: the upper half
+is the node's number in the cluster, the lower half the process's number on
+that node. A message is therefore routed by arithmetic alone, and the path of
+an inbox follows from the identity. Numbers are never used twice in a cluster.
+"""
+
+from __future__ import annotations
+
+LOCAL_BITS = 32
+LOCAL_MASK = (1 << LOCAL_BITS) - 1
+NODE_LOCAL = 0
+"""The local number of every node process."""
+HEAD_LOCAL = 1
+"""The local number of the head, which lives on node 1."""
+FIRST_WORKER_LOCAL = 2
+DRIVER_FLAG = 1 << 31
+"""Set in the local numbers of drivers, which choose theirs at random."""
+FIRST_NODE = 1
+
+
+def client_id(node: int, local: int) -> int:
+    """Pack a node's number and a process's local number into a client id."""
+    return (node << LOCAL_BITS) | local
+
+
+def node_of(client: int) -> int:
+    """The number of the node on which *client* lives."""
+    return client >> LOCAL_BITS
+
+
+def local_of(client: int) -> int:
+    """The number of *client* on its own node."""
+    return client & LOCAL_MASK
+
+
+def is_driver(client: int) -> bool:
+    """Whether *client* is a driver (a kernel or a script) rather than a worker."""
+    return bool(client & DRIVER_FLAG)
+
+
+HEAD = client_id(FIRST_NODE, HEAD_LOCAL)
+
+
+def node_client(node: int) -> int:
+    """The client id of the node process of node number *node*."""
+    return client_id(node, NODE_LOCAL)
+
+
+def client_hex(client: int) -> str:
+    """16 hexadecimal digits, as in paths and logs."""
+    return f"{client:016x}"
+
+
+def object_hex(owner: int, seq: int) -> str:
+    """32 hexadecimal digits naming one object in the cluster."""
+    return f"{owner:016x}{seq:016x}"
+
+
+def node_hex(node: int, cluster: int = 0) -> str:
+    """The node id users see: 32 hexadecimal digits, unique across clusters."""
+    return f"{cluster:016x}{node:016x}"

@@ -1,0 +1,220 @@
+"""What a task or an actor may ask for: frozen options and one validation table.
+
+Owns the names, defaults and checks of Ray's options. Does not own what they
+mean: brains read the frozen result.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+UNIT = 10_000
+"""Resources are counted in ten-thousandths, so that sums of fractions are exact."""
+
+RetryOn = bool | tuple[type[BaseException], ...]
+
+
+class TaskOptions(msgspec.Struct, frozen=True, gc=False):
+    """Options of a remote function. Resources are in units, not ten-thousandths."""
+
+    num_cpus: float = 1
+    num_gpus: float = 0
+    memory: int = 0
+    resources: Mapping[str, float] = {}
+    num_returns: int = 1
+    max_retries: int = 3
+    retry_exceptions: RetryOn = False
+    name: str = ""
+    node: int = 0
+    """Run on this node only (0: anywhere)."""
+
+
+class ActorOptions(msgspec.Struct, frozen=True, gc=False):
+    """Options of an actor class. `num_cpus=None` means: none while it lives."""
+
+    num_cpus: float | None = None
+    num_gpus: float = 0
+    memory: int = 0
+    resources: Mapping[str, float] = {}
+    name: str = ""
+    namespace: str = ""
+    get_if_exists: bool = False
+    lifetime: str = ""
+    max_restarts: int = 0
+    max_task_retries: int = 0
+    max_concurrency: int = 0
+    """0: one at a time, or 1,000 if the class has `async def` methods."""
+    max_pending_calls: int = -1
+    node: int = 0
+
+
+class MethodOptions(msgspec.Struct, frozen=True, gc=False):
+    """Options of one actor method call."""
+
+    num_returns: int = 1
+    max_task_retries: int = -2
+    """-2: the actor's own."""
+    retry_exceptions: RetryOn = False
+    name: str = ""
+
+
+def _number(minimum: float = 0) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+        if math.isnan(value) or math.isinf(value) or value < minimum:
+            raise ValueError(f"{name} must be a finite number of at least {minimum:g}, not {value}")
+        return value
+
+    return check
+
+
+def _optional(inner: Callable[[str, Any], Any], default: Any) -> Callable[[str, Any], Any]:
+    return lambda name, value: default if value is None else inner(name, value)
+
+
+def _integer(minimum: int) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+        if value < minimum:
+            raise ValueError(f"{name} must be at least {minimum}, not {value}")
+        return value
+
+    return check
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+    return value
+
+
+def _resources(name: str, value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dictionary of name to amount")
+    for key, amount in value.items():
+        if not isinstance(key, str) or not key:
+            raise TypeError(f"{name}: a resource's name must be a non-empty string, not {key!r}")
+        if key in {"CPU", "GPU", "memory"}:
+            raise ValueError(
+                f"{name}: use num_cpus, num_gpus or memory instead of {key!r} in resources"
+            )
+        _number()(f"{name}[{key!r}]", amount)
+    return {key: float(amount) for key, amount in value.items() if amount}
+
+
+def _retry_on(name: str, value: Any) -> RetryOn:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (list, tuple)) and all(
+        isinstance(kind, type) and issubclass(kind, BaseException) for kind in value
+    ):
+        return tuple(value)
+    raise TypeError(f"{name} must be True, False or a list of exception classes")
+
+
+def _lifetime(name: str, value: Any) -> str:
+    if value in {None, "", "non_detached"}:
+        return ""
+    if value != "detached":
+        raise ValueError(f"{name} must be 'detached' or None, not {value!r}")
+    return "detached"
+
+
+_RESOURCES = {
+    "num_gpus": _optional(_number(), 0),
+    "memory": _optional(_number(), 0),
+    "resources": _optional(_resources, {}),
+    "name": _optional(_text, ""),
+    "node": _optional(_integer(0), 0),
+}
+_TASK: dict[str, Callable[[str, Any], Any]] = {
+    **_RESOURCES,
+    "num_cpus": _optional(_number(), 1),
+    "num_returns": _optional(_integer(0), 1),
+    "max_retries": _integer(-1),
+    "retry_exceptions": _retry_on,
+}
+_ACTOR: dict[str, Callable[[str, Any], Any]] = {
+    **_RESOURCES,
+    "num_cpus": _optional(_number(), None),
+    "namespace": _optional(_text, ""),
+    "get_if_exists": _flag,
+    "lifetime": _lifetime,
+    "max_restarts": _integer(-1),
+    "max_task_retries": _integer(-1),
+    "max_concurrency": _optional(_integer(1), 0),
+    "max_pending_calls": _integer(-1),
+}
+_METHOD: dict[str, Callable[[str, Any], Any]] = {
+    "num_returns": _optional(_integer(0), 1),
+    "max_task_retries": _integer(-1),
+    "retry_exceptions": _retry_on,
+    "name": _optional(_text, ""),
+}
+
+
+def _checked(
+    what: str, table: Mapping[str, Callable[[str, Any], Any]], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    checked = {}
+    for name, value in given.items():
+        check = table.get(name)
+        if check is None:
+            near = difflib.get_close_matches(name, table, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"unknown option {name!r} for {what}{hint} "
+                f"(known: {', '.join(sorted(table))})"
+            )
+        checked[name] = check(name, value)
+    return checked
+
+
+def task_options(given: Mapping[str, Any], base: TaskOptions | None = None) -> TaskOptions:
+    """Validate *given* over *base*.
+
+    Raises:
+        ValueError: an unknown option or a value out of range.
+        TypeError: a value of the wrong kind.
+    """
+    checked = _checked("a remote function", _TASK, given)
+    return msgspec.structs.replace(base or TaskOptions(), **checked)
+
+
+def actor_options(given: Mapping[str, Any], base: ActorOptions | None = None) -> ActorOptions:
+    """Validate *given* over *base*; raises as `task_options` does."""
+    checked = _checked("an actor class", _ACTOR, given)
+    options = msgspec.structs.replace(base or ActorOptions(), **checked)
+    if options.get_if_exists and not options.name:
+        raise ValueError("get_if_exists needs a name: .options(name=..., get_if_exists=True)")
+    return options
+
+
+def method_options(given: Mapping[str, Any], base: MethodOptions | None = None) -> MethodOptions:
+    """Validate *given* over *base*; raises as `task_options` does."""
+    checked = _checked("an actor method", _METHOD, given)
+    return msgspec.structs.replace(base or MethodOptions(), **checked)
+
+
+def demand(options: TaskOptions | ActorOptions) -> dict[str, int]:
+    """The resources *options* ask for, in ten-thousandths, without zeros."""
+    amounts: dict[str, float] = {
+        "CPU": options.num_cpus or 0,
+        "GPU": options.num_gpus,
+        "memory": options.memory,
+        **options.resources,
+    }
+    return {name: round(amount * UNIT) for name, amount in amounts.items() if amount}

@@ -1,0 +1,86 @@
+"""`ObjectRef`: a name for a value that exists, or will.
+
+Owns the reference's identity and nothing else: the engine that made a
+reference counts it. A reference tells its engine of its own end by one
+`deque.append`, which is safe in any thread and inside garbage collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from nbray.ids import object_hex
+
+if TYPE_CHECKING:
+    from nbray.engine import Engine
+
+T = TypeVar("T")
+
+
+class ObjectRef(Generic[T]):
+    """A reference to a task's result, an actor call's result or a put value.
+
+    Resolve it with `nbray.get(ref)`, `await ref` or `ref.future()`; pass it to
+    other tasks. It is made by the runtime only.
+
+    Attributes:
+        owner: client id of the process that owns the object.
+        seq: the object's number at its owner.
+    """
+
+    __slots__ = ("__weakref__", "_drop", "_engine", "owner", "seq")
+
+    def __init__(
+        self, owner: int, seq: int, engine: Engine, drop: Callable[[tuple[int, int]], None] | None
+    ) -> None:
+        self.owner = owner
+        self.seq = seq
+        self._engine = engine
+        self._drop = drop
+
+    def __del__(self) -> None:
+        drop = self._drop
+        if drop is not None:
+            drop((self.owner, self.seq))
+
+    def hex(self) -> str:
+        """32 hexadecimal digits, unique in the cluster."""
+        return object_hex(self.owner, self.seq)
+
+    def binary(self) -> bytes:
+        """The 16 bytes of `hex`."""
+        return bytes.fromhex(self.hex())
+
+    def future(self) -> Future[T]:
+        """A `concurrent.futures.Future` that completes with the value or its error."""
+        return self._engine.future(self)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        import asyncio
+
+        return asyncio.wrap_future(self.future()).__await__()
+
+    def __hash__(self) -> int:
+        return hash((self.owner, self.seq))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ObjectRef) and other.seq == self.seq and other.owner == self.owner
+        )
+
+    def __repr__(self) -> str:
+        return f"ObjectRef({self.hex()})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "an ObjectRef can only be pickled by nbray itself: pass it to a task or put it; "
+            "to save a value, pickle nbray.get(ref)"
+        )
+
+    def __iter__(self) -> Any:
+        raise TypeError(
+            "an ObjectRef is not iterable: call nbray.get(ref) first, "
+            "or give the task num_returns=N"
+        )

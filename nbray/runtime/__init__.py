@@ -1,0 +1,1 @@
+"""The native runtime: brains in `core`, memory in `store`, the outside world in `shell`."""

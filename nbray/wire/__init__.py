@@ -1,0 +1,1 @@
+"""What travels: message structs, their codec, pickled values, the secret."""

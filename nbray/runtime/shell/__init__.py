@@ -1,0 +1,1 @@
+"""The outside world: sockets, processes, threads and clocks around the pure brains."""

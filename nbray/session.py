@@ -2,11 +2,18 @@
 
 Everything else is reached from here. `cell` is a context variable, so it
 follows threads started with a copied context and async code.
+
+`waiting` is how screens hear of blocking calls: `api.get` and `api.wait` run
+inside `with waiting():`. Entering and leaving must cost next to nothing (two
+microseconds), because every call pays; whoever fills the slot looks from a
+thread of its own at how long the waiting has lasted.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
 
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""
+
+waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+"""Entered around every blocking call; `nbray.jupyter.progress.install` replaces it."""
 
 _lock = threading.RLock()
 _engine: Engine | None = None

@@ -1,0 +1,1 @@
+"""The notebook surface: cells, magics, progress bars, the panel."""

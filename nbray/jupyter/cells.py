@@ -1,0 +1,196 @@
+"""Which cell launched what, and how late output still lands under that cell.
+
+Owns the identity of the running cell (`nbray.session.cell`), the message each
+cell came with, and the sending of output on its behalf from any thread.
+Does not own what is shown: progress, panel and magics decide that.
+
+Rule: output never relies on "the current cell". It names its cell, and the
+message is sent with that cell's own request as its explicit parent, because
+ipykernel 6.29 (one global parent) and 7 (a context variable with a fallback)
+route the output of threads differently.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+from nbray import session
+
+REMEMBERED = 1_000
+"""How many past cells can still be written to."""
+
+Mime = Mapping[str, Any]
+
+
+class Cells:
+    """The cells of one IPython shell; see `cells()` for the process's own.
+
+    Attributes:
+        on_end: called with a cell's id after the cell has run, on the thread that ran it.
+    """
+
+    def __init__(self) -> None:
+        self.on_end: list[Callable[[str], None]] = []
+        self._shell: Any = None
+        self._lock = threading.Lock()
+        self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._outer: ContextVar[tuple[str, ...]] = ContextVar("nbray_outer_cells", default=())
+
+    @property
+    def shell(self) -> Any:
+        """The IPython shell attached to, or None."""
+        return self._shell
+
+    @property
+    def kernel(self) -> Any:
+        """The ipykernel kernel behind the shell, or None in a terminal."""
+        kernel = getattr(self._shell, "kernel", None)
+        return kernel if hasattr(kernel, "iopub_socket") else None
+
+    def attach(self, shell: Any) -> None:
+        """Follow the cells of *shell*. Idempotent; a second shell replaces the first."""
+        if shell is self._shell:
+            return
+        self.detach()
+        self._shell = shell
+        shell.events.register("pre_run_cell", self._before)
+        shell.events.register("post_run_cell", self._after)
+        kernel = self.kernel
+        if kernel is not None and _runs_a_cell(kernel.get_parent("shell")):
+            self._before()  # the cell that loads the extension counts as well
+
+    def detach(self) -> None:
+        """Stop following; remembered cells are forgotten."""
+        shell, self._shell = self._shell, None
+        if shell is not None:
+            for event, hook in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
+                if hook in shell.events.callbacks.get(event, ()):
+                    shell.events.unregister(event, hook)
+        with self._lock:
+            self._parents.clear()
+
+    def _before(self, _info: object = None) -> None:
+        kernel = self.kernel
+        parent: dict[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
+        header = parent.get("header") or {}
+        cell = str(header.get("msg_id") or f"In[{self._shell.execution_count}]")
+        with self._lock:
+            self._parents[cell] = parent
+            self._parents.move_to_end(cell)
+            while len(self._parents) > REMEMBERED:
+                self._parents.popitem(last=False)
+        self._outer.set((*self._outer.get(), session.cell.get()))
+        session.cell.set(cell)
+
+    def _after(self, _result: object = None) -> None:
+        cell = session.cell.get()
+        # A cell run from inside a cell gives the name back to the outer one.
+        *outer, last = self._outer.get() or ("",)
+        self._outer.set(tuple(outer))
+        session.cell.set(last)
+        for hook in list(self.on_end):
+            hook(cell)
+
+    def parent(self, cell: str) -> dict[str, Any]:
+        """The request message *cell* came with; the latest one where it is unknown."""
+        with self._lock:
+            found = self._parents.get(cell)
+        if found is None:
+            kernel = self.kernel
+            found = kernel.get_parent("shell") if kernel is not None else {}
+        return found or {}
+
+    def publish(
+        self, cell: str, kind: str, content: Mime, metadata: Mime | None = None
+    ) -> bool:
+        """Send one output message as if *cell* had sent it. Any thread; never blocks.
+
+        *kind* and *content* are the Jupyter protocol's ('stream', 'display_data',
+        'update_display_data', 'clear_output', ...) and must hold JSON's types only.
+
+        Returns:
+            False where there is no kernel to send through; nothing was sent.
+        """
+        kernel = self.kernel
+        if kernel is None:
+            return False
+        send_output(kernel, self.parent(cell), kind, content, metadata)
+        return True
+
+    def stream(self, cell: str, text: str, name: str = "stdout") -> None:
+        """Print *text* under *cell*; outside a kernel on this process's own *name*."""
+        if not self.publish(cell, "stream", {"name": name, "text": text}):
+            out = sys.stderr if name == "stderr" else sys.stdout
+            out.write(text)
+            out.flush()
+
+    def display(
+        self, cell: str, data: Mime, *, display_id: str = "", update: bool = False
+    ) -> None:
+        """Show a MIME bundle under *cell*, or *update* the one shown as *display_id*.
+
+        Outside a kernel the bundle's text/plain is printed, updates excepted.
+        """
+        content = {
+            "data": data,
+            "metadata": {},
+            "transient": {"display_id": display_id} if display_id else {},
+        }
+        kind = "update_display_data" if update else "display_data"
+        if not self.publish(cell, kind, content) and not update and "text/plain" in data:
+            sys.stdout.write(f"{data['text/plain']}\n")
+
+
+def send_output(
+    kernel: Any, parent: Mime, kind: str, content: Mime, metadata: Mime | None = None
+) -> None:
+    """Send an IOPub message of *kind* whose parent is the request message *parent*.
+
+    The kernel's `iopub_socket` hands the frames to its IO thread, so any thread
+    may call this, and it returns before anything is written.
+    """
+    topic = f"stream.{content['name']}" if kind == "stream" else "display_data"
+    kernel.session.send(
+        kernel.iopub_socket,
+        kind,
+        dict(content),
+        parent=dict(parent),
+        ident=topic.encode(),
+        metadata=dict(metadata or {}),
+    )
+
+
+def _runs_a_cell(parent: Mime) -> bool:
+    return (parent.get("header") or {}).get("msg_type") == "execute_request"
+
+
+@cache
+def cells() -> Cells:
+    """The process's one `Cells`, made at the first call and attached by `attach`."""
+    return Cells()
+
+
+def attach() -> Cells:
+    """The process's `Cells`, following the IPython shell if there is one."""
+    own = cells()
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        own.attach(shell)
+    return own
+
+
+def in_kernel() -> bool:
+    """Whether this process is a Jupyter kernel whose cells are followed."""
+    return cells().kernel is not None
+
+
+def publish(cell: str, kind: str, content: Mime, metadata: Mime | None = None) -> bool:
+    """`Cells.publish` of the process's own cells."""
+    return cells().publish(cell, kind, content, metadata)

@@ -1,0 +1,179 @@
+"""Cells: identity, explicit parents, late output from threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from nbray import session
+from nbray.jupyter import cells as module
+from nbray.jupyter.cells import Cells
+
+
+class Events:
+    def __init__(self) -> None:
+        self.callbacks: dict[str, list[Any]] = {"pre_run_cell": [], "post_run_cell": []}
+
+    def register(self, name: str, hook: Any) -> None:
+        self.callbacks[name].append(hook)
+
+    def unregister(self, name: str, hook: Any) -> None:
+        self.callbacks[name].remove(hook)
+
+    def fire(self, name: str) -> None:
+        for hook in list(self.callbacks[name]):
+            hook(None)
+
+
+class Session:
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, _socket: object, kind: str, content: Any, **rest: Any) -> None:
+        self.sent.append({"kind": kind, "content": content, **rest})
+
+
+class Kernel:
+    def __init__(self) -> None:
+        self.session = Session()
+        self.iopub_socket = object()
+        self.request: dict[str, Any] = {}
+
+    def get_parent(self, channel: str) -> dict[str, Any]:
+        assert channel == "shell"
+        return self.request
+
+    def receive(self, msg_id: str) -> None:
+        self.request = {"header": {"msg_id": msg_id, "msg_type": "execute_request"}}
+
+
+class Shell:
+    def __init__(self, kernel: Kernel | None = None) -> None:
+        self.events = Events()
+        self.execution_count = 7
+        if kernel is not None:
+            self.kernel = kernel
+
+
+@pytest.fixture(autouse=True)
+def no_cell() -> Any:
+    token = session.cell.set("")
+    yield
+    session.cell.reset(token)
+
+
+def run(shell: Shell, kernel: Kernel, msg_id: str) -> str:
+    kernel.receive(msg_id)
+    shell.events.fire("pre_run_cell")
+    seen = session.cell.get()
+    shell.events.fire("post_run_cell")
+    return seen
+
+
+def test_the_cell_is_the_request_that_runs_it() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    assert run(shell, kernel, "a") == "a"
+    assert session.cell.get() == ""
+    assert own.parent("a")["header"]["msg_id"] == "a"
+
+
+def test_attaching_inside_a_cell_counts_that_cell() -> None:
+    kernel = Kernel()
+    kernel.receive("first")
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    assert session.cell.get() == "first"
+    shell.events.fire("post_run_cell")
+    assert session.cell.get() == ""
+
+
+def test_a_plain_terminal_counts_by_prompt() -> None:
+    shell, own = Shell(), Cells()
+    own.attach(shell)
+    shell.events.fire("pre_run_cell")
+    assert session.cell.get() == "In[7]"
+    assert own.kernel is None
+    assert own.publish("In[7]", "stream", {"name": "stdout", "text": "x"}) is False
+
+
+def test_nested_cells_give_the_name_back() -> None:
+    shell, own = Shell(), Cells()
+    own.attach(shell)
+    shell.events.fire("pre_run_cell")
+    shell.execution_count = 8
+    shell.events.fire("pre_run_cell")
+    assert session.cell.get() == "In[8]"
+    shell.events.fire("post_run_cell")
+    assert session.cell.get() == "In[7]"
+
+
+def test_late_output_of_a_thread_keeps_its_cell_as_parent() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    run(shell, kernel, "a")
+    kernel.receive("b")
+    thread = threading.Thread(target=own.stream, args=("a", "late\n"))
+    thread.start()
+    thread.join()
+    own.display("b", {"text/plain": "now"}, display_id="d", update=True)
+    first, second = kernel.session.sent
+    assert first["parent"]["header"]["msg_id"] == "a"
+    assert (first["kind"], first["content"]) == ("stream", {"name": "stdout", "text": "late\n"})
+    assert second["kind"] == "update_display_data"
+    assert second["content"]["transient"] == {"display_id": "d"}
+
+
+def test_an_unknown_cell_falls_back_to_the_running_one() -> None:
+    kernel = Kernel()
+    own = Cells()
+    own.attach(Shell(kernel))
+    kernel.receive("now")
+    assert own.parent("never seen")["header"]["msg_id"] == "now"
+
+
+def test_memory_of_cells_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 3)
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    for number in range(5):
+        run(shell, kernel, f"m{number}")
+    kernel.request = {}
+    assert own.parent("m0") == {}
+    assert own.parent("m4") != {}
+
+
+def test_attach_is_idempotent_and_detach_leaves_nothing() -> None:
+    shell, own = Shell(Kernel()), Cells()
+    own.attach(shell)
+    own.attach(shell)
+    assert [len(hooks) for hooks in shell.events.callbacks.values()] == [1, 1]
+    own.detach()
+    assert [len(hooks) for hooks in shell.events.callbacks.values()] == [0, 0]
+
+
+def test_outside_a_kernel_output_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    own = Cells()
+    own.stream("x", "out\n")
+    own.stream("x", "err\n", "stderr")
+    own.display("x", {"text/plain": "plain", "text/html": "<b>no</b>"})
+    own.display("x", {"text/plain": "update"}, display_id="d", update=True)
+    captured = capsys.readouterr()
+    assert captured.out == "out\nplain\n"
+    assert captured.err == "err\n"
+
+
+def test_end_hooks_hear_of_each_cell() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    heard: list[str] = []
+    own.on_end.append(heard.append)
+    own.attach(shell)
+    run(shell, kernel, "a")
+    run(shell, kernel, "b")
+    assert heard == ["a", "b"]

@@ -1,0 +1,77 @@
+# make demo   run notebooks/quickstart.ipynb for real and show what it printed
+# make test   everything
+# make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
+# make lab    JupyterLab on notebooks/
+# make bench  print the benchmark rows
+#
+# All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: demo test check lab bench clean static notebooks browser venv
+
+ifeq ($(origin PYTHON), undefined)
+VENV := .venv
+else
+export PYTHON
+VENV := .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+endif
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PYTEST := $(PY) -m pytest -q
+READY := $(VENV)/.ready
+SYSTEM := $(VENV)/.system
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export JUPYTER_PLATFORM_DIRS := 1
+export PYTHONDONTWRITEBYTECODE :=
+
+venv: $(READY)
+
+$(PY): .ci/find-python
+	@python=$$(.ci/find-python) && echo "creating $(VENV) with $$python" \
+	  && "$$python" -m venv $(VENV) \
+	  || { echo "could not create $(VENV) (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@touch $(PY)
+
+$(READY): pyproject.toml $(PY)
+	@echo "installing nbray and its tools into $(VENV)"
+	@$(PY) -m pip install -q -e '.[lab,test,dev]'
+	@touch $@
+
+$(SYSTEM): .ci/system-packages $(READY)
+	@.ci/system-packages
+	@touch $@
+
+demo: $(READY)
+	@$(PY) .ci/demo.py
+
+static: $(READY)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(PY) -m compileall -q nbray
+
+check: static
+	$(PYTEST) tests/unit tests/architecture tests/contract -k "not native" -m "not slow"
+
+test: static $(SYSTEM)
+	@mkdir -p artifacts
+	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	  --junitxml=artifacts/tests.xml --durations=12
+
+notebooks: $(READY)
+	$(PYTEST) --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+
+browser: $(SYSTEM)
+	$(PYTEST) tests/browser
+
+lab: $(READY)
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+bench: $(READY)
+	$(PY) -m benchmarks
+
+clean:
+	rm -rf .venv .venv-* build dist artifacts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,118 @@
+"""The shape of the house: layers, purity, light imports, file lengths."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "nbray" / "runtime" / "core"
+IMPURE = {
+    "asyncio", "datetime", "multiprocessing", "os", "pathlib", "random", "secrets", "select",
+    "signal", "socket", "subprocess", "tempfile", "threading", "time", "uuid", "zmq",
+    "concurrent",
+}  # fmt: skip
+HARD_LIMIT = 600
+SOFT_LIMIT = 400
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the top-level packages that the file imports, anywhere in it."""
+    found = set()
+    for item in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(item, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in item.names)
+        elif isinstance(item, ast.ImportFrom) and item.level == 0 and item.module:
+            found.add(item.module.partition(".")[0])
+    return found
+
+
+def sources() -> list[Path]:
+    folders = [ROOT / name for name in ("nbray", "tests", "benchmarks", ".ci")]
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def test_layers_hold() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(CORE.rglob("*.py")), ids=lambda path: path.name)
+def test_core_is_pure(path: Path) -> None:
+    assert not imported(path) & IMPURE, "brains take time, ids and randomness as arguments"
+
+
+def test_core_calls_no_builtin_io() -> None:
+    for path in CORE.rglob("*.py"):
+        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+            if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
+                assert item.func.id not in {"open", "print", "input", "exec", "eval"}, (
+                    f"{path.name}:{item.lineno} calls {item.func.id}"
+                )
+
+
+def test_import_is_light() -> None:
+    """`import nbray` pulls in neither ZeroMQ nor IPython nor numpy, and starts no thread."""
+    program = (
+        "import sys, threading; import nbray;"
+        "heavy = {'zmq', 'IPython', 'ipywidgets', 'ipykernel', 'numpy', 'tornado', 'jinja2',"
+        " 'psutil', 'cloudpickle', 'click', 'asyncio'};"
+        "print(sorted(heavy & set(sys.modules)), threading.active_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[] 1"
+
+
+def test_version_is_said_once() -> None:
+    import nbray
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert nbray.__version__ == project["version"]
+    assert f"## {nbray.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_files_stay_short() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in sources()}
+    long = {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > SOFT_LIMIT}
+    too_long = {name: n for name, n in long.items() if n > HARD_LIMIT}
+    if long:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.warn(f"look for the second noun: {long}", stacklevel=1)
+    assert not too_long
+
+
+def test_every_module_says_what_it_owns() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "nbray").rglob("*.py")
+        if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+    assert not silent
+
+
+def test_match_statements_over_unions_are_closed() -> None:
+    """In the brains every `match` ends in `assert_never` or in a case that raises."""
+    open_ended = []
+    for path in CORE.rglob("*.py"):
+        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+            if isinstance(item, ast.Match):
+                last = ast.unparse(item.cases[-1])
+                if not re.search(r"assert_never|raise ", last):
+                    open_ended.append(f"{path.name}:{item.lineno}")
+    assert not open_ended

@@ -5,6 +5,8 @@ Every time, size and limit of the runtime stands here, with its unit.
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
 
@@ -54,3 +56,12 @@ DEFAULT_PORT = 6379
 """The TCP port of a head, as in Ray."""
 PROTOCOL = 1
 """Version of the messages; peers of another one are refused."""
+
+
+def run_root() -> str:
+    """The private folder (0700) where this user's clusters on this machine keep their sockets.
+
+    `NBRAY_RUN_DIR` overrides it. It is short on purpose: a Unix socket's path
+    may have about 100 characters.
+    """
+    return os.environ.get("NBRAY_RUN_DIR") or f"/tmp/nbray-{os.getuid()}"  # noqa: S108 - 0700

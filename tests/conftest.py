@@ -1,0 +1,27 @@
+"""Fixtures of every test: the session's mark, and the checks that nothing is left behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from harness import Traces, assert_nothing_left, run_directory, set_mark
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mark() -> Iterator[str]:
+    """The session's mark; at the session's end no process that carries it is left."""
+    value = set_mark()
+    before = Traces.now(value)
+    yield value
+    assert_nothing_left(before, value)
+    shutil.rmtree(run_directory().parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def no_leaks(mark: str) -> Iterator[None]:
+    """After the module's last test, whatever it started is gone."""
+    before = Traces.now(mark)
+    yield
+    assert_nothing_left(before, mark)

@@ -1,40 +1,63 @@
 """The one mutable slot: the engine in use, and the cell that is running.
 
-Everything else is reached from here. `cell` is a context variable, so it
-follows threads started with a copied context and async code.
-
-`waiting` is how screens hear of blocking calls: `api.get` and `api.wait` run
-inside `with waiting():`. Entering and leaving must cost next to nothing (two
-microseconds), because every call pays; whoever fills the slot looks from a
-thread of its own at how long the waiting has lasted.
+Owns what a process has exactly one of: the engine, how it was started, who
+watches blocking waits. Everything else is reached from here. `cell` is a
+context variable, so it follows threads started with a copied context and async
+code. A process forked from one that has an engine gets an engine that raises.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from nbray.exceptions import RaySystemError
 
 if TYPE_CHECKING:
+    from nbray.config import InitConfig
     from nbray.engine import Engine
+
+Watcher = Callable[[], AbstractContextManager[Any]]
+"""Makes the context in which a call blocks (for progress bars)."""
 
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""
 
-waiting: Callable[[], AbstractContextManager[None]] = nullcontext
-"""Entered around every blocking call; `nbray.jupyter.progress.install` replaces it."""
-
-_lock = threading.RLock()
+lock = threading.RLock()
+"""Held while an engine starts or ends."""
 _engine: Engine | None = None
+_started_with: InitConfig | None = None
+_watcher: Watcher | None = None
+_guarded = False
 
 
 def current() -> Engine | None:
     """The engine in use, or None before `init` and after `shutdown`."""
     return _engine
+
+
+def started_with() -> InitConfig | None:
+    """What `init` was asked for, or None if this process did not call it (a worker)."""
+    return _started_with
+
+
+def watcher() -> Watcher | None:
+    """Who is told of blocking waits."""
+    return _watcher
+
+
+def watch_waits(new: Watcher | None) -> None:
+    """Run every `get` and `wait` of this process inside `new()` (None: no longer).
+
+    The context is entered before the engine is asked, also by calls that do not
+    block in the end, so entering it must cost next to nothing.
+    """
+    global _watcher  # noqa: PLW0603 - see the module's docstring
+    _watcher = new
 
 
 def require() -> Engine:
@@ -54,8 +77,37 @@ def require() -> Engine:
     return engine
 
 
-def install(engine: Engine | None) -> None:
+def install(engine: Engine | None, started: InitConfig | None = None) -> None:
     """Make *engine* the one in use (None: none is)."""
-    global _engine  # noqa: PLW0603 - the one mutable slot of the design
-    with _lock:
+    global _engine, _started_with, _guarded  # noqa: PLW0603 - the one mutable slot of the design
+    with lock:
+        if not _guarded and engine is not None:
+            os.register_at_fork(after_in_child=_after_fork)
+            _guarded = True
         _engine = engine
+    for hook in list(on_install):
+        hook(engine)
+        _started_with = started
+
+
+class ForkedEngine:
+    """Stands in for the parent's engine in a forked child: everything raises."""
+
+    name = "forked"
+
+    def __getattr__(self, name: str) -> Any:
+        raise RaySystemError(
+            "this process was forked from one that uses nbray, and cannot use its connection: "
+            "do the nbray calls in the parent, or start the process with the 'spawn' method"
+        )
+
+    def shutdown(self) -> None:
+        """Nothing here belongs to this process."""
+
+
+def _after_fork() -> None:
+    global _engine, _watcher, lock  # noqa: PLW0603 - see the module's docstring
+    lock = threading.RLock()
+    _watcher = None
+    if _engine is not None:
+        _engine = cast("Engine", ForkedEngine())

@@ -27,6 +27,9 @@ Watcher = Callable[[], AbstractContextManager[Any]]
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""
 
+on_install: list[Callable[[Engine | None], None]] = []
+"""Called with every engine that becomes the one in use (None: none is any more)."""
+
 lock = threading.RLock()
 """Held while an engine starts or ends."""
 _engine: Engine | None = None
@@ -85,9 +88,9 @@ def install(engine: Engine | None, started: InitConfig | None = None) -> None:
             os.register_at_fork(after_in_child=_after_fork)
             _guarded = True
         _engine = engine
+        _started_with = started
     for hook in list(on_install):
         hook(engine)
-        _started_with = started
 
 
 class ForkedEngine:

@@ -18,7 +18,7 @@ def test_password_gives_the_same_keys_on_every_machine() -> None:
     assert one.client_keys == two.client_keys
     assert one.text == "a long enough password"
     # A golden value: changing the derivation would lock running clusters out.
-    assert one.server_keys.public == b'>Rz$UKi[5?r>e?ALdY1{w5DN^+7zeh^xEd%itvc8'
+    assert one.server_keys.public == b">Rz$UKi[5?r>e?ALdY1{w5DN^+7zeh^xEd%itvc8"
 
 
 def test_server_and_client_keys_differ_and_the_credential_is_the_clients() -> None:

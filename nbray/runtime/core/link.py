@@ -1,0 +1,326 @@
+"""One reliable, ordered link between two nodes, over a carrier that loses messages.
+
+Owns: sequence numbers, acknowledgement, replay, removal of duplicates, refusal
+of stale sessions, signs of life, and the verdict that the other node is dead.
+Does not own sockets or time: the shell hands in what arrived and the clock,
+and sends what comes back.
+
+Rules. A message leaves by `send`, stays in `_unacked` until the other end has
+acknowledged it, and is replayed whenever the carrier reconnects (`connected`)
+or the receiver says that something is missing. The receiver delivers number
+n only after n - 1, and never twice. A session is one incarnation of one end:
+a frame from or for any other session is refused, and a link that met such a
+refusal is stale for good, because the other end has forgotten it.
+
+Silence is counted in ticks that were observed, never by the clock alone: a
+laptop that slept for an hour, or a process that was stopped, does not find
+all its peers dead on waking.
+
+The carrier may drop, duplicate, delay and, across reconnects, reorder. While a
+connection stands it is expected to keep the order; where it does not, all is
+still delivered, at the cost of a replay.
+
+After aioquic: time is an argument, and the next deadline a question one can ask.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from nbray.config import HEARTBEAT, NODE_TIMEOUT
+
+Payload = Sequence[bytes | memoryview]
+"""One message as frames, header included when it is to be transmitted."""
+
+_HEADER = struct.Struct("!BBQQQQ")
+"""Mark, kind, sender's session, receiver's session (0: not known yet), number, acknowledged."""
+_MARK = 0x4C
+HEADER_SIZE = _HEADER.size
+
+ACK_DELAY = 0.02
+"""Seconds an acknowledgement waits for a message to ride on."""
+ACK_FRAMES = 64
+"""Messages received after which it does not wait."""
+ACK_BYTES = 256 * 1024
+"""Bytes received after which it does not wait."""
+_LATE = 2 * HEARTBEAT
+"""Seconds between two ticks beyond which this process itself was asleep."""
+
+
+class Kind(enum.IntEnum):
+    """What a frame of the link is."""
+
+    DATA = 1
+    """A message; its number is its own."""
+    SIGN = 2
+    """A sign of life and an acknowledgement; its number is the last one sent."""
+    MISSING = 3
+    """A sign that asks for everything after what it acknowledges."""
+    REFUSED = 4
+    """The receiver of this does not belong to the session it believes in."""
+
+
+class Received(msgspec.Struct):
+    """What came of one arrival."""
+
+    deliver: list[Payload] = []
+    """Messages for the node, in order, without their headers."""
+    transmit: list[Payload] = []
+    """To be sent to the other node."""
+    stale: bool = False
+    """The other end is another incarnation, or has given this one up: end the link."""
+
+
+class Link:
+    """One end of the link; *session* is a random number, never 0, new for each link.
+
+    Attributes:
+        dead: the other node has been silent for `NODE_TIMEOUT` seconds. Final.
+        stale: the other end refused this link or was replaced. Final.
+        in_flight: bytes sent or waiting to be sent that are not acknowledged.
+        duplicates, corrupt, replayed: counts for the log.
+    """
+
+    __slots__ = (
+        "_ack_due",
+        "_acked_out",
+        "_expected",
+        "_last_tick",
+        "_next",
+        "_peer",
+        "_reported",
+        "_session",
+        "_sign_due",
+        "_silence",
+        "_taken_bytes",
+        "_unacked",
+        "_up",
+        "corrupt",
+        "dead",
+        "duplicates",
+        "in_flight",
+        "replayed",
+        "stale",
+    )  # fmt: skip
+
+    def __init__(self, session: int, now: float) -> None:
+        if not 0 < session < 1 << 64:
+            raise ValueError(f"a session is a number of 64 bits and not 0, not {session}")
+        self._session = session
+        self._peer = 0
+        self._next = 1
+        self._expected = 1
+        self._unacked: deque[tuple[int, int, Payload]] = deque()
+        self._acked_out = 0
+        """The highest number of the other end's that we have acknowledged."""
+        self._taken_bytes = 0
+        self._reported = 0
+        """The expected number for which a gap was last reported."""
+        self._ack_due: float | None = None
+        self._sign_due = now
+        self._last_tick = now
+        self._silence = 0.0
+        self._up = False
+        self.dead = False
+        self.stale = False
+        self.in_flight = 0
+        self.duplicates = 0
+        self.corrupt = 0
+        self.replayed = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether the carrier stands; while it does not, messages wait."""
+        return self._up
+
+    @property
+    def ended(self) -> bool:
+        """Whether the link will never deliver again."""
+        return self.dead or self.stale
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not acknowledged."""
+        return len(self._unacked)
+
+    def send(self, frames: Payload) -> list[Payload]:
+        """Take a message for the other node; what to transmit for it now.
+
+        Nothing, when the carrier is down (it leaves with the replay) or the
+        link has ended (it is dropped: its sender learns of the node's death).
+        """
+        if self.ended:
+            return []
+        size = sum(len(frame) for frame in frames)
+        number = self._next
+        self._next = number + 1
+        self._unacked.append((number, size, frames))
+        self.in_flight += size
+        if not self._up:
+            return []
+        return [self._data(number, frames)]
+
+    def connected(self, now: float) -> list[Payload]:
+        """The carrier stands (again): all that is not acknowledged, then a sign of life.
+
+        It does not end the silence: a carrier may be taken up again and again
+        without the process behind it ever speaking.
+        """
+        if self.ended:
+            return []
+        self._up = True
+        self._sign_due = now + HEARTBEAT
+        return [*self._replay(), self._sign(Kind.SIGN)]
+
+    def lost(self) -> None:
+        """The carrier is gone; silence keeps being counted."""
+        self._up = False
+
+    def receive(self, frames: Payload, now: float) -> Received:
+        """Take in what the carrier brought. Never raises: what is malformed is counted."""
+        header = self._parse(frames)
+        if header is None:
+            self.corrupt += 1
+            return Received()
+        kind, theirs, ours, number, acked = header
+        if kind is Kind.REFUSED:
+            # Never answered, and believed only when it names our session.
+            if ours == self._session and not self.dead:
+                self.stale = True
+                self._drop_all()
+            return Received(stale=self.stale)
+        if self.ended:
+            return Received(transmit=[self._refusal(theirs)], stale=self.stale)
+        if (self._peer and theirs != self._peer) or (ours and ours != self._session):
+            return Received(transmit=[self._refusal(theirs)])
+        if acked >= self._next:
+            self.corrupt += 1
+            return Received()
+        self._peer = theirs
+        self._silence = 0.0
+        self._release(acked)
+        got = Received()
+        if kind is Kind.DATA:
+            self._take(number, frames, now, got)
+        else:
+            if kind is Kind.MISSING and self._up:
+                got.transmit.extend(self._replay())
+            if number >= self._expected:
+                # The last number the other end sent has not come: signs keep the
+                # order of messages, so it is lost.
+                self._reported = self._expected
+                got.transmit.append(self._sign(Kind.MISSING))
+        return got
+
+    def tick(self, now: float) -> list[Payload]:
+        """Let time pass; what to transmit. Ask `dead` afterwards."""
+        elapsed = max(0.0, now - self._last_tick)
+        self._last_tick = now
+        if self.ended:
+            return []
+        # A long gap between ticks is our own absence: it counts as one tick.
+        self._silence += elapsed if elapsed <= _LATE else HEARTBEAT
+        if self._silence >= NODE_TIMEOUT:
+            self.dead = True
+            self._drop_all()
+            return []
+        if not self._up:
+            return []
+        sign_due = now >= self._sign_due
+        if sign_due:
+            self._sign_due = now + HEARTBEAT
+        if sign_due or (self._ack_due is not None and now >= self._ack_due):
+            return [self._sign(Kind.SIGN)]
+        return []
+
+    def next_deadline(self) -> float:
+        """When `tick` wants to be called, at the latest."""
+        due = self._last_tick + HEARTBEAT
+        if self.ended or not self._up:
+            return due
+        if self._ack_due is not None and self._ack_due < due:
+            due = self._ack_due
+        return min(due, self._sign_due)
+
+    # -- within ------------------------------------------------------------------
+
+    def _take(self, number: int, frames: Payload, now: float, got: Received) -> None:
+        expected = self._expected
+        if number == expected:
+            self._expected = expected + 1
+            got.deliver.append(frames[1:])
+            self._taken_bytes += sum(len(frame) for frame in frames)
+            if (
+                number - self._acked_out >= ACK_FRAMES or self._taken_bytes >= ACK_BYTES
+            ) and self._up:
+                got.transmit.append(self._sign(Kind.SIGN))
+            elif self._ack_due is None:
+                self._ack_due = now + ACK_DELAY
+        elif number < expected:
+            self.duplicates += 1
+            if self._ack_due is None:
+                self._ack_due = now + ACK_DELAY
+        elif self._reported != expected:
+            # Once for each gap: everything after it is out of order too.
+            self._reported = expected
+            got.transmit.append(self._sign(Kind.MISSING))
+
+    def _drop_all(self) -> None:
+        self._unacked.clear()
+        self.in_flight = 0
+
+    def _release(self, acked: int) -> None:
+        unacked = self._unacked
+        while unacked and unacked[0][0] <= acked:
+            self.in_flight -= unacked.popleft()[1]
+
+    def _replay(self) -> list[Payload]:
+        self.replayed += len(self._unacked)
+        return [self._data(number, frames) for number, _, frames in self._unacked]
+
+    def _data(self, number: int, frames: Payload) -> Payload:
+        return [self._header(Kind.DATA, number), *frames]
+
+    def _sign(self, kind: Kind) -> Payload:
+        return [self._header(kind, self._next - 1)]
+
+    def _header(self, kind: Kind, number: int) -> bytes:
+        acked = self._expected - 1
+        self._acked_out = acked
+        self._taken_bytes = 0
+        self._ack_due = None
+        return _HEADER.pack(_MARK, kind, self._session, self._peer, number, acked)
+
+    def _refusal(self, theirs: int) -> Payload:
+        """A frame that tells the session *theirs* that it is not wanted here."""
+        return [_HEADER.pack(_MARK, Kind.REFUSED, self._session, theirs, 0, 0)]
+
+    @staticmethod
+    def _parse(frames: Payload) -> tuple[Kind, int, int, int, int] | None:
+        if not frames or len(frames[0]) != HEADER_SIZE:
+            return None
+        mark, code, theirs, ours, number, acked = _HEADER.unpack(frames[0])
+        if mark != _MARK or not theirs or not Kind.DATA <= code <= Kind.REFUSED:
+            return None
+        kind = Kind(code)
+        # Data has a number and something to deliver; nothing else carries frames.
+        if (kind is Kind.DATA) != (len(frames) > 1) or (kind is Kind.DATA and not number):
+            return None
+        return kind, theirs, ours, number, acked
+
+
+def refusal(frames: Payload, session: int) -> Payload | None:
+    """The answer to a frame from a node with which there is no link (it was given up).
+
+    *session* is any number that is not 0. None if the frame is no link's, or is a
+    refusal itself: refusals are never answered.
+    """
+    parsed = Link._parse(frames)
+    if parsed is None or parsed[0] is Kind.REFUSED:
+        return None
+    return [_HEADER.pack(_MARK, Kind.REFUSED, session, parsed[1], 0, 0)]

@@ -1,0 +1,150 @@
+"""Errors as results: packing what a task raised, and raising it again elsewhere.
+
+Owns the remote traceback's text (the user's line first, nbray's own frames
+left out) and the fallback for exceptions that do not survive pickling. Does
+not own the error classes. Rule: packing an error never fails, and unpacking
+one always yields an error that can be raised.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import site
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import cloudpickle
+
+from nbray.exceptions import RayError, RayTaskError, UnserializableException
+
+_OWN = str(Path(__file__).absolute().parent.parent) + os.sep
+
+
+def pack_error(error: BaseException, function_name: str, node: str, pid: int) -> bytes:
+    """*error*, raised by user code in *function_name*, as bytes for `unpack_error`.
+
+    nbray's own errors travel as they are; anything else becomes a
+    `RayTaskError` with the remote traceback. A `RayTaskError` that came through
+    `get` from a nested task keeps its cause, and gains the outer frames.
+    """
+    summary = traceback.TracebackException.from_exception(error, compact=True)
+    own_only = all(_is_own(frame) for frame in summary.stack)
+    if not own_only:
+        _drop_own(summary)
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        text = _nested_text(error, summary, function_name)
+    elif isinstance(error, RayError):
+        return pickle.dumps(("", "", _pickled(error), _one_line(error), "", 0), 5)
+    else:
+        cause = error
+        text = _text(summary)
+    return pickle.dumps((function_name, text, _pickled(cause), _one_line(cause), node, pid), 5)
+
+
+def unpack_error(data: bytes | memoryview) -> Exception:
+    """The error to raise: an instance of `RayTaskError` and of what the user raised.
+
+    nbray's other errors come back as they are. A cause whose class is unknown
+    here becomes an `UnserializableException` with its name and text.
+    """
+    function_name, text, pickled, line, node, pid = pickle.loads(data)
+    cause = _unpickled(pickled) if pickled else None
+    if cause is None:
+        cause = UnserializableException(line)
+    if not function_name and isinstance(cause, RayError):
+        return cause
+    return RayTaskError(function_name, text, cause, node, pid).as_instanceof_cause()
+
+
+def _unpickled(data: bytes) -> BaseException | None:
+    try:
+        error = cloudpickle.loads(data)
+    except Exception:  # noqa: BLE001 - users' classes raise what they like when rebuilt
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def _pickled(error: BaseException) -> bytes:
+    """b"" if *error* does not survive: many `__init__` signatures break unpickling."""
+    try:
+        data: bytes = cloudpickle.dumps(error, protocol=5)
+    except Exception:  # noqa: BLE001 - users' classes raise what they like when pickled
+        return b""
+    return data if _unpickled(data) is not None else b""
+
+
+def _one_line(error: BaseException) -> str:
+    """'type: text', even where the exception's own `__str__` fails."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - users' __str__ methods raise what they like
+        text = "(its text could not be made)"
+    return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__
+
+
+# The text
+
+
+@cache
+def _library_roots() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    roots = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths]
+    user = site.getusersitepackages() if site.ENABLE_USER_SITE else None
+    roots += [user] if user else []
+    return tuple({str(Path(root).absolute()) + os.sep for root in roots})
+
+
+def _is_own(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith(_OWN)
+
+
+def _is_user(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith(("<frozen ", _OWN, *_library_roots()))
+
+
+def _chain(summary: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """*summary*, its causes and contexts, and the members of exception groups."""
+    seen: set[int] = set()
+    todo: list[traceback.TracebackException | None] = [summary]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        todo += [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
+
+
+def _drop_own(summary: traceback.TracebackException) -> None:
+    for one in _chain(summary):
+        one.stack[:] = [frame for frame in one.stack if not _is_own(frame)]
+
+
+def _line(frame: traceback.FrameSummary) -> str:
+    source = f"\n    {frame.line}" if frame.line else ""
+    return f"{frame.filename}, line {frame.lineno}, in {frame.name}{source}"
+
+
+def _text(summary: traceback.TracebackException) -> str:
+    """The user's innermost line and the error; below it the traceback."""
+    frames = list(summary.stack)
+    at = next((frame for frame in reversed(frames) if _is_user(frame)), None)
+    full = "".join(summary.format()).rstrip()
+    if at is None:
+        return full
+    short = "".join(summary.format_exception_only()).rstrip()
+    return f"{_line(at)}\n{short}\n\n{full}"
+
+
+def _nested_text(
+    error: RayTaskError, summary: traceback.TracebackException, function_name: str
+) -> str:
+    frames = "".join(summary.stack.format()).rstrip()
+    where = f" (node {error.node}, pid {error.pid})" if error.node else ""
+    joint = f"The error above was raised in {error.function_name}{where}; {function_name} got it"
+    return f"{error.traceback_str}\n\n{joint}" + (f" here:\n{frames}" if frames else "")

@@ -38,7 +38,7 @@ $(PY): .ci/find-python
 
 $(READY): pyproject.toml $(PY)
 	@echo "installing nbray and its tools into $(VENV)"
-	@$(PY) -m pip install -q -e '.[lab,test,dev]'
+	@$(PY) -m pip install -qq -e '.[lab,test,dev]'
 	@touch $@
 
 $(SYSTEM): .ci/system-packages $(READY)

@@ -1,0 +1,80 @@
+"""nbray: Ray's API with a cluster of its own, made for notebooks.
+
+Public names only. `import nbray as ray` runs programs written against Ray's
+core API. Importing has no side effects; `init()` starts a cluster (the first
+remote call does so too), `%load_ext nbray` adds the notebook's part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbray import actor, exceptions, util
+from nbray.actor import method
+from nbray.api import (
+    available_resources,
+    cancel,
+    cluster_resources,
+    get,
+    get_actor,
+    get_gpu_ids,
+    get_runtime_context,
+    init,
+    is_initialized,
+    kill,
+    nodes,
+    put,
+    shutdown,
+    wait,
+)
+from nbray.refs import ObjectRef
+from nbray.remote import remote
+from nbray.version import __version__
+
+__all__ = [
+    "ObjectRef",
+    "__version__",
+    "actor",
+    "available_resources",
+    "cancel",
+    "cluster_resources",
+    "exceptions",
+    "get",
+    "get_actor",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "kill",
+    "load_ipython_extension",
+    "method",
+    "nodes",
+    "panel",
+    "put",
+    "remote",
+    "shutdown",
+    "unload_ipython_extension",
+    "util",
+    "wait",
+]
+
+
+def panel() -> Any:
+    """The cluster's status as a live widget: nodes, CPU, memory, tasks, object store."""
+    from nbray.jupyter.panel import panel as make
+
+    return make()
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Called by `%load_ext nbray`: magics, `@remote` and progress in this notebook."""
+    from nbray.jupyter import magics
+
+    magics.load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Called by `%unload_ext nbray`: takes back what `%load_ext` added."""
+    from nbray.jupyter import magics
+
+    magics.unload(shell)

@@ -1,0 +1,335 @@
+"""Actors as users hold them: classes, handles, methods.
+
+Owns `ActorClass`, `ActorHandle` and `ActorMethod` (Ray's names). Knows no
+engine: what runs behind a handle is named by an `ActorInfo`, and kept alive by
+the life reference that each handle holds. Rule: a handle holds no cycle, so
+that the last one's end is noticed at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from nbray import session
+from nbray.engine import ActorInfo, Function
+from nbray.options import ActorOptions, MethodOptions, actor_options, method_options
+from nbray.refs import ObjectRef
+from nbray.remote import Shape, _restore_handle, refuse_streams, short_name, source_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+_DEFAULTS = MethodOptions()
+_MARK = "__nbray_method_options__"
+
+
+def method(*args: Any, **given: Any) -> Callable[[F], F]:
+    """Set a method's defaults: `@nbray.method(num_returns=2)`.
+
+    Options: num_returns, max_task_retries, retry_exceptions, name.
+
+    Raises:
+        ValueError: an unknown option or a value out of range.
+        TypeError: a value of the wrong kind, or no options.
+    """
+    if args or not given:
+        raise TypeError("@method takes options by keyword: @nbray.method(num_returns=2)")
+    refuse_streams(given)
+    options = method_options(given)
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, options)
+        return function
+
+    return mark
+
+
+def exit_actor() -> NoReturn:
+    """End the actor whose method is running; the call's own `get` raises `ActorDiedError`.
+
+    Raises:
+        TypeError: the caller is not an actor's method.
+    """
+    engine = session.current()
+    identity = engine.runtime().actor_id if engine is not None else ""
+    if engine is None or not identity:
+        raise TypeError("exit_actor() can only be called in a method of an actor")
+    engine.kill_actor(
+        ActorInfo(
+            actor=int(identity[16:], 16), owner=int(identity[:16], 16), class_name="", methods={}
+        ),
+        True,
+    )
+    raise SystemExit(0)
+
+
+class _Blueprint:
+    """What is read from a class once: its methods, their signatures and defaults."""
+
+    __slots__ = ("is_async", "methods", "shapes", "signatures", "start", "target")
+
+    def __init__(self, cls: type) -> None:
+        name = short_name(cls)
+        self.target = Function(_extended(cls), name, _class_source(cls))
+        self.start = Shape(cls, name)
+        self.methods: dict[str, MethodOptions] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.signatures: dict[str, str] = {}
+        self.is_async = False
+        for method_name in dir(self.target.call):
+            found = inspect.getattr_static(self.target.call, method_name)
+            bound = isinstance(found, (classmethod, staticmethod))
+            plain = found.__func__ if bound else found
+            if not inspect.isfunction(plain) or method_name in {"__init__", "__new__"}:
+                continue
+            unwrapped = inspect.unwrap(plain)
+            if inspect.isgeneratorfunction(unwrapped) or inspect.isasyncgenfunction(unwrapped):
+                raise ValueError(
+                    f"{name}.{method_name} is a generator; generator methods are not supported "
+                    "yet: return a list"
+                )
+            self.is_async = self.is_async or inspect.iscoroutinefunction(unwrapped)
+            shape = Shape(plain, f"{name}.{method_name}", not isinstance(found, staticmethod))
+            self.methods[method_name] = getattr(plain, _MARK, _DEFAULTS)
+            self.shapes[method_name] = shape
+            self.signatures[method_name] = (
+                f"{shape.signature or '(...)'}\n\n{inspect.getdoc(plain) or ''}".rstrip()
+            )
+
+
+class ActorClass:
+    """A class whose instances live in processes of their own: make one with `.remote(...)`.
+
+    The plain class is `._class`.
+    """
+
+    remote: Callable[..., ActorHandle]
+    """Create an actor; returns its handle at once.
+
+    Raises `TypeError` for arguments that `__init__` does not accept or that
+    cannot be pickled, `ValueError` for a name that is taken.
+    """
+
+    def __init__(
+        self, cls: type, options: ActorOptions, blueprint: _Blueprint | None = None
+    ) -> None:
+        self._class = cls
+        self._options = options
+        self._known = blueprint
+        self._name = short_name(cls)
+        for trait in ("__module__", "__name__", "__qualname__", "__doc__"):
+            setattr(self, trait, getattr(cls, trait))
+        self.__wrapped__ = cls
+        self.remote = _creator(self._blueprint, options)
+        self.remote.__doc__ = cls.__doc__
+        if blueprint is not None:
+            self.remote.__signature__ = blueprint.start.signature  # type: ignore[attr-defined]
+
+    def _blueprint(self) -> _Blueprint:
+        if self._known is None:
+            # Late, because a class that refers to itself is unpickled in two steps.
+            self._known = _Blueprint(self._class)
+        return self._known
+
+    def options(self, **given: Any) -> ActorClass:
+        """The same class with other options; raises as `remote` does."""
+        return ActorClass(self._class, actor_options(given, self._options), self._blueprint())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        name = self._name
+        raise TypeError(
+            f"actors cannot be made directly: instead of {name}(...), write {name}.remote(...)"
+        )
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
+        raise TypeError(
+            f"{self._name} is an actor class and cannot be inherited from: "
+            "inherit from the plain class and make that one remote"
+        )
+
+    def __repr__(self) -> str:
+        return f"ActorClass({self._name})"
+
+    def __reduce__(self) -> Any:
+        return ActorClass, (self._class, self._options)
+
+
+class ActorHandle:
+    """A name for a living actor; its methods are attributes: `handle.method.remote(...)`.
+
+    Handles travel: pass them to tasks and other actors. The actor ends when the
+    last handle is gone, unless it is detached.
+    """
+
+    __slots__ = ("__weakref__", "_info", "_life", "_shapes")
+
+    def __init__(
+        self, info: ActorInfo, life: ObjectRef[Any], shapes: Mapping[str, Shape] | None = None
+    ) -> None:
+        self._info = info
+        self._life = life
+        self._shapes = shapes or {}
+
+    def __getattr__(self, name: str) -> ActorMethod:
+        options = self._info.methods.get(name)
+        if options is None:
+            near = difflib.get_close_matches(name, self._info.methods, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise AttributeError(f"actor {self._info.class_name!r} has no method {name!r}{hint}")
+        return ActorMethod(self._info, self._life, name, options, self._shapes.get(name))
+
+    def __dir__(self) -> list[str]:
+        return [name for name in self._info.methods if not name.startswith("__")]
+
+    def __repr__(self) -> str:
+        return f"Actor({self._info.class_name}, {self._info.hex()})"
+
+    def __hash__(self) -> int:
+        return hash((self._info.owner, self._info.actor))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ActorHandle) and self._info.hex() == other._info.hex()
+
+    def __reduce__(self) -> Any:
+        return _restore_handle, (self._info, self._life)
+
+    @property
+    def _actor_id(self) -> str:
+        return self._info.hex()
+
+    _ray_actor_id = _actor_id
+
+
+class ActorMethod:
+    """One method of one actor: `.remote(...)` calls it, `.options(...)` changes how."""
+
+    __slots__ = ("_info", "_life", "_name", "_options", "_shape")
+
+    def __init__(
+        self,
+        info: ActorInfo,
+        life: ObjectRef[Any],
+        name: str,
+        options: MethodOptions,
+        shape: Shape | None,
+    ) -> None:
+        self._info = info
+        self._life = life
+        self._name = name
+        self._options = options
+        self._shape = shape
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method; calls of one caller run in the order they were made.
+
+        Returns an `ObjectRef` (a list of n for `num_returns=n`, None for 0).
+
+        Raises:
+            TypeError: the method does not accept these arguments, or one cannot be pickled.
+            PendingCallsLimitExceeded: more than `max_pending_calls` wait already.
+        """
+        shape = self._shape
+        if shape is not None and (kwargs or not shape.least <= len(args) <= shape.most):
+            shape.check(args, kwargs)
+        options = self._options
+        refs = (session.current() or session.require()).call(
+            self._info, self._life, self._name, args, kwargs, options
+        )
+        if options.num_returns == 1:
+            return refs[0]
+        return refs if options.num_returns else None
+
+    def options(self, **given: Any) -> ActorMethod:
+        """The same method with other options; raises as `method` does."""
+        refuse_streams(given)
+        return ActorMethod(
+            self._info, self._life, self._name, method_options(given, self._options), self._shape
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(
+            f"actor methods cannot be called directly: instead of {self._name}(...), "
+            f"write {self._name}.remote(...)"
+        )
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self._info.signatures.get(self._name)
+
+    @property
+    def __signature__(self) -> inspect.Signature | None:
+        return self._shape.signature if self._shape is not None else None
+
+    def __repr__(self) -> str:
+        return f"ActorMethod({self._info.class_name}.{self._name})"
+
+
+def make_actor_class(cls: type, given: Mapping[str, Any]) -> ActorClass:
+    """The actor class of a plain class; raises as `nbray.remote` does."""
+    return ActorClass(cls, actor_options(given), _Blueprint(cls))
+
+
+def _creator(
+    read: Callable[[], _Blueprint], options: ActorOptions
+) -> Callable[..., ActorHandle]:
+    def remote(*args: Any, **kwargs: Any) -> ActorHandle:
+        blueprint = read()
+        start = blueprint.start
+        if kwargs or not start.least <= len(args) <= start.most:
+            start.check(args, kwargs)
+        described = ActorInfo(
+            actor=0,
+            owner=0,
+            class_name=blueprint.target.name,
+            methods=blueprint.methods,
+            is_async=blueprint.is_async,
+            max_task_retries=options.max_task_retries,
+            signatures=blueprint.signatures,
+        )
+        info, life = (session.current() or session.require()).create_actor(
+            blueprint.target, args, kwargs, options, described
+        )
+        return ActorHandle(info, life, blueprint.shapes)
+
+    return remote
+
+
+def _class_source(cls: type) -> str:
+    for member in vars(cls).values():
+        if inspect.isfunction(member):
+            return source_of(member)
+    return ""
+
+
+# Methods that every actor has, by Ray's names. Like Ray, they are added in a
+# subclass, so that engines need no case for them.
+
+
+def _ready(self: Any) -> bool:  # noqa: ARG001 - called as a method
+    """True as soon as the actor has been made."""
+    return True
+
+
+def _apply(self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Run `function(actor, *args, **kwargs)` in the actor."""
+    return function(self, *args, **kwargs)
+
+
+def _terminate(self: Any) -> None:  # noqa: ARG001 - called as a method
+    """End the actor after the calls made before this one."""
+    exit_actor()
+
+
+def _extended(cls: type) -> type:
+    """*cls* with the methods that every actor has."""
+    extra = {
+        "__module__": cls.__module__,
+        "__qualname__": cls.__qualname__,
+        "__doc__": cls.__doc__,
+        "__ray_ready__": _ready,
+        "__ray_call__": _apply,
+        "__ray_terminate__": _terminate,
+    }
+    made: type = type(cls)(cls.__name__, (cls,), extra)
+    return made

@@ -1,0 +1,505 @@
+"""The verbs: init, get, put, wait, cancel, kill ... to the session's engine.
+
+Owns the checks of arguments and their error messages, with Ray's names and
+kinds. Does not own any work: each verb ends in one call of the engine. Rule: a
+bad argument is refused here, before anything has been done.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import difflib
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from nbray import session
+from nbray.actor import ActorHandle
+from nbray.config import InitConfig
+from nbray.context import ClusterContext, RuntimeContext
+from nbray.engine import load
+from nbray.exceptions import RaySystemError
+from nbray.refs import ObjectRef
+from nbray.session import watch_waits
+
+__all__ = [
+    "available_resources", "cancel", "cluster_resources", "get", "get_actor", "get_gpu_ids",
+    "get_runtime_context", "init", "is_initialized", "kill", "nodes", "put", "shutdown", "wait",
+    "watch_waits",
+]  # fmt: skip
+
+_HARMLESS = {
+    "include_dashboard", "dashboard_host", "dashboard_port", "job_config",
+    "configure_logging", "logging_level", "logging_format", "logging_config",
+    "allow_multiple", "local_mode", "_temp_dir", "_metrics_export_port", "_system_config",
+    "_enable_object_reconstruction", "_plasma_directory", "_memory", "_redis_max_memory",
+    "_tracing_startup_hook", "_node_name",
+}  # fmt: skip
+"""Ray's arguments of `init` that mean nothing here, and harm nothing."""
+_OWN = {
+    "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
+    "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "_redis_password",
+    "_node_ip_address",
+}  # fmt: skip
+_ENV_VARS: dict[str, str | None] = {}
+"""Values of environment variables before `runtime_env` replaced them."""
+
+
+# -- start and end ---------------------------------------------------------------
+
+
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    object_store_memory: int | None = None,
+    namespace: str | None = None,
+    ignore_reinit_error: bool = False,
+    log_to_driver: bool = True,
+    runtime_env: Mapping[str, Any] | None = None,
+    engine: str | None = None,
+    _redis_password: str | None = None,
+    _node_ip_address: str | None = None,
+    **others: Any,
+) -> ClusterContext:
+    """Start a cluster on this machine, or join one. Calling it again changes nothing.
+
+    Args:
+        address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else a new local
+            cluster; 'local': a new one; 'auto': the one running here; or
+            'host:port' of a head.
+        num_cpus: CPUs tasks may use (default: the machine's). Only for a new cluster,
+            as are num_gpus, resources and object_store_memory (bytes).
+        namespace: where names of actors are looked up.
+        runtime_env: only {'env_vars': {...}}, set before the cluster starts.
+        engine: 'native' (or what NBRAY_ENGINE says), or 'inline': everything in this process.
+        others: Ray's arguments that mean nothing here are accepted and ignored.
+
+    Returns:
+        A context with Ray's keys; `with init(): ...` shuts down at the end.
+
+    Raises:
+        RuntimeError: nbray already runs with a different address or engine.
+        ValueError, TypeError: an argument is unknown, out of range or of the wrong kind.
+        RaySystemError: the cluster cannot be started or reached; says why.
+    """
+    _refuse_unknown(others)
+    wanted = InitConfig(
+        address=_address(address),
+        num_cpus=_amount("num_cpus", num_cpus),
+        num_gpus=_amount("num_gpus", num_gpus),
+        resources=_resources(resources),
+        object_store_memory=_bytes("object_store_memory", object_store_memory),
+        namespace=_text("namespace", namespace),
+        secret=_text("_redis_password", _redis_password),
+        node_ip_address=_text("_node_ip_address", _node_ip_address),
+        log_to_driver=log_to_driver,
+    )
+    name = _text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
+    env_vars = _env_vars(runtime_env)
+    if wanted.address not in {"", "local"}:
+        _refuse_sizes(wanted, env_vars)
+    module = load(name)
+    with session.lock:
+        running = session.current()
+        if running is not None:
+            _same(running, wanted, name if engine else "", quiet=ignore_reinit_error)
+            return ClusterContext(running)
+        _set_environment(env_vars)
+        try:
+            started = module.start(wanted)
+        except BaseException:
+            _restore_environment()
+            raise
+        session.install(started, wanted)
+        atexit.unregister(shutdown)
+        atexit.register(shutdown)
+        return ClusterContext(started)
+
+
+def shutdown(_exiting_interpreter: bool = False) -> None:
+    """End this driver's part, and the cluster if `init` started it. Idempotent."""
+    with session.lock:
+        engine = session.current()
+        session.install(None)
+        _restore_environment()
+    if engine is not None:
+        engine.shutdown()
+
+
+def is_initialized() -> bool:
+    """Whether `init` has been called (and `shutdown` not since)."""
+    engine = session.current()
+    return engine is not None and engine.name != "forked"
+
+
+def _refuse_unknown(others: Mapping[str, Any]) -> None:
+    for name in others:
+        if name in _HARMLESS or name.startswith("dashboard_"):
+            continue
+        near = difflib.get_close_matches(name, _OWN | _HARMLESS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"init() got an unknown argument {name!r}{hint}")
+
+
+def _refuse_sizes(wanted: InitConfig, env_vars: Mapping[str, str]) -> None:
+    given = [
+        name
+        for name, value in (
+            ("num_cpus", wanted.num_cpus),
+            ("num_gpus", wanted.num_gpus),
+            ("resources", wanted.resources or None),
+            ("object_store_memory", wanted.object_store_memory),
+            ("runtime_env", env_vars or None),
+        )
+        if value is not None
+    ]
+    if given:
+        raise ValueError(
+            f"init(address={wanted.address!r}) joins a running cluster, whose size is what it "
+            f"is: leave out {', '.join(given)}"
+        )
+
+
+def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
+    """Whether `init` again asks for what already runs.
+
+    Raises:
+        RuntimeError: it asks for something else.
+    """
+    if running.name == "forked":
+        running.snapshot()  # raises: says what a forked process may do
+    if quiet:
+        return
+    before = session.started_with() or InitConfig()
+    if engine and engine != running.name:
+        raise RuntimeError(
+            f"nbray already runs with the {running.name} engine: call nbray.shutdown() first"
+        )
+    if wanted.address not in {"", "auto", before.address}:
+        at = running.runtime().address
+        if wanted.address != at:
+            raise RuntimeError(
+                f"nbray is already connected to {at or 'a cluster of its own'}, not "
+                f"{wanted.address}: call nbray.shutdown() first"
+            )
+    blank = InitConfig(address=before.address, secret=before.secret)
+    asked = msgspec.structs.replace(wanted, address=before.address, secret=before.secret)
+    if asked not in (blank, before):
+        warnings.warn(
+            "nbray already runs; the arguments of this init() change nothing "
+            "(call nbray.shutdown() first to start afresh)",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _address(given: str | None) -> str:
+    address = _text("address", given)
+    if not address:
+        address = os.environ.get("NBRAY_ADDRESS", "") or os.environ.get("RAY_ADDRESS", "")
+    address = address.strip()
+    if address in {"", "auto", "local"}:
+        return address
+    if "://" in address:
+        raise ValueError(
+            f"address {address!r}: nbray has no separate client protocol; give HOST:PORT, "
+            "the address that `nbray start --head` printed"
+        )
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"address must be 'auto', 'local' or 'HOST:PORT', not {address!r}")
+    return address
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _amount(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
+    return value
+
+
+def _bytes(name: str, value: Any) -> int | None:
+    amount = _amount(name, value)
+    return None if amount is None else int(amount)
+
+
+def _resources(given: Any) -> dict[str, float]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError("resources must be a dictionary of name to amount")
+    found: dict[str, float] = {}
+    for name, value in given.items():
+        if not isinstance(name, str) or name in {"CPU", "GPU"}:
+            raise ValueError(
+                f"resources: {name!r} is no name of a custom resource (CPUs and GPUs are "
+                "num_cpus and num_gpus)"
+            )
+        found[name] = float(_amount(f"resources[{name!r}]", value) or 0)
+    return found
+
+
+def _env_vars(runtime_env: Any) -> dict[str, str]:
+    if not runtime_env:
+        return {}
+    if not isinstance(runtime_env, Mapping):
+        raise TypeError("runtime_env must be a dictionary")
+    unknown = [name for name in runtime_env if name != "env_vars"]
+    if unknown:
+        raise ValueError(
+            f"runtime_env: nbray knows only 'env_vars', not {', '.join(map(repr, unknown))}; "
+            "workers run in this Python environment"
+        )
+    found = runtime_env["env_vars"]
+    if not isinstance(found, Mapping) or not all(
+        isinstance(part, str) for pair in found.items() for part in pair
+    ):
+        raise TypeError("runtime_env['env_vars'] must map strings to strings")
+    return dict(found)
+
+
+def _set_environment(env_vars: Mapping[str, str]) -> None:
+    # The machine's processes are descendants of this one, so they inherit it.
+    for name, value in env_vars.items():
+        _ENV_VARS[name] = os.environ.get(name)
+        os.environ[name] = value
+
+
+def _restore_environment() -> None:
+    while _ENV_VARS:
+        name, value = _ENV_VARS.popitem()
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+# -- objects ---------------------------------------------------------------------
+
+
+def _watched() -> contextlib.AbstractContextManager[Any]:
+    watcher = session.watcher()
+    return watcher() if watcher is not None else contextlib.nullcontext()
+
+
+def get(
+    refs: ObjectRef[Any] | Sequence[ObjectRef[Any]], *, timeout: float | None = None
+) -> Any:
+    """The value of a reference, or the list of values of a list of them.
+
+    Args:
+        timeout: seconds to wait (None: as long as it takes; 0: only what is there).
+
+    Raises:
+        RayTaskError: the task raised; also an instance of the class that it raised.
+        GetTimeoutError: the time ran out; the tasks go on.
+        RayError: the value cannot be had (worker, actor or node died, cancelled, ...).
+        ValueError, TypeError: not a reference, or a negative time.
+    """
+    _check_timeout(timeout)
+    single = isinstance(refs, ObjectRef)
+    if single:
+        asked: Sequence[ObjectRef[Any]] = [cast("ObjectRef[Any]", refs)]
+    else:
+        asked = _listed(refs)
+    engine = session.current() or session.require()
+    if session.watcher() is None:
+        values = engine.get(asked, timeout)
+    else:
+        with _watched():
+            values = engine.get(asked, timeout)
+    return values[0] if single else values
+
+
+def _listed(refs: Any) -> Sequence[ObjectRef[Any]]:
+    if not isinstance(refs, (list, tuple)):
+        raise ValueError(
+            f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}{_hint(refs)}"
+        )
+    for position, ref in enumerate(refs):
+        if not isinstance(ref, ObjectRef):
+            raise TypeError(
+                f"get(): item {position} of the list is no ObjectRef but a "
+                f"{type(ref).__name__}{_hint(ref)}"
+            )
+    return refs
+
+
+def _hint(value: Any) -> str:
+    if isinstance(value, ActorHandle):
+        return " (call one of the actor's methods with .remote() first)"
+    if hasattr(value, "remote"):
+        return " (call it with .remote() first)"
+    if value is None:
+        return " (a task with num_returns=0 has no result)"
+    return ""
+
+
+def _check_timeout(timeout: Any) -> None:
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
+
+
+def put(value: Any) -> ObjectRef[Any]:
+    """Store *value* once; pass the reference to as many tasks as need it.
+
+    Raises:
+        TypeError: the value is a reference, or cannot be pickled.
+        ObjectStoreFullError: it does not fit.
+    """
+    if isinstance(value, ObjectRef):
+        raise TypeError("put() of an ObjectRef is not allowed: it is a reference already")
+    return (session.current() or session.require()).put(value)
+
+
+def wait(
+    refs: Sequence[ObjectRef[Any]],
+    *,
+    num_returns: int = 1,
+    timeout: float | None = None,
+    fetch_local: bool = True,
+) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+    """Wait for *num_returns* of the references: (ready, not ready), each in the order given.
+
+    At most *num_returns* are returned as ready; fewer if *timeout* seconds pass.
+    A failed task is ready, and its `get` raises.
+
+    Raises:
+        ValueError: a reference twice, or num_returns or timeout out of range.
+        TypeError: not a list of references.
+    """
+    if isinstance(refs, ObjectRef):
+        raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
+    if not isinstance(refs, (list, tuple)):
+        raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
+    for position, ref in enumerate(refs):
+        if not isinstance(ref, ObjectRef):
+            raise TypeError(
+                f"wait(): item {position} of the list is no ObjectRef but a "
+                f"{type(ref).__name__}{_hint(ref)}"
+            )
+    _check_timeout(timeout)
+    if isinstance(num_returns, bool) or not isinstance(num_returns, int):
+        raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
+    if len(set(refs)) != len(refs):
+        raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
+    if not refs:
+        return [], []
+    if num_returns < 1:
+        raise ValueError(f"num_returns must be at least 1, not {num_returns}")
+    if num_returns > len(refs):
+        raise ValueError(f"num_returns is {num_returns}, but there are only {len(refs)} ObjectRefs")
+    engine = session.current() or session.require()
+    with _watched():
+        return engine.wait(refs, num_returns, timeout, fetch_local)
+
+
+def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
+    """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`.
+
+    A finished task is left alone. *force* ends the worker's process instead of
+    interrupting it; *recursive* cancels the task's own tasks too.
+
+    Raises:
+        TypeError: not a reference.
+        ValueError: *force* for an actor's call (use `kill`).
+    """
+    if not isinstance(ref, ObjectRef):
+        raise TypeError(
+            f"cancel() takes the ObjectRef of a task, not {type(ref).__name__}"
+            + (" (use kill() for actors)" if isinstance(ref, ActorHandle) else "")
+        )
+    (session.current() or session.require()).cancel(ref, force, recursive)
+
+
+# -- actors ----------------------------------------------------------------------
+
+
+def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
+    """End an actor's process at once; unfinished calls raise `ActorDiedError`.
+
+    Args:
+        no_restart: False lets `max_restarts` bring it back.
+
+    Raises:
+        ValueError: not an actor's handle.
+    """
+    if not isinstance(actor, ActorHandle):
+        raise ValueError(
+            f"kill() takes an actor's handle, not {type(actor).__name__}"
+            + (" (use cancel() for tasks)" if isinstance(actor, ObjectRef) else "")
+        )
+    (session.current() or session.require()).kill_actor(actor._info, no_restart)
+
+
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
+    """A handle to the actor with this name.
+
+    Raises:
+        ValueError: there is none (says which names there are), or the name is empty.
+    """
+    if not _text("name", name):
+        raise ValueError("get_actor() takes the name of an actor, not an empty one")
+    if namespace is not None and not _text("namespace", namespace):
+        raise ValueError("a namespace is a non-empty string")
+    engine = session.current() or session.require()
+    try:
+        info, life = engine.get_actor(name, namespace or "")
+    except ValueError as error:
+        names = sorted(known for _, known in engine.list_named_actors(namespace is None))
+        listed = f"; named actors: {', '.join(names)}" if names else ""
+        raise ValueError(f"{error}{listed}") from None
+    return ActorHandle(info, life)
+
+
+# -- the cluster -------------------------------------------------------------------
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The cluster's nodes, one dictionary each, with Ray's keys (NodeID, Alive, Resources...)."""
+    return (session.current() or session.require()).nodes()
+
+
+def cluster_resources() -> dict[str, float]:
+    """What the live nodes have in total: {'CPU': 8.0, 'memory': ...} (memory in bytes)."""
+    return (session.current() or session.require()).cluster_resources()
+
+
+def available_resources() -> dict[str, float]:
+    """What of `cluster_resources()` is free now."""
+    return (session.current() or session.require()).available_resources()
+
+
+def get_runtime_context() -> RuntimeContext:
+    """Where the calling code runs: node, worker, task, actor."""
+    return RuntimeContext()
+
+
+def get_gpu_ids() -> list[int]:
+    """Numbers of the GPUs that the running task or actor holds."""
+    engine = session.current()
+    if engine is None:
+        raise RaySystemError("nbray is not running: call nbray.init() first")
+    return list(engine.runtime().gpus)

@@ -1,0 +1,218 @@
+"""What code learns of where it runs: the runtime context, and what `init` returns.
+
+Owns the two objects with Ray's names and keys. Asks the engine each time, so
+they are never out of date.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from nbray import session
+from nbray.version import __version__
+
+if TYPE_CHECKING:
+    from nbray.engine import Engine, RuntimeInfo
+
+
+class RuntimeContext:
+    """Where the calling code runs. Ids are hexadecimal strings."""
+
+    def _info(self) -> RuntimeInfo:
+        return session.require().runtime()
+
+    def get_job_id(self) -> str:
+        """The job: one driver and all its work."""
+        return self._info().job_id
+
+    def get_node_id(self) -> str:
+        """The node on which this code runs."""
+        return self._info().node_id
+
+    def get_worker_id(self) -> str:
+        """This process."""
+        return self._info().worker_id
+
+    def get_task_id(self) -> str | None:
+        """The running task, or None in a driver."""
+        return self._info().task_id or None
+
+    def get_task_name(self) -> str | None:
+        """The running task's name, or None in a driver."""
+        return self._info().task_name or None
+
+    def get_task_function_name(self) -> str | None:
+        """The same as `get_task_name`."""
+        return self.get_task_name()
+
+    def get_actor_id(self) -> str | None:
+        """The actor whose method runs, or None."""
+        return self._info().actor_id or None
+
+    def get_actor_name(self) -> str | None:
+        """The name of the actor whose method runs ('' if it has none), or None outside actors."""
+        info = self._info()
+        return info.actor_name if info.actor_id else None
+
+    @property
+    def current_actor(self) -> Any:
+        """A handle to the named actor whose method runs.
+
+        Raises:
+            RuntimeError: not in an actor's method, or the actor has no name.
+        """
+        from nbray.api import get_actor
+
+        info = self._info()
+        if not info.actor_name:
+            raise RuntimeError("current_actor needs a method of an actor that has a name")
+        return get_actor(info.actor_name, info.namespace or None)
+
+    @property
+    def namespace(self) -> str:
+        """Where names of actors are looked up."""
+        return self._info().namespace
+
+    @property
+    def gcs_address(self) -> str:
+        """host:port of the cluster's head."""
+        return self._info().address
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        """Whether the actor whose method runs has been restarted."""
+        return self._info().was_restarted
+
+    def get_assigned_resources(self) -> dict[str, float]:
+        """What the running task or actor holds, by Ray's names."""
+        return dict(self._info().assigned)
+
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
+        """Accelerators the running task or actor holds: {'GPU': ['0']}."""
+        return {"GPU": [str(number) for number in self._info().gpus]}
+
+    def get_runtime_env_string(self) -> str:
+        """'{}': nbray has no per-task environments."""
+        return "{}"
+
+    def get(self) -> dict[str, Any]:
+        """The main ids in one dictionary, with Ray's keys."""
+        info = self._info()
+        found = {"job_id": info.job_id, "node_id": info.node_id, "namespace": info.namespace}
+        if info.task_id:
+            found["task_id"] = info.task_id
+        if info.actor_id:
+            found["actor_id"] = info.actor_id
+        return found
+
+
+class ClusterContext:
+    """What `init` returns: the connection's addresses by Ray's keys, and a context manager.
+
+    `with nbray.init(): ...` shuts down at the end.
+    """
+
+    dashboard_url = ""
+    ray_commit = ""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.python_version = platform.python_version()
+        self.ray_version = __version__
+
+    @property
+    def address_info(self) -> dict[str, Any]:
+        """node_ip_address, address, gcs_address, node_id and the rest of Ray's keys.
+
+        What nbray has no counterpart of is ''.
+        """
+        info = self._engine.runtime()
+        return {
+            "node_ip_address": info.node_ip,
+            "raylet_ip_address": info.node_ip,
+            "redis_address": "",
+            "object_store_address": "",
+            "raylet_socket_name": "",
+            "webui_url": self.dashboard_url,
+            "session_dir": "",
+            "metrics_export_port": 0,
+            "gcs_address": info.address,
+            "address": info.address,
+            "dashboard_agent_listening_port": 0,
+            "node_id": info.node_id,
+        }
+
+    def disconnect(self) -> None:
+        """As `nbray.shutdown()`, if this connection is still the one in use."""
+        from nbray.api import shutdown
+
+        if session.current() is self._engine:
+            shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.disconnect()
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "dashboard_url":
+            return self.dashboard_url
+        return self.address_info[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.address_info)
+
+    def __len__(self) -> int:
+        return len(self.address_info)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of one of the keys of `address_info`."""
+        return self.address_info.get(key, default)
+
+    def keys(self) -> list[str]:
+        """The keys of `address_info`."""
+        return list(self.address_info)
+
+    def _alive(self) -> bool:
+        return session.current() is self._engine
+
+    def __repr__(self) -> str:
+        if not self._alive():
+            return "nbray: disconnected"
+        nodes = self._engine.snapshot().nodes
+        total = self._engine.cluster_resources().get("CPU", 0)
+        where = self._engine.runtime().address or "this machine only"
+        plural = "" if len(nodes) == 1 else "s"
+        return (
+            f"nbray {self.ray_version} ({self._engine.name}): "
+            f"{len(nodes)} node{plural}, {total:g} CPUs, {where}"
+        )
+
+    def _repr_html_(self) -> str | None:
+        """The cluster's status as static HTML, or None where there is nothing to show."""
+        if not self._alive():
+            return None
+        try:
+            from nbray.view import render
+        except ImportError:  # a slim build without templates: text will do
+            return None
+        found: str = render.html(self._engine.snapshot())
+        return found
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> dict[str, str]:
+        bundle = {"text/plain": repr(self)}
+        page = self._repr_html_()
+        if page is not None:
+            bundle["text/html"] = page
+        return bundle

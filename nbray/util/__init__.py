@@ -1,0 +1,36 @@
+"""Ray's `ray.util`: small conveniences over the public API.
+
+Owns the functions here; `ActorPool` and `Queue` load when first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbray import session
+
+__all__ = ["ActorPool", "get_node_ip_address", "list_named_actors"]
+
+
+def get_node_ip_address() -> str:
+    """The IP address of the node on which the calling code runs."""
+    return session.require().runtime().node_ip
+
+
+def list_named_actors(all_namespaces: bool = False) -> list[Any]:
+    """Names of the live named actors.
+
+    With *all_namespaces*, dictionaries: {'namespace': ..., 'name': ...}.
+    """
+    found = session.require().list_named_actors(all_namespaces)
+    if all_namespaces:
+        return [{"namespace": namespace, "name": name} for namespace, name in found]
+    return [name for _, name in found]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ActorPool":
+        from nbray.util.actor_pool import ActorPool
+
+        return ActorPool
+    raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")

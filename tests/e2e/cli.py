@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import ROOT, private_folder
 
-NBRAY = [sys.executable, "-m", "nbray.cli"]
+NBRAY = [str(Path(sys.executable).with_name("nbray"))]
 BESIDE = ROOT.parent / "shared" / "acceptance"
 """The owner's acceptance programs, where the checkout has them beside it."""
 PROGRAMS = Path(__file__).parent / "programs"

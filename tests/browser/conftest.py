@@ -1,0 +1,54 @@
+"""Fixtures of the browser tests: one JupyterLab and one Chromium for the module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from browser.lab import Lab, chromium
+from harness import ROOT, require_or_skip
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREEN = {"width": 1180, "height": 980}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left(no_leaks: None) -> None:
+    """Every module here is checked."""
+
+
+@pytest.fixture(scope="module")
+def browser(_nothing_left: None) -> Iterator[Browser]:
+    path = chromium()
+    if not path:
+        require_or_skip("Chromium is not installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser) -> Iterator[Lab]:
+    server = Lab(ROOT / "notebooks")
+    try:
+        server.wait_until_up()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page(viewport=SCREEN, device_scale_factor=1.5)
+    yield opened
+    opened.close()

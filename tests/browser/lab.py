@@ -1,0 +1,210 @@
+"""A real JupyterLab, and a notebook open in it as a user sees it.
+
+Owns the server's process and the gestures: open, run a cell, press Stop, read
+what is on the screen. Everything goes through the page; nothing reaches into
+the kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from harness import ARTIFACTS, private_folder
+from playwright.sync_api import Locator, Page, expect
+
+STARTUP = 90.0
+HAS_RUN = re.compile(r"\[\d+\]:")
+"""The prompt of a cell that has run."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # every cell in the page, not only those near the screen
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "docmanager-extension/plugin": {"autosave": False},
+}
+
+
+def chromium() -> str:
+    """Path of the system's Chromium ('' if there is none)."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), "")
+
+
+class Lab:
+    """A JupyterLab server with folders of its own, on a free port, with a token."""
+
+    def __init__(self, notebooks: Path) -> None:
+        self.home = private_folder("nbt-lab-")
+        self.root = self.home / "work"
+        shutil.copytree(notebooks, self.root, ignore=shutil.ignore_patterns(".*"))
+        settings = self.home / "settings"
+        for name, values in SETTINGS.items():
+            path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.token = secrets.token_hex(16)
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = self.home / "lab.log"
+        variables = {
+            "HOME": str(self.home),
+            "IPYTHONDIR": str(self.home / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(self.home / "config"),
+            "JUPYTER_DATA_DIR": str(self.home / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.home / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(settings),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.home / "workspaces"),
+        }
+        options = [
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={self.token}",
+            f"--ServerApp.root_dir={self.root}",
+            "--LabApp.extension_manager=readonly",
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *options],
+                cwd=self.root,
+                env={**os.environ, **variables},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_up(self) -> None:
+        """Return when the server answers.
+
+        Raises:
+            RuntimeError: it ended, or did not answer in time; carries its log.
+        """
+        deadline = time.monotonic() + STARTUP
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/api?token={self.token}", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise RuntimeError(f"JupyterLab did not start:\n{self.log.read_text()[-4000:]}")
+
+    def close(self) -> None:
+        """End the server and its kernels, and remove its folders."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        ARTIFACTS.mkdir(exist_ok=True)
+        shutil.copy(self.log, ARTIFACTS / "jupyterlab.log")
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Notebook:
+    """One notebook open in the page; cells are counted among the code cells, from 0."""
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}&reset", wait_until="commit")
+        self.cells = page.locator(".jp-Notebook .jp-CodeCell")
+        expect(self.cells.first).to_be_visible(timeout=60_000)
+        self.idle()
+
+    def idle(self, timeout: float = 60) -> None:
+        """Wait until the kernel has nothing to do."""
+        status = self.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+        expect(status.first).to_be_visible(timeout=timeout * 1000)
+
+    def cell(self, index: int) -> Locator:
+        """The code cell *index* (negative: from the end)."""
+        return self.cells.nth(index)
+
+    def find(self, text: str) -> int:
+        """Index of the first code cell whose source contains *text*.
+
+        Raises:
+            AssertionError: no cell does.
+        """
+        for index, source in enumerate(self.cells.locator(".cm-content").all_inner_texts()):
+            if text in source:
+                return index
+        raise AssertionError(f"no cell contains {text!r}")
+
+    def start(self, index: int) -> None:
+        """Run cell *index*, as Ctrl+Enter does; does not wait."""
+        cell = self.cell(index)
+        cell.scroll_into_view_if_needed()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+
+    def prompt(self, index: int) -> str:
+        """'[ ]:', '[*]:' or '[7]:'."""
+        return self.cell(index).locator(".jp-InputPrompt").inner_text().strip()
+
+    def finished(self, index: int, timeout: float = 60) -> str:
+        """Wait until cell *index* has run; its output as text."""
+        prompt = self.cell(index).locator(".jp-InputPrompt")
+        expect(prompt).to_have_text(HAS_RUN, timeout=timeout * 1000)
+        return self.output(index)
+
+    def run(self, index: int, timeout: float = 60) -> str:
+        """Run cell *index* and wait; its output as text."""
+        before = self.prompt(index)
+        self.start(index)
+        if before[1:2].isdigit():  # it has run already: see the prompt change first
+            expect(self.cell(index).locator(".jp-InputPrompt")).not_to_have_text(before)
+        return self.finished(index, timeout)
+
+    def output(self, index: int) -> str:
+        """What is shown under cell *index*, as text."""
+        return "\n".join(self.cell(index).locator(".jp-OutputArea-output").all_inner_texts())
+
+    def append(self, source: str) -> int:
+        """Add a code cell with *source* at the end; its index."""
+        last = self.cells.count() - 1
+        count = self.cells.count()
+        self.cell(last).locator(".cm-content").click()
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("b")
+        expect(self.cells).to_have_count(count + 1)
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.insert_text(source)
+        return last + 1
+
+    def stop(self) -> None:
+        """Press the toolbar's Stop button."""
+        self.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
+
+    def screenshot(self, name: str) -> Path:
+        """Save the page as artifacts/screens/NAME.png."""
+        path = ARTIFACTS / "screens" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
+        return path
+
+    def close(self) -> None:
+        """Shut the kernel down, as closing its tab and kernel does."""
+        self.page.evaluate(
+            """async () => {
+                const list = await (await fetch('/api/sessions')).json();
+                const xsrf = document.cookie.match(/_xsrf=([^;]*)/);
+                for (const s of list) await fetch('/api/sessions/' + s.id, {
+                    method: 'DELETE', headers: {'X-XSRFToken': xsrf ? xsrf[1] : ''}});
+            }"""
+        )
+        self.page.goto("about:blank")

@@ -1,0 +1,100 @@
+"""The handle that `%%remote --bg` returns at once.
+
+Owns the waiting for the cell's tasks and the single hand-over of their
+results. Does not own what happens to results: its maker passes `assign`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import nbray
+from nbray.exceptions import RayError
+from nbray.refs import ObjectRef
+
+
+class Background:
+    """A cell that runs in the background.
+
+    `.done()` asks, `.result()` waits, `.cancel()` ends it. Its `-o` variables are
+    assigned by `.result()`, or by itself before the first cell run after its end.
+    """
+
+    def __init__(
+        self, name: str, refs: list[ObjectRef[Any]], assign: Callable[[list[Any]], Any]
+    ) -> None:
+        self._name = name
+        self._refs = refs
+        self._assign = assign
+        self._settled = False
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def done(self) -> bool:
+        """Whether all of it has ended, well or not."""
+        return self._settled or self._ended() == len(self._refs)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the cell would have shown; assigns its `-o` variables.
+
+        Raises:
+            RayTaskError: the cell's code raised.
+            TaskCancelledError: it was cancelled.
+            GetTimeoutError: it has not ended within *timeout* seconds.
+        """
+        if not self._settled:
+            results = nbray.get(self._refs, timeout=timeout)
+            self._settle(results)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def cancel(self) -> None:
+        """End its unfinished tasks. Other work goes on."""
+        if not self._settled:
+            for ref in self._refs:
+                nbray.cancel(ref)
+
+    def collect(self) -> bool:
+        """Settle if all has ended, without raising; whether it is settled."""
+        if not self._settled:
+            try:
+                if not self.done():
+                    return False
+                self._settle(nbray.get(self._refs))
+            except Exception as error:  # noqa: BLE001 - the user's error, kept for result()
+                self._settled, self._error = True, error
+                kind = type(getattr(error, "cause", error)).__name__
+                text = str(getattr(error, "cause", error)).splitlines()
+                sys.stderr.write(
+                    f"The background cell {self._name} failed: {kind}"
+                    f"{': ' + text[0] if text else ''} (its .result() shows where)\n"
+                )
+        return True
+
+    def _settle(self, results: list[Any]) -> None:
+        self._value = self._assign(results)
+        self._settled = True
+        self._refs = []
+
+    def _ended(self) -> int:
+        if not self._refs:
+            return 0
+        ready, _ = nbray.wait(
+            self._refs, num_returns=len(self._refs), timeout=0, fetch_local=False
+        )
+        return len(ready)
+
+    def __repr__(self) -> str:
+        if self._error is not None:
+            state = "failed"
+        elif self._settled:
+            state = "done"
+        else:
+            try:
+                state = f"{self._ended()} of {len(self._refs)} done"
+            except RayError:
+                state = "gone: nbray was stopped"
+        return f"<background cell {self._name}: {state}>"

@@ -1,0 +1,199 @@
+"""`%nbray`: start, attach, join, status and stop, in words.
+
+Owns the reading of the line and the sentences printed. Does not own the
+cluster (`nbray.api`) nor the panel. Rule: every command may be run again, and
+what goes wrong is one sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Callable, Sequence
+
+from IPython.core.error import UsageError
+
+import nbray
+from nbray import session
+from nbray.engine import Engine
+from nbray.events import NodeView, Snapshot
+from nbray.exceptions import RayError
+from nbray.jupyter.errors import NotebookError
+from nbray.view.figures import memory, noun
+
+USAGE = {
+    "start": "%nbray start [--cpus N]",
+    "attach": "%nbray attach HOST:PORT [--secret SECRET]",
+    "join": "%nbray join",
+    "status": "%nbray status",
+    "stop": "%nbray stop",
+}
+_OPTIONS = {
+    "start": {"--cpus": "--cpus", "--num-cpus": "--cpus"},
+    "attach": {
+        "--secret": "--secret", "--redis-password": "--secret", "--address": "--address",
+    },
+}
+
+
+def run(line: str) -> None:
+    """`%nbray` *line*.
+
+    Raises:
+        UsageError: the line does not make sense; one sentence.
+        NotebookError: the cluster cannot do it; one sentence.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        raise UsageError("%nbray: a quotation mark is not closed") from None
+    if not words:
+        words = ["status"]
+    command, rest = words[0], words[1:]
+    if command not in USAGE:
+        near = difflib.get_close_matches(command, USAGE, n=1)
+        hint = f"did you mean %nbray {near[0]}?" if near else f"there are {', '.join(USAGE)}"
+        raise UsageError(f"%nbray: unknown command {command!r}; {hint}")
+    values, options = _read(command, rest)
+    work: dict[str, Callable[[list[str], dict[str, str]], None]] = {
+        "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
+    }
+    try:
+        work[command](values, options)
+    except (RayError, ValueError, TypeError, RuntimeError, OSError) as error:
+        if isinstance(error, NotebookError):
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise NotebookError(f"%nbray {command}: {text}") from None
+
+
+def _read(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """(plain words, options) of *command*; '--a=b' and '--a b' alike."""
+    known = _OPTIONS.get(command, {})
+    values: list[str] = []
+    options: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            values.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"usage: {USAGE[command]}"
+            raise UsageError(f"%nbray {command}: unknown option {name}; {hint}")
+        if not equals:
+            if not rest:
+                raise UsageError(f"%nbray {command}: {name} needs a value; {USAGE[command]}")
+            value = rest.pop(0)
+        options[known[name]] = value
+    if command != "attach" and values:
+        raise UsageError(f"%nbray {command}: unexpected {values[0]!r}; usage: {USAGE[command]}")
+    return values, options
+
+
+def _start(_values: list[str], options: dict[str, str]) -> None:
+    cpus: float | None = None
+    if "--cpus" in options:
+        try:
+            cpus = float(options["--cpus"])
+        except ValueError:
+            cpus = -1.0
+        if not 0 < cpus < float("inf"):
+            given = options["--cpus"]
+            raise UsageError(f"%nbray start: --cpus takes a number above 0, not {given!r}")
+        cpus = int(cpus) if cpus == int(cpus) else cpus
+    running = session.current()
+    if running is not None:
+        _say(f"nbray is running already: {summary(running)}.")
+        started = session.started_with()
+        if cpus is not None and (started is None or started.num_cpus != cpus):
+            _say("For another number of CPUs, run %nbray stop first.")
+        return
+    nbray.init(address="local", num_cpus=cpus)
+    _say(f"nbray is running: {summary(session.require())}.")
+
+
+def _attach(values: list[str], options: dict[str, str]) -> None:
+    # The whole line that `%nbray join` printed is welcome too.
+    while values and values[0] in {"nbray", "start"}:
+        values = values[1:]
+    if "--address" in options:
+        values = [options["--address"], *values]
+    if len(values) != 1:
+        raise UsageError(f"%nbray attach takes one address; usage: {USAGE['attach']}")
+    address = values[0]
+    running = session.current()
+    if running is not None:
+        started = session.started_with()
+        here = {started.address if started else "", running.runtime().address, "auto"}
+        if address in here - {""}:
+            _say(f"nbray is attached already: {summary(running)}.")
+            return
+        raise NotebookError(
+            f"nbray is running here already ({summary(running)}): "
+            f"run %nbray stop first, then %nbray attach {address}"
+        )
+    nbray.init(address=address, _redis_password=options.get("--secret"))
+    _say(f"nbray is attached to {address}: {summary(session.require())}.")
+
+
+def _join(_values: list[str], _options: dict[str, str]) -> None:
+    engine = session.current()
+    if engine is None:
+        raise NotebookError("nbray is not running: run %nbray start first")
+    line = engine.join_line()
+    _say("Paste this on another machine; it holds the cluster's secret:")
+    _say(line)
+
+
+def _status(_values: list[str], _options: dict[str, str]) -> None:
+    engine = session.current()
+    if engine is None:
+        _say("nbray is not running: %nbray start starts a cluster on this machine.")
+        return
+    snapshot = engine.snapshot()
+    _say(f"nbray is running: {summary(engine)}.")
+    for node in snapshot.nodes:
+        _say(f"  {_node(node)}")
+
+
+def _stop(_values: list[str], _options: dict[str, str]) -> None:
+    if session.current() is None:
+        _say("nbray is not running.")
+        return
+    nbray.shutdown()
+    _say("nbray has stopped.")
+
+
+def summary(engine: Engine) -> str:
+    """'2 nodes, 8 CPUs (1 GPU)' of the live cluster."""
+    resources = engine.cluster_resources()
+    nodes = sum(1 for node in engine.nodes() if node.get("Alive", True))
+    parts = [noun(nodes, "node"), f"{resources.get('CPU', 0):g} CPUs"]
+    if resources.get("GPU"):
+        parts.append(f"{resources['GPU']:g} GPUs")
+    address = _address(engine.snapshot())
+    return ", ".join(parts) + (f", at {address}" if address else "")
+
+
+def _address(snapshot: Snapshot) -> str:
+    return snapshot.address
+
+
+def _node(node: NodeView) -> str:
+    """One node as a line of `%nbray status`."""
+    figures = node.figures
+    head = " (head)" if node.is_head else ""
+    state = "" if node.alive else ", not reachable"
+    return (
+        f"{node.name}{head}, {node.address}{state}: {node.resources.get('CPU', 0):g} CPUs "
+        f"{figures.cpu_percent:.0f} % busy, {noun(figures.workers, 'worker')}, "
+        f"{figures.running} running, {figures.queued} queued, "
+        f"object store {memory(figures.store_used)}"
+    )
+
+
+def _say(text: str) -> None:
+    print(text)

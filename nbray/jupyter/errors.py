@@ -1,0 +1,116 @@
+"""How errors look in a notebook: one sentence for mistakes, a short traceback for tasks.
+
+Owns the rendering only. Rule: the user's own line comes first, the error's
+type and text and the node are always there, library frames are folded.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from types import TracebackType
+from typing import Any
+
+from nbray.exceptions import RayError, RayTaskError
+
+FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+|nbray)[/\\]")
+"""Files whose frames are the libraries' business."""
+_FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
+_RED, _CYAN, _BOLD, _DIM, _END = "\x1b[31m", "\x1b[36m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+class NotebookError(RayError):
+    """What a magic could not do, as one sentence; shown without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{_RED}{self}{_END}"]
+
+
+class Stopped(KeyboardInterrupt):
+    """The Stop button ended a cell's work; shown as one line."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{_RED}Stopped{_END}: {self}"]
+
+
+def show(
+    shell: Any,
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+    tb_offset: int | None = None,
+) -> list[str]:
+    """IPython's handler for `RayTaskError` (see `set_custom_exc`): shows and returns lines."""
+    assert isinstance(error, RayTaskError)
+    lines = render(error, trace)
+    # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
+    shell._showtraceback(kind, error, lines)
+    return lines
+
+
+def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]:
+    """A task's error as lines with ANSI colours; *trace* is where the notebook waited for it."""
+    where = f" on {error.node}" if error.node else ""
+    pid = f", pid {error.pid}" if error.pid else ""
+    head = (
+        f"{_RED}{_BOLD}{type(error.cause).__name__}{_END}{_DIM} in {error.function_name}"
+        f"{where}{pid}{_END}"
+    )
+    lines = [head, *_waiting(trace), *fold(error.traceback_str)]
+    last = "".join(traceback.format_exception_only(error.cause)).rstrip()
+    if _plain(lines[-1]) != last.splitlines()[-1]:
+        lines.append(f"{_RED}{last}{_END}")
+    return lines
+
+
+def fold(text: str) -> list[str]:
+    """A traceback as Python prints it, its library frames replaced by one line each run."""
+    lines: list[str] = []
+    folded = 0
+    hidden = False
+    seen = False
+    for line in text.rstrip().splitlines():
+        frame = _FRAME.match(line)
+        if frame is not None:
+            # An error's first frame is never a library's only by chance: keep the user's.
+            hidden = FOLDED.search(frame["file"]) is not None
+            seen = True
+            if hidden:
+                folded += 1
+                continue
+        elif hidden and seen and line.startswith("    "):
+            continue
+        else:
+            hidden = False
+        if folded:
+            lines.append(_folded(folded))
+            folded = 0
+        lines.append(_frame(frame) if frame is not None else line)
+    if folded:
+        lines.append(_folded(folded))
+    return [line for line in lines if line != "Traceback (most recent call last):"]
+
+
+def _folded(count: int) -> str:
+    return f"{_DIM}  ... {count} library frame{'s' if count > 1 else ''}{_END}"
+
+
+def _frame(frame: re.Match[str]) -> str:
+    inside = f" in {frame['name']}" if frame["name"] not in (None, "<module>") else ""
+    return f"{_CYAN}{frame['file']}{_END}, line {frame['line']}{inside}"
+
+
+def _waiting(trace: TracebackType | None) -> list[str]:
+    """Where the notebook waited: the innermost line that the user wrote."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(trace)
+        if not FOLDED.search(frame.filename) and frame.line
+    ]
+    if not own or own[-1].line is None or "run_cell_magic" in own[-1].line:
+        return []
+    return [f"{_DIM}  awaited at line {own[-1].lineno}: {own[-1].line.strip()}{_END}"]
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)

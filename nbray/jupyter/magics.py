@@ -1,0 +1,112 @@
+"""What `%load_ext nbray` adds to a notebook, and `%unload_ext nbray` takes back.
+
+Owns the wiring of one IPython shell: the magics, `remote` in the namespace,
+the hooks on cells and errors, and the route of tasks' output. Does not own
+what any of them does. Rule: loading twice changes nothing, and unloading
+leaves no hook behind.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from IPython.core.magic import no_var_expand
+
+import nbray
+from nbray import session
+from nbray.engine import Engine
+from nbray.exceptions import RayError
+from nbray.jupyter import cells, cluster_magic, errors, progress
+from nbray.jupyter.output import Router
+from nbray.jupyter.remote_cell import RemoteCells
+from nbray.jupyter.stop import InterruptHook
+
+
+class Extension:
+    """nbray in one IPython shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._remote = RemoteCells(shell)
+        self._interrupts = InterruptHook()
+        self._router = Router(cells.cells().stream)
+        self._names = {"nbray": nbray, "remote": nbray.remote}
+
+    def install(self) -> None:
+        """Add everything. Cells must be followed first: the other hooks ask which cell runs."""
+        shell = self._shell
+        cells.cells().attach(shell)
+        progress.install()
+        shell.events.register("pre_run_cell", self._interrupts.before)
+        shell.events.register("pre_run_cell", self._remote.collect)
+        shell.events.register("post_run_cell", self._interrupts.after)
+        shell.register_magic_function(_literal(self._remote), "cell", "remote")
+        shell.register_magic_function(cluster_magic.run, "line", "nbray")
+        shell.push(self._names, interactive=False)
+        shell.set_custom_exc((RayError,), errors.show)
+        session.on_install.append(self._engine_changed)
+        engine = session.current()
+        if engine is not None:
+            engine.on_output(self._router)
+
+    def uninstall(self) -> None:
+        """Take everything back, except names that the user has given other values."""
+        shell = self._shell
+        if self._engine_changed in session.on_install:
+            session.on_install.remove(self._engine_changed)
+        engine = session.current()
+        if engine is not None:
+            engine.on_output(None)
+        for event, hook in (
+            ("pre_run_cell", self._interrupts.before),
+            ("pre_run_cell", self._remote.collect),
+            ("post_run_cell", self._interrupts.after),
+        ):
+            shell.events.unregister(event, hook)
+        magics = shell.magics_manager.magics
+        magics["cell"].pop("remote", None)
+        magics["line"].pop("nbray", None)
+        shell.drop_by_id(self._names)
+        shell.set_custom_exc((), None)
+        progress.uninstall()
+        cells.cells().detach()
+
+    def _engine_changed(self, engine: Engine | None) -> None:
+        self._remote.forget()
+        if engine is not None:
+            engine.on_output(self._router)
+
+
+def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:
+    """The cell magic; IPython must not read the braces of JSON and of sets as variables."""
+
+    @functools.wraps(RemoteCells.magic)
+    def magic(line: str, cell: str) -> Any:
+        return remote.magic(line, cell)
+
+    no_var_expand(magic)
+    return magic
+
+
+@cache
+def _extensions() -> WeakKeyDictionary[Any, Extension]:
+    return WeakKeyDictionary()
+
+
+def load(shell: Any) -> None:
+    """Add nbray to *shell*; loading again changes nothing."""
+    if shell not in _extensions():
+        extension = Extension(shell)
+        extension.install()
+        _extensions()[shell] = extension
+
+
+def unload(shell: Any) -> None:
+    """Take back what `load` added."""
+    extension = _extensions().pop(shell, None)
+    if extension is not None:
+        extension.uninstall()

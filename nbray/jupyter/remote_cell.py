@@ -1,0 +1,215 @@
+"""`%%remote`: a cell's code as tasks.
+
+Owns the launch, the gathering and what is shown. Options are read by
+`remote_line`, names by `names`, values packed by `capture`; `body` runs on the
+worker. Rule: the cell's variables change only through `-o`, and only once all
+of its tasks have succeeded.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import re
+import tokenize
+from collections.abc import Sequence
+from typing import Any
+
+from IPython.core.error import UsageError
+
+import nbray
+from nbray import session
+from nbray.engine import Function
+from nbray.exceptions import RayError
+from nbray.jupyter import body
+from nbray.jupyter.background import Background
+from nbray.jupyter.capture import Capture, Captured
+from nbray.jupyter.errors import NotebookError, Stopped
+from nbray.jupyter.names import CellNames, names_of
+from nbray.jupyter.remote_line import RemoteLine, parse
+from nbray.jupyter.stop import stop
+from nbray.options import TaskOptions, task_options
+from nbray.refs import ObjectRef
+from nbray.remote import RemoteFunction
+
+_MAGIC_LINE = re.compile(r"^\s*(%\w|%%\w|!)")
+
+
+class RemoteCells:
+    """The `%%remote` of one IPython shell."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self.capture = Capture()
+        self._background: list[Background] = []
+
+    def magic(self, line: str, cell: str) -> Any:
+        """Run *cell* as asked by *line*; returns what the cell shows (IPython's Out).
+
+        Raises:
+            UsageError: the line or the cell's variables do not make sense; one sentence.
+            NotebookError: a value cannot travel, or no engine can be had; one sentence.
+            Stopped: the Stop button; the cell's work is cancelled.
+            RayTaskError: the cell's code raised.
+        """
+        try:
+            asked = parse(line)
+            options = task_options(asked.options)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"%%remote: {error}") from None
+        name = f"In[{self._shell.execution_count}]"
+        program, names = self._program(asked, line, cell, f"Cell {name}")
+        items = self._items(asked)
+        running = session.cell.get()
+        try:
+            refs = self._launch(program, names, items, asked, options, name)
+            if asked.background:
+                return self._in_background(refs, asked, name)
+            results: list[body.Result] = nbray.get(refs)
+        except KeyboardInterrupt:
+            count = stop(running)
+            raise Stopped(f"{count} task{'' if count == 1 else 's'} cancelled") from None
+        except BaseException:
+            if len(items) > 1 and not asked.background:
+                stop(running)  # one failed: nobody waits for the others any more
+            raise
+        several = bool(asked.target) or asked.all_nodes
+        self._shell.user_ns.update(outputs_of(results, asked.outputs, several))
+        return shown_of(results, several)
+
+    def collect(self, _info: object = None) -> None:
+        """Assign the `-o` variables of background cells that have ended (`pre_run_cell`)."""
+        self._background = [one for one in self._background if not one.collect()]
+
+    def forget(self, _engine: object = None) -> None:
+        """The engine has changed: nothing that was put or launched exists any more."""
+        self.capture.clear()
+        self._background.clear()
+
+    def _program(
+        self, asked: RemoteLine, line: str, cell: str, filename: str
+    ) -> tuple[body.Program, CellNames]:
+        """The cell as it travels, and the names in it."""
+        # The magic's own line stays, as a comment: line numbers are the notebook's.
+        source = f"# %%remote {line}\n{cell}"
+        try:
+            tree = ast.parse(source, filename)
+        except SyntaxError as error:
+            if error.text and _MAGIC_LINE.match(error.text):
+                raise UsageError(
+                    f"%%remote runs plain Python: {error.text.strip()!r} is IPython's own syntax"
+                ) from None
+            body.remember(filename, source)
+            raise
+        names = names_of(tree, asked.item_names)
+        can_give = {*names.bound, *names.needed, *names.maybe, *asked.item_names}
+        for name in asked.outputs:
+            if name not in can_give and "*" not in can_give:
+                raise UsageError(f"%%remote: -o {name}: the cell does not assign {name!r}")
+        program = body.Program(
+            source, filename, asked.target, asked.outputs, quiet=_ends_in_semicolon(cell)
+        )
+        return program, names
+
+    def _items(self, asked: RemoteLine) -> list[Any]:
+        """The elements of `--each`, or one None."""
+        if not asked.target:
+            return [None]
+        code = compile(asked.iterable, "--each", "eval", dont_inherit=True)
+        try:
+            return list(eval(code, self._shell.user_ns))  # noqa: S307 - the user's own expression
+        except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+            raise NotebookError(
+                f"--each {asked.target} in {asked.iterable}: {type(error).__name__}: {error}"
+            ) from None
+
+    def _launch(
+        self, program: body.Program, names: CellNames, items: Sequence[Any], asked: RemoteLine,
+        options: TaskOptions, name: str,
+    ) -> list[ObjectRef[Any]]:
+        try:
+            session.require()
+        except (RayError, OSError) as error:
+            raise NotebookError(f"nbray could not start: {error}") from error
+        hidden = getattr(self._shell, "user_ns_hidden", {})
+        captured = self.capture.pack(names, self._shell.user_ns, hidden)
+        program = body.Program(
+            program.source, program.filename, program.target, program.outputs, program.quiet,
+            captured.sources,
+        )
+        if asked.all_nodes:
+            return _on_all_nodes(program, captured, asked, options, name)
+        values, large = captured.values, captured.large
+        if len(items) > 1 and not values.live:
+            # One function for all elements: what they share travels once to each worker.
+            shared = _remote(functools.partial(body.run, program, values), name, options)
+            return [shared.remote(i, item, *large) for i, item in enumerate(items)]
+        single = _remote(body.run, name, options)
+        return [single.remote(program, values, i, item, *large) for i, item in enumerate(items)]
+
+    def _in_background(
+        self, refs: list[ObjectRef[Any]], asked: RemoteLine, name: str
+    ) -> Background:
+        several = bool(asked.target) or asked.all_nodes
+
+        def assign(results: list[body.Result]) -> Any:
+            self._shell.user_ns.update(outputs_of(results, asked.outputs, several))
+            return shown_of(results, several)
+
+        handle = Background(name, refs, assign)
+        self._background.append(handle)
+        return handle
+
+
+def _remote(call: Any, name: str, options: TaskOptions) -> RemoteFunction:
+    return RemoteFunction(call, options, Function(call, name))
+
+
+def _on_all_nodes(
+    program: body.Program, captured: Captured, asked: RemoteLine, options: TaskOptions, name: str
+) -> list[ObjectRef[Any]]:
+    """One task on each live node; takes no CPU unless asked to, so that no node refuses."""
+    base = options if "num_cpus" in asked.options else task_options({"num_cpus": 0}, options)
+    refs = []
+    for number in live_nodes():
+        function = _remote(body.run, name, task_options({"node": number}, base))
+        refs.append(function.remote(program, captured.values, -1, None, *captured.large))
+    return refs
+
+
+def live_nodes() -> list[int]:
+    """The numbers of the cluster's live nodes, in the order of `nbray.nodes()`."""
+    # An engine without numbered nodes has one, and 0 means anywhere.
+    return [int(node.get("NodeNumber", 0)) for node in nbray.nodes() if node.get("Alive", True)]
+
+
+def outputs_of(
+    results: Sequence[body.Result], names: Sequence[str], several: bool
+) -> dict[str, Any]:
+    """The variables to assign: a value each, or with *several* tasks a list each."""
+    if several:
+        return {name: [outputs[name] for _, outputs in results] for name in names}
+    ((_, outputs),) = results
+    return outputs
+
+
+def shown_of(results: Sequence[body.Result], several: bool) -> Any:
+    """What the cell shows: its last expression, of *several* tasks as a list (None: nothing)."""
+    values = [value for value, _ in results]
+    if not several:
+        return values[0]
+    return None if all(value is None for value in values) else values
+
+
+def _ends_in_semicolon(cell: str) -> bool:
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(cell).readline):
+            if token.type == tokenize.OP or token.type in {
+                tokenize.NAME, tokenize.NUMBER, tokenize.STRING,
+            }:
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return last == ";"

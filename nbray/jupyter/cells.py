@@ -106,9 +106,7 @@ class Cells:
             found = kernel.get_parent("shell") if kernel is not None else {}
         return found or {}
 
-    def publish(
-        self, cell: str, kind: str, content: Mime, metadata: Mime | None = None
-    ) -> bool:
+    def publish(self, cell: str, kind: str, content: Mime, metadata: Mime | None = None) -> bool:
         """Send one output message as if *cell* had sent it. Any thread; never blocks.
 
         *kind* and *content* are the Jupyter protocol's ('stream', 'display_data',
@@ -130,9 +128,7 @@ class Cells:
             out.write(text)
             out.flush()
 
-    def display(
-        self, cell: str, data: Mime, *, display_id: str = "", update: bool = False
-    ) -> None:
+    def display(self, cell: str, data: Mime, *, display_id: str = "", update: bool = False) -> None:
         """Show a MIME bundle under *cell*, or *update* the one shown as *display_id*.
 
         Outside a kernel the bundle's text/plain is printed, updates excepted.

@@ -1,0 +1,171 @@
+"""The cluster's status: a row for each node, and how to add another.
+
+Owns what the panel says, as HTML and as text. Does not own when it is
+refreshed. Rule: no secret ever appears here; the snapshot holds none.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nbray.events import HISTORY, NodeView, Snapshot
+from nbray.view import figures
+from nbray.view.render import render
+
+_SPARK = (72, 16)
+"""Width and height of the last minute's curve, in pixels."""
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+class Share(msgspec.Struct, frozen=True):
+    """A small bar: its name, its width in per cent, and what it says in full."""
+
+    name: str
+    percent: float
+    said: str
+
+
+class NodeRow(msgspec.Struct, frozen=True):
+    """One node as the table shows it."""
+
+    name: str
+    where: str
+    alive: bool
+    shares: tuple[Share, ...]
+    """CPU and memory; none of a node that is gone."""
+    numbers: tuple[str, ...]
+    """Workers, running, queued and finished tasks."""
+    spark: str
+    """Points of the curve, '' while there are fewer than two readings."""
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """Everything the panel says, before it is HTML or text."""
+
+    title: str
+    facts: tuple[str, ...]
+    rows: tuple[NodeRow, ...]
+    join: str
+    healthy: bool
+
+
+COLUMNS = ("workers", "running", "queued", "done")
+
+
+def panel(snapshot: Snapshot) -> Panel:
+    """What to say of *snapshot*."""
+    live = [node for node in snapshot.nodes if node.alive]
+    gone = len(snapshot.nodes) - len(live)
+    return Panel(
+        title=figures.noun(len(live), "node") if live else "No cluster is running",
+        facts=_facts(snapshot, live, gone) if live else (),
+        rows=tuple(_row(node) for node in snapshot.nodes),
+        join=f"nbray start --address={snapshot.address}" if snapshot.address and live else "",
+        healthy=bool(live) and not gone,
+    )
+
+
+def _total(nodes: list[NodeView], name: str) -> tuple[float, float]:
+    """(busy, all) of resource *name*."""
+    whole = sum(node.resources.get(name, 0.0) for node in nodes)
+    free = sum(node.available.get(name, 0.0) for node in nodes)
+    return max(0.0, whole - free), whole
+
+
+def _facts(snapshot: Snapshot, live: list[NodeView], gone: int) -> tuple[str, ...]:
+    facts = [f"{gone} gone"] if gone else []
+    busy, whole = _total(live, "CPU")
+    facts.append(f"{figures.brief(busy)} of {figures.brief(whole)} CPUs busy")
+    busy, whole = _total(live, "GPU")
+    if whole:
+        facts.append(f"{figures.brief(busy)} of {figures.brief(whole)} GPUs")
+    store = sum(node.figures.store_total for node in live)
+    if store:
+        used = sum(node.figures.store_used for node in live)
+        facts.append(f"store {figures.memory_share(used, store)}")
+    if snapshot.actors:
+        facts.append(figures.noun(snapshot.actors, "actor"))
+    if snapshot.engine and snapshot.engine != "native":
+        facts.append(f"{snapshot.engine} engine")
+    return tuple(facts)
+
+
+def _row(node: NodeView) -> NodeRow:
+    seen = node.figures
+    where = [node.address] if node.address and node.address != node.name else []
+    if not node.alive:
+        where.append("gone")
+    elif seen.uptime >= 1:
+        where.append(f"up {figures.duration(seen.uptime)}")
+    return NodeRow(
+        name=f"{node.name or node.address}{' · head' if node.is_head else ''}",
+        where=", ".join(where),
+        alive=node.alive,
+        shares=(
+            Share("CPU", figures.percent(seen.cpu_percent, 100), f"{seen.cpu_percent:.0f}%"),
+            Share(
+                "memory",
+                figures.percent(seen.memory_used, seen.memory_total),
+                figures.memory_share(seen.memory_used, seen.memory_total),
+            ),
+        )
+        if node.alive
+        else (),
+        numbers=tuple(
+            figures.count(number)
+            for number in (seen.workers, seen.running, seen.queued, seen.finished)
+        ),
+        spark=_spark(node.history),
+    )
+
+
+def _spark(history: tuple[float, ...]) -> str:
+    recent = history[-HISTORY:]
+    if len(recent) < 2:
+        return ""
+    width, height = _SPARK
+    step = width / (HISTORY - 1)
+    start = width - step * (len(recent) - 1)  # the newest reading is always at the right end
+    heights = [height - 1 - (height - 2) * figures.percent(value, 100) / 100 for value in recent]
+    return " ".join(f"{start + step * index:.1f},{y:.1f}" for index, y in enumerate(heights))
+
+
+def panel_html(snapshot: Snapshot) -> str:
+    """The panel as HTML without scripts or outside resources."""
+    return render("panel", panel=panel(snapshot), columns=COLUMNS, spark=_SPARK)
+
+
+def panel_text(snapshot: Snapshot) -> str:
+    """The panel as plain text: a line of facts, then a table."""
+    what = panel(snapshot)
+    lines = [" · ".join((what.title, *what.facts))]
+    if what.rows:
+        table: list[tuple[str, ...]] = [
+            ("node", "address", "CPU", "memory", *COLUMNS, "last minute")
+        ]
+        table += [
+            (
+                figures.plain(row.name),
+                figures.plain(row.where),
+                *([share.said for share in row.shares] or ["", ""]),
+                *row.numbers,
+                _curve(node.history),
+            )
+            for row, node in zip(what.rows, snapshot.nodes, strict=True)
+        ]
+        widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+        right = range(4, 8)
+        lines += [
+            "  ".join(
+                cell.rjust(width) if index in right else cell.ljust(width)
+                for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ).rstrip()
+            for cells in table
+        ]
+    if what.join:
+        lines.append(f"Add a machine: {what.join}")
+    return "\n".join(lines)
+
+
+def _curve(history: tuple[float, ...]) -> str:
+    return "".join(_BARS[int(figures.percent(value, 100.1) / 100 * 8)] for value in history[-12:])

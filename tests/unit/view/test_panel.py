@@ -1,0 +1,79 @@
+"""The panel: figures, dead nodes, many nodes, no nodes, hostile names, no secret."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from scenes import HOSTILE, cluster
+
+from nbray.events import NodeView, Snapshot
+from nbray.view.panel import panel, panel_html, panel_text
+
+
+def test_what_it_says() -> None:
+    what = panel(cluster())
+    assert what.title == "3 nodes"
+    assert what.facts == ("18 of 24 CPUs busy", "0 of 3 GPUs", "store 3 of 12 GB", "2 actors")
+    assert what.healthy
+    row = what.rows[0]
+    assert (row.name, row.where) == ("host1 · head", "10.0.0.1, up 4 min")
+    assert [share.said for share in row.shares] == ["88%", "6 of 16 GB"]
+    assert row.numbers == ("8", "6", "12", "12,401")
+    assert row.spark.count(",") == 3
+    assert what.join == "nbray start --address=192.168.1.20:6379"
+
+
+def test_html() -> None:
+    html = panel_html(cluster())
+    assert html.count("<tr") == 4
+    assert html.count('role="meter"') == 6
+    assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
+    assert "nbray start --address=192.168.1.20:6379" in html
+    assert "nbray-off" not in html.split("</style>")[1]
+
+
+def test_no_join_line_without_an_address() -> None:
+    assert "Add a machine" not in panel_html(cluster(address=""))
+    assert "Add a machine" not in panel_text(cluster(address=""))
+
+
+def test_no_cluster() -> None:
+    assert panel(Snapshot()).title == "No cluster is running"
+    assert "<table" not in panel_html(Snapshot())
+    assert panel_text(Snapshot()) == "No cluster is running"
+
+
+def test_a_dead_node_is_named_and_counts_for_nothing() -> None:
+    snapshot = cluster(2)
+    dead = msgspec.structs.replace(snapshot.nodes[1], alive=False)
+    what = panel(msgspec.structs.replace(snapshot, nodes=(snapshot.nodes[0], dead)))
+    assert what.title == "1 node"
+    assert what.facts[:2] == ("1 gone", "6 of 8 CPUs busy")
+    assert not what.healthy
+    assert what.rows[1].where == "10.0.0.2, gone"
+    assert what.rows[1].shares == ()
+
+
+def test_a_node_that_has_said_nothing_yet() -> None:
+    snapshot = Snapshot(nodes=(NodeView(1, "a", "a", "a"),))
+    row = panel(snapshot).rows[0]
+    assert (row.where, row.spark) == ("", "")
+    assert row.shares[1].percent == 0
+    assert "a" in panel_html(snapshot)
+    assert "a" in panel_text(snapshot)
+
+
+def test_two_hundred_nodes_have_a_row_each() -> None:
+    assert panel_html(cluster(200)).count("<tr") == 201
+    assert len(panel_text(cluster(200)).splitlines()) == 203
+
+
+def test_hostile_names_are_escaped() -> None:
+    snapshot = cluster(1, address=HOSTILE)
+    hostile = msgspec.structs.replace(snapshot.nodes[0], name=HOSTILE, address=HOSTILE)
+    html = panel_html(msgspec.structs.replace(snapshot, nodes=(hostile,)))
+    assert "<script" not in html
+    assert '"&' not in html
+    text = panel_text(msgspec.structs.replace(cluster(1), nodes=(hostile,)))
+    assert "\x1b" not in text

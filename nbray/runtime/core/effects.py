@@ -6,13 +6,14 @@ them out in order. Nothing else connects a brain to the world.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, dataclass_transform
 
 import msgspec
 
 from nbray.wire.messages import Slot
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Effect(msgspec.Struct, frozen=True, gc=False):
     """Base of all effects."""
 

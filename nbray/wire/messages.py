@@ -10,6 +10,8 @@ Three unions, by who receives: `ToClient` (drivers and workers), `ToNode`,
 
 from __future__ import annotations
 
+from typing import dataclass_transform
+
 import msgspec
 
 from nbray.events import Figures, NodeView
@@ -23,6 +25,7 @@ Shape = dict[str, int]
 # -- parts of messages ---------------------------------------------------------
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of what only travels inside messages."""
 
@@ -71,7 +74,9 @@ class Extra(Part):
 
     args: Value | None = None
     """Replaces the plain arguments: they are in the store or hold references."""
-    deps: list[tuple[int | str, Value]] = []
+    args_ref: Ref | None = None
+    """The object that stored arguments are: whoever views them borrows it."""
+    deps: list[tuple[int | str, Value, Ref]] = []
     """Values of top-level reference arguments, by position or keyword."""
     attempt: int = 0
 
@@ -126,7 +131,8 @@ class ActorSpec(Part):
     blob: bytes
     """The pickled class."""
     args: Value
-    deps: list[tuple[int | str, Value]]
+    args_ref: Ref
+    deps: list[tuple[int | str, Value, Ref]]
     resources: Shape
     """Held for life."""
     placement: Shape
@@ -152,6 +158,7 @@ class Versions(Part):
     nbray: str
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=True):
     """Base of all messages. `sender` is always a client id."""
 
@@ -174,6 +181,8 @@ class Tasks(Message):
     functions: dict[bytes, bytes] = {}
     """Pickled functions by hash that this worker has not seen from this client."""
     gpus: list[int] = []
+    patience: int = 10_000
+    """Microseconds a task may run before the worker gives back what is queued behind it."""
 
 
 class Calls(Message):

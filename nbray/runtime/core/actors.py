@@ -1,0 +1,381 @@
+"""A client's view of actors: creating them, calling them, following their lives.
+
+Owns the queue of calls to each actor and what is in flight. Does not own the
+actors: the head keeps their directory and restarts them; their worker orders
+and runs the calls.
+
+Rules. Calls of one caller to one actor run in the order in which they were
+made; a call whose arguments are not ready holds back the ones behind it. The
+life of an actor is an object that its creator owns: every handle and every
+unfinished call holds a reference to it, and when nothing does, the actor ends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from nbray.ids import HEAD, node_of
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import LIFE, Entry, Objects
+from nbray.runtime.core.tasks import (
+    BATCH_BYTES,
+    ErrorMaker,
+    Submitter,
+    Task,
+    fill_dependencies,
+    watch_dependencies,
+    with_attempt,
+)
+from nbray.wire.messages import (
+    ALIVE,
+    DEAD,
+    PENDING,
+    RESTARTING,
+    ActorCreated,
+    ActorSpec,
+    ActorState,
+    Calls,
+    Cancel,
+    CreateActor,
+    EndActor,
+    Extra,
+    Outcome,
+    Ref,
+    Results,
+    Spec,
+    Value,
+    WatchActor,
+)
+
+CALLS_AHEAD = 10_000
+"""Most unanswered calls of one caller at one actor; the rest wait at the caller."""
+
+
+class ActorLink:
+    """One actor as this client sees it."""
+
+    __slots__ = ("cause", "created", "detached", "ended", "error", "incarnation", "inflight",
+                 "key", "known", "name", "order", "queue", "state", "waiting_spec",
+                 "worker")  # fmt: skip
+
+    def __init__(self, key: Ref, name: str) -> None:
+        self.key = key
+        self.name = name
+        self.state = PENDING
+        self.incarnation = -1
+        self.worker = 0
+        self.queue: deque[Task] = deque()
+        self.inflight: dict[int, Task] = {}
+        self.order = 0
+        self.known: set[int] = set()
+        self.cause = ""
+        self.error = b""
+        self.detached = False
+        self.created = False
+        """This client made it."""
+        self.ended = False
+        self.waiting_spec: ActorSpec | None = None
+
+    @property
+    def node(self) -> int:
+        """The node it runs on."""
+        return node_of(self.worker)
+
+
+class Creation:
+    """An actor whose constructor's arguments are not all ready."""
+
+    def __init__(self, callers: Callers, task: Task, spec: ActorSpec) -> None:
+        self.callers = callers
+        self.task = task
+        self.spec = spec
+
+    def runnable(self, task: Task) -> None:
+        """All arguments are ready."""
+        self.callers.creations.append(self)
+
+
+class Callers:
+    """All actors this client has made or called."""
+
+    def __init__(self, objects: Objects, submitter: Submitter, error: ErrorMaker) -> None:
+        self.objects = objects
+        self.me = objects.me
+        self.links: dict[Ref, ActorLink] = {}
+        self.creations: list[Creation] = []
+        self._submitter = submitter
+        self._error = error
+        self._by_worker: dict[int, ActorLink] = {}
+        self._dirty: dict[Ref, ActorLink] = {}
+        self.answers: list[ActorCreated] = []
+        """Answers for the shell, which waits for named actors' registration."""
+        objects.on_life_end = self._life_ended
+
+    # -- creating ---------------------------------------------------------------
+
+    def create(self, task: Task, spec: ActorSpec) -> list[Effect]:
+        """Register and start an actor; its life-reference `(me, spec.actor)` exists already."""
+        key = (spec.owner, spec.actor)
+        link = ActorLink(key, spec.class_name)
+        link.detached = spec.detached
+        link.created = True
+        self.links[key] = link
+        entry = self.objects.owned.get(spec.actor)
+        if entry is not None:
+            entry.state = LIFE
+        self.objects.hold(task.pins)  # kept while the actor lives: it may be started again
+        if entry is not None:
+            entry.refs = task.pins
+        creation = Creation(self, task, spec)
+        if task.deps is None:
+            self.creations.append(creation)
+            return []
+        task.sink = creation
+        effects = watch_dependencies(self.objects, task)
+        if not task.missing:
+            self.creations.append(creation)
+        return effects
+
+    def created(self, message: ActorCreated) -> list[Effect]:
+        """The head has registered the actor, knows one of that name, or refuses."""
+        self.answers.append(message)
+        link = self.links.get((self.me, message.actor))
+        if link is not None and (message.existing is not None or message.why):
+            link.ended = True
+            return self._die(link, message.why or "an actor of this name exists already", b"")
+        return []
+
+    def follow(self, key: Ref, name: str) -> tuple[ActorLink, list[Effect]]:
+        """The link to an actor, watched from now on."""
+        link = self.links.get(key)
+        if link is not None:
+            return link, []
+        link = self.links[key] = ActorLink(key, name)
+        return link, [Send(HEAD, WatchActor(self.me, *key))]
+
+    # -- calling ------------------------------------------------------------------
+
+    def call(self, key: Ref, name: str, task: Task) -> list[Effect]:
+        """Queue a call."""
+        link, effects = self.follow(key, name)
+        self._submitter.unfinished += 1
+        task.life = key
+        self.objects.hold((*task.pins, key))
+        if task.deps is not None:
+            task.sink = self
+            effects += watch_dependencies(self.objects, task)
+        link.queue.append(task)
+        task.lease = None
+        self._dirty[key] = link
+        return effects
+
+    def runnable(self, task: Task) -> None:
+        """A queued call's arguments are ready; whichever actor it is for is looked at again."""
+        self._dirty.update(self.links)
+
+    def pump(self, now: float) -> list[Effect]:
+        """Send what can be sent."""
+        effects: list[Effect] = []
+        while self.creations:
+            creation = self.creations.pop(0)
+            effects += self._send_creation(creation)
+        for link in list(self._dirty.values()):
+            if link.state == ALIVE:
+                self._send_calls(link, effects)
+            elif link.state == DEAD:
+                while link.queue:
+                    task = link.queue.popleft()
+                    if not task.cancelled:
+                        effects += self._submitter.fail(task, self._death(link))
+        self._dirty.clear()
+        return effects
+
+    def _send_creation(self, creation: Creation) -> list[Effect]:
+        task, spec = creation.task, creation.spec
+        failure = fill_dependencies(self.objects, task)
+        link = self.links[(spec.owner, spec.actor)]
+        if failure is not None:
+            link.ended = True
+            return self._die(link, "an argument of its constructor failed", failure.data)
+        extra = task.extra or Extra()
+        args = extra.args or Value(task.args)
+        spec = msgspec.structs.replace(
+            spec, args=args, args_ref=extra.args_ref or (0, 0), deps=extra.deps
+        )
+        return [Send(HEAD, CreateActor(self.me, spec))]
+
+    def _send_calls(self, link: ActorLink, effects: list[Effect]) -> None:
+        queue = link.queue
+        while queue and len(link.inflight) < CALLS_AHEAD:
+            calls: list[int] = []
+            seqs: list[int] = []
+            args: list[bytes] = []
+            extras: dict[int, Extra] = {}
+            specs: list[Spec] = []
+            size = 0
+            while queue and size < BATCH_BYTES and len(seqs) < 1000:
+                task = queue[0]
+                if task.cancelled:
+                    queue.popleft()
+                    continue
+                if task.missing:
+                    break
+                if task.deps is not None:
+                    failure = fill_dependencies(self.objects, task)
+                    if failure is not None:
+                        queue.popleft()
+                        effects += self._submitter.fail(task, failure)
+                        continue
+                queue.popleft()
+                if task.extra is not None or task.attempt:
+                    extras[len(seqs)] = with_attempt(task.extra, task.attempt)
+                spec = task.work.spec
+                if spec.id not in link.known:
+                    link.known.add(spec.id)
+                    specs.append(spec)
+                task.lease = link
+                link.inflight[task.seq] = task
+                calls.append(spec.id)
+                seqs.append(task.seq)
+                args.append(task.args)
+                size += len(task.args)
+            if not seqs:
+                return
+            order = link.order
+            link.order += len(seqs)
+            effects.append(
+                Send(
+                    link.worker,
+                    Calls(
+                        self.me, link.key[1], link.incarnation, order, calls, seqs, args,
+                        extras, specs,
+                    ),  # fmt: skip
+                )
+            )
+
+    def answered(self, message: Results) -> None:
+        """An actor's worker has answered calls: more may go."""
+        link = self._by_worker.get(message.sender)
+        if link is not None and link.queue:
+            self._dirty[link.key] = link
+
+    def retry(self, task: Task, outcome: Outcome, link: ActorLink) -> bool:
+        """Queue a call again whose exception `retry_exceptions` names."""
+        limit = task.work.max_retries
+        if not outcome.retry or task.cancelled or not (limit < 0 or task.attempt < limit):
+            return False
+        task.attempt += 1
+        link.queue.appendleft(task)
+        self._dirty[link.key] = link
+        return True
+
+    def cancel(self, tasks: Iterable[Task]) -> list[Effect]:
+        """Cancel calls that are at actors (those still here are cancelled by the submitter)."""
+        effects: list[Effect] = []
+        for task in tasks:
+            task.cancelled = True
+            effects.append(Send(task.lease.worker, Cancel(self.me, [task.seq])))
+        return effects
+
+    # -- their lives ---------------------------------------------------------------
+
+    def state(self, message: ActorState) -> list[Effect]:
+        """The head tells an actor's state."""
+        link = self.links.get((message.owner, message.actor))
+        if link is None or link.state == DEAD or message.incarnation < link.incarnation:
+            return []
+        effects: list[Effect] = []
+        if link.inflight and (
+            message.state in (DEAD, RESTARTING) or message.incarnation > link.incarnation >= 0
+        ):
+            effects += self._lost(link, message)
+        link.state = message.state
+        link.cause = message.cause or link.cause
+        if message.state == ALIVE:
+            if message.incarnation > link.incarnation:
+                link.order = 0
+                link.known = set()
+            self._by_worker.pop(link.worker, None)
+            link.worker = message.worker
+            self._by_worker[link.worker] = link
+        link.incarnation = message.incarnation
+        if message.state == DEAD:
+            effects += self._die(link, message.cause, message.error)
+        self._dirty[link.key] = link
+        return effects
+
+    def _lost(self, link: ActorLink, message: ActorState) -> list[Effect]:
+        """Calls in flight when the process died: again if they may, else an error."""
+        effects: list[Effect] = []
+        again: list[Task] = []
+        dead = message.state == DEAD
+        link.cause = message.cause
+        for task in link.inflight.values():
+            task.lease = None
+            limit = task.work.max_retries
+            if not dead and not task.cancelled and (limit < 0 or task.attempt < limit):
+                task.attempt += 1
+                again.append(task)
+                continue
+            if dead:
+                error = self._death(link)
+            else:
+                text = f"{link.name}.{task.work.spec.name}: {message.cause}; it is restarting"
+                error = Value(self._error("ActorUnavailableError", text), failed=True)
+            effects += self._submitter.fail(task, error)
+        link.inflight.clear()
+        link.queue.extendleft(reversed(again))
+        return effects
+
+    def _die(self, link: ActorLink, cause: str, error: bytes) -> list[Effect]:
+        link.state = DEAD
+        link.cause = cause
+        link.error = error or link.error
+        effects: list[Effect] = []
+        for task in [*link.inflight.values(), *link.queue]:
+            if not task.cancelled or task.lease is not None:
+                task.lease = None
+                effects += self._submitter.fail(task, self._death(link))
+        link.inflight.clear()
+        link.queue.clear()
+        self._by_worker.pop(link.worker, None)
+        return effects
+
+    def _death(self, link: ActorLink) -> Value:
+        if link.error:
+            return Value(link.error, failed=True)
+        cause = link.cause or "it has ended"
+        kind = "ActorDiedError"
+        if cause.startswith("unschedulable"):
+            kind, cause = "ActorUnschedulableError", cause.removeprefix("unschedulable").lstrip(": ")
+        return Value(self._error(kind, f"the actor {link.name} is dead: {cause}"), failed=True)
+
+    def _life_ended(self, entry: Entry) -> list[Effect]:
+        link = self.links.pop(entry.key, None)
+        if link is None or link.detached or link.ended:
+            return []
+        self._by_worker.pop(link.worker, None)
+        if link.state == DEAD:
+            return []
+        why = "its last handle went out of scope"
+        return [Send(HEAD, EndActor(self.me, *entry.key, True, why))]
+
+    def forget(self, key: Ref) -> None:
+        """A foreign actor's last handle here is gone."""
+        link = self.links.get(key)
+        if link is not None and not link.created and not link.inflight and not link.queue:
+            del self.links[key]
+            self._by_worker.pop(link.worker, None)
+
+    def running(self) -> dict[str, dict[int, int]]:
+        """Actors with calls in flight, by cell and node."""
+        counts: dict[str, dict[int, int]] = {}
+        for link in self._by_worker.values():
+            first = next(iter(link.inflight.values()), None)
+            if first is not None:
+                cell = counts.setdefault(first.work.spec.cell, {})
+                cell[link.node] = cell.get(link.node, 0) + 1
+        return counts

@@ -1,0 +1,277 @@
+"""The client brain: what a driver and a worker have in common.
+
+Composes objects, tasks and actors; owns the dispatch of incoming messages and
+the hand-over from user threads (`submitted`). Does not own sockets, threads or
+memory: `pump`, `handle` and `tick` return effects, under the baton.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from nbray.events import CellView
+from nbray.ids import node_of
+from nbray.runtime.core.actors import ActorLink, Callers
+from nbray.runtime.core.effects import Effect, Forget
+from nbray.runtime.core.objects import Objects
+from nbray.runtime.core.tally import Tally
+from nbray.runtime.core.tasks import ErrorMaker, Submitter, Task
+from nbray.wire import messages as m
+
+
+class Group:
+    """A `get` or `wait`: done when enough of its entries are ready (see `objects.Waiter`)."""
+
+    __slots__ = ("missing", "wake")
+
+    def __init__(self, missing: int, wake: Callable[[], None] | None = None) -> None:
+        self.missing = missing
+        self.wake = wake
+
+    def settle(self, entry: object) -> None:
+        """One more is ready."""
+        self.missing -= 1
+        if self.missing == 0 and self.wake is not None:
+            self.wake()
+
+
+class Future:
+    """Calls *done* when its entry is ready (see `objects.Waiter`)."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        self._done = done
+
+    def settle(self, entry: object) -> None:
+        """The entry is ready."""
+        self._done()
+
+
+class ClientBrain:
+    """Brain of client *me* on node *node*."""
+
+    def __init__(self, me: int, node: int, error: ErrorMaker) -> None:
+        self.me = me
+        self.node = node
+        self.objects = Objects(me, node)
+        self.tasks = Submitter(self.objects, error)
+        self.actors = Callers(self.objects, self.tasks, error)
+        self.submitted: deque[Any] = deque()
+        """Calls `(method, *arguments)` or `Task`s from user threads, taken by `pump`."""
+        self.sequence = itertools.count(1)
+        self.tallies: dict[str, Tally] = {}
+        self.members: dict[int, m.NodeInfo] = {}
+        self.picture: m.Picture | None = None
+        self.pictures = 0
+        self.registered: m.Registered | None = None
+        self.refused = ""
+        self.ended = ""
+        """Why the node told this client to end, or how the node was lost."""
+        self.replies: dict[int, Any] = {}
+        """Answers by token, for calls of the shell that wait for one."""
+        self.printed: deque[m.Printed] = deque()
+        self.held_views: Callable[[], set[m.Slot]] = set
+        self._error = error
+
+    # -- work in ---------------------------------------------------------------
+
+    def tally(self, cell: str, now: float) -> Tally:
+        """The counters of *cell*; old finished ones are let go."""
+        tally = self.tallies.get(cell)
+        if tally is None:
+            if len(self.tallies) > 200:
+                for old in [t.cell for t in self.tallies.values() if not t.open][:100]:
+                    del self.tallies[old]
+            tally = self.tallies[cell] = Tally(cell, now)
+        return tally
+
+    def pump(self, now: float) -> list[Effect]:
+        """Take what user threads submitted and dropped; send what can be sent."""
+        effects: list[Effect] = []
+        submitted = self.submitted
+        batch: list[Task] = []
+        while submitted:
+            item = submitted.popleft()
+            if type(item) is Task:
+                batch.append(item)
+                continue
+            if batch:
+                effects += self.tasks.add(batch)
+                batch = []
+            method, *arguments = item
+            effects += method(*arguments)
+        if batch:
+            effects += self.tasks.add(batch)
+        effects += self.objects.settle_counts()
+        effects += self.actors.pump(now)
+        effects += self.tasks.pump(now)
+        effects += self.objects.answers()
+        return effects
+
+    # -- messages in ---------------------------------------------------------------
+
+    def handle(self, message: m.ToClient, now: float) -> list[Effect]:  # noqa: PLR0911, PLR0912 - a dispatch table
+        """Take one message. Messages for executors are the worker brain's business."""
+        objects, tasks, actors = self.objects, self.tasks, self.actors
+        match message:
+            case m.Results():
+                return self._results(message, now)
+            case m.Bounced():
+                return tasks.bounced(message)
+            case m.Granted():
+                return tasks.granted(message, now)
+            case m.Reclaim():
+                return tasks.reclaim(message)
+            case m.Infeasible():
+                return tasks.infeasible(message)
+            case m.Waiting():
+                tasks.waiting(message)
+            case m.Borrow():
+                return objects.borrow(message)
+            case m.Borrowed():
+                return objects.acknowledged(message)
+            case m.Release():
+                return objects.release(message)
+            case m.Locate():
+                return objects.locate(message)
+            case m.Located():
+                return objects.located(message)
+            case m.Unpinned():
+                objects.unpinned(message.sender, message.seqs)
+            case m.Moved():
+                return objects.moved(message)
+            case m.WhatHeld():
+                return objects.what_held(message, self.held_views())
+            case m.ActorState():
+                return actors.state(message)
+            case m.ActorCreated():
+                self.replies[-message.actor] = message
+                return actors.created(message)
+            case m.Allocated() | m.Fetched() | m.PortOpen() | m.ActorFound() | m.ActorList():
+                self.replies[message.token] = message
+            case m.Died():
+                return self._died(message, now)
+            case m.NodeLost():
+                return self._node_lost(message, now)
+            case m.Members():
+                self.members = {node.number: node for node in message.nodes}
+            case m.Picture():
+                self.picture = message
+                self.pictures += 1
+            case m.Registered():
+                self.registered = message
+                self.members = {node.number: node for node in message.nodes}
+            case m.Refused():
+                self.refused = message.why
+            case m.Exit():
+                self.ended = message.why
+            case m.Printed():
+                self.printed.append(message)
+            case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor():
+                pass  # a driver runs nothing
+        return []
+
+    def _results(self, message: m.Results, now: float) -> list[Effect]:
+        for outcome in message.outcomes:
+            if outcome.retry:
+                entry = self.objects.owned.get(outcome.seq)
+                task = entry.maker if entry is not None else None
+                if isinstance(task, Task) and isinstance(task.lease, ActorLink):
+                    link = task.lease
+                    if self.actors.retry(task, outcome, link):
+                        link.inflight.pop(task.seq, None)
+                        task.lease = None
+        effects = self.tasks.results(message, now)
+        self.actors.answered(message)
+        return effects
+
+    def _died(self, message: m.Died, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for death in message.deaths:
+            self.tasks.worker_died(death.client, death.cause, death.out_of_memory, now)
+            text = f"the process that owned the object has ended: {death.cause}"
+            effects += self.objects.client_died(
+                death.client, self._error("OwnerDiedError", text)
+            )
+            effects.append(Forget(death.client))
+        return effects
+
+    def _node_lost(self, message: m.NodeLost, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        if message.node == self.node:
+            self.ended = message.why
+        self.tasks.node_died(message.node, message.why, now)
+        text = f"the node of the process that owned the object is gone: {message.why}"
+        error = self._error("OwnerDiedError", text)
+        gone = {key[0] for key in self.objects.foreign if node_of(key[0]) == message.node}
+        for entry in self.objects.owned.values():
+            gone.update(b for b in entry.borrowers or () if node_of(b) == message.node)
+        for client in gone:
+            effects += self.objects.client_died(client, error)
+        known = self.members.get(message.node)
+        if known is not None:
+            self.members = {**self.members, message.node: msgspec.structs.replace(known, alive=False)}
+        return effects
+
+    # -- cancelling -------------------------------------------------------------------
+
+    def cancel(self, tasks: Iterable[Task], force: bool) -> list[Effect]:
+        """Cancel these tasks and calls, wherever they are."""
+        calls: list[Task] = []
+        others: list[Task] = []
+        for task in tasks:
+            (calls if isinstance(task.lease, ActorLink) else others).append(task)
+        return self.tasks.cancel(others, force) + self.actors.cancel(calls)
+
+    def unfinished(self, cell: str | None = None) -> list[Task]:
+        """Tasks and calls that have not ended (of one cell, or all)."""
+        found: dict[int, Task] = {}
+        for entry in list(self.objects.owned.values()):
+            task = entry.maker
+            if isinstance(task, Task) and entry.state == 0 and not (
+                task.cancelled and task.lease is None
+            ):
+                if cell is None or task.work.spec.cell == cell:
+                    found[task.seq] = task
+        return list(found.values())
+
+    # -- time -----------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return self.tasks.next_deadline()
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        return self.tasks.tick(now)
+
+    # -- views ---------------------------------------------------------------------------------
+
+    def node_name(self, number: int) -> str:
+        """The host name of a node, told apart from others of the same host by its number."""
+        info = self.members.get(number)
+        if info is None:
+            return f"node {number}"
+        twins = sum(1 for other in self.members.values() if other.name == info.name)
+        return info.name if twins == 1 else f"{info.name} · {number}"
+
+    def cells(self, now: float) -> dict[str, CellView]:
+        """The counts of every cell that is remembered."""
+        running = self.tasks.running()
+        for cell, counts in self.actors.running().items():
+            mine = running.setdefault(cell, {})
+            for node, count in counts.items():
+                mine[node] = mine.get(node, 0) + count
+        reasons = self.tasks.reasons()
+        return {
+            cell: tally.view(
+                running.get(cell, {}), self.node_name, now, tuple(reasons.get(cell, ()))
+            )
+            for cell, tally in list(self.tallies.items())
+        }

@@ -1,0 +1,66 @@
+"""Counting a client's work by cell and by node, in integers, once a batch.
+
+Owns the counters that become `CellView`s. Screens read them when they like;
+nobody is told of a single task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nbray.events import CellView, NodeCounts
+
+
+class Tally:
+    """The work of one cell."""
+
+    __slots__ = ("cancelled", "cell", "done", "failed", "lost", "started", "submitted")
+
+    def __init__(self, cell: str, now: float) -> None:
+        self.cell = cell
+        self.started = now
+        self.submitted = 0
+        self.cancelled = 0
+        self.lost = 0
+        """Failed without having run on any node."""
+        self.done: dict[int, int] = {}
+        self.failed: dict[int, int] = {}
+
+    def end(self, node: int, failed: bool) -> None:
+        """One task ended on *node* (0: it never ran)."""
+        counts = self.failed if failed else self.done
+        counts[node] = counts.get(node, 0) + 1
+
+    @property
+    def open(self) -> bool:
+        """Whether work is left."""
+        return self.submitted > (
+            self.cancelled + sum(self.done.values()) + sum(self.failed.values())
+        )
+
+    def view(
+        self, running: dict[int, int], names: Callable[[int], str], now: float,
+        waiting: tuple[str, ...] = (),
+    ) -> CellView:  # fmt: skip
+        """What a screen shows; *running* is tasks at workers, by node."""
+        numbers = sorted({*self.done, *self.failed, *running} - {0})
+        nodes = tuple(
+            NodeCounts(
+                number,
+                names(number),
+                self.done.get(number, 0),
+                running.get(number, 0),
+                self.failed.get(number, 0),
+            )
+            for number in numbers
+        )
+        never_ran = self.failed.get(0, 0)
+        return CellView(
+            cell=self.cell,
+            submitted=self.submitted,
+            nodes=nodes,
+            started=self.started,
+            updated=now,
+            waiting=waiting,
+            cancelled=self.cancelled + never_ran,
+        )

@@ -1,0 +1,704 @@
+"""Submitting tasks: queues by shape, leases on workers, pipelines, retries.
+
+Owns every task of this client from its submission to its outcome, and the
+leases it runs on. Does not own values (`objects`) or actors (`actors`).
+
+Rules. The client asks its node for workers of a shape (`Demand`) and pushes
+batches straight to those it is granted. A worker gets queued work ahead by the
+function's measured duration: one task while that is unknown or erratic, a few
+milliseconds' worth when it is short. A worker that is blocked or slow gives
+its unstarted tasks back (`Bounced`), and gets no more until it answers again.
+When a worker dies, the first task it had not answered is charged an attempt;
+the others go elsewhere uncharged.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nbray.config import DEAD_GRACE, LEASE_LINGER, PIPELINE_MAX, PIPELINE_SECONDS
+from nbray.ids import node_client, node_of
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import PENDING, Entry, Objects
+from nbray.runtime.core.tally import Tally
+from nbray.wire.messages import (
+    Bounced,
+    Cancel,
+    Demand,
+    Extra,
+    Granted,
+    Infeasible,
+    KillWorker,
+    Outcome,
+    Reclaim,
+    Ref,
+    Results,
+    Returned,
+    Shape,
+    Spec,
+    Tasks,
+    Value,
+    Waiting,
+)
+
+ErrorMaker = Callable[[str, str], bytes]
+"""(class name in nbray.exceptions, message) -> packed error; given by the shell."""
+
+BATCH_BYTES = 1 << 20
+"""Most bytes of arguments in one message."""
+
+
+class Work:
+    """What a client knows of one spec: how long it takes, and whom it was sent to."""
+
+    __slots__ = ("erratic", "estimate", "function", "max_retries", "pool", "spec", "tally")
+
+    def __init__(
+        self, spec: Spec, max_retries: int, pool: Pool | None, tally: Tally, function: bytes
+    ) -> None:
+        self.spec = spec
+        self.max_retries = max_retries
+        self.pool = pool
+        self.tally = tally
+        self.function = function
+        """The pickled function, for workers that have not seen it."""
+        self.estimate = -1.0
+        """Seconds a task takes (moving average); negative: unknown."""
+        self.erratic = False
+
+    def ahead(self, remote: bool) -> int:
+        """How many tasks a worker may hold, the running one included."""
+        estimate = self.estimate
+        if estimate < 0 or self.erratic:
+            return 1
+        if estimate > 0.1:
+            return 1
+        budget = 2 * PIPELINE_SECONDS if remote else PIPELINE_SECONDS
+        return max(2, min(PIPELINE_MAX, int(budget / (estimate + 2e-6)) + 1))
+
+    def measured(self, count: int, micros: int, longest: int) -> None:
+        """A batch of *count* tasks took *micros* in all, the longest *longest*."""
+        mean = micros / count / 1e6
+        if self.estimate < 0:
+            self.estimate = mean
+        else:
+            weight = 0.5 if count > 1 else 0.3
+            self.estimate += weight * (mean - self.estimate)
+        self.erratic = longest > 50_000 and longest > 10 * micros / count
+
+
+class Task:
+    """One task or actor call between submission and outcome."""
+
+    __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "lease", "life", "missing",
+                 "pins", "returns", "seq", "sink", "work")  # fmt: skip
+
+    def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
+        self.seq = seq
+        self.work = work
+        self.args = args
+        self.returns = returns
+        self.extra: Extra | None = None
+        self.deps: list[tuple[int | str, Ref]] | None = None
+        """Top-level references among the arguments."""
+        self.pins: tuple[Ref, ...] = ()
+        """Objects held until the task ends."""
+        self.life: Ref | None = None
+        """The life of the actor that it calls, held likewise."""
+        self.missing = 0
+        """Dependencies that are not ready."""
+        self.lease: Any = None
+        """The lease or actor link it was sent to."""
+        self.attempt = 0
+        self.cancelled = False
+        self.sink: Any = None
+        """Told when the dependencies are ready."""
+
+    def settle(self, entry: Entry) -> None:
+        """A dependency is ready (see `objects.Waiter`)."""
+        self.missing -= 1
+        if self.missing == 0:
+            self.sink.runnable(self)
+
+
+class Lease:
+    """A worker that runs tasks of one shape for this client."""
+
+    __slots__ = ("dead", "gpus", "id", "idle_since", "inflight", "node", "reclaimed",
+                 "stalled", "worker")  # fmt: skip
+
+    def __init__(self, id: int, worker: int, gpus: list[int], now: float) -> None:
+        self.id = id
+        self.worker = worker
+        self.node = node_of(worker)
+        self.gpus = gpus
+        self.inflight: dict[int, Task] = {}
+        self.reclaimed = False
+        self.stalled = False
+        self.dead = False
+        self.idle_since = now
+
+
+class Pool:
+    """Tasks of one shape, and the leases that serve them."""
+
+    __slots__ = ("depth", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
+                 "waiting")  # fmt: skip
+
+    def __init__(self, id: int, resources: Shape, depth: int, node: int) -> None:
+        self.id = id
+        self.resources = resources
+        self.depth = depth
+        self.node = node
+        self.queue: deque[Task] = deque()
+        self.leases: dict[int, Lease] = {}
+        self.sent = 0
+        """The count of the last `Demand`."""
+        self.waiting = ""
+        self.infeasible = ""
+
+
+class Submitter:
+    """All tasks of one client."""
+
+    def __init__(self, objects: Objects, error: ErrorMaker) -> None:
+        self.objects = objects
+        self.me = objects.me
+        self.node = objects.node
+        self._node_client = node_client(objects.node)
+        self._error = error
+        self._pools: dict[int, Pool] = {}
+        self._by_shape: dict[tuple[Any, ...], Pool] = {}
+        self._by_lease: dict[int, Pool] = {}
+        self._by_worker: dict[int, Lease] = {}
+        self._known: dict[int, set[Any]] = {}
+        """Specs and functions each worker has been sent."""
+        self._deaths: list[tuple[float, int, str, bool]] = []
+        self._ready: deque[Task] = deque()
+        """Tasks whose last dependency has settled."""
+        self._active: dict[int, Pool] = {}
+        """Pools with queued tasks or leases."""
+        self.unfinished = 0
+
+    # -- submission -------------------------------------------------------------
+
+    def pool(self, resources: Shape, depth: int, node: int) -> Pool:
+        """The pool for this shape."""
+        key = (depth, node, *sorted(resources.items()))
+        pool = self._by_shape.get(key)
+        if pool is None:
+            pool = Pool(len(self._by_shape) + 1, resources, depth, node)
+            self._by_shape[key] = pool
+            self._pools[pool.id] = pool
+        return pool
+
+    def add(self, tasks: Iterable[Task]) -> list[Effect]:
+        """Take submitted tasks: queue those that can run, watch the others' dependencies."""
+        effects: list[Effect] = []
+        for task in tasks:
+            self.unfinished += 1
+            if task.pins:
+                self.objects.hold(task.pins)
+            if task.deps is not None:
+                task.sink = self
+                effects += watch_dependencies(self.objects, task)
+                if task.missing:
+                    continue
+                self._ready.append(task)
+            else:
+                self._enqueue(task)
+        return effects
+
+    def runnable(self, task: Task) -> None:
+        """The task's last dependency is ready; taken up by the next `pump`."""
+        self._ready.append(task)
+
+    def _enqueue(self, task: Task) -> None:
+        pool = task.work.pool
+        assert pool is not None
+        pool.queue.append(task)
+        self._active[pool.id] = pool
+
+    # -- sending --------------------------------------------------------------------
+
+    def pump(self, now: float) -> list[Effect]:
+        """Send what can be sent, and ask for the workers that are missing."""
+        effects: list[Effect] = []
+        while self._ready:
+            task = self._ready.popleft()
+            if task.cancelled:
+                continue
+            failure = fill_dependencies(self.objects, task)
+            if failure is not None:
+                effects += self.fail(task, failure)
+            else:
+                self._enqueue(task)
+        for pool in list(self._active.values()):
+            if pool.queue:
+                if pool.infeasible:
+                    effects += self._fail_pool(pool)
+                else:
+                    self._dispatch(pool, effects)
+            self._ask(pool, effects)
+            if not pool.queue and not pool.leases:
+                self._active.pop(pool.id, None)
+        return effects
+
+    def _dispatch(self, pool: Pool, effects: list[Effect]) -> None:
+        queue = pool.queue
+        leases = [
+            lease
+            for lease in pool.leases.values()
+            if not (lease.reclaimed or lease.stalled or lease.dead)
+        ]
+        if not leases:
+            return
+        leases.sort(key=lambda lease: len(lease.inflight))
+        for lease in leases:
+            if not queue:
+                return
+            remote = lease.node != self.node
+            ahead = queue[0].work.ahead(remote)
+            held = len(lease.inflight)
+            room = ahead - held
+            if room <= 0 or (held > 2 and room < ahead // 2):
+                continue  # refill by halves, so that batches stay large
+            share = -(-(len(queue) + sum(len(x.inflight) for x in leases)) // len(leases)) - held
+            room = min(room, max(1, share))
+            while room > 0 and queue:
+                room -= self._push(lease, queue, room, effects)
+
+    def _push(
+        self, lease: Lease, queue: deque[Task], room: int, effects: list[Effect]
+    ) -> int:
+        """Send one message of up to *room* tasks of one spec; how many it took."""
+        work = queue[0].work
+        seqs: list[int] = []
+        args: list[bytes] = []
+        extras: dict[int, Extra] = {}
+        size = taken = 0
+        inflight = lease.inflight
+        while queue and taken < room and size < BATCH_BYTES:
+            task = queue[0]
+            if task.work is not work:
+                break
+            queue.popleft()
+            taken += 1
+            if task.cancelled:
+                continue
+            extra = task.extra
+            if extra is not None or task.attempt:
+                extras[len(seqs)] = with_attempt(extra, task.attempt)
+            task.lease = lease
+            inflight[task.seq] = task
+            seqs.append(task.seq)
+            args.append(task.args)
+            size += len(task.args)
+        if not seqs:
+            return taken
+        known = self._known.get(lease.worker)
+        if known is None:
+            known = self._known[lease.worker] = set()
+        spec = work.spec
+        specs: list[Spec] = []
+        functions: dict[bytes, bytes] = {}
+        if spec.id not in known:
+            known.add(spec.id)
+            specs.append(spec)
+            if spec.function not in known:
+                known.add(spec.function)
+                functions[spec.function] = work.function
+        patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000
+        effects.append(
+            Send(
+                lease.worker,
+                Tasks(
+                    self.me, spec.id, lease.id, seqs, args, extras, specs, functions,
+                    lease.gpus, patience,
+                ),  # fmt: skip
+            )
+        )
+        return taken
+
+    def _ask(self, pool: Pool, effects: list[Effect]) -> None:
+        held = len(pool.leases)
+        if pool.queue:
+            total = len(pool.queue) + sum(len(lease.inflight) for lease in pool.leases.values())
+            want = min(1024, 1 << (total - 1).bit_length())
+            if want < pool.sent and pool.sent > held:
+                want = pool.sent if want * 2 >= pool.sent else want
+        else:
+            want = held
+        if want != pool.sent:
+            pool.sent = want
+            effects.append(
+                Send(
+                    self._node_client,
+                    Demand(self.me, pool.id, pool.resources, want, pool.depth, pool.node),
+                )
+            )
+
+    # -- leases --------------------------------------------------------------------------
+
+    def granted(self, message: Granted, now: float) -> list[Effect]:
+        """A worker for a shape; given back at once if there is nothing for it to do."""
+        pool = self._pools.get(message.shape)
+        if pool is None or not pool.queue:
+            return self._return(message.sender, message.lease, message.worker)
+        lease = Lease(message.lease, message.worker, message.gpus, now)
+        pool.leases[lease.id] = lease
+        pool.waiting = ""
+        self._by_lease[lease.id] = pool
+        self._by_worker[lease.worker] = lease
+        return []
+
+    def _return(self, granter: int, lease: int, worker: int) -> list[Effect]:
+        return [Send(node_client(node_of(worker)), Returned(self.me, lease, worker))]
+
+    def _give_back(self, pool: Pool, lease: Lease, effects: list[Effect]) -> None:
+        del pool.leases[lease.id]
+        self._by_lease.pop(lease.id, None)
+        if self._by_worker.get(lease.worker) is lease:
+            del self._by_worker[lease.worker]
+        if not lease.dead:
+            effects += self._return(0, lease.id, lease.worker)
+
+    def reclaim(self, message: Reclaim) -> list[Effect]:
+        """The node wants a worker back as soon as its tasks have ended."""
+        effects: list[Effect] = []
+        pool = self._by_lease.get(message.lease)
+        if pool is not None:
+            lease = pool.leases[message.lease]
+            lease.reclaimed = True
+            if not lease.inflight:
+                self._give_back(pool, lease, effects)
+        return effects
+
+    def infeasible(self, message: Infeasible) -> list[Effect]:
+        """No node can ever run this shape: what is queued fails."""
+        pool = self._pools.get(message.shape)
+        if pool is None:
+            return []
+        pool.infeasible = message.why
+        effects = self._fail_pool(pool)
+        pool.infeasible = ""
+        pool.sent = 0
+        return effects
+
+    def _fail_pool(self, pool: Pool) -> list[Effect]:
+        effects: list[Effect] = []
+        error = Value(self._error("TaskUnschedulableError", pool.infeasible), failed=True)
+        while pool.queue:
+            task = pool.queue.popleft()
+            if not task.cancelled:
+                effects += self.fail(task, error)
+        return effects
+
+    def waiting(self, message: Waiting) -> None:
+        """Why this shape's work waits."""
+        pool = self._pools.get(message.shape)
+        if pool is not None:
+            pool.waiting = message.why
+
+    # -- outcomes ------------------------------------------------------------------------
+
+    def results(self, message: Results, now: float) -> list[Effect]:
+        """Tasks ended at a worker."""
+        effects: list[Effect] = []
+        objects = self.objects
+        owned = objects.owned
+        node = node_of(message.sender)
+        lease = self._by_worker.get(message.sender)
+        work = None
+        if message.seqs:
+            for seq, data in zip(message.seqs, message.values, strict=True):
+                entry = owned.get(seq)
+                if entry is None:
+                    continue
+                task = entry.maker
+                if task is None or task.lease is None or entry.state != PENDING:
+                    continue
+                task.lease.inflight.pop(seq, None)
+                task.lease = None
+                work = task.work
+                done = work.tally.done
+                done[node] = done.get(node, 0) + 1
+                self.unfinished -= 1
+                if task.pins or task.life is not None:
+                    self._unpin(task, message.sender)
+                entry.maker = None
+                entry.state = 1  # READY
+                entry.value = data
+                if entry.waiters is not None or entry.count <= 0:
+                    effects += objects.tell(entry)
+        for outcome in message.outcomes:
+            entry = owned.get(outcome.seq)
+            task = entry.maker if entry is not None else None
+            if isinstance(task, Task) and task.lease is not None:
+                task.lease.inflight.pop(outcome.seq, None)
+                task.lease = None
+                work = task.work
+                effects += self.outcome(task, outcome, message.sender)
+        if message.count and work is not None and work.spec.id == message.spec:
+            work.measured(message.count, message.micros, message.longest)
+        if lease is not None:
+            lease.stalled = False
+            if not lease.inflight:
+                lease.idle_since = now
+                if lease.reclaimed:
+                    pool = self._by_lease.get(lease.id)
+                    if pool is not None:
+                        self._give_back(pool, lease, effects)
+        return effects
+
+    def outcome(self, task: Task, outcome: Outcome, worker: int) -> list[Effect]:
+        """One task ended with more than a small value; may queue it again."""
+        work = task.work
+        if outcome.retry and not task.cancelled and self._may_retry(task):
+            task.attempt += 1
+            if work.pool is not None:
+                self._enqueue(task)
+                return []
+        self._unpin(task, worker)
+        work.tally.end(node_of(worker), outcome.failed)
+        return self._complete(task, outcome.values, outcome.failed, worker)
+
+    @staticmethod
+    def _may_retry(task: Task) -> bool:
+        limit = task.work.max_retries
+        return limit < 0 or task.attempt < limit
+
+    def _complete(
+        self, task: Task, values: list[Value], failed: bool, worker: int
+    ) -> list[Effect]:
+        """Give a task's returns their values."""
+        effects: list[Effect] = []
+        objects = self.objects
+        self.unfinished -= 1
+        passed: list[Ref] = []
+        for index in range(max(1, task.returns)):
+            entry = objects.owned.get(task.seq + index)
+            value = values[0] if failed or task.returns == 0 else values[index]
+            passed += value.refs
+            if entry is None:
+                continue
+            entry.maker = task if value.slots else None
+            effects += objects.resolve(entry, value)
+        if passed and worker:
+            effects += objects.settle_counts()
+            objects.confirm(worker, -task.seq, passed, effects)
+        return effects
+
+    def _unpin(self, task: Task, worker: int) -> None:
+        """A task has ended: let go of its arguments, or wait for the worker's word."""
+        if task.life is not None:
+            self.objects.drop((task.life,))
+            task.life = None
+        if not task.pins:
+            return
+        me = self.me
+        third = tuple(key for key in task.pins if key[0] not in (me, worker))
+        if third and worker:
+            self.objects.lend(worker, task.seq, third)
+        self.objects.drop(task.pins)
+        task.pins = ()
+
+    def fail(self, task: Task, error: Value, cancelled: bool = False) -> list[Effect]:
+        """End a task that is not at any worker with an error."""
+        if cancelled:
+            task.work.tally.cancelled += 1
+        else:
+            task.work.tally.end(0, failed=True)
+        self._unpin(task, 0)
+        return self._complete(task, [error], True, 0)
+
+    def bounced(self, message: Bounced) -> list[Effect]:
+        """A worker gave unstarted tasks back; it gets no more until it answers."""
+        lease = self._by_worker.get(message.sender)
+        effects: list[Effect] = []
+        for seq in reversed(message.seqs):
+            entry = self.objects.owned.get(seq)
+            task = entry.maker if entry is not None else None
+            if not isinstance(task, Task) or task.lease is None:
+                continue
+            task.lease.inflight.pop(seq, None)
+            task.lease = None
+            if task.cancelled:
+                effects += self.fail(task, self._cancelled(task), cancelled=True)
+            elif task.work.pool is not None:
+                task.work.pool.queue.appendleft(task)
+                self._active[task.work.pool.id] = task.work.pool
+        if lease is not None:
+            lease.stalled = bool(lease.inflight)
+        return effects
+
+    # -- cancelling ---------------------------------------------------------------------
+
+    def _cancelled(self, task: Task) -> Value:
+        text = f"{task.work.spec.name} was cancelled"
+        return Value(self._error("TaskCancelledError", text), failed=True)
+
+    def cancel(self, tasks: Iterable[Task], force: bool) -> list[Effect]:
+        """Cancel these tasks; those at workers are interrupted there (or the worker ends)."""
+        effects: list[Effect] = []
+        at: dict[int, list[int]] = {}
+        for task in tasks:
+            if task.lease is None:
+                if task.cancelled:
+                    continue
+                task.cancelled = True
+                effects += self.fail(task, self._cancelled(task), cancelled=True)
+            else:
+                task.cancelled = True
+                at.setdefault(task.lease.worker, []).append(task.seq)
+        for worker, seqs in at.items():
+            if force:
+                lease = self._by_worker.get(worker)
+                first = next(iter(lease.inflight), None) if lease is not None else None
+                if first in seqs:
+                    home = node_client(node_of(worker))
+                    effects.append(Send(home, KillWorker(self.me, worker, "cancelled with force")))
+                    continue
+            effects.append(Send(worker, Cancel(self.me, seqs)))
+        return effects
+
+    # -- death ---------------------------------------------------------------------------
+
+    def worker_died(self, worker: int, cause: str, oom: bool, now: float) -> None:
+        """A worker is dead; its last messages may still be on their way for a moment."""
+        lease = self._by_worker.get(worker)
+        if lease is not None and not lease.dead:
+            lease.dead = True
+            self._deaths.append((now + DEAD_GRACE, lease.id, cause, oom))
+
+    def node_died(self, node: int, why: str, now: float) -> None:
+        """All workers of a node are gone."""
+        for worker in [w for w in self._by_worker if node_of(w) == node]:
+            self.worker_died(worker, why, False, now)
+
+    def _bury(self, lease_id: int, cause: str, oom: bool) -> list[Effect]:
+        effects: list[Effect] = []
+        pool = self._by_lease.get(lease_id)
+        if pool is None:
+            return effects
+        lease = pool.leases[lease_id]
+        tasks = list(lease.inflight.values())
+        lease.inflight.clear()
+        self._give_back(pool, lease, effects)
+        pool.sent = min(pool.sent, len(pool.leases))
+        self._known.pop(lease.worker, None)
+        again: list[Task] = []
+        for index, task in enumerate(tasks):
+            task.lease = None
+            if task.cancelled:
+                effects += self.fail(task, self._cancelled(task), cancelled=True)
+            elif index == 0:
+                task.work.erratic = True
+                if self._may_retry(task):
+                    task.attempt += 1
+                    again.append(task)
+                else:
+                    kind = "OutOfMemoryError" if oom else "WorkerCrashedError"
+                    text = f"{task.work.spec.name}: {cause}"
+                    if task.attempt:
+                        text += f" (attempt {task.attempt + 1})"
+                    task.work.tally.end(lease.node, failed=True)
+                    self._unpin(task, 0)
+                    error = Value(self._error(kind, text), failed=True)
+                    effects += self._complete(task, [error], True, 0)
+            else:
+                again.append(task)
+        pool.queue.extendleft(reversed(again))
+        if pool.queue:
+            self._active[pool.id] = pool
+        return effects
+
+    # -- time --------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        deadlines = [death[0] for death in self._deaths]
+        deadlines += [
+            lease.idle_since + LEASE_LINGER
+            for pool in self._active.values()
+            if not pool.queue
+            for lease in pool.leases.values()
+            if not lease.inflight and not lease.dead
+        ]
+        return min(deadlines, default=None)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Bury the dead, give idle leases back."""
+        effects: list[Effect] = []
+        due = [death for death in self._deaths if death[0] <= now]
+        if due:
+            self._deaths = [death for death in self._deaths if death[0] > now]
+            for _, lease_id, cause, oom in due:
+                effects += self._bury(lease_id, cause, oom)
+        for pool in self._active.values():
+            if pool.queue:
+                continue
+            for lease in list(pool.leases.values()):
+                if not lease.inflight and not lease.dead and lease.idle_since + LEASE_LINGER <= now:
+                    self._give_back(pool, lease, effects)
+        return effects
+
+    # -- views --------------------------------------------------------------------------------
+
+    def running(self) -> dict[str, dict[int, int]]:
+        """Busy workers by cell and node."""
+        counts: dict[str, dict[int, int]] = {}
+        for lease in self._by_worker.values():
+            first = next(iter(lease.inflight.values()), None)
+            if first is not None:
+                cell = counts.setdefault(first.work.spec.cell, {})
+                cell[lease.node] = cell.get(lease.node, 0) + 1
+        return counts
+
+    def reasons(self) -> dict[str, list[str]]:
+        """Why queued work waits, by cell."""
+        reasons: dict[str, list[str]] = {}
+        for pool in self._active.values():
+            if pool.queue and pool.waiting:
+                reasons.setdefault(pool.queue[0].work.spec.cell, []).append(pool.waiting)
+        return reasons
+
+
+def with_attempt(extra: Extra | None, attempt: int) -> Extra:
+    """*extra* as sent for this attempt."""
+    if extra is None:
+        return Extra(attempt=attempt)
+    if attempt == extra.attempt:
+        return extra
+    return Extra(extra.args, extra.args_ref, extra.deps, attempt)
+
+
+def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
+    """Count the task's pending dependencies and have it told of each."""
+    effects = objects.settle_counts()
+    pending: list[Entry] = []
+    for _, key in task.deps or ():
+        entry = objects.require(key)
+        if entry.state == PENDING:
+            objects.put_waiter(entry, task)
+            pending.append(entry)
+    task.missing = len(pending)
+    effects += objects.ask(pending)
+    return effects
+
+
+def fill_dependencies(objects: Objects, task: Task) -> Value | None:
+    """Put the values of ready dependencies into the task; the error of a failed one instead."""
+    deps: list[tuple[int | str, Value, Ref]] = []
+    for where, key in task.deps or ():
+        entry = objects.require(key)
+        value = objects.value_of(entry)
+        if value.failed:
+            return value
+        deps.append((where, value, key))
+    extra = task.extra or Extra()
+    task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt)
+    task.deps = None
+    return None

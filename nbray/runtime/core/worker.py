@@ -1,0 +1,252 @@
+"""The worker brain: what to run next, what to give back, what to answer.
+
+Owns the queue of tasks and calls at this worker and the answers not yet sent.
+Does not run anything: the executor (shell) pops from `queue`, runs, appends to
+`done`; both are deques used by single operations, so starting a task and
+giving it back exclude each other without a lock.
+
+Rules. Work runs in the order in which it came from each caller. A task worker
+that is blocked in `get`, or that runs one task for longer than its patience,
+gives its unstarted queue back and bounces what still arrives. An actor never
+gives anything back; its calls carry an order, and a repeated one is dropped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import NamedTuple
+
+from nbray.ids import node_client
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Effect, Send
+from nbray.wire import messages as m
+
+
+class Item(NamedTuple):
+    """One task or call to run."""
+
+    caller: int
+    spec: m.Spec
+    seq: int
+    args: bytes
+    extra: m.Extra | None
+    gpus: list[int]
+    patience: float
+
+
+class Start(NamedTuple):
+    """Run the constructor of the actor that this worker becomes."""
+
+    message: m.BecomeActor
+
+
+class Done(NamedTuple):
+    """An answer: a small value, or an outcome."""
+
+    caller: int
+    seq: int
+    spec: int
+    data: bytes
+    outcome: m.Outcome | None
+    micros: int
+    third: tuple[m.Ref, ...]
+    """References among the arguments that belong to neither caller nor worker."""
+    refs: tuple[m.Ref, ...]
+    """References inside the result, held for the caller until it has borrowed them."""
+
+
+class WorkerBrain:
+    """Brain of a worker; composed with the client brain of the same process."""
+
+    def __init__(self, client: ClientBrain) -> None:
+        self.client = client
+        self.me = client.me
+        self.queue: deque[Item | Start] = deque()
+        self.done: deque[Done] = deque()
+        self.current: Item | None = None
+        """What the main thread runs; set by the executor."""
+        self.started = 0.0
+        self.blocked = 0
+        self.actor: m.BecomeActor | None = None
+        self.functions: dict[bytes, bytes] = {}
+        self.exit_when_idle = ""
+        self.cancelled: set[tuple[int, int]] = set()
+        """(caller, seq) of running work to be interrupted."""
+        self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)
+        self._order: dict[int, int] = {}
+        self._bouncing: Item | None = None
+
+    # -- messages ---------------------------------------------------------------
+
+    def handle(self, message: m.ToClient, now: float) -> list[Effect]:
+        """Take a message for the executor; everything else is the client brain's."""
+        match message:
+            case m.Tasks():
+                return self._tasks(message)
+            case m.Calls():
+                self._calls(message)
+            case m.Cancel():
+                return self._cancel(message)
+            case m.BecomeActor():
+                self.actor = message
+                self.functions[message.spec.function] = message.spec.blob
+                self.queue.append(Start(message))
+            case _:
+                return self.client.handle(message, now)
+        return []
+
+    def _tasks(self, message: m.Tasks) -> list[Effect]:
+        specs = self._specs[message.sender]
+        for spec in message.specs:
+            specs[spec.id] = spec
+        self.functions.update(message.functions)
+        if self.blocked or (self._bouncing is not None and self._bouncing is self.current):
+            return [Send(message.sender, m.Bounced(self.me, message.seqs))]
+        spec = specs[message.spec]
+        caller, gpus, patience = message.sender, message.gpus, message.patience / 1e6
+        extras = message.extras
+        if extras:
+            self.queue.extend(
+                Item(caller, spec, seq, args, extras.get(index), gpus, patience)
+                for index, (seq, args) in enumerate(zip(message.seqs, message.args, strict=True))
+            )
+        else:
+            self.queue.extend(
+                [
+                    Item(caller, spec, seq, args, None, gpus, patience)
+                    for seq, args in zip(message.seqs, message.args, strict=True)
+                ]
+            )
+        return []
+
+    def _calls(self, message: m.Calls) -> None:
+        actor = self.actor
+        if actor is None or message.incarnation != actor.incarnation:
+            return  # meant for an earlier life; the caller is told by the head
+        specs = self._specs[message.sender]
+        for spec in message.specs:
+            specs[spec.id] = spec
+        expected = self._order.get(message.sender, 0)
+        caller, gpus, extras = message.sender, actor.gpus, message.extras
+        for index, seq in enumerate(message.seqs):
+            if message.order + index < expected:
+                continue
+            self.queue.append(
+                Item(
+                    caller, specs[message.calls[index]], seq, message.args[index],
+                    extras.get(index), gpus, 1e9,
+                )  # fmt: skip
+            )
+        self._order[caller] = max(expected, message.order + len(message.seqs))
+
+    def _cancel(self, message: m.Cancel) -> list[Effect]:
+        wanted = set(message.seqs)
+        caller = message.sender
+        kept: list[Item | Start] = []
+        outcomes: list[m.Outcome] = []
+        queue = self.queue
+        for _ in range(len(queue)):
+            try:
+                item = queue.popleft()
+            except IndexError:  # the executor took the last one meanwhile
+                break
+            if isinstance(item, Item) and item.caller == caller and item.seq in wanted:
+                wanted.discard(item.seq)
+                outcomes.append(m.Outcome(item.seq, [m.Value(failed=True)], True, False, True))
+            else:
+                kept.append(item)
+        queue.extend(kept)
+        self.cancelled.update((caller, seq) for seq in wanted)
+        if outcomes:
+            return [Send(caller, m.Results(self.me, [], [], outcomes))]
+        return []
+
+    # -- giving back ---------------------------------------------------------------
+
+    def give_back(self) -> list[Effect]:
+        """Return all unstarted tasks to their callers."""
+        if self.actor is not None:
+            return []
+        returned: defaultdict[int, list[int]] = defaultdict(list)
+        while True:
+            try:
+                item = self.queue.popleft()
+            except IndexError:
+                break
+            if isinstance(item, Item):
+                returned[item.caller].append(item.seq)
+        return [Send(caller, m.Bounced(self.me, seqs)) for caller, seqs in returned.items()]
+
+    def block(self) -> list[Effect]:
+        """The running task is about to wait in `get`: hand back the queue and the CPUs."""
+        self.blocked += 1
+        if self.blocked > 1:
+            return []
+        effects = self.flush()
+        effects += self.give_back()
+        effects.append(Send(node_client(self.client.node), m.Blocked(self.me)))
+        return effects
+
+    def unblock(self) -> list[Effect]:
+        """The running task goes on."""
+        self.blocked -= 1
+        if self.blocked:
+            return []
+        return [Send(node_client(self.client.node), m.Unblocked(self.me))]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Called while the main thread is busy: give back what has waited too long behind it."""
+        current = self.current
+        effects: list[Effect] = []
+        if current is not None and self.queue and now - self.started > current.patience:
+            self._bouncing = current
+            effects += self.give_back()
+        return effects + self.client.tick(now)
+
+    # -- answers -------------------------------------------------------------------------
+
+    def flush(self) -> list[Effect]:
+        """Send the answers that have gathered, one message a caller."""
+        objects = self.client.objects
+        done = self.done
+        if not done:
+            return objects.settle_counts()
+        batches: dict[int, list[Done]] = {}
+        for _ in range(len(done)):
+            one = done.popleft()
+            batch = batches.get(one.caller)
+            if batch is None:
+                batches[one.caller] = [one]
+            else:
+                batch.append(one)
+        for batch in batches.values():
+            for one in batch:
+                if one.refs:
+                    objects.lend(one.caller, -one.seq, one.refs)
+        effects = objects.settle_counts()
+        for caller, batch in batches.items():
+            seqs: list[int] = []
+            values: list[bytes] = []
+            outcomes: list[m.Outcome] = []
+            spec = batch[-1].spec
+            count = micros = longest = 0
+            for one in batch:
+                if one.outcome is None:
+                    seqs.append(one.seq)
+                    values.append(one.data)
+                else:
+                    outcomes.append(one.outcome)
+                if one.spec == spec:
+                    count += 1
+                    micros += one.micros
+                    longest = max(longest, one.micros)
+            effects.append(
+                Send(
+                    caller,
+                    m.Results(self.me, seqs, values, outcomes, spec, count, micros, longest),
+                )
+            )
+            for one in batch:
+                if one.third:
+                    objects.confirm(caller, one.seq, one.third, effects)
+        return effects

@@ -1,0 +1,351 @@
+"""The baton: one holder at a time drives a client's sockets and brain.
+
+Owns the lock, the waiting and the loop thread of a driver or worker. Does not
+own decisions (the brain's) or sockets (`Post`'s).
+
+Rules. Whoever waits drives: a caller blocked in `get`, or an idle executor,
+polls the inbox itself, so that a reply wakes the thread that wants it and no
+other. The loop thread steps in when nobody has driven for a millisecond, and
+sleeps while somebody does. The lock is held only to touch brain and sockets,
+never while polling or running user code. In the main thread SIGINT is held
+back while the lock is, and raised right after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Effect, Forget, Log, Send
+from nbray.runtime.shell.sockets import Post
+from nbray.wire.codec import CorruptFrame, client_decoder, encode
+from nbray.wire.messages import ToClient
+
+IDLE_POLL = 0.1
+"""Seconds between looks at dropped references while nothing happens."""
+BUSY_POLL = 0.02
+"""The same while work is in flight."""
+NAP = 0.001
+MAIN = threading.main_thread
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Loop:
+    """Drives *brain* over *post*. *handle* takes messages (the worker brain's, or the client's)."""
+
+    def __init__(
+        self,
+        post: Post,
+        brain: ClientBrain,
+        handle: Callable[[ToClient, float], list[Effect]],
+        *,
+        swap_handler: bool,
+    ) -> None:
+        self.post = post
+        self.brain = brain
+        self._handle = handle
+        self._decode = client_decoder().decode
+        self._swap_handler = swap_handler
+        self.lock = threading.Lock()
+        self.critical = False
+        """The main thread holds the lock: SIGINT only sets `interrupted`."""
+        self.interrupted = False
+        self.closed = False
+        self.corrupt = 0
+        self.after: list[Callable[[float], list[Effect]]] = []
+        """Called in the loop thread on every round, under the lock."""
+        self._driver = 0
+        self._turns = 0
+        self._woken = False
+        self._parked = False
+        self._handover = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._poll = select.poll()
+        self._poll.register(post.fd, select.POLLIN)
+        self._poll.register(self._wake_read, select.POLLIN)
+        self._thread = threading.Thread(target=self._run, name="nbray-loop", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop thread."""
+        self._thread.start()
+
+    # -- the lock and SIGINT ------------------------------------------------------
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        if self.critical:
+            self.interrupted = True
+        else:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """In the main thread: SIGINT raises only outside critical sections, and then at once."""
+        if not self._swap_handler or threading.current_thread() is not MAIN():
+            yield
+            return
+        previous = signal.getsignal(signal.SIGINT)
+        if previous in (None, signal.SIG_IGN, self._on_sigint):
+            yield
+            return
+        signal.signal(signal.SIGINT, self._on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+    def _acquire(self) -> bool:
+        """Take the lock; whether this is the main thread."""
+        main = threading.get_ident() == MAIN().ident
+        if main:
+            self.critical = True
+        self.lock.acquire()
+        return main
+
+    def _release(self, main: bool) -> None:
+        self.lock.release()
+        if main:
+            self.critical = False
+            if self.interrupted:
+                self.interrupted = False
+                raise KeyboardInterrupt
+
+    def locked(self, action: Callable[[], list[Effect] | None]) -> None:
+        """Run *action* under the lock and carry out its effects."""
+        with self._guarded():
+            main = self._acquire()
+            try:
+                effects = action()
+                if effects:
+                    self.perform(effects)
+            finally:
+                self._release(main)
+
+    # -- one round ------------------------------------------------------------------
+
+    def perform(self, effects: list[Effect]) -> None:
+        """Carry effects out. The lock is held."""
+        send = self.post.send_frames
+        for effect in effects:
+            if type(effect) is Send:
+                send(effect.to, [encode(effect.message)])
+            elif type(effect) is Forget:
+                self.post.forget(effect.client)
+            elif type(effect) is Log:
+                pass
+
+    def round(self) -> bool:
+        """Take what has arrived, let the brain act, send. The lock is held. Whether news came."""
+        now = time.monotonic()
+        received = self.post.receive()
+        effects: list[Effect] = []
+        for frames in received:
+            try:
+                message = self._decode(frames[-1])
+            except CorruptFrame:
+                self.corrupt += 1
+                continue
+            effects += self._handle(message, now)
+        effects += self.brain.pump(now)
+        deadline = self.brain.next_deadline()
+        if deadline is not None and deadline <= now:
+            effects += self.brain.tick(now)
+            effects += self.brain.pump(now)
+        if effects:
+            self.perform(effects)
+        return bool(received)
+
+    def _timeout(self, deadline: float | None) -> int:
+        """Milliseconds to poll."""
+        now = time.monotonic()
+        longest = BUSY_POLL if self.brain.tasks.unfinished else IDLE_POLL
+        due = self.brain.next_deadline()
+        if due is not None:
+            longest = min(longest, due - now)
+        if deadline is not None:
+            longest = min(longest, deadline - now)
+        return max(0, int(longest * 1000 + 0.999))
+
+    # -- submitting --------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what was submitted, now, from this thread."""
+        with self._guarded():
+            main = self._acquire()
+            try:
+                self._woken = False
+                if self._driver:
+                    effects = self.brain.pump(time.monotonic())
+                    if effects:
+                        self.perform(effects)
+                else:
+                    self.round()
+            finally:
+                self._release(main)
+
+    def nudge(self) -> None:
+        """Have the loop thread send what was submitted, soon."""
+        if not self._woken:
+            self._woken = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake whoever polls."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._wake_write, b"x")
+        if self._parked and not self._driver:
+            self._handover.set()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.read(self._wake_read, 4096)
+
+    # -- waiting --------------------------------------------------------------------------
+
+    def notify(self, event: threading.Event | None) -> Callable[[], None]:
+        """What a `Group` calls when it is complete: wakes its waiter, if it is not this thread."""
+
+        def wake() -> None:
+            if event is not None:
+                event.set()
+            if self._driver != threading.get_ident():
+                self.wake()
+
+        return wake
+
+    def wait(
+        self, done: Callable[[], bool], deadline: float | None, event: threading.Event
+    ) -> bool:
+        """Wait until *done* or the deadline (monotonic seconds); drives if nobody else does.
+
+        *event* is set by the `notify` callback of whatever is waited for.
+        Returns whether *done*. Raises KeyboardInterrupt in the main thread.
+        """
+        with self._guarded():
+            me = threading.get_ident()
+            while not done():
+                if self.closed:
+                    return False
+                main = self._acquire()
+                drives = False
+                try:
+                    if not self._driver and not self.closed:
+                        self._driver = me
+                        drives = True
+                        self.round()
+                finally:
+                    self._release_as_driver(main, drives)
+                if drives:
+                    try:
+                        self._drive(done, deadline)
+                    finally:
+                        self._driver = 0
+                        self._turns += 1
+                        if self._parked:
+                            self._handover.set()
+                else:
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        break
+                    # Whoever drives sets the event; the bound covers a driver that leaves.
+                    event.wait(0.05 if left is None else min(left, 0.05))
+                if deadline is not None and time.monotonic() >= deadline:
+                    break
+            return done()
+
+    def _release_as_driver(self, main: bool, drives: bool) -> None:
+        try:
+            self._release(main)
+        except KeyboardInterrupt:
+            if drives:
+                self._driver = 0
+                self._turns += 1
+                self._handover.set()
+            raise
+
+    def _drive(self, done: Callable[[], bool], deadline: float | None) -> None:
+        poll = self._poll.poll
+        while not done() and not self.closed:
+            timeout = self._timeout(deadline)
+            fired = poll(timeout)
+            if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
+                self._drain_wake()
+            main = self._acquire()
+            try:
+                self.round()
+            finally:
+                self._release(main)
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+
+    # -- the loop thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        seen = naps = 0
+        while not self.closed:
+            if self._driver:
+                naps += 1
+                if naps > 20:
+                    self._parked = True
+                    if self._driver:
+                        self._handover.wait(1.0)
+                    self._parked = False
+                    self._handover.clear()
+                    naps = 10
+                else:
+                    time.sleep(NAP)
+                self._extra()
+                continue
+            if self._turns != seen:
+                seen = self._turns
+                time.sleep(NAP)
+                continue
+            naps = 0
+            fired = self._poll.poll(self._timeout(None))
+            if self._driver:
+                continue
+            if fired and any(fd == self._wake_read for fd, _ in fired):
+                self._drain_wake()
+                if self._woken:
+                    time.sleep(NAP / 2)  # let a batch gather
+            with self.lock:
+                if not self._driver and not self.closed:
+                    self._woken = False
+                    self.round()
+            self._extra()
+
+    def _extra(self) -> None:
+        if not self.after:
+            return
+        with self.lock:
+            if self.closed:
+                return
+            now = time.monotonic()
+            for action in self.after:
+                effects = action(now)
+                if effects:
+                    self.perform(effects)
+
+    def close(self, linger: float = 0.2) -> None:
+        """Stop the thread and close the sockets. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        self.wake()
+        self._handover.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(2.0)
+        with self.lock:
+            self.post.close(linger)
+        os.close(self._wake_read)
+        os.close(self._wake_write)

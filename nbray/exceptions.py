@@ -159,7 +159,7 @@ class RayTaskError(RayError):
         if not isinstance(self.cause, Exception):
             return self
         try:
-            dual = _dual_class(kind)
+            dual = _dual_class(kind)  # type: ignore[arg-type] # classes are hashable
             error: RayTaskError = dual(
                 self.function_name, self.traceback_str, self.cause, self.node, self.pid
             )

@@ -1,0 +1,268 @@
+"""The node's books: which segments exist, who owns which bytes, and when they are free again.
+
+Owns the accounting and the fate of a dead owner's slots. Does not own memory
+(`segments`) nor messages: the node's shell makes and drops what the books ask
+for. Rule: pure; a slot is used again only when its owner freed it, or when the
+owner is dead and no process of this machine views it any more.
+
+Every slot has a generation of its own, so a message about a slot that has been
+used again since is recognised: it changes nothing and is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from nbray.runtime.store.allocator import PAGE, Allocator, pages
+from nbray.wire.messages import Slot
+
+ARENA = 64 << 20
+"""Bytes of a segment that many objects share; larger objects get one of their own."""
+
+
+class NeedSegment(msgspec.Struct, frozen=True, gc=False):
+    """Create a segment of `size` bytes, call `segment_added`, and allocate again."""
+
+    size: int
+    drop: tuple[int, ...] = ()
+    """Drop these empty segments first: their warm pages would go beyond the capacity."""
+
+
+class Full(msgspec.Struct, frozen=True, gc=False):
+    """The object does not fit; `reason` is a sentence for the user."""
+
+    reason: str
+
+
+class DropSegment(msgspec.Struct, frozen=True, gc=False):
+    """Unmap and close this segment: nothing is in it."""
+
+    id: int
+
+
+class StaleFree(msgspec.Struct, frozen=True, gc=False):
+    """Somebody spoke of a slot that is free or used again; nothing was changed."""
+
+    slot: Slot
+
+
+Effect = DropSegment | StaleFree
+
+
+class _Orphan:
+    """A slot of a dead owner: which clients have yet to say, and which still view it."""
+
+    __slots__ = ("holding", "slot", "unheard")
+
+    def __init__(self, slot: Slot, clients: Iterable[int]) -> None:
+        self.slot = slot
+        self.unheard = set(clients)
+        self.holding: set[int] = set()
+
+
+class StoreBooks:
+    """The books of one node's store.
+
+    Attributes:
+        node: the node's number, which its slots carry (set when it is known).
+        capacity: bytes that objects may take, in whole pages.
+        used: bytes that objects take, in whole pages.
+        reserved: bytes of all segments.
+    """
+
+    def __init__(self, capacity: int, node: int = 0) -> None:
+        self.node = node
+        self.capacity = max(PAGE, capacity // PAGE * PAGE)
+        self.used = 0
+        self.reserved = 0
+        self.arena = min(ARENA, self.capacity)
+        self._segments: dict[int, Allocator] = {}
+        self._live: dict[int, tuple[int, Slot]] = {}
+        """By generation: owner and slot."""
+        self._by_owner: dict[int, dict[int, Slot]] = {}
+        self._orphans: dict[int, dict[int, _Orphan]] = {}
+        """Dead owner, then generation."""
+        self._generation = 0
+
+    # Figures
+
+    def __len__(self) -> int:
+        """How many objects the store holds."""
+        return len(self._live)
+
+    def owners(self) -> dict[int, int]:
+        """Bytes in use by owner (client id), in whole pages."""
+        return {
+            owner: sum(pages(slot.size) for slot in slots.values())
+            for owner, slots in self._by_owner.items()
+        }
+
+    def is_live(self, slot: Slot) -> bool:
+        """Whether *slot* still holds what it held when it was handed out."""
+        return slot.generation in self._live and self._live[slot.generation][1] == slot
+
+    def owner_of(self, slot: Slot) -> int | None:
+        """The client that owns the object in *slot*; None if the slot is stale."""
+        return self._live[slot.generation][0] if self.is_live(slot) else None
+
+    # Segments and slots
+
+    def allocate(self, owner: int, size: int) -> Slot | NeedSegment | Full:
+        """A slot for *size* bytes of an object of *owner*'s, or what it takes to get one."""
+        need = pages(size)
+        if need > self.capacity:
+            return Full(
+                f"an object of {_bytes(size)} can never fit in this node's object store of "
+                f"{_bytes(self.capacity)}: start the cluster with a larger one "
+                f"(nbray.init(object_store_memory={_round(need)})), or split the object"
+            )
+        if need > self.capacity - self.used:
+            return Full(
+                f"an object of {_bytes(size)} does not fit: {_bytes(self.used)} of this node's "
+                f"object store of {_bytes(self.capacity)} are in use by {len(self._live)} objects. "
+                "Drop references you no longer need (del ref), or start the cluster with a larger "
+                f"store (nbray.init(object_store_memory={_round(self.used + need)}))"
+            )
+        own = need > self.arena
+        for segment, allocator in self._segments.items():
+            # A segment made for one large object takes no other than such a one.
+            if own != (allocator.capacity > self.arena):
+                continue
+            offset = allocator.allocate(size)
+            if offset is not None:
+                return self._hand_out(owner, segment, offset, size)
+        new = need if own else self.arena
+        drop = []
+        if self.reserved + new > self.capacity:
+            for segment, allocator in list(self._segments.items()):
+                if not allocator.used:
+                    self._forget(segment)
+                    drop.append(segment)
+        return NeedSegment(new, tuple(drop))
+
+    def _hand_out(self, owner: int, segment: int, offset: int, size: int) -> Slot:
+        self._generation += 1
+        slot = Slot(self.node, segment, offset, size, self._generation)
+        self.used += pages(size)
+        self._live[slot.generation] = (owner, slot)
+        self._by_owner.setdefault(owner, {})[slot.generation] = slot
+        return slot
+
+    def segment_added(self, segment: int, size: int) -> None:
+        """The segment that `NeedSegment` asked for exists, under this number."""
+        assert segment not in self._segments, "a segment's number is never used twice"
+        self._segments[segment] = Allocator(size)
+        self.reserved += size
+
+    def free(self, slot: Slot) -> list[Effect]:
+        """The owner no longer refers to *slot*."""
+        if not self.is_live(slot):
+            return [StaleFree(slot)]
+        owner, _ = self._live.pop(slot.generation)
+        slots = self._by_owner[owner]
+        del slots[slot.generation]
+        if not slots:
+            del self._by_owner[owner]
+        orphans = self._orphans.get(owner)
+        if orphans is not None:
+            orphans.pop(slot.generation, None)
+            if not orphans:
+                del self._orphans[owner]
+        allocator = self._segments[slot.segment]
+        self.used -= allocator.free(slot.offset)
+        if not allocator.used and self._is_spare(slot.segment, allocator):
+            self._forget(slot.segment)
+            return [DropSegment(slot.segment)]
+        return []
+
+    def _forget(self, segment: int) -> None:
+        self.reserved -= self._segments.pop(segment).capacity
+
+    def _is_spare(self, segment: int, empty: Allocator) -> bool:
+        """Whether to drop an empty segment: all but one arena, kept because its pages are warm."""
+        return empty.capacity > self.arena or any(
+            not other.used and other.capacity <= self.arena and number != segment
+            for number, other in self._segments.items()
+        )
+
+    # Ends
+
+    def owner_died(self, owner: int, clients: Collection[int]) -> tuple[list[Slot], list[Effect]]:
+        """*owner* is dead: which of its slots its node must ask *clients* about.
+
+        Each of *clients* (all live ones of this machine) is to be asked which of
+        these slots it still views, and its answer given to `release_held`. With
+        nobody to ask, the slots are free at once.
+        """
+        slots = list(self._by_owner.get(owner, {}).values())
+        asked = [client for client in clients if client != owner]
+        if not asked:
+            return [], [effect for slot in slots for effect in self.free(slot)]
+        if slots:
+            self._orphans[owner] = {slot.generation: _Orphan(slot, asked) for slot in slots}
+        return slots, []
+
+    def release_held(self, client: int, owner: int, still: Iterable[Slot]) -> list[Effect]:
+        """*client* views of the dead *owner*'s slots only *still*.
+
+        To be called for its first answer and again whenever it lets go of more.
+        """
+        views = {slot.generation for slot in still}
+        effects: list[Effect] = []
+        for generation, orphan in list(self._orphans.get(owner, {}).items()):
+            orphan.unheard.discard(client)
+            if generation in views:
+                orphan.holding.add(client)
+            else:
+                orphan.holding.discard(client)
+            effects += self._bury(orphan)
+        return effects
+
+    def client_died(self, client: int) -> list[Effect]:
+        """*client* views nothing any more (what it owned: see `owner_died`)."""
+        effects: list[Effect] = []
+        for orphans in list(self._orphans.values()):
+            for orphan in list(orphans.values()):
+                orphan.unheard.discard(client)
+                orphan.holding.discard(client)
+                effects += self._bury(orphan)
+        return effects
+
+    def _bury(self, orphan: _Orphan) -> list[Effect]:
+        if orphan.unheard or orphan.holding:
+            return []
+        return self.free(orphan.slot)
+
+    def segments(self) -> list[int]:
+        """The numbers of all segments, for the node's own end."""
+        return list(self._segments)
+
+    def validate(self) -> None:
+        """Assert the invariants; for tests."""
+        for allocator in self._segments.values():
+            allocator.validate()
+        assert self.used == sum(allocator.used for allocator in self._segments.values())
+        assert self.used == sum(self.owners().values())
+        assert self.used <= self.capacity
+        assert self.reserved == sum(one.capacity for one in self._segments.values())
+        assert len(self._live) == sum(len(one) for one in self._segments.values())
+        for owner, orphans in self._orphans.items():
+            assert orphans, "a dead owner without slots is forgotten"
+            assert set(orphans) <= set(self._by_owner[owner])
+
+
+def _bytes(size: int) -> str:
+    """For people: '1.5 GB'."""
+    figure = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if figure < 1000:
+            return f"{figure:.3g} {unit}"
+        figure /= 1000
+    return f"{figure:.3g} TB"
+
+
+def _round(size: int) -> str:
+    """A number to type that is at least *size*, in whole megabytes."""
+    return f"{-(-size // 10**6)}_000_000"

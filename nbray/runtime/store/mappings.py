@@ -1,0 +1,67 @@
+"""A client's side of its node's store: slots as memory.
+
+Owns which segments this process has mapped. Does not own slots or their
+release: the caller gives a callback. Rule: a mapping is kept for reuse (its
+pages are warm) in least-recently-used order; leaving it here never invalidates
+a view.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from nbray.runtime.store.segments import Segment, segment_path
+from nbray.wire.messages import Slot
+
+_KEPT = 64
+"""Segments mapped at once; a node drops segments without telling its clients."""
+
+
+class Mappings:
+    """The segments of one node as this process sees them. Safe in any thread.
+
+    Args:
+        node_pid: pid of the node on this machine.
+        folder: its run directory.
+    """
+
+    def __init__(self, node_pid: int, folder: str = "") -> None:
+        self._node_pid = node_pid
+        self._folder = folder
+        self._segments: OrderedDict[int, Segment] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def writable(self, slot: Slot) -> memoryview:
+        """The slot's bytes, to be filled once by whoever was given it.
+
+        Raises:
+            SegmentGone: the slot's segment does not exist any more.
+        """
+        return self._segment(slot.segment).view(slot.offset, slot.size)
+
+    def readonly(self, slot: Slot, on_release: Callable[[], object] | None = None) -> memoryview:
+        """The slot's bytes; see `Segment.readonly` for *on_release*.
+
+        Raises:
+            SegmentGone: the slot's segment does not exist any more.
+        """
+        return self._segment(slot.segment).readonly(slot.offset, slot.size, on_release)
+
+    def _segment(self, number: int) -> Segment:
+        with self._lock:
+            segment = self._segments.get(number)
+            if segment is None:
+                path = segment_path(number, self._node_pid, self._folder)
+                segment = self._segments[number] = Segment.attach(number, path)
+                while len(self._segments) > _KEPT:
+                    self._segments.popitem(last=False)
+            else:
+                self._segments.move_to_end(number)
+            return segment
+
+    def close(self) -> None:
+        """Forget every segment; views stay valid."""
+        with self._lock:
+            self._segments.clear()

@@ -1,0 +1,198 @@
+"""Segments: shared memory that the node creates and every process of its user maps.
+
+Owns creating, attaching and mapping, and read-only views that tell when they
+end. Does not own what lies where (`books`). Rule: nothing is ever closed under
+a view; dropping a segment means dropping the reference to it, and the memory
+goes when the last view goes. On Linux a segment is a memfd, opened by others
+through the node's `/proc` entry, so the kernel frees it however everybody
+ends; elsewhere it is a file in the run directory, unlinked when dropped.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nbray.runtime.store.allocator import PAGE
+
+if TYPE_CHECKING:
+    import ctypes
+
+MEMFD: Final = hasattr(os, "memfd_create")
+_FD_BITS = 20
+_POPULATE_WRITE = 23
+"""`MADV_POPULATE_WRITE` of Linux 5.14, which `mmap` does not name."""
+
+
+class SegmentGone(OSError):
+    """The segment has been dropped, or its node is dead."""
+
+
+def segment_path(segment: int, node_pid: int, folder: str) -> str:
+    """Where other processes open segment number *segment*.
+
+    Args:
+        segment: number as in `Slot.segment`.
+        node_pid: pid of the node that created it.
+        folder: the node's run directory, used where there are no memfds.
+    """
+    descriptor = segment & ((1 << _FD_BITS) - 1)
+    if descriptor:
+        return f"/proc/{node_pid}/fd/{descriptor}"
+    return f"{folder}/segment-{segment >> _FD_BITS}"
+
+
+def _name(segment: int) -> str:
+    return f"nbray-{segment >> _FD_BITS}"
+
+
+@cache
+def _exporter(size: int) -> type[ctypes.Array[ctypes.c_char]]:
+    """A buffer of *size* bytes that can be weakly referenced; few sizes exist."""
+    import ctypes
+
+    return ctypes.c_char * size
+
+
+class Segment:
+    """One piece of shared memory, mapped into this process.
+
+    Attributes:
+        id: its number; on Linux it contains the creator's descriptor.
+        size: bytes.
+        path: where others open it.
+    """
+
+    __slots__ = ("__weakref__", "_descriptor", "_map", "id", "path", "size")
+
+    def __init__(self, number: int, size: int, path: str, descriptor: int) -> None:
+        self.id = number
+        self.size = size
+        self.path = path
+        self._map = mmap.mmap(descriptor, size)
+        self._descriptor = -1
+
+    @classmethod
+    def create(cls, size: int, serial: int, folder: str = "", *, memfd: bool = MEMFD) -> Segment:
+        """Make and map a segment; its pages come into being when they are touched.
+
+        Args:
+            size: bytes, whole pages.
+            serial: a positive number this node has not used before.
+            folder: the run directory; needed where there are no memfds.
+            memfd: whether to use one.
+
+        Raises:
+            OSError: the system has no memory, descriptors or disk for it.
+        """
+        if memfd:
+            descriptor = os.memfd_create(f"nbray-{serial}", os.MFD_CLOEXEC)
+            number = serial << _FD_BITS | descriptor
+            if not 0 < descriptor < 1 << _FD_BITS:
+                os.close(descriptor)
+                raise OSError(f"descriptor {descriptor} cannot name a segment")
+        else:
+            number = serial << _FD_BITS
+            path = segment_path(number, 0, folder)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, size)
+            segment = cls(number, size, segment_path(number, os.getpid(), folder), descriptor)
+        except BaseException:
+            os.close(descriptor)
+            if not memfd:
+                Path(path).unlink()
+            raise
+        if memfd:
+            # Others open it through this descriptor, so it stays open.
+            segment._descriptor = descriptor
+        else:
+            os.close(descriptor)
+        return segment
+
+    @classmethod
+    def attach(cls, number: int, path: str, size: int | None = None) -> Segment:
+        """Map a segment that another process created.
+
+        Raises:
+            SegmentGone: it is not there any more.
+        """
+        try:
+            # Whatever took the descriptor's place must not make us wait.
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            raise SegmentGone(error.errno, f"segment {number} cannot be opened", path) from error
+        try:
+            # The node may have reused the descriptor for something else since.
+            if path.startswith("/proc/"):
+                target = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+                if target.removesuffix(" (deleted)") != f"/memfd:{_name(number)}":
+                    raise SegmentGone(f"segment {number} has been dropped")
+            found = os.fstat(descriptor).st_size
+            if not found or (size is not None and found < size):
+                raise SegmentGone(f"segment {number} has {found} bytes, not {size}")
+            return cls(number, found, path, descriptor)
+        finally:
+            os.close(descriptor)  # the map has its own
+
+    def view(self, offset: int, size: int) -> memoryview:
+        """Writable bytes, for whoever fills the slot; nothing tells when the view ends."""
+        return memoryview(self._map)[offset : offset + size]
+
+    def readonly(
+        self, offset: int, size: int, on_release: Callable[[], object] | None = None
+    ) -> memoryview:
+        """Read-only bytes; *on_release* is called once, when the last view over them is gone.
+
+        It is called in any thread and inside garbage collection, so it may do no
+        more than append to a deque. At the interpreter's end it is not called.
+        """
+        exporter = _exporter(self.size).from_buffer(self._map)
+        if on_release is not None:
+            weakref.finalize(exporter, on_release).atexit = False
+        return memoryview(exporter).cast("B")[offset : offset + size].toreadonly()
+
+    def prefault(self, offset: int, size: int) -> None:
+        """Make pages exist and mapped before they are needed; the content stays.
+
+        Fresh pages cost ten times the copy into them. Call it in slices of about a
+        megabyte, when there is nothing else to do: it holds the GIL.
+        """
+        start = offset // PAGE * PAGE
+        try:
+            self._map.madvise(_POPULATE_WRITE, start, offset + size - start)
+        except (OSError, AttributeError):
+            pass  # an older kernel or another system: the first touch does it
+
+    def discard(self) -> None:
+        """Give the memory back to the system, though other processes may still map it.
+
+        They keep mappings for reuse and are not told; views would read zeros.
+        """
+        remove: Any = getattr(mmap, "MADV_REMOVE", None)
+        if remove is not None and self._descriptor >= 0:
+            try:
+                self._map.madvise(remove)
+            except OSError:
+                pass  # the memory goes with the last mapping instead
+
+    def drop(self) -> None:
+        """The creator's end of an empty segment: its memory is freed at once. Idempotent."""
+        self.discard()
+        self.close()
+
+    def close(self) -> None:
+        """The creator's end of a segment that others may still view: nobody can attach any more.
+
+        For the node's own end. Idempotent; views stay valid.
+        """
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        elif not self.path.startswith("/proc/"):
+            Path(self.path).unlink(missing_ok=True)

@@ -1,0 +1,250 @@
+"""The node's books: capacity, segments that come and go, dead owners, stale messages."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from nbray.runtime.store import books as module
+from nbray.runtime.store.allocator import PAGE
+from nbray.runtime.store.books import DropSegment, Full, NeedSegment, StaleFree, StoreBooks
+from nbray.wire.messages import Slot
+
+MB = 1 << 20
+
+
+class Node:
+    """The books with a shell that creates and drops numbers instead of memory."""
+
+    def __init__(self, capacity: int) -> None:
+        self.books = StoreBooks(capacity, node=7)
+        self.segments: dict[int, int] = {}
+        self.serial = 0
+        self.stale: list[Slot] = []
+
+    def allocate(self, owner: int, size: int) -> Slot | Full:
+        answer = self.books.allocate(owner, size)
+        if isinstance(answer, NeedSegment):
+            for segment in answer.drop:
+                del self.segments[segment]
+            self.serial += 1
+            self.segments[self.serial] = answer.size
+            self.books.segment_added(self.serial, answer.size)
+            answer = self.books.allocate(owner, size)
+            assert not isinstance(answer, NeedSegment)
+        self.check()
+        return answer
+
+    def slot(self, owner: int, size: int) -> Slot:
+        slot = self.allocate(owner, size)
+        assert isinstance(slot, Slot)
+        return slot
+
+    def apply(self, effects: list[module.Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, DropSegment):
+                del self.segments[effect.id]
+            else:
+                self.stale.append(effect.slot)
+        self.check()
+
+    def free(self, slot: Slot) -> None:
+        self.apply(self.books.free(slot))
+
+    def check(self) -> None:
+        self.books.validate()
+        assert sorted(self.books.segments()) == sorted(self.segments)
+        assert self.books.reserved == sum(self.segments.values())
+
+
+def test_small_objects_share_an_arena() -> None:
+    node = Node(1000 * MB)
+    slots = [node.slot(owner, 100_000) for owner in (1, 1, 2)]
+    assert len({slot.segment for slot in slots}) == 1
+    assert len({slot.generation for slot in slots}) == 3
+    assert {slot.node for slot in slots} == {7}
+    assert {slot.size for slot in slots} == {100_000}
+    assert node.books.owners() == {1: 2 * 25 * PAGE, 2: 25 * PAGE}
+    assert node.books.used == 75 * PAGE
+    assert len(node.books) == 3
+    assert node.books.owner_of(slots[2]) == 2
+
+
+def test_large_objects_get_their_own_segment_and_give_it_back() -> None:
+    node = Node(1000 * MB)
+    large = node.slot(1, 100 * MB + 1)
+    assert node.segments[large.segment] == 100 * MB + PAGE
+    small = node.slot(1, 5)
+    assert small.segment != large.segment
+    node.free(large)
+    assert large.segment not in node.segments
+    node.free(small)
+    assert list(node.segments) == [small.segment]  # kept: its pages are warm
+    assert node.slot(1, 9).segment == small.segment
+
+
+def test_only_one_empty_arena_is_kept() -> None:
+    node = Node(1000 * MB)
+    slots = [node.slot(1, 40 * MB) for _ in range(4)]
+    assert len(node.segments) == 4
+    for slot in slots:
+        node.free(slot)
+    assert len(node.segments) == 1
+
+
+def test_the_empty_arena_makes_room() -> None:
+    node = Node(100 * MB)
+    node.free(node.slot(1, MB))
+    assert len(node.segments) == 1
+    large = node.slot(1, 90 * MB)
+    assert list(node.segments) == [large.segment]
+
+
+def test_a_small_store_has_a_small_arena() -> None:
+    node = Node(MB)
+    node.slot(1, 10)
+    assert list(node.segments.values()) == [MB]
+
+
+def test_an_object_that_can_never_fit_is_explained() -> None:
+    node = Node(10 * MB)
+    answer = node.allocate(1, 20 * MB)
+    assert isinstance(answer, Full)
+    assert "can never fit" in answer.reason
+    assert "21 MB" in answer.reason
+    assert "10.5 MB" in answer.reason
+    assert "object_store_memory=21_000_000" in answer.reason
+    assert node.segments == {}
+
+
+def test_a_full_store_is_explained_and_recovers() -> None:
+    node = Node(10 * MB)
+    slots = [node.slot(1, 4 * MB) for _ in range(2)]
+    answer = node.allocate(1, 4 * MB)
+    assert isinstance(answer, Full)
+    assert "in use by 2 objects" in answer.reason
+    assert "del ref" in answer.reason
+    node.free(slots[0])
+    node.slot(1, 4 * MB)
+
+
+def test_stale_frees_change_nothing_and_are_reported() -> None:
+    node = Node(10 * MB)
+    old = node.slot(1, MB)
+    node.free(old)
+    new = node.slot(2, MB)
+    assert (new.segment, new.offset) == (old.segment, old.offset)
+    assert not node.books.is_live(old)
+    node.free(old)
+    assert node.stale == [old]
+    assert node.books.is_live(new)
+    assert node.books.free(Slot(7, 99, 0, 1, 12345)) == [StaleFree(Slot(7, 99, 0, 1, 12345))]
+
+
+# Dead owners
+
+
+def test_without_other_clients_a_dead_owners_slots_are_free_at_once() -> None:
+    node = Node(10 * MB)
+    slot = node.slot(1, MB)
+    ask, effects = node.books.owner_died(1, [1])
+    node.apply(effects)
+    assert ask == []
+    assert not node.books.is_live(slot)
+    assert node.books.used == 0
+
+
+def test_a_dead_owners_slots_stay_while_anybody_views_them() -> None:
+    node = Node(10 * MB)
+    seen, unseen = node.slot(1, MB), node.slot(1, MB)
+    other = node.slot(2, MB)
+    ask, effects = node.books.owner_died(1, [1, 2, 3])
+    assert effects == []
+    assert ask == [seen, unseen]
+    node.apply(node.books.release_held(2, 1, [seen]))
+    assert node.books.is_live(unseen)  # 3 has not said yet
+    node.apply(node.books.release_held(3, 1, []))
+    assert not node.books.is_live(unseen)
+    assert node.books.is_live(seen)
+    node.apply(node.books.release_held(3, 1, []))  # said twice
+    assert node.books.is_live(seen)
+    node.apply(node.books.release_held(2, 1, []))
+    assert not node.books.is_live(seen)
+    assert node.books.is_live(other)
+    assert node.books.owners() == {2: MB}
+
+
+def test_the_death_of_the_last_viewer_frees() -> None:
+    node = Node(10 * MB)
+    slot = node.slot(1, MB)
+    node.books.owner_died(1, [2, 3])
+    node.apply(node.books.release_held(2, 1, [slot]))
+    node.apply(node.books.client_died(3))
+    assert node.books.is_live(slot)
+    node.apply(node.books.client_died(2))
+    assert not node.books.is_live(slot)
+    assert node.books.release_held(2, 1, []) == []
+    assert node.stale == []
+
+
+def test_a_late_free_of_an_orphan_is_the_end_of_it() -> None:
+    node = Node(10 * MB)
+    slot = node.slot(1, MB)
+    node.books.owner_died(1, [2])
+    node.free(slot)
+    node.apply(node.books.release_held(2, 1, [slot]))
+    node.apply(node.books.client_died(2))
+    assert node.stale == []
+    assert node.books.used == 0
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_leaks_whatever_happens(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ARENA", 64 * PAGE)
+    rng = random.Random(seed)
+    node = Node(rng.randint(1, 600) * PAGE)
+    clients = set(range(1, 6))
+    live: dict[int, tuple[int, Slot]] = {}
+    held: dict[tuple[int, int], list[Slot]] = {}
+    for _ in range(400):
+        step = rng.random()
+        if step < 0.5:
+            owner = rng.choice(sorted(clients))
+            answer = node.allocate(owner, rng.randint(0, 100 * PAGE))
+            if isinstance(answer, Slot):
+                live[answer.generation] = (owner, answer)
+            else:
+                assert "object_store_memory" in answer.reason
+        elif step < 0.85 and live:
+            generation = rng.choice(sorted(live))
+            owner, slot = live[generation]
+            if owner in clients:
+                del live[generation]
+                node.free(slot)
+        elif step < 0.9 and len(clients) > 2:
+            dead = rng.choice(sorted(clients))
+            clients.discard(dead)
+            node.apply(node.books.client_died(dead))
+            held = {key: slots for key, slots in held.items() if key[0] != dead}
+            ask, effects = node.books.owner_died(dead, clients)
+            node.apply(effects)
+            for client in clients:
+                held[client, dead] = [slot for slot in ask if rng.random() < 0.3]
+            clients.add(dead + 100)
+        elif held:
+            client, dead = rng.choice(sorted(held))
+            slots = held.pop((client, dead))
+            node.apply(node.books.release_held(client, dead, slots))
+            if slots:
+                held[client, dead] = slots[1:]
+    for (client, dead), slots in held.items():
+        node.apply(node.books.release_held(client, dead, slots))
+        node.apply(node.books.release_held(client, dead, []))
+    for owner, slot in live.values():
+        if owner in clients:
+            node.free(slot)
+    assert node.books.used == 0
+    assert len(node.books) == 0
+    assert node.stale == []
+    assert len(node.segments) <= 1

@@ -1,0 +1,221 @@
+"""Shared memory: what one process writes another reads, and views say when they end."""
+
+from __future__ import annotations
+
+import collections
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nbray.refs import ObjectRef
+from nbray.runtime.store.mappings import Mappings
+from nbray.runtime.store.segments import MEMFD, Segment, SegmentGone, segment_path
+from nbray.wire.messages import Slot
+from nbray.wire.pickling import pack, unpack
+
+SIZE = 1 << 20
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(params=[pytest.param(True, id="memfd"), pytest.param(False, id="file")])
+def segment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Segment]:
+    if request.param and not MEMFD:
+        pytest.skip("this system has no memfd")
+    segment = Segment.create(SIZE, 1, str(tmp_path), memfd=request.param)
+    yield segment
+    segment.drop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_sees_the_same_bytes(segment: Segment) -> None:
+    segment.view(4096, 5)[:] = b"hello"
+    program = textwrap.dedent("""
+        import sys
+        from nbray.runtime.store.segments import Segment
+        number, path, size = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+        segment = Segment.attach(number, path, size)
+        print(bytes(segment.readonly(4096, 5)).decode())
+        segment.view(0, 3)[:] = b"yes"
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(segment.id), segment.path, str(SIZE)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout == "hello\n"
+    assert bytes(segment.view(0, 3)) == b"yes"
+
+
+def test_release_comes_once_when_the_last_view_goes(segment: Segment) -> None:
+    ended: collections.deque[str] = collections.deque()
+    view = segment.readonly(4096, 4096, lambda: ended.append("x"))
+    array = np.frombuffer(view, dtype="u1")
+    half = array[10:20]
+    del view, array
+    gc.collect()
+    assert not ended
+    thread = threading.Thread(target=half.sum)
+    thread.start()
+    thread.join(10)
+    assert not half.flags.writeable
+    del half, thread
+    gc.collect()
+    assert list(ended) == ["x"]
+
+
+def test_views_of_one_slot_end_independently(segment: Segment) -> None:
+    ended: list[int] = []
+    views = [segment.readonly(0, 10, lambda n=n: ended.append(n)) for n in range(3)]  # type: ignore[misc]
+    del views[1]
+    assert ended == [1]
+    views.clear()
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_read_only_is_read_only(segment: Segment) -> None:
+    view = segment.readonly(0, 10)
+    assert view.readonly
+    assert view.format == "B"
+    with pytest.raises(TypeError, match="read-only"):
+        view[0] = 1
+
+
+def test_views_outlive_the_segment_object(tmp_path: Path) -> None:
+    segment = Segment.create(SIZE, 2, str(tmp_path))
+    segment.view(0, 3)[:] = b"abc"
+    view = segment.readonly(0, 3)
+    segment.close()
+    segment.close()
+    del segment
+    gc.collect()
+    assert bytes(view) == b"abc"
+
+
+def test_a_dropped_segment_cannot_be_attached(segment: Segment) -> None:
+    assert Segment.attach(segment.id, segment.path).size == SIZE
+    segment.drop()
+    with pytest.raises(SegmentGone):
+        Segment.attach(segment.id, segment.path)
+
+
+@pytest.mark.skipif(not MEMFD, reason="descriptors name segments only with memfd")
+def test_a_descriptor_used_again_is_not_mistaken() -> None:
+    first = Segment.create(SIZE, 3)
+    first.drop()
+    second = Segment.create(SIZE, 4)
+    try:
+        assert second.path == first.path
+        with pytest.raises(SegmentGone, match="dropped"):
+            Segment.attach(first.id, first.path)
+        assert Segment.attach(second.id, second.path).id == second.id
+    finally:
+        second.drop()
+    read, write = os.pipe()
+    try:
+        with pytest.raises(SegmentGone):
+            Segment.attach(second.id, second.path)
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+@pytest.mark.skipif(not MEMFD, reason="files go when they are unlinked")
+def test_dropping_frees_memory_that_others_still_map() -> None:
+    segment = Segment.create(SIZE, 5)
+    descriptor = os.open(segment.path, os.O_RDWR)
+    mapped = Segment.attach(segment.id, segment.path)
+    try:
+        segment.view(0, SIZE)[:] = bytes([1]) * SIZE
+        assert os.fstat(descriptor).st_blocks * 512 >= SIZE
+        segment.drop()
+        assert os.fstat(descriptor).st_blocks * 512 < SIZE // 10
+        assert mapped.size == SIZE
+    finally:
+        os.close(descriptor)
+
+
+def test_pages_are_made_in_advance_and_keep_their_content(segment: Segment) -> None:
+    segment.view(4096, 3)[:] = b"abc"
+    segment.prefault(100, SIZE - 100)
+    assert bytes(segment.view(4096, 3)) == b"abc"
+
+
+def test_a_size_that_cannot_be_had_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises((OSError, OverflowError, ValueError)):
+        Segment.create(1 << 62, 6, str(tmp_path), memfd=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+# A client's mappings
+
+
+def test_slots_as_memory(segment: Segment) -> None:
+    folder = str(Path(segment.path).parent)
+    assert segment_path(segment.id, os.getpid(), folder) == segment.path
+    mappings = Mappings(os.getpid(), folder)
+    value: dict[str, Any] = {"a": np.arange(1000), "b": b"x" * 100_000}
+    packed = pack(value)
+    slot = Slot(1, segment.id, 8192, packed.size, 1)
+    packed.write(mappings.writable(slot))
+    ended: list[bool] = []
+
+    def restore(owner: int, seq: int) -> ObjectRef[object]:
+        raise AssertionError("there is no reference inside")
+
+    back = unpack(mappings.readonly(slot, lambda: ended.append(True)), restore)
+    assert np.array_equal(back["a"], value["a"])
+    mappings.close()
+    assert not ended
+    assert back["a"][5] == 5
+    del back
+    gc.collect()
+    assert ended == [True]
+
+
+def test_mappings_keep_a_bounded_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("nbray.runtime.store.mappings._KEPT", 2)
+    segments = [Segment.create(4096, serial, str(tmp_path)) for serial in range(1, 5)]
+    try:
+        mappings = Mappings(os.getpid(), str(tmp_path))
+        views = []
+        for segment in segments:
+            slot = Slot(1, segment.id, 0, 10, 1)
+            mappings.writable(slot)[:] = b"%010d" % segment.id
+            views.append(mappings.readonly(slot))
+        assert len(mappings._segments) == 2
+        assert [int(bytes(view)) for view in views] == [segment.id for segment in segments]
+    finally:
+        for segment in segments:
+            segment.drop()
+    with pytest.raises(SegmentGone):
+        mappings.readonly(Slot(1, segments[0].id, 0, 10, 1))
+
+
+def test_views_alive_at_the_interpreters_end_are_quiet() -> None:
+    program = textwrap.dedent("""
+        from nbray.runtime.store.segments import Segment
+        segment = Segment.create(4096, 1)
+        kept = segment.readonly(0, 10, lambda: print("released"))
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

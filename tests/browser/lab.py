@@ -134,13 +134,22 @@ class Notebook:
         """The code cell *index* (negative: from the end)."""
         return self.cells.nth(index)
 
+    def sources(self) -> list[str]:
+        """The text of every code cell."""
+        return self.cells.locator(".cm-content").all_inner_texts()
+
+    def failed(self, index: int) -> bool:
+        """Whether cell *index* shows an error."""
+        shown = self.cell(index).locator("[data-mime-type='application/vnd.jupyter.error']")
+        return shown.count() > 0
+
     def find(self, text: str) -> int:
         """Index of the first code cell whose source contains *text*.
 
         Raises:
             AssertionError: no cell does.
         """
-        for index, source in enumerate(self.cells.locator(".cm-content").all_inner_texts()):
+        for index, source in enumerate(self.sources()):
             if text in source:
                 return index
         raise AssertionError(f"no cell contains {text!r}")

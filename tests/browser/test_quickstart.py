@@ -1,0 +1,108 @@
+"""The quickstart in JupyterLab, as a user sees it: bars, panel, prints, Stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from browser.lab import Lab, Notebook
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+STOPS_WITHIN = 2.0
+"""Seconds from the press on Stop to the end of the cell (the acceptance's own bound)."""
+BAR = ".nbray-total [role=progressbar]"
+
+
+def watch(notebook: Notebook, index: int, timeout: float = 120) -> list[int]:
+    """Run cell *index*; the values its total bar showed before it was full, each once."""
+    notebook.start(index)
+    bar = notebook.cell(index).locator(BAR).first
+    seen: list[int] = []
+    deadline = time.monotonic() + timeout
+    while not notebook.prompt(index)[1:2].isdigit():
+        assert time.monotonic() < deadline, f"cell {index} runs for ever"
+        if bar.count():
+            now = int(bar.get_attribute("aria-valuenow") or 0)
+            if now < int(bar.get_attribute("aria-valuemax") or 0) and now not in seen:
+                seen.append(now)
+        notebook.page.wait_for_timeout(50)
+    return seen
+
+
+@pytest.fixture
+def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
+    opened = Notebook(page, lab, "quickstart.ipynb")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.timeout(400)
+def test_quickstart(notebook: Notebook) -> None:
+    sources = notebook.sources()
+    stops = [index for index, text in enumerate(sources) if text.startswith("%nbray stop")]
+    end = stops[0] if stops else len(sources)
+    moved: dict[int, list[int]] = {}
+    for index in range(end):
+        moved[index] = watch(notebook, index)
+        assert not notebook.failed(index), notebook.output(index)
+        if any(moved[index]):
+            notebook.screenshot(f"quickstart-bars-{index}")
+    assert any(len(values) >= 2 for values in moved.values()), moved
+
+    panel = notebook.cell(notebook.find("panel()"))
+    panel.scroll_into_view_if_needed()
+    expect(panel.locator(".nbray-panel tbody tr")).to_have_count(2, timeout=15_000)
+    notebook.screenshot("quickstart-panel")
+
+    prints_stay_with_their_cell(notebook)
+    stop_ends_the_work(notebook)
+    if end < len(sources):
+        notebook.run(end)
+        assert not notebook.failed(end), notebook.output(end)
+
+
+def prints_stay_with_their_cell(notebook: Notebook) -> None:
+    """A task's print appears under the cell that launched it, even while another one runs."""
+    launch = notebook.append(
+        "@remote\n"
+        "def speak(words, after=0):\n"
+        "    import time\n"
+        "    time.sleep(after)\n"
+        "    print(words)\n"
+        "late = speak.remote('late' + ' words', 1.5)\n"
+        "nbray.get(speak.remote('prompt' + ' words'))"
+    )
+    notebook.run(launch)
+    expect(notebook.cell(launch)).to_contain_text("prompt words")
+    other = notebook.append("nbray.get(late)\nprint('of the other cell')")
+    assert "late words" not in notebook.run(other)
+    expect(notebook.cell(launch)).to_contain_text("late words")
+    assert "of the other cell" in notebook.output(other)
+    notebook.screenshot("quickstart-prints")
+
+
+def stop_ends_the_work(notebook: Notebook) -> None:
+    """Stop ends a cell of a minute, its tasks with it; cluster and kernel stay usable."""
+    nap = notebook.append(
+        "@remote\n"
+        "def nap():\n"
+        "    import time\n"
+        "    time.sleep(60)\n"
+        "nbray.get([nap.remote() for _ in range(8)])"
+    )
+    notebook.start(nap)
+    expect(notebook.cell(nap).locator(BAR).first).to_be_visible(timeout=20_000)
+    pressed = time.monotonic()
+    notebook.stop()
+    notebook.finished(nap, 30)
+    took = time.monotonic() - pressed
+    print(f"\nStop ended a 60 s cell in {took:.2f} s", end=" ")
+    notebook.screenshot("quickstart-stopped")
+    after = notebook.append("nbray.get([speak.remote('still here') for _ in range(4)])")
+    notebook.run(after, 15)
+    assert not notebook.failed(after), notebook.output(after)
+    expect(notebook.cell(after)).to_contain_text("still here")
+    assert took < STOPS_WITHIN

@@ -1,0 +1,1 @@
+"""What runs the work: one module each, found by `nbray.engine.load`."""

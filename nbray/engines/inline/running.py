@@ -1,0 +1,200 @@
+"""One call of the inline engine, and the running of user code.
+
+Owns what a call is (packed arguments, references to fill, what to retry) and
+how its end becomes values or an error. Does not own when calls run (`engine`,
+`actors`). Rule: arguments and results are pickled even though nothing leaves
+the process, so that programs meet the same copies and errors as on a cluster.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from nbray.engine import RuntimeInfo
+from nbray.engines.inline.objects import Objects
+from nbray.engines.inline.output import Outputs
+from nbray.engines.inline.tally import Tally
+from nbray.exceptions import RayError, WorkerCrashedError
+from nbray.options import RetryOn
+from nbray.refs import ObjectRef
+from nbray.wire.pickling import pack, pack_call, pack_error
+
+running: ContextVar[RuntimeInfo | None] = ContextVar("nbray_inline_running", default=None)
+"""The task or method that the calling context runs, or None in the driver."""
+
+
+class Upstream(Exception):
+    """An argument's own task failed; its error is this call's error.
+
+    Attributes:
+        error: as `pack_error` made it.
+    """
+
+    def __init__(self, error: bytes) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Call:
+    """One task or method call from submission to its end.
+
+    Attributes:
+        name: what errors and output call it.
+        refs: the references it fills.
+        holds: references inside its packed arguments, kept until it ends.
+        task: the asyncio task that runs it, if one does.
+    """
+
+    __slots__ = (
+        "cell", "data", "deps", "holds", "info", "method", "name", "refs", "retries", "retry_on",
+        "task",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        objects: Objects,
+        name: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        num_returns: int,
+        cell: str,
+        method: str = "",
+    ) -> None:
+        packed, self.deps = pack_call(args, kwargs, name)
+        self.data = packed.join()
+        self.holds = [objects.ref(owner, seq) for owner, seq in packed.refs]
+        self.name = name
+        self.cell = cell
+        self.method = method
+        self.refs: list[ObjectRef[Any]] = [
+            objects.new(self, bool(method)) for _ in range(num_returns)
+        ]
+        self.info = RuntimeInfo()
+        self.retries = 0
+        self.retry_on: RetryOn = False
+        self.task: Any = None
+
+    def waits(self, objects: Objects) -> bool:
+        """Whether an argument is not there yet."""
+        return not all(objects.is_done(ref) for _, ref in self.deps)
+
+
+class Runner:
+    """Runs calls in the calling thread and fills their references."""
+
+    def __init__(self, objects: Objects, outputs: Outputs, tally: Tally, node_name: str) -> None:
+        self._objects = objects
+        self._outputs = outputs
+        self._tally = tally
+        self._node_name = node_name
+
+    def arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
+        """Fresh copies of a call's arguments, references among them resolved.
+
+        Raises:
+            Upstream: one of them failed.
+        """
+        given, kwargs = self._objects.value((call.data, False))
+        args = list(given)
+        for place, ref in call.deps:
+            outcome = self._objects.outcome(ref, None)
+            if outcome is None:  # there is no time-out
+                continue
+            if outcome[1]:
+                raise Upstream(outcome[0])
+            value = self._objects.value(outcome)
+            if isinstance(place, int):
+                args[place] = value
+            else:
+                kwargs[place] = value
+        return args, kwargs
+
+    @contextmanager
+    def inside(self, call: Call, attempt: int) -> Iterator[None]:
+        """Makes the calling context that of the call."""
+        token = running.set(msgspec.structs.replace(call.info, attempt=attempt))
+        try:
+            with self._outputs.of(call.cell, call.name):
+                yield
+        finally:
+            running.reset(token)
+
+    def run(self, call: Call, target: Callable[..., Any]) -> None:
+        """Run *call* to its end, again if it may be retried.
+
+        Raises:
+            SystemExit: the user's code asked its process to end; a task's references have failed.
+        """
+        attempt = 0
+        while True:
+            try:
+                args, kwargs = self.arguments(call)
+                with self.inside(call, attempt):
+                    result = target(*args, **kwargs)
+                self.succeed(call, result)
+                return
+            except Upstream as upstream:
+                self.fail(call, upstream.error)
+                return
+            except SystemExit as error:
+                if not call.method:
+                    self.fail(call, WorkerCrashedError(f"{call.name} ended its process: {error!r}"))
+                raise
+            except Exception as error:  # noqa: BLE001 - users' code raises what it likes
+                if not may_retry(call, error, attempt):
+                    self.fail(call, error)
+                    return
+                attempt += 1
+
+    def succeed(self, call: Call, result: Any) -> None:
+        """Fill the call's references.
+
+        Raises:
+            ValueError: not as many values as `num_returns` says.
+            TypeError: a value cannot be pickled.
+        """
+        count = len(call.refs)
+        values = [result] if count == 1 else _split(call.name, result, count)
+        packed = [pack(value, f"the result of {call.name}") for value in values]
+        for ref, one in zip(call.refs, packed, strict=True):
+            self._objects.store(ref, one)
+        self._tally.ended(call.cell, failed=False)
+
+    def fail(self, call: Call, error: BaseException | bytes) -> None:
+        """Give the call's references an error."""
+        if not isinstance(error, bytes):
+            own = isinstance(error, RayError) and error.__traceback__ is None
+            name = "" if own else call.name
+            error = pack_error(error, name, self._node_name, os.getpid())
+        self._objects.fail(call.refs, error)
+        self._tally.ended(call.cell, failed=True)
+
+
+def may_retry(call: Call, error: BaseException, attempt: int) -> bool:
+    """Whether the call's options want it run again after this error."""
+    if call.retries in {attempt, 0}:
+        return False
+    if isinstance(call.retry_on, tuple):
+        return isinstance(error, call.retry_on)
+    return call.retry_on
+
+
+def _split(name: str, result: Any, count: int) -> list[Any]:
+    if count == 0:
+        return []
+    try:
+        values = list(result)
+    except TypeError:
+        raise ValueError(
+            f"{name} has num_returns={count} but returned one {type(result).__name__}, "
+            "not a sequence of values"
+        ) from None
+    if len(values) != count:
+        raise ValueError(f"{name} has num_returns={count} but returned {len(values)} values")
+    return values

@@ -1,0 +1,62 @@
+"""How many tasks each cell has started and ended, as the screens want it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import msgspec
+
+from nbray.events import CellView, NodeCounts
+
+
+class Tally:
+    """Counts by cell. All methods may be called from any thread."""
+
+    def __init__(self, node_name: str) -> None:
+        self._node_name = node_name
+        self._lock = threading.RLock()  # references may die inside it
+        self._cells: dict[str, CellView] = {}
+
+    def started(self, cell: str) -> None:
+        """One more was submitted, and runs."""
+        now = time.monotonic()
+        with self._lock:
+            view = self._cells.get(cell)
+            if view is None:
+                counts = NodeCounts(1, self._node_name)
+                view = CellView(cell, nodes=(counts,), started=now)
+            counts = view.nodes[0]
+            counts = msgspec.structs.replace(counts, running=counts.running + 1)
+            self._cells[cell] = msgspec.structs.replace(
+                view, submitted=view.submitted + 1, nodes=(counts,), updated=now
+            )
+
+    def ended(self, cell: str, failed: bool) -> None:
+        """One has ended."""
+        with self._lock:
+            view = self._cells[cell]
+            counts = view.nodes[0]
+            counts = msgspec.structs.replace(
+                counts,
+                running=counts.running - 1,
+                done=counts.done + (not failed),
+                failed=counts.failed + failed,
+            )
+            self._cells[cell] = msgspec.structs.replace(
+                view, nodes=(counts,), updated=time.monotonic()
+            )
+
+    def cells(self) -> dict[str, CellView]:
+        """The counts as they are now."""
+        with self._lock:
+            return dict(self._cells)
+
+    def totals(self) -> tuple[int, int, int]:
+        """(running, done, failed) over all cells."""
+        views = self.cells().values()
+        return (
+            sum(view.running for view in views),
+            sum(view.done for view in views),
+            sum(view.failed for view in views),
+        )

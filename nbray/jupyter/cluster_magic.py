@@ -16,7 +16,7 @@ from IPython.core.error import UsageError
 import nbray
 from nbray import session
 from nbray.engine import Engine
-from nbray.events import NodeView, Snapshot
+from nbray.events import NodeView
 from nbray.exceptions import RayError
 from nbray.jupyter.errors import NotebookError
 from nbray.view.figures import memory, noun
@@ -36,8 +36,17 @@ _OPTIONS = {
 }
 
 
-def run(line: str) -> None:
-    """`%nbray` *line*.
+class JoinLine(str):
+    """The line to paste on another machine; a cell shows it with a word of advice."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Paste this on another machine (it holds the cluster's secret):\n{self}"
+
+
+def run(line: str) -> JoinLine | None:
+    """`%nbray` *line*; `%nbray join` returns its line.
 
     Raises:
         UsageError: the line does not make sense; one sentence.
@@ -55,11 +64,11 @@ def run(line: str) -> None:
         hint = f"did you mean %nbray {near[0]}?" if near else f"there are {', '.join(USAGE)}"
         raise UsageError(f"%nbray: unknown command {command!r}; {hint}")
     values, options = _read(command, rest)
-    work: dict[str, Callable[[list[str], dict[str, str]], None]] = {
+    work: dict[str, Callable[[list[str], dict[str, str]], JoinLine | None]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
     }
     try:
-        work[command](values, options)
+        return work[command](values, options)
     except (RayError, ValueError, TypeError, RuntimeError, OSError) as error:
         if isinstance(error, NotebookError):
             raise
@@ -139,13 +148,11 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     _say(f"nbray is attached to {address}: {summary(session.require())}.")
 
 
-def _join(_values: list[str], _options: dict[str, str]) -> None:
+def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:
     engine = session.current()
     if engine is None:
         raise NotebookError("nbray is not running: run %nbray start first")
-    line = engine.join_line()
-    _say("Paste this on another machine; it holds the cluster's secret:")
-    _say(line)
+    return JoinLine(engine.join_line())
 
 
 def _status(_values: list[str], _options: dict[str, str]) -> None:
@@ -168,18 +175,14 @@ def _stop(_values: list[str], _options: dict[str, str]) -> None:
 
 
 def summary(engine: Engine) -> str:
-    """'2 nodes, 8 CPUs (1 GPU)' of the live cluster."""
+    """'2 nodes, 8 CPUs, 1 GPU, at HOST:PORT' of the live cluster."""
     resources = engine.cluster_resources()
     nodes = sum(1 for node in engine.nodes() if node.get("Alive", True))
-    parts = [noun(nodes, "node"), f"{resources.get('CPU', 0):g} CPUs"]
+    parts = [noun(nodes, "node"), _amount(resources.get("CPU", 0), "CPU")]
     if resources.get("GPU"):
-        parts.append(f"{resources['GPU']:g} GPUs")
-    address = _address(engine.snapshot())
+        parts.append(_amount(resources["GPU"], "GPU"))
+    address = engine.snapshot().address
     return ", ".join(parts) + (f", at {address}" if address else "")
-
-
-def _address(snapshot: Snapshot) -> str:
-    return snapshot.address
 
 
 def _node(node: NodeView) -> str:
@@ -188,11 +191,15 @@ def _node(node: NodeView) -> str:
     head = " (head)" if node.is_head else ""
     state = "" if node.alive else ", not reachable"
     return (
-        f"{node.name}{head}, {node.address}{state}: {node.resources.get('CPU', 0):g} CPUs "
-        f"{figures.cpu_percent:.0f} % busy, {noun(figures.workers, 'worker')}, "
+        f"{node.name}{head}, {node.address}{state}: "
+        f"{_amount(node.resources.get('CPU', 0), 'CPU')}, {figures.cpu_percent:.0f} % busy, {noun(figures.workers, 'worker')}, "
         f"{figures.running} running, {figures.queued} queued, "
         f"object store {memory(figures.store_used)}"
     )
+
+
+def _amount(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _say(text: str) -> None:

@@ -38,11 +38,15 @@ def show(
     kind: type[BaseException],
     error: BaseException,
     trace: TracebackType | None,
-    tb_offset: int | None = None,
+    tb_offset: int | None = None,  # noqa: ARG001 - IPython passes it
 ) -> list[str]:
-    """IPython's handler for `RayTaskError` (see `set_custom_exc`): shows and returns lines."""
-    assert isinstance(error, RayTaskError)
-    lines = render(error, trace)
+    """IPython's handler for `RayError` (see `set_custom_exc`): shows and returns the lines."""
+    if isinstance(error, RayTaskError):
+        lines = render(error, trace)
+    elif isinstance(error, NotebookError):
+        lines = error._render_traceback_()
+    else:
+        lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *_waiting(trace)]
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     shell._showtraceback(kind, error, lines)
     return lines

@@ -112,7 +112,7 @@ class _Walk(ast.NodeVisitor):
 
     # --- names and assignments
 
-    def visit_Name(self, node: ast.Name) -> None:  # noqa: N802 - ast's own spelling
+    def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):
             self.store(node.id)
             return
@@ -120,34 +120,34 @@ class _Walk(ast.NodeVisitor):
         if isinstance(node.ctx, ast.Del) and not self.scopes:
             self.certain.discard(node.id)
 
-    def visit_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> None:
         self.visit_all([node.value, *node.targets])
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
             self.load(node.target.id)
         self.visit_all([node.value, node.target])
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self.visit_all([node.annotation, node.value])
         if node.value is not None or not isinstance(node.target, ast.Name):
             self.visit(node.target)
 
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:  # noqa: N802
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
         self.store(node.target.id, through_comprehensions=True)
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self.store(alias.asname or alias.name.split(".")[0])
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
             self.store(alias.asname or alias.name)
 
     # --- branches
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
         before = set(self.certain)
         self.visit_all(node.body)
@@ -155,18 +155,18 @@ class _Walk(ast.NodeVisitor):
         self.visit_all(node.orelse)
         self.certain &= after_body
 
-    def visit_IfExp(self, node: ast.IfExp) -> None:  # noqa: N802
+    def visit_IfExp(self, node: ast.IfExp) -> None:
         self.visit(node.test)
         for side in (node.body, node.orelse):
             with self.branch():
                 self.visit(side)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
         self.visit(node.values[0])
         with self.branch():
             self.visit_all(node.values[1:])
 
-    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:  # noqa: N802
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
         self.visit(node.iter)
         with self.branch():
             self.visit_all([node.target, *node.body])
@@ -175,14 +175,14 @@ class _Walk(ast.NodeVisitor):
 
     visit_AsyncFor = visit_For  # noqa: N815 - ast's own spelling
 
-    def visit_While(self, node: ast.While) -> None:  # noqa: N802
+    def visit_While(self, node: ast.While) -> None:
         self.visit(node.test)
         with self.branch():
             self.visit_all(node.body)
         with self.branch():
             self.visit_all(node.orelse)
 
-    def visit_Try(self, node: ast.Try) -> None:  # noqa: N802
+    def visit_Try(self, node: ast.Try) -> None:
         with self.branch():
             self.visit_all([*node.body, *node.orelse])
         for handler in node.handlers:
@@ -193,39 +193,39 @@ class _Walk(ast.NodeVisitor):
                 self.visit_all(handler.body)
         self.visit_all(node.finalbody)
 
-    def visit_TryStar(self, node: ast.TryStar) -> None:  # noqa: N802
+    def visit_TryStar(self, node: ast.TryStar) -> None:
         self.visit_Try(node)  # type: ignore[arg-type]  # the same fields
 
-    def visit_Match(self, node: ast.Match) -> None:  # noqa: N802
+    def visit_Match(self, node: ast.Match) -> None:
         self.visit(node.subject)
         for case in node.cases:
             with self.branch():
                 self.visit_all([case.pattern, case.guard, *case.body])
 
-    def visit_MatchAs(self, node: ast.MatchAs) -> None:  # noqa: N802
+    def visit_MatchAs(self, node: ast.MatchAs) -> None:
         self.visit_all([node.pattern])
         if node.name:
             self.store(node.name)
 
-    def visit_MatchStar(self, node: ast.MatchStar) -> None:  # noqa: N802
+    def visit_MatchStar(self, node: ast.MatchStar) -> None:
         if node.name:
             self.store(node.name)
 
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:  # noqa: N802
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
         self.visit_all([*node.keys, *node.patterns])
         if node.rest:
             self.store(node.rest)
 
     # --- scopes
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.visit_all(node.decorator_list)
         self.function(node, [*_annotations(node.args), node.returns])
         self.store(node.name)
 
     visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
 
-    def visit_Lambda(self, node: ast.Lambda) -> None:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> None:
         self.function(node, [])
 
     def function(self, node: FunctionNode, annotations: list[ast.expr | None]) -> None:
@@ -241,7 +241,7 @@ class _Walk(ast.NodeVisitor):
                 self.visit_all(body)
                 self.certain = before
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self.visit_all(node.decorator_list)
         with self.scope(_Scope("comprehension", _type_parameters(node))):
             self.visit_all([*node.bases, *node.keywords])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import io
 import json
 import re
 import shlex
@@ -100,7 +101,7 @@ def _take_option(text: str) -> tuple[str, str]:
     """The option that *text* starts with, and what follows it ('=' or space taken away)."""
     found = re.match(r"(-o(?==|\s|$|[A-Za-z_])|--?[A-Za-z][\w-]*)(=|\s*)", text)
     if found is None:
-        word = text.split()[0]
+        word = text.split(maxsplit=1)[0]
         raise ValueError(f"unexpected {word!r}; usage: {USAGE}")
     option = found[1]
     if option not in VALUED and option not in FLAGS:
@@ -143,14 +144,15 @@ def _check_target(target: ast.expr) -> None:
 
 def _take_word(text: str) -> tuple[str, str]:
     """The next word of *text*, quotes honoured and taken away, and what follows."""
-    lexer = shlex.shlex(text, posix=True)
+    source = io.StringIO(text)
+    lexer = shlex.shlex(source, posix=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     try:
         word = lexer.get_token()
     except ValueError as error:
         raise ValueError(f"a quotation mark is not closed in {text!r}") from error
-    rest = lexer.instream.read()
+    rest = source.read()
     if text.startswith(("{", "[")) and word is not None:
         # Unquoted JSON: as far as it goes, quotes and spaces included.
         try:

@@ -32,7 +32,10 @@ def read(source: str, known: tuple[str, ...] = ()) -> tuple[set[str], set[str]]:
         ("lambda a, *rest, k=d, **more: a + rest + k + more + e", {"d", "e"}),
         ("def f():\n    y = 1\n    def g():\n        return y + z\n    return g", {"z"}),
         ("def f():\n    global g\n    return g", {"g"}),
-        ("class A(Base):\n    size = n\n    def m(self):\n        return size", {"Base", "n", "size"}),
+        (
+            "class A(Base):\n    size = n\n    def m(self):\n        return size",
+            {"Base", "n", "size"},
+        ),
         ("def outer():\n    return helper()\n", {"helper"}),
         ("f'{a} {b:>{w}}'", {"a", "b", "w"}),
         ("with opened(p) as q:\n    q.read()", {"opened", "p"}),

@@ -51,8 +51,11 @@ def test_item_names():
 def test_resources_and_flags():
     asked = parse("""--cpus 0.5 --gpus=1 --resources '{"disk": 2}' --retries 3 --bg --nodes all""")
     assert asked.options == {
-        "num_cpus": 0.5, "num_gpus": 1, "resources": {"disk": 2},
-        "max_retries": 3, "retry_exceptions": True,
+        "num_cpus": 0.5,
+        "num_gpus": 1,
+        "resources": {"disk": 2},
+        "max_retries": 3,
+        "retry_exceptions": True,
     }
     assert asked.background
     assert asked.all_nodes

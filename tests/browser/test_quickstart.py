@@ -14,19 +14,19 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STOPS_WITHIN = 2.0
 """Seconds from the press on Stop to the end of the cell (the acceptance's own bound)."""
 BAR = ".nbray-total [role=progressbar]"
+VALUES = "bars => bars.map(bar => [+bar.ariaValueNow, +bar.ariaValueMax])"
 
 
 def watch(notebook: Notebook, index: int, timeout: float = 120) -> list[int]:
     """Run cell *index*; the values its total bar showed before it was full, each once."""
     notebook.start(index)
-    bar = notebook.cell(index).locator(BAR).first
+    bars = notebook.cell(index).locator(BAR)
     seen: list[int] = []
     deadline = time.monotonic() + timeout
     while not notebook.prompt(index)[1:2].isdigit():
         assert time.monotonic() < deadline, f"cell {index} runs for ever"
-        if bar.count():
-            now = int(bar.get_attribute("aria-valuenow") or 0)
-            if now < int(bar.get_attribute("aria-valuemax") or 0) and now not in seen:
+        for now, top in bars.evaluate_all(VALUES):
+            if now < top and now not in seen:
                 seen.append(now)
         notebook.page.wait_for_timeout(50)
     return seen

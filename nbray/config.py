@@ -26,6 +26,32 @@ class InitConfig(msgspec.Struct, frozen=True):
     log_to_driver: bool = True
 
 
+class NodeRequest(msgspec.Struct, frozen=True):
+    """What `nbray start` asks for: a node of its own, a head's or one that joins.
+
+    `settle` (in `nbray.engines.native`) fills what is empty before `start_node`.
+    """
+
+    head: bool
+    address: str = ""
+    """host:port of the cluster to join; '' for a head."""
+    port: int = 0
+    """TCP port of this node; 0: any free one."""
+    node_ip: str = ""
+    """Where this node listens and by which others reach it; '': the primary address."""
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    resources: dict[str, float] = {}
+    object_store_memory: int | None = None
+    """Bytes; None: 30 % of the machine's memory."""
+    secret: str = ""
+    """'': a head makes a new one; a node that joins must have it."""
+    insecure_password: bool = False
+    """The user wants a weak password to be used beyond loopback."""
+    owner: str = "daemon"
+    """'daemon': lives until `nbray stop`; 'driver': ends with the process that started it."""
+
+
 INLINE_LIMIT = 64 * 1024
 """Bytes of a pickled value up to which it rides in messages; larger goes to the store."""
 CHUNK = 1 << 20
@@ -52,6 +78,8 @@ STATS_INTERVAL = 0.5
 """Seconds between a node's figures."""
 STORE_SHARE = 0.3
 """Part of the machine's memory the object store may use."""
+MAX_FRAME = 64 << 20
+"""Bytes; a peer that sends a larger frame over TCP is disconnected."""
 DEFAULT_PORT = 6379
 """The TCP port of a head, as in Ray."""
 PROTOCOL = 1

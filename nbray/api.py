@@ -10,7 +10,9 @@ from __future__ import annotations
 import atexit
 import contextlib
 import difflib
+import importlib
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -120,7 +122,15 @@ def init(
         session.install(started, wanted)
         atexit.unregister(shutdown)
         atexit.register(shutdown)
-        return ClusterContext(started)
+    _show_waits()
+    return ClusterContext(started)
+
+
+def _show_waits() -> None:
+    """Bars for long waits, where someone may see them; by name, for screens see us, not we them."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if terminal or "IPython" in sys.modules:
+        importlib.import_module("nbray.jupyter.progress").install()
 
 
 def shutdown(_exiting_interpreter: bool = False) -> None:

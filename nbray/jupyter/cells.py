@@ -40,6 +40,7 @@ class Cells:
         self._shell: Any = None
         self._lock = threading.Lock()
         self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._running: list[str] = []
         self._outer: ContextVar[tuple[str, ...]] = ContextVar("nbray_outer_cells", default=())
 
     @property
@@ -74,6 +75,7 @@ class Cells:
                     shell.events.unregister(event, hook)
         with self._lock:
             self._parents.clear()
+            self._running.clear()
 
     def _before(self, _info: object = None) -> None:
         kernel = self.kernel
@@ -83,6 +85,8 @@ class Cells:
         with self._lock:
             self._parents[cell] = parent
             self._parents.move_to_end(cell)
+            self._running.append(cell)
+            del self._running[:-REMEMBERED]
             while len(self._parents) > REMEMBERED:
                 self._parents.popitem(last=False)
         self._outer.set((*self._outer.get(), session.cell.get()))
@@ -96,6 +100,9 @@ class Cells:
         session.cell.set(last)
         for hook in list(self.on_end):
             hook(cell)
+        with self._lock:
+            if cell in self._running:
+                self._running.remove(cell)
 
     def parent(self, cell: str) -> dict[str, Any]:
         """The request message *cell* came with; the latest one where it is unknown."""
@@ -105,6 +112,15 @@ class Cells:
             kernel = self.kernel
             found = kernel.get_parent("shell") if kernel is not None else {}
         return found or {}
+
+    def carrier(self, cell: str) -> str:
+        """The cell whose message carries an update of what *cell* shows.
+
+        Displays are found by their id, whatever the parent; but headless clients
+        read only what comes with the running cell's parent.
+        """
+        with self._lock:
+            return cell if cell in self._running or not self._running else self._running[-1]
 
     def publish(self, cell: str, kind: str, content: Mime, metadata: Mime | None = None) -> bool:
         """Send one output message as if *cell* had sent it. Any thread; never blocks.
@@ -139,6 +155,8 @@ class Cells:
             "transient": {"display_id": display_id} if display_id else {},
         }
         kind = "update_display_data" if update else "display_data"
+        if update:
+            cell = self.carrier(cell)
         if not self.publish(cell, kind, content) and not update and "text/plain" in data:
             sys.stdout.write(f"{data['text/plain']}\n")
 

@@ -1,0 +1,156 @@
+"""The bars of one cell: whose work they count, how fast it goes, where they are drawn.
+
+Owns the sums and the two places a bar can live in a notebook's life (moving,
+at rest). Does not own when bars appear (`progress`) nor how they look (`view`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from nbray.events import CellView, NodeCounts, Snapshot
+from nbray.jupyter.cells import Cells
+from nbray.jupyter.live import Live, html_widget
+from nbray.view import progress_html, progress_text
+
+WINDOW = 8.0
+"""Seconds over which the rate is taken."""
+
+
+class Surface(Protocol):
+    """Where the bars of one cell are drawn."""
+
+    eager: bool
+    """Whether the bars come to rest with the wait, not with the cell."""
+
+    def draw(self, view: CellView, now: float, rate: float) -> None:
+        """Show the bars as they are now."""
+
+    def keep(self, view: CellView, now: float, rate: float) -> None:
+        """The cell has ended, its work has not: what should be kept of it?"""
+
+    def end(self, view: CellView, now: float, rate: float) -> None:
+        """Show the final bars."""
+
+    def erase(self) -> None:
+        """Take bars away that will not be final."""
+
+
+class NotebookBars:
+    """Bars under a cell, in a widget while they move."""
+
+    eager = False
+
+    def __init__(self, own: Cells, cell: str) -> None:
+        self._live = Live(own, cell, html_widget)
+
+    def draw(self, view: CellView, now: float, rate: float) -> None:
+        """Move the widget; the text is only made when the display is."""
+        text = "" if self._live.moving else progress_text(view, now, rate)
+        self._live.show(progress_html(view, now, rate), text)
+
+    def keep(self, view: CellView, now: float, rate: float) -> None:
+        """Save the bars as they are; the widget goes on."""
+        self._live.save(progress_html(view, now, rate), progress_text(view, now, rate))
+
+    def end(self, view: CellView, now: float, rate: float) -> None:
+        """Replace the widget by the final bars."""
+        self._live.rest(progress_html(view, now, rate), progress_text(view, now, rate))
+
+    def erase(self) -> None:
+        """Notebooks keep what was shown."""
+
+
+class Meter:
+    """How fast work ends: over the last seconds, or on the whole while ends are rare."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def rate(self, view: CellView, now: float) -> float:
+        """Tasks a second at *now*; 0 while nothing has ended."""
+        ended = view.done + view.failed
+        self._seen.append((now, ended))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - WINDOW:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        if ended - before >= 5 and now - since >= 0.5:
+            return (ended - before) / (now - since)
+        whole = now - view.started
+        return ended / whole if whole > 0 else 0.0
+
+
+class Bars:
+    """The bars of one cell: which cells' work they count, and the last count."""
+
+    def __init__(self, cell: str, surface: Surface) -> None:
+        self.cell = cell
+        self.surface = surface
+        self.view: CellView | None = None
+        self.idle_since: float | None = None
+        self.cell_ended = False
+        self._follows = {cell}
+        self._meter = Meter()
+
+    def look(self, snapshot: Snapshot | None, waiting: bool) -> CellView | None:
+        """The counts as *snapshot* has them; None while there is nothing to show.
+
+        A cell that waits for work of other cells counts theirs. Work whose engine
+        has ended is counted as cancelled.
+        """
+        found: dict[str, CellView] = snapshot.cells if snapshot is not None else {}
+        own = found.get(self.cell)
+        if waiting and (own is None or own.finished) and (self.view is None or self.view.finished):
+            self._follows |= {name for name, view in found.items() if not view.finished}
+        views = [found[name] for name in self._follows if name in found]
+        if views:
+            self.view = together(self.cell, views)
+        elif self.view is not None and not self.view.finished:
+            rest = self.view.submitted - self.view.done - self.view.failed
+            self.view = msgspec.structs.replace(self.view, cancelled=self.view.cancelled + rest)
+        return self.view if self.view is not None and self.view.submitted else None
+
+    def draw(self, now: float) -> None:
+        """Draw the last counts."""
+        if self.view is not None:
+            self.surface.draw(self.view, now, self._meter.rate(self.view, now))
+
+    def keep(self, now: float) -> None:
+        """The cell has ended before its work."""
+        if self.view is not None:
+            self.surface.keep(self.view, now, self._meter.rate(self.view, now))
+
+    def end(self, now: float) -> None:
+        """Draw the final bars."""
+        if self.view is not None:
+            self.surface.end(self.view, now, self._meter.rate(self.view, now))
+
+
+def together(cell: str, views: Iterable[CellView]) -> CellView:
+    """The sum of several cells' counts, as one cell's."""
+    found = list(views)
+    if len(found) == 1:
+        return found[0]
+    nodes: dict[int, NodeCounts] = {}
+    for node in (node for view in found for node in view.nodes):
+        before = nodes.get(node.number, NodeCounts(node.number, node.name))
+        nodes[node.number] = NodeCounts(
+            number=node.number,
+            name=node.name,
+            done=before.done + node.done,
+            running=before.running + node.running,
+            failed=before.failed + node.failed,
+        )
+    return CellView(
+        cell=cell,
+        submitted=sum(view.submitted for view in found),
+        nodes=tuple(nodes[number] for number in sorted(nodes)),
+        started=min(view.started for view in found),
+        updated=max(view.updated for view in found),
+        waiting=tuple(dict.fromkeys(reason for view in found for reason in view.waiting)),
+        cancelled=sum(view.cancelled for view in found),
+    )

@@ -1,0 +1,268 @@
+"""Bars under a cell while it waits for more than a second.
+
+Owns when bars appear, move and come to rest, and the one thread that draws
+them. Does not own how they look (`nbray.view`) nor where they are drawn
+(`live` in notebooks, `terminal`). Rule: the waiting call pays for two set
+operations and no more; everything else happens in the thread, at most ten
+times a second, and the thread sleeps while nothing waits.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Self
+
+from nbray import session
+from nbray.events import Snapshot
+from nbray.exceptions import RayError
+from nbray.jupyter.bars import Bars, NotebookBars, Surface
+from nbray.jupyter.cells import attach, cells
+from nbray.jupyter.terminal import TerminalBars
+
+DELAY = 1.0
+"""Seconds of waiting after which bars appear."""
+DRAW = 0.1
+"""Seconds between drawings."""
+LOOK = 0.25
+"""Seconds between looks at how long the waiting has lasted."""
+LINGER = 2.0
+"""Seconds a finished bar stays a widget, in case its cell goes on submitting."""
+SETTLE = 0.2
+"""Seconds a cell's end waits for the last counts, if bars are shown."""
+
+
+class Wait:
+    """One blocking call; the watch looks at it from its thread."""
+
+    __slots__ = ("_watch", "cell", "since")
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def __enter__(self) -> Self:
+        watch = self._watch
+        self.cell = session.cell.get()
+        self.since = watch.clock()
+        watch.waits.add(self)
+        if watch.parked:
+            watch.wake()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        watch = self._watch
+        watch.waits.discard(self)
+        if watch.bars:
+            watch.wait_ended(self.cell)
+
+
+class Watch:
+    """All blocking calls of the process and the bars they have brought up.
+
+    Args:
+        snapshot: the engine's snapshot, or None where there is no engine.
+        surface: where the bars of a cell are drawn.
+        clock: monotonic seconds, the same as of `CellView.started`.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot | None],
+        surface: Callable[[str], Surface],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self.waits: set[Wait] = set()
+        self.bars: dict[str, Bars] = {}
+        self.parked = True
+        self._snapshot = snapshot
+        self._surface = surface
+        self._rested: dict[str, Bars] = {}
+        self._lock = threading.RLock()
+        self._wakeup = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def __call__(self) -> Wait:
+        """The context manager for one blocking call."""
+        return Wait(self)
+
+    def wake(self) -> None:
+        """Something waits: look at it from now on."""
+        with self._lock:
+            self.parked = False
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(
+                    target=self._run, name="nbray-progress", daemon=True
+                )
+                self._thread.start()
+        self._wakeup.set()
+
+    def stop(self) -> None:
+        """End the thread; bars stay as they are."""
+        self._stopped = True
+        self._wakeup.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            try:
+                pause = self.tick()
+            except Exception as error:  # noqa: BLE001 - a thread's edge: the work must go on
+                sys.stderr.write(f"nbray: progress bars stopped: {error!r}\n")
+                self._stopped = True
+                return
+            if pause is None:
+                self._wakeup.wait()
+                self._wakeup.clear()
+            else:
+                time.sleep(pause)
+
+    def tick(self) -> float | None:
+        """Bring up, move and end bars; seconds until the next look (None: nothing waits)."""
+        with self._lock:
+            now = self.clock()
+            waiting = {wait.cell for wait in self.waits.copy() if now - wait.since >= DELAY}
+            for cell in waiting - self.bars.keys():
+                rested = self._rested.get(cell)
+                self._rested.pop(cell, None)
+                self.bars[cell] = rested or Bars(cell, self._surface(cell))
+            if self.bars:
+                snapshot = self._look()
+                for bars in list(self.bars.values()):
+                    self._move(bars, snapshot, bars.cell in waiting, now)
+            if self.bars:
+                return DRAW
+            if self.waits:
+                return LOOK
+            self.parked = True
+            # A call that came before `parked` was set found no one to wake.
+            return LOOK if self.waits else None
+
+    def _look(self) -> Snapshot | None:
+        try:
+            return self._snapshot()
+        except (RayError, OSError):  # the engine is going down under us
+            return None
+
+    def _move(self, bars: Bars, snapshot: Snapshot | None, waiting: bool, now: float) -> None:
+        view = bars.look(snapshot, waiting)
+        if view is None:
+            if not waiting:
+                del self.bars[bars.cell]
+            return
+        if waiting or not view.finished:
+            bars.idle_since = None
+        elif bars.idle_since is None:
+            bars.idle_since = now
+        if bars.idle_since is not None and (bars.cell_ended or now - bars.idle_since >= LINGER):
+            self._rest(bars, now)
+        elif waiting or not bars.surface.eager:
+            bars.draw(now)
+
+    def _rest(self, bars: Bars, now: float) -> None:
+        bars.end(now)
+        del self.bars[bars.cell]
+        if not bars.cell_ended:  # the cell may wait again, in the same place
+            bars.idle_since = None
+            self._rested[bars.cell] = bars
+
+    def wait_ended(self, cell: str) -> None:
+        """A wait of *cell* is over. In a terminal its bars end with it."""
+        bars = self.bars.get(cell)
+        if bars is None or not bars.surface.eager:
+            return
+        with self._lock:
+            if any(wait.cell == cell for wait in self.waits.copy()):
+                return  # another thread of the cell still waits
+            if self._settle(bars):
+                bars.end(self.clock())
+            else:
+                bars.surface.erase()
+            self.bars.pop(cell, None)
+
+    def cell_ended(self, cell: str) -> None:
+        """*cell* is over: its bars come to rest now, or when its work does."""
+        with self._lock:
+            self._rested.pop(cell, None)
+            bars = self.bars.get(cell)
+            if bars is None:
+                return
+            bars.cell_ended = True
+            if self._settle(bars):
+                bars.end(self.clock())
+                del self.bars[cell]
+            elif bars.view is not None:
+                bars.keep(self.clock())
+
+    def _settle(self, bars: Bars) -> bool:
+        """Whether the work is finished; the last counts may come in a moment late."""
+        until = time.monotonic() + SETTLE
+        while True:
+            view = bars.look(self._look(), waiting=False)
+            if view is None or view.finished:
+                return view is not None
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.01)
+
+
+def _current_snapshot() -> Snapshot | None:
+    engine = session.current()
+    return engine.snapshot() if engine is not None else None
+
+
+class Installed:
+    """The process's one watch, and how it is hung into the session."""
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+
+    def install(self, snapshot: Callable[[], Snapshot | None]) -> bool:
+        own = attach()
+        if self.watch is not None:
+            return True
+        if own.kernel is not None:
+            self.watch = Watch(snapshot, lambda cell: NotebookBars(own, cell))
+            own.on_end.append(self.watch.cell_ended)
+        elif sys.stderr is not None and sys.stderr.isatty():
+            self.watch = Watch(snapshot, lambda _cell: TerminalBars())
+        else:
+            return False
+        session.watch_waits(self.watch)
+        return True
+
+    def uninstall(self) -> None:
+        watch = self.watch
+        if watch is None:
+            return
+        self.watch = None
+        if session.watcher() == watch:
+            session.watch_waits(None)
+        if watch.cell_ended in cells().on_end:
+            cells().on_end.remove(watch.cell_ended)
+        watch.stop()
+
+
+@cache
+def _installed() -> Installed:
+    return Installed()
+
+
+def install(snapshot: Callable[[], Snapshot | None] = _current_snapshot) -> bool:
+    """Show bars for long waits from now on, in a notebook or on a terminal. Idempotent.
+
+    Returns:
+        False where there is nothing to draw on (a script whose stderr is no terminal).
+    """
+    return _installed().install(snapshot)
+
+
+def uninstall() -> None:
+    """Show no more bars."""
+    _installed().uninstall()

@@ -1,0 +1,503 @@
+"""The node's brain: one machine's resources, processes and store.
+
+Composes the parts and owns what runs through them all: who the clients are,
+what follows from a death, and the order of scheduling after every step. Does
+not own sockets, processes or memory (the shell), nor names and membership
+(the head). Rule: every step that may free or need something ends in
+`_settle`, which serves, forwards and asks back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+
+from nbray import config
+from nbray.events import Figures
+from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
+from nbray.options import UNIT
+from nbray.runtime.core import leases as books
+from nbray.runtime.core.effects import (
+    Effect,
+    Forget,
+    Listen,
+    Log,
+    Send,
+    Stop,
+    WatchPid,
+)
+from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
+from nbray.runtime.core.residents import Residents
+from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
+from nbray.runtime.core.spread import Spread
+from nbray.runtime.core.storage import Books, Storage
+from nbray.runtime.core.transfers import Transfers
+from nbray.runtime.core.versions import differences
+from nbray.runtime.core.workers import Pool, State
+from nbray.wire import messages as m
+
+READY_MAX = 8
+"""Most workers that are started before anybody asks."""
+LOAD_PAUSE = 0.02
+"""Seconds between two reports of free resources to the head."""
+
+
+class NodeConfig(msgspec.Struct, frozen=True):
+    """What a node is told at its start."""
+
+    number: int
+    cluster: int
+    info: m.NodeInfo
+    """Itself, as others know it."""
+    versions: m.Versions
+    address: str = ""
+    """host:port of the cluster's head."""
+    cap: int = config.WORKER_CAP
+    ready: int = -1
+    """Workers started before anybody asks (-1: one a CPU, at most `READY_MAX`)."""
+
+
+class _Client:
+    """A driver or worker of this machine that has registered."""
+
+    __slots__ = ("driver", "namespace", "pid")
+
+    def __init__(self, pid: int, driver: bool, namespace: str) -> None:
+        self.pid = pid
+        self.driver = driver
+        self.namespace = namespace
+
+
+class NodeBrain:
+    """Brain of one node; see `handle`, `tick`, `next_deadline` and the events below."""
+
+    def __init__(self, settings: NodeConfig, store: Books) -> None:
+        number = settings.number
+        self.number = number
+        self.me = me = node_client(number)
+        self.settings = settings
+        self.ledger = Ledger(settings.info.total)
+        cpus = settings.info.total.get("CPU", 0) // UNIT
+        ready = min(cpus, READY_MAX) if settings.ready < 0 else settings.ready
+        self.pool = Pool(ready, cpus + settings.cap, config.IDLE_WORKER_SECONDS)
+        self.leases = Leases(number)
+        self.scheduler = Scheduler(me, number, self.ledger, self.pool, self.leases)
+        self.scheduler.numbers_from(client_id(number, FIRST_WORKER_LOCAL))
+        self.spread = Spread(me, number, self.ledger, self.leases)
+        self.spread.members[number] = settings.info
+        self.residents = Residents(me, self.ledger, self.pool, self.scheduler)
+        self.storage = Storage(me, store)
+        self.transfers = Transfers(me, number, self.storage, self.spread.alive)
+        self.clients: dict[int, _Client] = {}
+        self.ending = False
+        self._load_due: float | None = None
+        self._load_sent = float("-inf")
+        self._figures = Figures()
+
+    # -- events -------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Effect]:
+        """The first step: workers are forked, and on the head's machine the head hears of us."""
+        out: list[Effect] = []
+        if self.number == node_of(HEAD):
+            out.append(Send(HEAD, m.Join(self.me, 0, self.settings.info, self.settings.versions)))
+        return [*out, *self._settle(now)]
+
+    def handle(self, message: m.ToNode, now: float) -> list[Effect]:
+        """Take one message."""
+        if self.ending:
+            return []
+        out = self._dispatch(message, now)
+        return [*out, *self._settle(now)]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Let time pass."""
+        if self.ending:
+            return []
+        out = self.transfers.tick(now)
+        for worker in self.pool.overdue(now):
+            worker.asked = now
+            out.append(Send(worker.client, m.Exit(self.me, "idle")))
+        return [*out, *self._settle(now)]
+
+    def next_deadline(self, now: float) -> float | None:
+        """When `tick` has something to do; None if nothing is planned."""
+        due = [
+            self.scheduler.recheck, self.transfers.next_deadline(), self.spread.next_deadline(),
+            self.pool.next_deadline(now), self._load_due,
+        ]  # fmt: skip
+        return min((one for one in due if one is not None), default=None)
+
+    def worker_gone(self, client: int, cause: str, now: float, oom: bool = False) -> list[Effect]:
+        """Root reports that a worker's process ended."""
+        worker = self.pool.died(client, now)
+        if worker is None or self.ending:
+            return []
+        intended = bool(worker.why)
+        cause = worker.why or cause
+        out: list[Effect] = []
+        if not intended and worker.state is State.FORKING:
+            out.append(Log(f"a worker ended before it was ready: {cause}"))
+        lease = self.leases.by_worker.get(client)
+        if lease is not None:
+            out.extend(self._end_lease(lease, now))
+        out.extend(self.residents.died(client, cause))
+        death = m.Death(client, cause, intended, oom)
+        return [*out, *self._death(death, now), *self._settle(now)]
+
+    def client_gone(self, client: int, cause: str, now: float) -> list[Effect]:
+        """A driver's process ended."""
+        if client not in self.clients or self.ending:
+            return []
+        return [*self._death(m.Death(client, cause), now), *self._settle(now)]
+
+    def segment_added(self, segment: int, size: int) -> list[Effect]:
+        """`AddSegment` was carried out."""
+        return self.storage.segment_added(segment, size)
+
+    def segment_failed(self, why: str) -> list[Effect]:
+        """`AddSegment` could not be carried out."""
+        return self.storage.segment_failed(why)
+
+    def listening(self, token: int, client: int, address: str, why: str) -> list[Effect]:
+        """`Listen` was carried out, or not."""
+        return [Send(client, m.PortOpen(self.me, token, address, why))]
+
+    def figures(self, figures: Figures, now: float) -> list[Effect]:
+        """Fresh figures of the machine; the brain adds what it knows and tells the head."""
+        store = self.storage.books
+        queued = sum(w.unmet for w in self.leases.wants.values() if not w.asker and not w.held)
+        busy = sum(1 for lease in self.leases if not lease.lent)
+        self._figures = msgspec.structs.replace(
+            figures,
+            workers=len(self.pool),
+            running=busy + len(self.residents.by_worker),
+            queued=queued,
+            store_used=store.used,
+            store_total=store.capacity,
+        )
+        return [] if self.ending else [self._load(now)]
+
+    def stop(self, why: str) -> list[Effect]:
+        """End everything on this machine in order."""
+        if self.ending:
+            return []
+        self.ending = True
+        out: list[Effect] = [Send(client, m.Exit(self.me, why)) for client in self.clients]
+        if self.number == node_of(HEAD):
+            out.extend(
+                Send(node_client(node.number), m.Exit(self.me, why))
+                for node in self.spread.others()
+            )
+        else:
+            out.append(Send(HEAD, m.Leave(self.me, why)))
+        return [*out, Stop(why)]
+
+    # -- messages -------------------------------------------------------------------
+
+    def _dispatch(self, message: m.ToNode, now: float) -> list[Effect]:
+        match message:
+            case m.Register():
+                return self._register(message, now)
+            case m.Demand():
+                return self._demand(message, now)
+            case m.Holding():
+                self._holding(message)
+            case m.Returned():
+                return self._returned(message, now)
+            case m.Blocked() | m.Unblocked():
+                self._blocked(message.sender, isinstance(message, m.Blocked))
+            case m.KillWorker():
+                return self._kill(message, now)
+            case m.Goodbye():
+                return self._goodbye(message, now)
+            case m.OpenPort(token=token, sender=sender, ip=ip):
+                return [Listen(token, sender, ip)]
+            case m.Allocate():
+                return self._allocate(message)
+            case m.Free(slots=slots):
+                self.transfers.freed(slots)
+                return self.storage.free(slots)
+            case m.Fetch():
+                return self.transfers.fetch(message, now)
+            case m.Held():
+                return self.storage.held(message.sender, message.owner, message.slots)
+            case m.Pull():
+                return self.transfers.pull(message)
+            case m.Chunk():
+                return self.transfers.chunk(message, now)
+            case m.Welcome(nodes=nodes):
+                return self._members(nodes, now)
+            case m.Members(nodes=nodes):
+                return self._members(nodes, now)
+            case m.Refused(why=why):
+                return self.stop(why)
+            case m.StartActor():
+                return self.residents.start(message)
+            case m.ActorUp():
+                return self.residents.up(message)
+            case m.StopActor():
+                return self.residents.stop(message, now)
+            case m.Died(deaths=deaths):
+                return self._died_elsewhere(deaths, now)
+            case m.NodeLost():
+                return self.node_lost(message.node, message.why, now)
+            case m.Exit(why=why):
+                return self.stop(why)
+            case m.Granted() | m.Infeasible():
+                pass  # other nodes speak to the client itself
+            case _:
+                assert_never(message)
+        return []
+
+    # -- clients --------------------------------------------------------------------
+
+    def _register(self, message: m.Register, now: float) -> list[Effect]:
+        client = message.sender
+        why = differences(self.settings.versions, message.versions)
+        if why:
+            out: list[Effect] = [Send(client, m.Refused(self.me, 0, why))]
+            if not message.driver:
+                out.append(Send(client, m.Exit(self.me, why)))
+            return out
+        if client in self.clients:
+            return [self._registered(client)]
+        if message.driver:
+            self.clients[client] = _Client(message.pid, True, message.namespace)
+            return [self._registered(client), WatchPid(client, message.pid)]
+        worker = self.pool.registered(client, message.pid, now)
+        if worker is None:
+            return [Send(client, m.Exit(self.me, "the node does not know this worker"))]
+        self.clients[client] = _Client(message.pid, False, message.namespace)
+        out = [self._registered(client)]
+        if worker.state is State.IDLE and worker.booked:
+            lease = self.leases.by_worker.get(client)
+            if lease is not None:
+                out.extend(self.scheduler.tell(lease, worker, now))
+            else:
+                resident = self.residents.by_worker[client]
+                out.extend(self.residents.tell(resident, worker, now))
+        return out
+
+    def _registered(self, client: int) -> Effect:
+        settings = self.settings
+        message = m.Registered(
+            self.me, settings.cluster, settings.info.ip, settings.info.pid, settings.address,
+            list(self.spread.members.values()),
+        )  # fmt: skip
+        return Send(client, message)
+
+    def _goodbye(self, message: m.Goodbye, now: float) -> list[Effect]:
+        client = message.sender
+        if client not in self.clients:
+            return []
+        worker = self.pool.get(client)
+        if worker is not None:
+            worker.why = worker.why or "it ended in order"
+            return []  # its death follows
+        return self._death(m.Death(client, "it ended in order", intended=True), now)
+
+    def _death(self, death: m.Death, now: float) -> list[Effect]:
+        """A client of this machine is dead: tell everybody, and end what it had."""
+        client = death.client
+        self.clients.pop(client, None)
+        out: list[Effect] = [Forget(client)]
+        told = m.Died(self.me, [death])
+        out.extend(Send(other, told) for other in self.clients)
+        out.append(Send(HEAD, told))
+        out.extend(self.storage.client_died(client))
+        self.transfers.client_died(client)
+        return [*out, *self._owner_gone(client, now)]
+
+    def _died_elsewhere(self, deaths: list[m.Death], now: float) -> list[Effect]:
+        told = m.Died(self.me, deaths)
+        out: list[Effect] = [Send(client, told) for client in self.clients]
+        for death in deaths:
+            out.extend(self._owner_gone(death.client, now))
+        return out
+
+    def _owner_gone(self, client: int, now: float) -> list[Effect]:
+        """Whoever lived where: what it wanted, ran and owned here comes to an end."""
+        out: list[Effect] = []
+        for want in self.leases.wants_of(client):
+            want.count = 0
+            out.extend(self.spread.forward(want))
+        for lease in self.leases.of_client(client):
+            # Its tasks run on for nobody, and cannot be told from what comes next.
+            worker = self.pool.get(lease.worker)
+            if worker is not None:
+                out.extend(self.pool.end(worker, "its task's owner is dead", now))
+        for want in self.leases.wants_of(client):
+            self.leases.sweep(want)
+        self.scheduler.forget(client)
+        return [*out, *self.storage.owner_died(client, list(self.clients))]
+
+    def node_lost(self, node: int, why: str, now: float) -> list[Effect]:
+        """A node is dead, with everything on it."""
+        member = self.spread.members.get(node)
+        if node == self.number or member is None or not member.alive:
+            return []
+        if node == node_of(HEAD):
+            return self.stop(f"the head's machine is gone: {why}")
+        self.spread.members[node] = msgspec.structs.replace(member, alive=False)
+        self.spread.lost(node)
+        told = m.NodeLost(self.me, node, why)
+        out: list[Effect] = [Send(client, told) for client in self.clients]
+        gone = {lease.key[0] for lease in self.leases}
+        gone.update(key[0] for key in self.leases.wants)
+        gone.update(self.storage.books.owned())
+        for client in sorted(client for client in gone if node_of(client) == node):
+            out.extend(self._owner_gone(client, now))
+        out.extend(self.transfers.node_lost(node, now))
+        return [*out, Forget(node_client(node))]
+
+    def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
+        before = self.spread.members
+        self.spread.members = {node.number: node for node in nodes}
+        if self.number not in self.spread.members:
+            self.spread.members[self.number] = before[self.number]
+        told = m.Members(self.me, list(self.spread.members.values()))
+        out: list[Effect] = [Send(client, told) for client in self.clients]
+        for want in self.leases.wants.values():
+            out.extend(self.spread.never(want))
+        return out
+
+    # -- work -----------------------------------------------------------------------
+
+    def _demand(self, message: m.Demand, now: float) -> list[Effect]:
+        client = message.origin or message.sender
+        if not message.origin and client not in self.clients:
+            return []  # it died meanwhile
+        key = (client, message.shape)
+        if not message.count and key not in self.leases.wants:
+            return []
+        want = self.leases.want(key, message.resources, now)
+        if not want.count:
+            want.since = now
+        want.count = message.count
+        want.depth = message.depth
+        want.node = message.node
+        want.asker = message.sender if message.origin else 0
+        want.rests = 0.0
+        return self.spread.never(want)
+
+    def _holding(self, message: m.Holding) -> None:
+        want = self.leases.wants.get((message.client, message.shape))
+        if want is not None:
+            node = node_of(message.sender)
+            if message.count:
+                want.remote[node] = message.count
+            else:
+                want.remote.pop(node, None)
+
+    def _returned(self, message: m.Returned, now: float) -> list[Effect]:
+        home = node_of(message.lease)
+        if home != self.number:
+            return [Send(node_client(home), message)]
+        lease = self.leases.leases.get(message.lease)
+        if lease is None or lease.key[0] != message.sender:
+            return []  # the worker died at the same time
+        worker = self.pool.get(lease.worker)
+        if worker is not None:
+            worker.booked = False
+            worker.move("returned", now)
+        want = self.leases.wants.get(lease.key)
+        if want is not None and not lease.reclaimed:
+            want.rests = now + (REST_REMOTE if want.asker else REST)
+        return self._end_lease(lease, now)
+
+    def _end_lease(self, lease: Lease, now: float) -> list[Effect]:
+        want = self.leases.end(lease, self.ledger)
+        if want is None:
+            return []
+        if want.count and not want.held:
+            want.since = now
+        out = self._report(want)
+        self.leases.sweep(want)
+        return out
+
+    def _report(self, want: Want) -> list[Effect]:
+        """Tell the node that asked how many leases its client has here."""
+        if not want.asker:
+            return []
+        client, shape = want.key
+        return [Send(want.asker, m.Holding(self.me, client, shape, want.held))]
+
+    def _blocked(self, worker: int, waits: bool) -> None:
+        holding: books.Holding | None = self.leases.by_worker.get(worker)
+        if holding is None:
+            resident = self.residents.by_worker.get(worker)
+            holding = resident.holding if resident is not None else None
+        if holding is None:
+            return
+        if waits:
+            holding.block(self.ledger)
+        else:
+            holding.unblock(self.ledger)
+
+    def _kill(self, message: m.KillWorker, now: float) -> list[Effect]:
+        if node_of(message.worker) != self.number:
+            return [Send(node_client(node_of(message.worker)), message)]
+        worker = self.pool.get(message.worker)
+        return [] if worker is None else self.pool.end(worker, message.why, now)
+
+    def _allocate(self, message: m.Allocate) -> list[Effect]:
+        client, token = message.sender, message.token
+
+        def done(slot: m.Slot | None, why: str) -> list[Effect]:
+            if slot is not None and client not in self.clients:
+                return self.storage.free([slot])  # it died meanwhile
+            return [Send(client, m.Allocated(self.me, token, slot, why))]
+
+        return self.storage.allocate(message.owner, message.size, done)
+
+    # -- after every step --------------------------------------------------------------
+
+    def _settle(self, now: float) -> list[Effect]:
+        """Serve, forward, ask back, explain, keep workers ready, report."""
+        if self.ending:
+            return []
+        out: list[Effect] = []
+        before = {want.key: want.held for want in self.leases.wants.values() if want.asker}
+        hungry = self.residents.place(now, out)
+        effects, starved = self.scheduler.grant(hungry, now)
+        out.extend(effects)
+        out.extend(self.scheduler.reclaim(starved, now))
+        for want in list(self.leases.wants.values()):
+            if want.asker:
+                if want.held != before.get(want.key, 0):
+                    out.extend(self._report(want))
+            else:
+                out.extend(self.spread.forward(want))
+                out.extend(self.spread.explain(want, now))
+            self.leases.sweep(want)
+        for _ in range(self.pool.missing(now)):
+            out.extend(self.scheduler.fork(1, now)[1])
+        if self.ledger.changed or (self._load_due is not None and now >= self._load_due):
+            if now - self._load_sent >= LOAD_PAUSE:
+                out.append(self._load(now))
+            elif self._load_due is None:
+                self._load_due = self._load_sent + LOAD_PAUSE
+        return out
+
+    def _load(self, now: float) -> Effect:
+        self._load_sent = now
+        self._load_due = None
+        self.ledger.changed = False
+        return Send(HEAD, m.Load(self.me, dict(self.ledger.free), self._figures))
+
+    def check(self) -> None:
+        """Raise if an invariant is broken; for tests and simulations."""
+        holdings: list[books.Holding] = [*self.leases, *self.residents.holdings()]
+        books.check(self.ledger, holdings, self.leases)
+        for holding in holdings:
+            worker = self.pool.get(holding.worker)
+            assert worker is not None, "a dead worker holds resources"
+            assert worker.booked or worker.state is State.ENDING
+        booked = {holding.worker for holding in holdings}
+        for worker in self.pool:
+            if worker.state in (State.LEASED, State.ACTOR) or worker.booked:
+                assert worker.client in booked, "a worker is busy for nobody"
+        self.storage.books.validate()

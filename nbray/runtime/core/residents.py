@@ -1,0 +1,142 @@
+"""The actors that live on one node: waiting for room, starting, up, ended.
+
+Owns the incarnations placed here and what they hold for life. Does not own
+restarts, names or placement: the head does. Rule: of every incarnation that
+was asked for, the head hears exactly one end (`ActorDown`), unless it asked
+for that end itself.
+"""
+
+from __future__ import annotations
+
+from nbray.ids import HEAD
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.leases import Holding, Ledger
+from nbray.runtime.core.placement import describe, fits, together
+from nbray.runtime.core.scheduling import Hunger, Scheduler
+from nbray.runtime.core.workers import Pool, State, Worker
+from nbray.wire.messages import ActorDown, ActorSpec, ActorUp, BecomeActor, StartActor, StopActor
+
+ActorKey = tuple[int, int, int]
+"""(owner, actor, incarnation)."""
+
+
+class Resident:
+    """One incarnation placed on this node."""
+
+    __slots__ = ("ended", "holding", "incarnation", "need", "spec")
+
+    def __init__(self, spec: ActorSpec, incarnation: int) -> None:
+        self.spec = spec
+        self.incarnation = incarnation
+        self.need = together(spec.resources, spec.placement)
+        """What must be free at the moment of placing."""
+        self.holding: Holding | None = None
+        self.ended = False
+        """The head ended it; its process may not be gone yet."""
+
+    @property
+    def key(self) -> ActorKey:
+        """Its identity."""
+        return (self.spec.owner, self.spec.actor, self.incarnation)
+
+
+class Residents:
+    """All actors of one node. `me` is the node's client id."""
+
+    def __init__(self, me: int, ledger: Ledger, pool: Pool, scheduler: Scheduler) -> None:
+        self._me = me
+        self._ledger = ledger
+        self._pool = pool
+        self._scheduler = scheduler
+        self._all: dict[ActorKey, Resident] = {}
+        self._queue: list[Resident] = []
+        self.by_worker: dict[int, Resident] = {}
+
+    def holdings(self) -> list[Holding]:
+        """What the actors hold, for `check`."""
+        return [r.holding for r in self._all.values() if r.holding is not None]
+
+    def start(self, message: StartActor) -> list[Effect]:
+        """The head placed an incarnation here; it starts when there is room."""
+        resident = Resident(message.spec, message.incarnation)
+        if resident.key in self._all:
+            return []
+        if not fits(message.spec.resources, self._ledger.total):
+            return [
+                self._down(resident, f"the node has no {describe(message.spec.resources)}", True)
+            ]
+        self._all[resident.key] = resident
+        self._queue.append(resident)
+        return []
+
+    def place(self, now: float, out: list[Effect]) -> list[Hunger]:
+        """Start whom there is room for, first come first served; who is left."""
+        starved: list[Hunger] = []
+        waiting = self._queue
+        self._queue = []
+        for resident in waiting:
+            # What is needed only for the moment of placing never exceeds what the node has.
+            total = together(self._ledger.total, resident.spec.resources)
+            need = {name: min(amount, total.get(name, 0)) for name, amount in resident.need.items()}
+            if not starved and fits(need, self._ledger.free) and self._settle(resident, now, out):
+                continue
+            self._queue.append(resident)
+            starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None))
+        return starved
+
+    def _settle(self, resident: Resident, now: float, out: list[Effect]) -> bool:
+        need = resident.spec.resources
+        gpus = self._ledger.take(need)
+        if gpus is None:
+            return False
+        worker = self._scheduler.obtain(need, now, out)
+        if worker is None:
+            self._ledger.give(need, gpus)
+            return False
+        resident.holding = Holding(worker.client, need, gpus)
+        self.by_worker[worker.client] = resident
+        if worker.state is State.IDLE:
+            out.extend(self.tell(resident, worker, now))
+        return True
+
+    def tell(self, resident: Resident, worker: Worker, now: float) -> list[Effect]:
+        """The worker is ready: tell it who it is."""
+        assert resident.holding is not None
+        worker.move("become", now)
+        message = BecomeActor(
+            self._me, resident.spec, resident.incarnation, resident.holding.gpus
+        )
+        return [Send(worker.client, message)]
+
+    def up(self, message: ActorUp) -> list[Effect]:
+        """`__init__` returned or raised: the head decides what follows."""
+        if message.worker not in self.by_worker:
+            return []
+        return [Send(HEAD, message)]
+
+    def stop(self, message: StopActor, now: float) -> list[Effect]:
+        """The head ends an incarnation; it hears no more of it."""
+        resident = self._all.get((message.owner, message.actor, message.incarnation))
+        if resident is None:
+            return []
+        resident.ended = True
+        if resident.holding is None:
+            self._queue.remove(resident)
+            del self._all[resident.key]
+            return []
+        # Its resources are free only when the process is gone (`died`).
+        worker = self._pool.get(resident.holding.worker)
+        return [] if worker is None else self._pool.end(worker, message.why, now)
+
+    def died(self, worker: int, cause: str) -> list[Effect]:
+        """A worker is dead; if it was an actor, the head hears of it."""
+        resident = self.by_worker.pop(worker, None)
+        if resident is None or resident.holding is None:
+            return []
+        resident.holding.release(self._ledger)
+        del self._all[resident.key]
+        return [] if resident.ended else [self._down(resident, cause, True)]
+
+    def _down(self, resident: Resident, cause: str, restartable: bool) -> Effect:
+        owner, actor, incarnation = resident.key
+        return Send(HEAD, ActorDown(self._me, owner, actor, incarnation, cause, restartable))

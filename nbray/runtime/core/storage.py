@@ -1,0 +1,139 @@
+"""The node's side of its object store: slots for clients, and the ends of owners.
+
+Owns requests that wait for a segment and the questions to clients after an
+owner's death. Does not own the books (given as `Books`, see `runtime.store`)
+nor memory (the shell adds and drops segments). Rule: one segment is asked for
+at a time; requests are answered in order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
+
+from nbray.runtime.core.effects import AddSegment, DropSegment, Effect, Send
+from nbray.wire.messages import Slot, WhatHeld
+
+Done = Callable[[Slot | None, str], list[Effect]]
+"""Called with the slot, or None and why there is none."""
+
+
+class Books(Protocol):
+    """The store's books in plain types."""
+
+    @property
+    def used(self) -> int:
+        """Bytes that objects take."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that objects may take."""
+        ...
+
+    def allocate(self, owner: int, size: int) -> Slot | int | str:
+        """A slot, or the size of the segment it takes, or why it will not fit."""
+        ...
+
+    def segment_added(self, segment: int, size: int) -> None:
+        """The segment exists."""
+        ...
+
+    def free(self, slot: Slot) -> list[int]:
+        """The slot is no longer referred to; segments to drop."""
+        ...
+
+    def is_live(self, slot: Slot) -> bool:
+        """Whether the slot still holds what it held."""
+        ...
+
+    def owned(self) -> Collection[int]:
+        """The owners of all objects here."""
+        ...
+
+    def owner_died(self, owner: int, clients: Collection[int]) -> tuple[list[Slot], list[int]]:
+        """Slots to ask the clients about; segments to drop."""
+        ...
+
+    def release_held(self, client: int, owner: int, still: Iterable[Slot]) -> list[int]:
+        """The client views only these of the dead owner's slots; segments to drop."""
+        ...
+
+    def client_died(self, client: int) -> list[int]:
+        """The client views nothing any more; segments to drop."""
+        ...
+
+    def validate(self) -> None:
+        """Assert the invariants."""
+        ...
+
+
+class Storage:
+    """Requests to the store of one node. `me` is the node's client id."""
+
+    def __init__(self, me: int, books: Books) -> None:
+        self._me = me
+        self.books = books
+        self._waiting: deque[tuple[int, int, Done]] = deque()
+        self._asked = False
+
+    def allocate(self, owner: int, size: int, done: Done) -> list[Effect]:
+        """Find room for an object; *done* is called now or when a segment was added."""
+        self._waiting.append((owner, size, done))
+        return [] if self._asked else self._serve()
+
+    def _serve(self) -> list[Effect]:
+        out: list[Effect] = []
+        while self._waiting:
+            owner, size, done = self._waiting[0]
+            result = self.books.allocate(owner, size)
+            if isinstance(result, int):
+                self._asked = True
+                out.append(AddSegment(result))
+                return out
+            self._waiting.popleft()
+            if isinstance(result, str):
+                out.extend(done(None, result))
+            else:
+                out.extend(done(result, ""))
+        return out
+
+    def segment_added(self, segment: int, size: int) -> list[Effect]:
+        """The segment that was asked for exists."""
+        self._asked = False
+        self.books.segment_added(segment, size)
+        return self._serve()
+
+    def segment_failed(self, why: str) -> list[Effect]:
+        """The system has no memory for a segment: the first request fails."""
+        self._asked = False
+        out: list[Effect] = []
+        if self._waiting:
+            _, _, done = self._waiting.popleft()
+            out.extend(done(None, why))
+        return [*out, *self._serve()]
+
+    def free(self, slots: Iterable[Slot]) -> list[Effect]:
+        """An owner lets go of slots."""
+        return [effect for slot in slots for effect in _drops(self.books.free(slot))]
+
+    def owner_died(self, owner: int, clients: Collection[int]) -> list[Effect]:
+        """Ask the live *clients* of this machine what of a dead owner's they still view."""
+        slots, drops = self.books.owner_died(owner, clients)
+        out = _drops(drops)
+        if slots:
+            out.extend(Send(client, WhatHeld(self._me, owner, slots)) for client in clients)
+        return out
+
+    def held(self, client: int, owner: int, still: list[Slot]) -> list[Effect]:
+        """A client's answer."""
+        return _drops(self.books.release_held(client, owner, still))
+
+    def client_died(self, client: int) -> list[Effect]:
+        """A client of this machine is dead: its views are gone."""
+        return _drops(self.books.client_died(client))
+
+
+def _drops(segments: list[int]) -> list[Effect]:
+    return [DropSegment(segment) for segment in segments]

@@ -1,0 +1,191 @@
+"""Objects on their way between nodes: what to pull, chunk by chunk.
+
+Owns fetches of this node. Does not own memory or lanes: chunks are written by
+`WriteSlot` and asked for by idempotent `Pull`s, a window at a time, again when
+none came for a while. Rule: an object is fetched once at a time however many
+clients ask, and a copy that is here already is not fetched at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nbray.config import CHUNK
+from nbray.ids import node_client
+from nbray.runtime.core.effects import Effect, Send, SendBulk, WriteSlot
+from nbray.runtime.core.storage import Storage
+from nbray.wire.messages import Chunk, Fetch, Fetched, Pull, Slot
+
+WINDOW = 8
+"""Chunks asked for and not yet come, for each fetch."""
+STALL = 3.0
+"""Seconds without a chunk after which what is missing is asked for again."""
+
+
+class Transfer:
+    """One object being fetched."""
+
+    __slots__ = ("asked", "key", "last", "local", "missing", "sources", "waiters")
+
+    def __init__(self, key: tuple[int, int], sources: list[Slot], now: float) -> None:
+        self.key = key
+        self.sources = sources
+        self.waiters: list[tuple[int, int]] = []
+        """(client, its token)."""
+        self.local: Slot | None = None
+        self.asked: set[int] = set()
+        self.missing: list[int] = []
+        """Starts not yet asked for, last first."""
+        self.last = now
+
+
+class Transfers:
+    """All fetches of one node. *alive* tells whether a node can be asked."""
+
+    def __init__(self, me: int, node: int, storage: Storage, alive: Callable[[int], bool]) -> None:
+        self._me = me
+        self._node = node
+        self._storage = storage
+        self._alive = alive
+        self._by_key: dict[tuple[int, int], Transfer] = {}
+        self._by_token: dict[int, Transfer] = {}
+        self._copies: dict[tuple[int, int], Slot] = {}
+        """Objects that were fetched into this store."""
+        self._token = 0
+
+    # -- fetching -----------------------------------------------------------------
+
+    def fetch(self, message: Fetch, now: float) -> list[Effect]:
+        """A client needs an object here."""
+        key = (message.owner, message.seq)
+        for slot in message.slots:
+            if slot.node == self._node and self._storage.books.is_live(slot):
+                return [Send(message.sender, Fetched(self._me, message.token, slot))]
+        copy = self._copies.get(key)
+        if copy is not None:
+            if self._storage.books.is_live(copy):
+                return [Send(message.sender, Fetched(self._me, message.token, copy))]
+            del self._copies[key]
+        running = self._by_key.get(key)
+        if running is not None:
+            running.waiters.append((message.sender, message.token))
+            return []
+        sources = [slot for slot in message.slots if slot.node != self._node]
+        transfer = Transfer(key, sources, now)
+        transfer.waiters.append((message.sender, message.token))
+        if not sources:
+            return self._answer(transfer, None, "no node has the object any more")
+        self._by_key[key] = transfer
+        size = sources[0].size
+
+        def allocated(slot: Slot | None, why: str) -> list[Effect]:
+            if slot is None:
+                self._by_key.pop(key, None)
+                return self._answer(transfer, None, why)
+            transfer.local = slot
+            return self._begin(transfer, now)
+
+        return self._storage.allocate(message.owner, size, allocated)
+
+    def _begin(self, transfer: Transfer, now: float) -> list[Effect]:
+        """Ask the next source that is alive for everything."""
+        local = transfer.local
+        assert local is not None
+        self._by_token = {t: x for t, x in self._by_token.items() if x is not transfer}
+        while transfer.sources and not self._alive(transfer.sources[0].node):
+            transfer.sources.pop(0)
+        if not transfer.sources:
+            self._by_key.pop(transfer.key, None)
+            return [
+                *self._storage.free([local]),
+                *self._answer(transfer, None, "the nodes that held the object are gone"),
+            ]
+        self._token += 1
+        self._by_token[self._token] = transfer
+        transfer.asked = set()
+        transfer.missing = list(range(0, local.size, CHUNK))[::-1]
+        transfer.last = now
+        return self._pull(transfer, self._token)
+
+    def _pull(self, transfer: Transfer, token: int) -> list[Effect]:
+        source = transfer.sources[0]
+        out: list[Effect] = []
+        while transfer.missing and len(transfer.asked) < WINDOW:
+            start = transfer.missing.pop()
+            transfer.asked.add(start)
+            size = min(CHUNK, source.size - start)
+            out.append(Send(node_client(source.node), Pull(self._me, token, source, start, size)))
+        return out
+
+    def chunk(self, message: Chunk, now: float) -> list[Effect]:
+        """A piece came, or the source says why it does not."""
+        transfer = self._by_token.get(message.token)
+        if transfer is None or transfer.local is None:
+            return []
+        if message.why:
+            transfer.sources.pop(0)
+            return self._begin(transfer, now)
+        if message.start not in transfer.asked:
+            return []  # asked for again meanwhile, and here already
+        transfer.asked.discard(message.start)
+        transfer.last = now
+        out: list[Effect] = [WriteSlot(transfer.local, message.start)]
+        if transfer.asked or transfer.missing:
+            return [*out, *self._pull(transfer, message.token)]
+        del self._by_token[message.token]
+        del self._by_key[transfer.key]
+        self._copies[transfer.key] = transfer.local
+        return [*out, *self._answer(transfer, transfer.local, "")]
+
+    def _answer(self, transfer: Transfer, slot: Slot | None, why: str) -> list[Effect]:
+        return [
+            Send(client, Fetched(self._me, token, slot, why)) for client, token in transfer.waiters
+        ]
+
+    # -- serving --------------------------------------------------------------------
+
+    def pull(self, message: Pull) -> list[Effect]:
+        """Another node wants bytes of a slot of ours."""
+        if not self._storage.books.is_live(message.slot):
+            why = "the object has been freed there"
+            return [Send(message.sender, Chunk(self._me, message.token, message.start, why))]
+        size = min(message.size, message.slot.size - message.start)
+        answer = Chunk(self._me, message.token, message.start)
+        return [SendBulk(message.sender, answer, message.slot, message.start, size)]
+
+    # -- ends -------------------------------------------------------------------------
+
+    def client_died(self, client: int) -> None:
+        """Nobody waits on behalf of a dead client."""
+        for transfer in self._by_key.values():
+            transfer.waiters = [w for w in transfer.waiters if w[0] != client]
+
+    def node_lost(self, node: int, now: float) -> list[Effect]:
+        """Whatever came from a lost node comes from another, or fails."""
+        out: list[Effect] = []
+        for transfer in list(self._by_key.values()):
+            if transfer.local is None or not transfer.sources:
+                continue
+            if transfer.sources[0].node == node:
+                out.extend(self._begin(transfer, now))
+        return out
+
+    def freed(self, slots: list[Slot]) -> None:
+        """Slots of this store were freed: forget copies in them."""
+        gone = set(slots)
+        self._copies = {key: slot for key, slot in self._copies.items() if slot not in gone}
+
+    def tick(self, now: float) -> list[Effect]:
+        """Ask again for what did not come."""
+        out: list[Effect] = []
+        for token, transfer in self._by_token.items():
+            if now - transfer.last >= STALL:
+                transfer.last = now
+                transfer.missing.extend(sorted(transfer.asked, reverse=True))
+                transfer.asked.clear()
+                out.extend(self._pull(transfer, token))
+        return out
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return min((t.last + STALL for t in self._by_token.values()), default=None)

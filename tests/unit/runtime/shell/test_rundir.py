@@ -1,0 +1,205 @@
+"""The run directory: privacy, staleness, namespaces, and ending what a record names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from harness import private_folder
+
+from nbray.exceptions import RaySystemError
+from nbray.ids import client_id
+from nbray.runtime.shell import rundir
+from nbray.runtime.shell.rundir import Record
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    parent = private_folder("nbt-")
+    monkeypatch.setenv("NBRAY_RUN_DIR", str(parent / "run"))
+    yield parent / "run"
+    shutil.rmtree(parent)
+
+
+SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
+STUBBORN = (
+    "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "print(child.pid, flush=True); time.sleep(600)"
+)
+
+
+@pytest.fixture
+def start() -> Iterator[object]:
+    children: list[subprocess.Popen[str]] = []
+
+    def begin(program: str) -> tuple[subprocess.Popen[str], str]:
+        child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        children.append(child)
+        assert child.stdout is not None
+        return child, child.stdout.readline().strip()
+
+    yield begin
+    for child in children:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def record(pid: int, **changes: object) -> Record:
+    made = Record(
+        directory=str(rundir.new_session()),
+        root_pid=pid,
+        root_started=rundir.process_started(pid) or 0.0,
+        node=1,
+        head=True,
+        address="10.0.0.5:6379",
+        head_address="10.0.0.5:6379",
+        secret="s",
+        node_ip="10.0.0.5",
+        version="0",
+        python="3.11.0",
+        owner="daemon",
+        created=1.0,
+        netns=rundir.namespace("net"),
+        pidns=rundir.namespace("pid"),
+    )
+    made = msgspec.structs.replace(made, **changes)
+    rundir.write(made)
+    return made
+
+
+def test_it_is_private(folder: Path) -> None:
+    session = rundir.new_session()
+    assert session.parent == folder
+    for path in (folder, session):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    made = record(os.getpid())
+    mode = (Path(made.directory) / rundir.RECORD).stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_folder_others_may_enter_is_refused(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o755)
+    with pytest.raises(RaySystemError, match="chmod 700"):
+        rundir.run_directory()
+
+
+def test_a_link_or_a_file_is_refused(folder: Path) -> None:
+    other = private_folder("nbt-")
+    folder.symlink_to(other)
+    with pytest.raises(RaySystemError, match="not yours"):
+        rundir.run_directory()
+    folder.unlink()
+    other.rmdir()
+    folder.touch()
+    with pytest.raises(RaySystemError, match="not yours"):
+        rundir.run_directory()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_somebody_elses_folder_is_refused(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(RaySystemError, match="not yours"):
+        rundir.run_directory()
+
+
+def test_a_long_path_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NBRAY_RUN_DIR", str(tmp_path / ("x" * 90)))
+    with pytest.raises(RaySystemError, match="too long"):
+        rundir.run_directory()
+
+
+def test_inbox_paths_are_short() -> None:
+    path = rundir.inbox(rundir.new_session(), client_id(1, 2))
+    assert path.startswith("ipc:///")
+    assert len(path) - len("ipc://") < 108
+
+
+def test_records_come_back_youngest_first() -> None:
+    old = record(os.getpid(), created=1.0)
+    new = record(os.getpid(), created=2.0)
+    assert rundir.read_all() == [new, old]
+    assert rundir.find("auto") == new
+
+
+def test_stale_records_are_removed() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    dead = record(child.pid)
+    child.wait()
+    reused = record(os.getpid(), root_started=1.0)
+    assert rundir.read_all() == []
+    assert not Path(dead.directory).exists()
+    assert not Path(reused.directory).exists()
+
+
+def test_a_zombie_is_gone() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert rundir.process_started(child.pid) is None
+    child.wait()
+
+
+def test_other_network_namespaces_are_other_machines() -> None:
+    theirs = record(os.getpid(), netns=1)
+    ours = record(os.getpid())
+    assert rundir.read_all() == [ours]
+    assert set(rundir.read_all(only_this_netns=False)) == {ours, theirs}
+
+
+def test_a_process_that_cannot_be_seen_from_here_is_left_alone() -> None:
+    theirs = record(2**22 + 7, pidns=1, netns=1)
+    assert rundir.read_all() == []
+    assert Path(theirs.directory).exists()
+
+
+@pytest.mark.parametrize("junk", [b"", b"{}", b"\xff\xfe", b"[1]"])
+def test_a_corrupt_record_is_skipped(junk: bytes) -> None:
+    made = record(os.getpid())
+    path = rundir.new_session() / rundir.RECORD
+    path.write_bytes(junk)
+    assert rundir.read_all() == [made]
+
+
+def test_find_by_address() -> None:
+    joined = record(
+        os.getpid(), head=False, node_ip="10.0.0.6", address="10.0.0.6:4000", created=3.0
+    )
+    head = record(os.getpid(), address="10.0.0.9:7000", head_address="10.0.0.9:7000")
+    assert rundir.find("10.0.0.6:4000") == joined
+    assert rundir.find("10.0.0.5:6379") == joined
+    assert rundir.find("127.0.0.1:7000") == head
+    assert rundir.find("10.0.0.9:7001") is None
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        rundir.find("nonsense")
+
+
+def test_stop_ends_sessions_of_this_namespace(start) -> None:  # type: ignore[no-untyped-def]
+    child, _ = start(SLEEPER)
+    other, _ = start(SLEEPER)
+    made = record(child.pid)
+    theirs = record(other.pid, netns=1)
+    assert rundir.stop_sessions(timeout=10) == 1
+    assert child.wait(10) == -15
+    assert not Path(made.directory).exists()
+    assert other.poll() is None
+    assert Path(theirs.directory).exists()
+    assert rundir.stop_sessions() == 0
+
+
+def test_stop_kills_what_does_not_listen_with_its_children(start) -> None:  # type: ignore[no-untyped-def]
+    child, line = start(STUBBORN)
+    record(child.pid)
+    assert rundir.stop_sessions(timeout=0.2) == 1
+    assert child.wait(10) == -9
+    assert rundir.process_started(int(line)) is None

@@ -1,0 +1,279 @@
+"""The actors' directory: names, places, restarts, and who is told of them.
+
+Owns every actor of the cluster from `CreateActor` to its end. Does not own
+processes (nodes) or calls (clients and workers). Rules: a life is the table
+below; a name belongs to one live actor of its namespace; whoever watches an
+actor hears every change of state in order.
+
+::
+
+    PENDING --up--> ALIVE --down--> RESTARTING --up--> ALIVE
+    any --end--> DEAD, which is final
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nbray.ids import HEAD, node_client, node_of
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.placement import able, fits, load, take, together, why_never
+from nbray.wire import messages as m
+
+Key = tuple[int, int]
+"""(owner, actor)."""
+_TABLE = {
+    (m.PENDING, m.ALIVE), (m.PENDING, m.RESTARTING), (m.PENDING, m.DEAD),
+    (m.ALIVE, m.RESTARTING), (m.ALIVE, m.DEAD),
+    (m.RESTARTING, m.RESTARTING), (m.RESTARTING, m.ALIVE), (m.RESTARTING, m.DEAD),
+}  # fmt: skip
+DEAD_KEPT = 1000
+"""Dead actors that are remembered, so that a late watcher hears why."""
+
+
+class _Actor:
+    __slots__ = (
+        "cause", "error", "incarnation", "node", "placed", "restarts", "spec", "state",
+        "watchers", "worker",
+    )  # fmt: skip
+
+    def __init__(self, spec: m.ActorSpec) -> None:
+        self.spec = spec
+        self.state = m.PENDING
+        self.incarnation = 0
+        self.restarts = 0
+        self.node = 0
+        """Where it was placed (0: nowhere yet)."""
+        self.placed = False
+        self.worker = 0
+        self.cause = ""
+        self.error = b""
+        self.watchers: list[int] = []
+
+    @property
+    def key(self) -> Key:
+        return (self.spec.owner, self.spec.actor)
+
+
+class Directory:
+    """All actors. *nodes* gives the cluster's members as they are now."""
+
+    def __init__(self, nodes: Callable[[], list[m.NodeInfo]]) -> None:
+        self._nodes = nodes
+        self._actors: dict[Key, _Actor] = {}
+        self._names: dict[tuple[str, str], Key] = {}
+        self._dead: list[Key] = []
+
+    @property
+    def living(self) -> int:
+        """How many actors are not dead."""
+        return len(self._actors) - len(self._dead)
+
+    # -- creating and looking up ------------------------------------------------------
+
+    def create(self, message: m.CreateActor) -> list[Effect]:
+        """Register an actor and place it."""
+        spec = message.spec
+        creator = message.sender
+        key = (spec.owner, spec.actor)
+        if spec.name:
+            holder = self._names.get((spec.namespace, spec.name))
+            if holder is not None and holder != key:
+                actor = self._actors[holder]
+                if spec.get_if_exists:
+                    answer = m.ActorCreated(HEAD, spec.actor, existing=actor.spec)
+                else:
+                    where = f" in namespace {spec.namespace!r}" if spec.namespace else ""
+                    why = (
+                        f"an actor named {spec.name!r} exists{where}: use get_actor, "
+                        "get_if_exists=True, or another name"
+                    )
+                    answer = m.ActorCreated(HEAD, spec.actor, why=why)
+                return [Send(creator, answer)]
+        if key in self._actors:
+            return []
+        actor = self._actors[key] = _Actor(spec)
+        if spec.name:
+            self._names[spec.namespace, spec.name] = key
+        actor.watchers.append(creator)
+        return [Send(creator, m.ActorCreated(HEAD, spec.actor)), *self._place(actor)]
+
+    def find(self, message: m.FindActor) -> list[Effect]:
+        """Look a name up."""
+        key = self._names.get((message.namespace, message.name))
+        if key is None:
+            return [Send(message.sender, m.ActorFound(HEAD, message.token))]
+        spec = self._actors[key].spec
+        answer = m.ActorFound(HEAD, message.token, spec.owner, spec.actor, spec.info)
+        return [Send(message.sender, answer)]
+
+    def names(self, message: m.ListActors) -> list[Effect]:
+        """All names of a namespace, or of all."""
+        found = [
+            name for name in sorted(self._names) if message.everywhere or name[0] == message.namespace
+        ]
+        return [Send(message.sender, m.ActorList(HEAD, message.token, found))]
+
+    def watch(self, message: m.WatchActor) -> list[Effect]:
+        """Tell the sender this actor's state now and whenever it changes."""
+        actor = self._actors.get((message.owner, message.actor))
+        if actor is None:
+            gone = m.ActorState(
+                HEAD, message.owner, message.actor, m.DEAD, 0, cause="the actor does not exist"
+            )
+            return [Send(message.sender, gone)]
+        if message.sender not in actor.watchers and actor.state != m.DEAD:
+            actor.watchers.append(message.sender)
+        return [Send(message.sender, self._state(actor))]
+
+    # -- life -------------------------------------------------------------------------
+
+    def up(self, message: m.ActorUp) -> list[Effect]:
+        """`__init__` returned, or raised."""
+        actor = self._current(message.owner, message.actor, message.incarnation)
+        if actor is None or actor.state == m.ALIVE:
+            return []
+        actor.worker = message.worker
+        if message.error:
+            actor.error = message.error
+            return self._end(actor, "its __init__ raised")
+        return self._move(actor, m.ALIVE)
+
+    def down(self, message: m.ActorDown) -> list[Effect]:
+        """An incarnation's process ended, or could not be started."""
+        actor = self._current(message.owner, message.actor, message.incarnation)
+        if actor is None:
+            return []
+        actor.placed = False
+        return self._restart(actor, message.cause, message.restartable)
+
+    def end(self, message: m.EndActor) -> list[Effect]:
+        """Kill an actor, or end it because its last handle went."""
+        actor = self._actors.get((message.owner, message.actor))
+        if actor is None or actor.state == m.DEAD:
+            return []
+        if message.no_restart:
+            return self._end(actor, message.why)
+        stop = self._stop(actor, message.why)
+        return [*stop, *self._restart(actor, message.why, True)]
+
+    def clients_died(self, clients: Iterable[int]) -> list[Effect]:
+        """Owners are dead: their actors end, unless detached. Watchers are dropped."""
+        gone = set(clients)
+        out: list[Effect] = []
+        for actor in list(self._actors.values()):
+            if any(watcher in gone for watcher in actor.watchers):
+                actor.watchers = [w for w in actor.watchers if w not in gone]
+            if actor.spec.owner in gone and not actor.spec.detached and actor.state != m.DEAD:
+                out.extend(self._end(actor, "its owner has died"))
+        return out
+
+    def node_lost(self, node: int, why: str) -> list[Effect]:
+        """A node is gone: what lived there restarts elsewhere, what was owned there ends."""
+        owners = {a.spec.owner for a in self._actors.values() if node_of(a.spec.owner) == node}
+        watchers = {w for a in self._actors.values() for w in a.watchers if node_of(w) == node}
+        out = self.clients_died(owners | watchers)
+        for actor in list(self._actors.values()):
+            if actor.placed and actor.node == node and actor.state != m.DEAD:
+                actor.placed = False
+                out.extend(self._restart(actor, why, True))
+        return out
+
+    def retry(self) -> list[Effect]:
+        """Place what is waiting for room; to be called when something became free."""
+        out: list[Effect] = []
+        for actor in list(self._actors.values()):
+            if not actor.placed and actor.state in (m.PENDING, m.RESTARTING):
+                out.extend(self._place(actor))
+        return out
+
+    # -- within -----------------------------------------------------------------------
+
+    def _current(self, owner: int, number: int, incarnation: int) -> _Actor | None:
+        actor = self._actors.get((owner, number))
+        if actor is None or actor.incarnation != incarnation or actor.state == m.DEAD:
+            return None
+        return actor
+
+    def _place(self, actor: _Actor) -> list[Effect]:
+        spec = actor.spec
+        members = self._nodes()
+        able_ones = able(spec.resources, members, spec.node)
+        if not able_ones:
+            why = why_never(spec.resources, members, spec.node)
+            return self._end(actor, f"unschedulable: {why}")
+        need = together(spec.resources, spec.placement)
+        free = [node for node in able_ones if fits(need, node.available)]
+        if not free:
+            # Leases come back to whoever waits on the node; what actors hold does not.
+            free = [node for node in able_ones if fits(spec.resources, self._left(node))]
+        if not free:
+            return []
+        node = min(free, key=lambda one: (load(one), self._placed_on(one.number), one.number))
+        actor.placed = True
+        actor.node = node.number
+        return [Send(node_client(node.number), m.StartActor(HEAD, spec, actor.incarnation))]
+
+    def _left(self, node: m.NodeInfo) -> m.Shape:
+        left = dict(node.total)
+        for actor in self._actors.values():
+            if actor.placed and actor.node == node.number:
+                take(left, actor.spec.resources)
+        return left
+
+    def _placed_on(self, node: int) -> int:
+        return sum(1 for actor in self._actors.values() if actor.placed and actor.node == node)
+
+    def _restart(self, actor: _Actor, cause: str, restartable: bool) -> list[Effect]:
+        most = actor.spec.max_restarts
+        if not restartable or (most >= 0 and actor.restarts >= most):
+            return self._end(actor, cause)
+        actor.restarts += 1
+        actor.incarnation += 1
+        actor.worker = 0
+        actor.cause = cause
+        return [*self._move(actor, m.RESTARTING), *self._place(actor)]
+
+    def _stop(self, actor: _Actor, why: str) -> list[Effect]:
+        if not actor.placed:
+            return []
+        actor.placed = False
+        owner, number = actor.key
+        message = m.StopActor(HEAD, owner, number, actor.incarnation, why)
+        return [Send(node_client(actor.node), message)]
+
+    def _end(self, actor: _Actor, cause: str) -> list[Effect]:
+        stop = self._stop(actor, cause)
+        actor.cause = cause
+        spec = actor.spec
+        if spec.name and self._names.get((spec.namespace, spec.name)) == actor.key:
+            del self._names[spec.namespace, spec.name]
+        out = [*self._move(actor, m.DEAD), *stop]
+        actor.watchers.clear()
+        self._dead.append(actor.key)
+        if len(self._dead) > DEAD_KEPT:
+            del self._actors[self._dead.pop(0)]
+        return out
+
+    def _move(self, actor: _Actor, state: int) -> list[Effect]:
+        assert (actor.state, state) in _TABLE, f"actor {actor.key}: {actor.state} to {state}"
+        actor.state = state
+        told = self._state(actor)
+        return [Send(watcher, told) for watcher in actor.watchers]
+
+    @staticmethod
+    def _state(actor: _Actor) -> m.ActorState:
+        owner, number = actor.key
+        worker = actor.worker if actor.state == m.ALIVE else 0
+        return m.ActorState(
+            HEAD, owner, number, actor.state, actor.incarnation, worker, actor.cause, actor.error
+        )
+
+    def check(self) -> None:
+        """Raise if an invariant is broken; for tests and simulations."""
+        for name, key in self._names.items():
+            actor = self._actors[key]
+            assert actor.state != m.DEAD, f"dead actor holds the name {name}"
+        for actor in self._actors.values():
+            assert actor.state != m.DEAD or not actor.placed
+            assert actor.state != m.ALIVE or actor.placed

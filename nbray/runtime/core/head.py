@@ -1,0 +1,174 @@
+"""The head's brain: membership, the actors' directory, and the picture for screens.
+
+Composes `membership` and `directory`; owns who is told what and how often.
+Does not own sockets: it speaks to everybody through the node of its machine.
+Rule: it is on no task's path; what is told to all is told at a bounded rate.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
+from nbray.runtime.core.directory import Directory
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.membership import Membership
+from nbray.runtime.core.versions import differences
+from nbray.wire import messages as m
+
+MEMBERS_PAUSE = 0.02
+"""Seconds between two `Members` to the nodes."""
+PICTURE_PAUSE = 0.25
+"""Seconds between two `Picture`s to a watcher."""
+
+
+class HeadBrain:
+    """Brain of the head; see `handle`, `tick` and `next_deadline`."""
+
+    def __init__(self, cluster: int, versions: m.Versions) -> None:
+        self.cluster = cluster
+        self._versions = versions
+        self.membership = Membership(cluster)
+        self.directory = Directory(self.membership.alive)
+        self._watchers: set[int] = set()
+        self._members_due: float | None = None
+        self._members_sent = float("-inf")
+        self._picture_due: float | None = None
+        self._picture_sent = float("-inf")
+
+    def handle(self, message: m.ToHead, now: float) -> list[Effect]:
+        """Take one message."""
+        out = self._dispatch(message, now)
+        return [*out, *self._publish(now)]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Let time pass."""
+        return self._publish(now)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        due = [self._members_due, self._picture_due if self._watchers else None]
+        return min((one for one in due if one is not None), default=None)
+
+    # -- messages -------------------------------------------------------------------
+
+    def _dispatch(self, message: m.ToHead, now: float) -> list[Effect]:
+        out: list[Effect] = []
+        match message:
+            case m.Join():
+                out = self._join(message, now)
+            case m.Leave(sender=sender, why=why):
+                out = self._lost(node_of(sender), f"it left: {why}", now)
+            case m.NodeLost(sender=sender, node=node, why=why):
+                # Only the head's own machine says who is gone; others tell what they see.
+                if node_of(sender) == FIRST_NODE:
+                    out = self._lost(node, why, now)
+            case m.Load(sender=sender, available=available, figures=figures):
+                if self.membership.load(node_of(sender), available, figures, now):
+                    self._changed(now)
+                    out = self.directory.retry()
+                self._picture(now)
+            case m.Died(sender=sender, deaths=deaths):
+                out = self._died(sender, deaths)
+                self._picture(now)
+            case m.Watch(sender=sender, on=on):
+                if on:
+                    self._watchers.add(sender)
+                    out = [self._show(sender)]
+                else:
+                    self._watchers.discard(sender)
+            case m.CreateActor():
+                out = self.directory.create(message)
+                self._picture(now)
+            case m.FindActor():
+                out = self.directory.find(message)
+            case m.ListActors():
+                out = self.directory.names(message)
+            case m.WatchActor():
+                out = self.directory.watch(message)
+            case m.EndActor():
+                out = self.directory.end(message)
+                self._picture(now)
+            case m.ActorUp():
+                out = self.directory.up(message)
+                self._picture(now)
+            case m.ActorDown():
+                out = self.directory.down(message)
+                self._picture(now)
+            case m.Goodbye(sender=sender):
+                self._watchers.discard(sender)
+            case m.Register():
+                pass  # clients register with their node
+            case _:
+                assert_never(message)
+        return out
+
+    def _join(self, message: m.Join, now: float) -> list[Effect]:
+        # A node without a number is answered through the node of this machine.
+        answer_to = node_client(message.info.number or FIRST_NODE)
+        why = differences(self._versions, message.versions)
+        if why:
+            return [Send(answer_to, m.Refused(HEAD, message.ticket, why))]
+        node = self.membership.join(message.ticket, message.info)
+        self._changed(now)
+        welcome = m.Welcome(
+            HEAD, message.ticket, node.number, self.cluster, self.membership.all()
+        )
+        return [Send(answer_to, welcome), *self.directory.retry()]
+
+    def _lost(self, node: int, why: str, now: float) -> list[Effect]:
+        info = self.membership.nodes.get(node)
+        if info is None or not self.membership.lost(node):
+            return []
+        self._changed(now)
+        self._watchers = {watcher for watcher in self._watchers if node_of(watcher) != node}
+        cause = f"node {node} ({info.name}, {info.ip}) is gone: {why}"
+        told = m.NodeLost(HEAD, node, cause)
+        out: list[Effect] = [
+            Send(node_client(other.number), told) for other in self.membership.alive()
+        ]
+        return [*out, *self.directory.node_lost(node, cause)]
+
+    def _died(self, sender: int, deaths: list[m.Death]) -> list[Effect]:
+        told = m.Died(HEAD, deaths)
+        out: list[Effect] = [
+            Send(node_client(other.number), told)
+            for other in self.membership.alive()
+            if other.number != node_of(sender)
+        ]
+        clients = [death.client for death in deaths]
+        self._watchers.difference_update(clients)
+        return [*out, *self.directory.clients_died(clients)]
+
+    # -- telling ----------------------------------------------------------------------
+
+    def _changed(self, now: float) -> None:
+        if self._members_due is None:
+            self._members_due = max(now, self._members_sent + MEMBERS_PAUSE)
+        self._picture(now)
+
+    def _picture(self, now: float) -> None:
+        if self._picture_due is None:
+            self._picture_due = max(now, self._picture_sent + PICTURE_PAUSE)
+
+    def _publish(self, now: float) -> list[Effect]:
+        out: list[Effect] = []
+        if self._members_due is not None and now >= self._members_due:
+            self._members_due = None
+            self._members_sent = now
+            told = m.Members(HEAD, self.membership.all())
+            out.extend(Send(node_client(n.number), told) for n in self.membership.alive())
+        if self._watchers and self._picture_due is not None and now >= self._picture_due:
+            self._picture_due = None
+            self._picture_sent = now
+            out.extend(self._show(watcher) for watcher in sorted(self._watchers))
+        return out
+
+    def _show(self, watcher: int) -> Effect:
+        return Send(
+            watcher, m.Picture(HEAD, self.membership.views(), self.directory.living)
+        )
+
+    def check(self) -> None:
+        """Raise if an invariant is broken; for tests and simulations."""
+        self.directory.check()

@@ -107,12 +107,12 @@ def init(
     env_vars = _env_vars(runtime_env)
     if wanted.address not in {"", "local"}:
         _refuse_sizes(wanted, env_vars)
-    module = load(name)
     with session.lock:
         running = session.current()
         if running is not None:
             _same(running, wanted, name if engine else "", quiet=ignore_reinit_error)
             return ClusterContext(running)
+        module = load(name)
         _set_environment(env_vars)
         try:
             started = module.start(wanted)

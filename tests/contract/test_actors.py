@@ -1,0 +1,712 @@
+"""Actors: state, order, names, handles, async methods, ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import time
+
+import pytest
+
+import nbray as ray
+
+
+@pytest.fixture
+def Counter():
+    @ray.remote
+    class Counter:
+        """Counts."""
+
+        def __init__(self, start=0):
+            self.n = start
+
+        def add(self, amount=1):
+            """Add and tell."""
+            self.n += amount
+            return self.n
+
+        def read(self):
+            return self.n
+
+    return Counter
+
+
+def test_an_actor_keeps_its_state(Counter):
+    counter = Counter.remote()
+    for _ in range(3):
+        counter.add.remote()
+    assert ray.get(counter.read.remote()) == 3
+
+
+def test_actors_are_apart_from_each_other(Counter):
+    counters = [Counter.remote(i) for i in range(4)]
+    for counter in counters:
+        counter.add.remote(10)
+    assert ray.get([counter.read.remote() for counter in counters]) == [10, 11, 12, 13]
+
+
+def test_calls_run_in_order(Counter):
+    counter = Counter.remote()
+    assert ray.get([counter.add.remote() for _ in range(200)]) == list(range(1, 201))
+
+
+def test_arguments_of_init(Counter):
+    assert ray.get(Counter.remote(start=5).read.remote()) == 5
+    assert ray.get(Counter.remote(ray.put(6)).read.remote()) == 6
+
+
+def test_calls_that_do_not_fit_are_refused_at_once(Counter):
+    with pytest.raises(TypeError, match="Counter"):
+        Counter.remote(1, 2)
+    counter = Counter.remote()
+    with pytest.raises(TypeError, match="add"):
+        counter.add.remote(1, 2)
+    with pytest.raises(TypeError, match="add"):
+        counter.add.remote(unknown=2)
+
+
+def test_references_as_arguments_of_methods(Counter):
+    counter = Counter.remote()
+    ref = counter.add.remote(1)
+    assert ray.get(counter.add.remote(ref)) == 2
+
+
+def test_an_unknown_method_is_an_attribute_error(Counter):
+    counter = Counter.remote()
+    with pytest.raises(AttributeError, match="did you mean 'read'"):
+        counter.raed  # noqa: B018 - the error is the point
+
+
+def test_neither_class_nor_method_can_be_called_directly(Counter):
+    with pytest.raises(TypeError, match=r"Counter\.remote"):
+        Counter()
+    with pytest.raises(TypeError, match=r"read\.remote"):
+        Counter.remote().read()
+
+
+def test_an_actor_class_cannot_be_inherited_from(Counter):
+    with pytest.raises(TypeError, match="inherit"):
+
+        class More(Counter):
+            pass
+
+
+def test_inheritance_below_the_actor_class():
+    class Base:
+        def __init__(self, x):
+            self.x = x
+
+        def base(self):
+            return self.x
+
+    @ray.remote
+    class Derived(Base):
+        def __init__(self, x):
+            super().__init__(x + 1)
+
+        def derived(self):
+            return self.base() + 1
+
+    actor = Derived.remote(1)
+    assert ray.get([actor.base.remote(), actor.derived.remote()]) == [2, 3]
+
+
+def test_static_and_class_methods():
+    @ray.remote
+    class Tools:
+        factor = 3
+
+        @staticmethod
+        def double(x):
+            return 2 * x
+
+        @classmethod
+        def scaled(cls, x):
+            return cls.factor * x
+
+    tools = Tools.remote()
+    assert ray.get([tools.double.remote(2), tools.scaled.remote(2)]) == [4, 6]
+
+
+def test_a_class_without_init():
+    @ray.remote
+    class Empty:
+        def hello(self):
+            return "hello"
+
+    assert ray.get(Empty.remote().hello.remote()) == "hello"
+    with pytest.raises(TypeError):
+        Empty.remote(1)
+
+
+def test_several_returns_of_a_method():
+    @ray.remote
+    class Splitter:
+        @ray.method(num_returns=2)
+        def split(self, text):
+            return text.split(",")
+
+        def whole(self, text):
+            return text.split(",")
+
+    splitter = Splitter.remote()
+    first, second = splitter.split.remote("a,b")
+    assert ray.get([first, second]) == ["a", "b"]
+    assert ray.get(splitter.whole.options(num_returns=3).remote("a,b,c")) == ["a", "b", "c"]
+    assert splitter.whole.options(num_returns=0).remote("a") is None
+
+
+def test_unknown_options_of_actors_and_methods(Counter):
+    with pytest.raises(ValueError, match="max_restarts"):
+        Counter.options(max_restart=1)
+    with pytest.raises(ValueError, match="num_returns"):
+        Counter.remote().read.options(num_return=1)
+    with pytest.raises(TypeError, match="@method"):
+        ray.method()
+
+
+def test_generator_methods_are_refused():
+    with pytest.raises(ValueError, match="generator"):
+
+        @ray.remote
+        class Numbers:
+            def numbers(self):
+                yield 1
+
+
+def test_a_handle_as_an_argument(Counter):
+    @ray.remote
+    def work(counter, times):
+        return ray.get([counter.add.remote() for _ in range(times)])[-1]
+
+    counter = Counter.remote()
+    assert ray.get(work.remote(counter, 5)) == 5
+    assert ray.get(work.remote(counter, 5)) == 10
+
+
+def test_a_handle_inside_a_value(Counter):
+    counter = Counter.remote(7)
+    again = ray.get(ray.put({"counter": counter}))["counter"]
+    assert again == counter
+    assert ray.get(again.read.remote()) == 7
+
+
+def test_a_handle_keeps_the_actor_alive_in_a_value(Counter):
+    ref = ray.put([Counter.remote(7)])
+    gc.collect()
+    assert ray.get(ray.get(ref)[0].read.remote()) == 7
+
+
+def test_an_actor_made_by_a_task(Counter):
+    @ray.remote
+    def make():
+        counter = Counter.remote(3)
+        counter.add.remote()
+        return counter
+
+    assert ray.get(ray.get(make.remote()).read.remote()) == 4
+
+
+def test_an_actor_that_uses_another(Counter):
+    @ray.remote
+    class Outer:
+        def __init__(self, counter):
+            self.counter = counter
+
+        def twice(self):
+            self.counter.add.remote()
+            return ray.get(self.counter.add.remote())
+
+    assert ray.get(Outer.remote(Counter.remote()).twice.remote()) == 2
+
+
+def test_an_actor_that_runs_tasks():
+    @ray.remote
+    def double(x):
+        return 2 * x
+
+    @ray.remote
+    class Mapper:
+        def map(self, values):
+            return ray.get([double.remote(value) for value in values])
+
+    assert ray.get(Mapper.remote().map.remote([1, 2])) == [2, 4]
+
+
+def test_a_reference_that_an_actor_put():
+    @ray.remote
+    class Keeper:
+        def __init__(self):
+            self.ref = ray.put("kept")
+
+        def give(self):
+            return [self.ref]
+
+    keeper = Keeper.remote()
+    assert ray.get(ray.get(keeper.give.remote())[0]) == "kept"
+
+
+# -- names
+
+
+def test_a_named_actor(Counter):
+    counter = Counter.options(name="named").remote(1)
+    same = ray.get_actor("named")
+    assert ray.get(same.add.remote()) == 2
+    assert ray.get(counter.read.remote()) == 2
+    assert "named" in ray.util.list_named_actors()
+
+
+def test_a_missing_name(Counter):
+    held = Counter.options(name="there").remote()
+    with pytest.raises(ValueError, match="missing") as caught:
+        ray.get_actor("missing")
+    assert "there" in str(caught.value)
+    assert ray.get(held.read.remote()) == 0
+
+
+def test_an_empty_name_is_refused():
+    with pytest.raises(ValueError, match="name"):
+        ray.get_actor("")
+
+
+def test_a_name_that_is_taken(Counter):
+    first = Counter.options(name="once").remote()
+    with pytest.raises(ValueError, match="once"):
+        Counter.options(name="once").remote()
+    assert ray.get(first.read.remote()) == 0
+
+
+def test_get_if_exists(Counter):
+    options = {"name": "shared", "get_if_exists": True}
+    first = Counter.options(**options).remote(5)
+    second = Counter.options(**options).remote(9)
+    assert first == second
+    assert ray.get([first.add.remote(), second.add.remote()]) == [6, 7]
+
+
+def test_get_if_exists_without_a_name(Counter):
+    with pytest.raises(ValueError, match="name"):
+        Counter.options(get_if_exists=True)
+
+
+def test_namespaces_keep_names_apart(Counter):
+    here = Counter.options(name="same").remote(1)
+    there = Counter.options(name="same", namespace="elsewhere").remote(2)
+    assert ray.get(ray.get_actor("same").read.remote()) == 1
+    assert ray.get(ray.get_actor("same", namespace="elsewhere").read.remote()) == 2
+    assert {"namespace": "elsewhere", "name": "same"} in ray.util.list_named_actors(True)
+    assert ray.get([here.read.remote(), there.read.remote()]) == [1, 2]
+
+
+def test_a_name_is_free_after_the_last_handle(Counter, until):
+    counter = Counter.options(name="short").remote()
+    assert ray.get(counter.read.remote()) == 0
+    del counter
+    gc.collect()
+    until(lambda: "short" not in ray.util.list_named_actors())
+    assert ray.get(Counter.options(name="short").remote(8).read.remote()) == 8
+
+
+def test_a_name_is_free_after_kill(Counter, until):
+    counter = Counter.options(name="killed").remote()
+    assert ray.get(counter.read.remote()) == 0
+    ray.kill(counter)
+    until(lambda: "killed" not in ray.util.list_named_actors())
+
+
+def test_a_detached_actor_outlives_its_handles(Counter):
+    ray.get(Counter.options(name="lasting", lifetime="detached").remote(4).add.remote())
+    gc.collect()
+    lasting = ray.get_actor("lasting")
+    assert ray.get(lasting.read.remote()) == 5
+    ray.kill(lasting)
+
+
+def test_redefining_a_named_actor_many_times():
+    for version in range(10):
+
+        @ray.remote
+        class Again:
+            def __init__(self, number):
+                self.number = number
+
+            def read(self):
+                return self.number
+
+        again = Again.options(name=f"again-{version}").remote(version)
+        assert ray.get(again.read.remote()) == version
+
+
+# -- async
+
+
+def test_async_methods_overlap():
+    @ray.remote
+    class Meeting:
+        def __init__(self):
+            self.come = asyncio.Event()
+
+        async def wait(self):
+            await self.come.wait()
+            return "met"
+
+        async def open(self):
+            self.come.set()
+
+    meeting = Meeting.remote()
+    waiting = [meeting.wait.remote() for _ in range(10)]
+    meeting.open.remote()
+    assert ray.get(waiting, timeout=20) == ["met"] * 10
+
+
+def test_sync_methods_of_an_async_actor():
+    @ray.remote
+    class Mixed:
+        def __init__(self):
+            self.n = 0
+
+        async def add(self):
+            await asyncio.sleep(0)
+            self.n += 1
+
+        def read(self):
+            return self.n
+
+    mixed = Mixed.remote()
+    ray.get([mixed.add.remote() for _ in range(5)])
+    assert ray.get(mixed.read.remote()) == 5
+
+
+def test_await_inside_an_async_actor(Counter):
+    @ray.remote
+    class Asker:
+        async def ask(self, counter):
+            return await counter.add.remote() + await counter.add.remote()
+
+    assert ray.get(Asker.remote().ask.remote(Counter.remote()), timeout=20) == 3
+
+
+def test_an_error_in_an_async_method():
+    @ray.remote
+    class Bad:
+        async def fail(self):
+            await asyncio.sleep(0)
+            raise KeyError("async")
+
+    with pytest.raises(KeyError, match="async"):
+        ray.get(Bad.remote().fail.remote())
+
+
+def test_max_concurrency_of_an_async_actor():
+    @ray.remote
+    class Narrow:
+        def __init__(self):
+            self.now = self.most = 0
+
+        async def work(self):
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.01)
+            self.now -= 1
+            return self.most
+
+    narrow = Narrow.options(max_concurrency=2).remote()
+    assert max(ray.get([narrow.work.remote() for _ in range(8)])) == 2
+
+
+def test_cancelling_an_awaiting_call():
+    @ray.remote
+    class Sleeper:
+        async def sleep(self):
+            await asyncio.sleep(600)
+
+        async def ping(self):
+            return "pong"
+
+    sleeper = Sleeper.remote()
+    ref = sleeper.sleep.remote()
+    assert ray.get(sleeper.ping.remote()) == "pong"
+    ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=20)
+    assert ray.get(sleeper.ping.remote()) == "pong"
+
+
+def test_get_of_an_awaiting_call_runs_out_of_time():
+    @ray.remote
+    class Sleeper:
+        async def sleep(self):
+            await asyncio.sleep(600)
+
+    sleeper = Sleeper.remote()
+    with pytest.raises(ray.exceptions.GetTimeoutError):
+        ray.get(sleeper.sleep.remote(), timeout=0.1)
+
+
+# -- context and introspection
+
+
+def test_the_runtime_context_of_an_actor():
+    @ray.remote(num_cpus=1)
+    class Who:
+        def who(self):
+            context = ray.get_runtime_context()
+            return (
+                context.get_actor_id(),
+                context.get_actor_name(),
+                context.was_current_actor_reconstructed,
+                context.get_assigned_resources(),
+            )
+
+    who = Who.options(name="who").remote()
+    actor, name, again, resources = ray.get(who.who.remote())
+    assert actor == who._actor_id
+    assert (name, again, resources) == ("who", False, {"CPU": 1.0})
+
+
+def test_current_actor():
+    @ray.remote
+    class Named:
+        def me(self):
+            return ray.get_runtime_context().current_actor
+
+    named = Named.options(name="me").remote()
+    assert ray.get(named.me.remote()) == named
+
+
+def test_handles_show_methods_with_signatures(Counter):
+    counter = Counter.remote()
+    assert {"add", "read"} <= set(dir(counter))
+    assert str(inspect.signature(counter.add)) == "(amount=1)"
+    assert "Add and tell." in counter.add.__doc__
+    assert Counter.__doc__ == "Counts."
+    assert str(inspect.signature(Counter.remote)) == "(start=0)"
+
+
+def test_the_methods_that_every_actor_has(Counter):
+    counter = Counter.remote(4)
+    assert ray.get(counter.__ray_ready__.remote()) is True
+    assert ray.get(counter.__ray_call__.remote(lambda self, x: self.n + x, 1)) == 5
+
+
+# -- ends
+
+
+def test_a_killed_actor(Counter):
+    counter = Counter.remote()
+    ray.get(counter.read.remote())
+    ray.kill(counter)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(counter.read.remote(), timeout=20)
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(counter.read.remote(), timeout=20)
+
+
+def test_killing_twice_is_harmless(Counter):
+    counter = Counter.remote()
+    ray.kill(counter)
+    ray.kill(counter)
+
+
+def test_kill_of_something_else_is_refused():
+    with pytest.raises(ValueError, match="cancel"):
+        ray.kill(ray.put(1))
+
+
+def test_an_actor_can_end_itself():
+    @ray.remote
+    class Leaver:
+        def leave(self):
+            ray.actor.exit_actor()
+
+        def stay(self):
+            return 1
+
+    leaver = Leaver.remote()
+    assert ray.get(leaver.stay.remote()) == 1
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(leaver.leave.remote(), timeout=20)
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(leaver.stay.remote(), timeout=20)
+
+
+def test_exit_actor_outside_an_actor():
+    with pytest.raises(TypeError, match="actor"):
+        ray.actor.exit_actor()
+
+
+def test_an_error_in_init():
+    @ray.remote
+    class Broken:
+        def __init__(self):
+            raise ValueError("no such file: model.bin")
+
+        def use(self):
+            return 1
+
+    broken = Broken.remote()
+    with pytest.raises(ray.exceptions.RayActorError, match=r"no such file: model\.bin"):
+        ray.get(broken.use.remote(), timeout=20)
+
+
+def test_a_failed_argument_of_init(Counter):
+    @ray.remote
+    def fail():
+        raise KeyError("upstream")
+
+    counter = Counter.remote(fail.remote())
+    with pytest.raises(ray.exceptions.RayError, match="upstream"):
+        ray.get(counter.read.remote(), timeout=20)
+
+
+def test_an_error_in_a_method_does_not_end_the_actor():
+    @ray.remote
+    class Careful:
+        def divide(self, a, b):
+            return a / b
+
+    careful = Careful.remote()
+    with pytest.raises(ZeroDivisionError):
+        ray.get(careful.divide.remote(1, 0))
+    assert ray.get(careful.divide.remote(6, 2)) == 3
+
+
+def test_an_actor_killed_with_restarts_comes_back(Counter):
+    counter = Counter.options(max_restarts=1).remote(5)
+    assert ray.get(counter.add.remote()) == 6
+    ray.kill(counter, no_restart=False)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            assert ray.get(counter.read.remote(), timeout=20) == 5
+            break
+        except ray.exceptions.RayActorError:
+            assert time.monotonic() < deadline
+
+
+@pytest.mark.concurrent
+def test_an_actor_whose_process_ends(Counter):
+    @ray.remote
+    class Fragile:
+        def end(self):
+            os._exit(7)
+
+        def read(self):
+            return 1
+
+    fragile = Fragile.remote()
+    assert ray.get(fragile.read.remote()) == 1
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(fragile.end.remote(), timeout=20)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(fragile.read.remote(), timeout=20)
+
+
+@pytest.mark.concurrent
+def test_an_actor_restarts_after_its_process_has_ended():
+    @ray.remote(max_restarts=1, max_task_retries=-1)
+    class Fragile:
+        def __init__(self):
+            self.n = 0
+
+        def pid(self):
+            return os.getpid()
+
+        def again(self):
+            return ray.get_runtime_context().was_current_actor_reconstructed
+
+        def end(self):
+            if not self.again():
+                os._exit(7)
+
+    fragile = Fragile.remote()
+    before = ray.get(fragile.pid.remote())
+    fragile.end.remote()
+    assert ray.get(fragile.again.remote(), timeout=30) is True
+    assert ray.get(fragile.pid.remote(), timeout=20) != before
+
+
+@pytest.mark.concurrent
+def test_threads_of_an_actor_overlap():
+    @ray.remote(max_concurrency=2)
+    class Pair:
+        def __init__(self):
+            import threading
+
+            self.both = threading.Barrier(2)
+
+        def meet(self):
+            self.both.wait(timeout=20)
+            return True
+
+    pair = Pair.remote()
+    assert ray.get([pair.meet.remote(), pair.meet.remote()], timeout=30) == [True, True]
+
+
+@pytest.mark.concurrent
+def test_calls_of_a_busy_actor_wait_for_their_turn(Counter):
+    @ray.remote
+    class Slow:
+        def __init__(self):
+            self.log = []
+
+        def work(self, name):
+            self.log.append(f"{name} in")
+            time.sleep(0.2)
+            self.log.append(f"{name} out")
+
+        def read(self):
+            return self.log
+
+    slow = Slow.remote()
+    slow.work.remote("a")
+    slow.work.remote("b")
+    assert ray.get(slow.read.remote()) == ["a in", "a out", "b in", "b out"]
+
+
+@pytest.mark.concurrent
+def test_max_pending_calls():
+    @ray.remote(max_pending_calls=2)
+    class Busy:
+        def work(self):
+            time.sleep(1)
+
+    busy = Busy.remote()
+    refs = [busy.work.remote() for _ in range(2)]
+    with pytest.raises(ray.exceptions.PendingCallsLimitExceeded):
+        busy.work.remote()
+    ray.get(refs)
+
+
+@pytest.mark.concurrent
+def test_an_actor_lives_in_a_process_of_its_own(Counter):
+    @ray.remote
+    class Where:
+        def pid(self):
+            return os.getpid()
+
+    a, b = Where.remote(), Where.remote()
+    pids = ray.get([a.pid.remote(), a.pid.remote(), b.pid.remote()])
+    assert pids[0] == pids[1] != pids[2]
+    assert os.getpid() not in pids
+
+
+@pytest.mark.concurrent
+def test_kill_ends_unfinished_calls():
+    @ray.remote
+    class Slow:
+        def sleep(self):
+            time.sleep(600)
+
+        def ready(self):
+            return True
+
+    slow = Slow.remote()
+    ray.get(slow.ready.remote())
+    ref = slow.sleep.remote()
+    ray.kill(slow)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(ref, timeout=20)

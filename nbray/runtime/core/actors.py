@@ -162,6 +162,7 @@ class Callers:
         """Queue a call."""
         link, effects = self.follow(key, name)
         self._submitter.unfinished += 1
+        task.work.tally.submitted += 1
         task.life = key
         self.objects.hold((*task.pins, key))
         if task.deps is not None:

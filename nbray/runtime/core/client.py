@@ -75,6 +75,8 @@ class ClientBrain:
         """Why the node told this client to end, or how the node was lost."""
         self.replies: dict[int, Any] = {}
         """Answers by token, for calls of the shell that wait for one."""
+        self.awaited: dict[int, Callable[[], None]] = {}
+        """Whom to wake for a token's answer."""
         self.printed: deque[m.Printed] = deque()
         self.held_views: Callable[[], set[m.Slot]] = set
         self._error = error
@@ -151,10 +153,10 @@ class ClientBrain:
             case m.ActorState():
                 return actors.state(message)
             case m.ActorCreated():
-                self.replies[-message.actor] = message
+                self._reply(-message.actor, message)
                 return actors.created(message)
             case m.Allocated() | m.Fetched() | m.PortOpen() | m.ActorFound() | m.ActorList():
-                self.replies[message.token] = message
+                self._reply(message.token, message)
             case m.Died():
                 return self._died(message, now)
             case m.NodeLost():
@@ -176,6 +178,12 @@ class ClientBrain:
             case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor():
                 pass  # a driver runs nothing
         return []
+
+    def _reply(self, token: int, message: Any) -> None:
+        wake = self.awaited.get(token)
+        if wake is not None:
+            self.replies[token] = message
+            wake()
 
     def _results(self, message: m.Results, now: float) -> list[Effect]:
         for outcome in message.outcomes:

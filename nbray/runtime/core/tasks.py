@@ -199,6 +199,7 @@ class Submitter:
         effects: list[Effect] = []
         for task in tasks:
             self.unfinished += 1
+            task.work.tally.submitted += 1
             if task.pins:
                 self.objects.hold(task.pins)
             if task.deps is not None:

@@ -31,7 +31,7 @@ from nbray.wire.messages import ToClient
 
 IDLE_POLL = 0.1
 """Seconds between looks at dropped references while nothing happens."""
-BUSY_POLL = 0.02
+BUSY_POLL = 0.01
 """The same while work is in flight."""
 NAP = 0.001
 MAIN = threading.main_thread
@@ -63,6 +63,10 @@ class Loop:
         self.corrupt = 0
         self.after: list[Callable[[float], list[Effect]]] = []
         """Called in the loop thread on every round, under the lock."""
+        self.on_interrupt: Callable[[], None] = _raise_interrupt
+        """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether this process runs something that must be looked after."""
         self._driver = 0
         self._turns = 0
         self._woken = False
@@ -118,7 +122,7 @@ class Loop:
             self.critical = False
             if self.interrupted:
                 self.interrupted = False
-                raise KeyboardInterrupt
+                self.on_interrupt()
 
     def locked(self, action: Callable[[], list[Effect] | None]) -> None:
         """Run *action* under the lock and carry out its effects."""
@@ -168,7 +172,7 @@ class Loop:
     def _timeout(self, deadline: float | None) -> int:
         """Milliseconds to poll."""
         now = time.monotonic()
-        longest = BUSY_POLL if self.brain.tasks.unfinished else IDLE_POLL
+        longest = BUSY_POLL if self.brain.tasks.unfinished or self.busy() else IDLE_POLL
         due = self.brain.next_deadline()
         if due is not None:
             longest = min(longest, due - now)
@@ -288,16 +292,19 @@ class Loop:
             if deadline is not None and time.monotonic() >= deadline:
                 return
 
+    def _driven(self) -> bool:
+        return self._driver != 0
+
     # -- the loop thread -----------------------------------------------------------------
 
     def _run(self) -> None:
         seen = naps = 0
         while not self.closed:
-            if self._driver:
+            if self._driven():
                 naps += 1
                 if naps > 20:
                     self._parked = True
-                    if self._driver:
+                    if self._driven():
                         self._handover.wait(1.0)
                     self._parked = False
                     self._handover.clear()
@@ -312,14 +319,14 @@ class Loop:
                 continue
             naps = 0
             fired = self._poll.poll(self._timeout(None))
-            if self._driver:
+            if self._driven():
                 continue
             if fired and any(fd == self._wake_read for fd, _ in fired):
                 self._drain_wake()
                 if self._woken:
                     time.sleep(NAP / 2)  # let a batch gather
             with self.lock:
-                if not self._driver and not self.closed:
+                if not self._driven() and not self.closed:
                     self._woken = False
                     self.round()
             self._extra()
@@ -349,3 +356,7 @@ class Loop:
             self.post.close(linger)
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+def _raise_interrupt() -> None:
+    raise KeyboardInterrupt

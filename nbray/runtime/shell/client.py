@@ -1,0 +1,66 @@
+"""What a driver and a worker do to become clients of their node.
+
+Owns the first exchange (`Register`, `Registered`) and the making of errors.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from pathlib import Path
+
+from nbray import exceptions
+from nbray.config import PROTOCOL
+from nbray.exceptions import RaySystemError, VersionMismatchError
+from nbray.ids import node_client, node_of
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Send
+from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.sockets import Post
+from nbray.version import __version__
+from nbray.wire.messages import Register, Registered, Versions
+from nbray.wire.pickling import pack_error
+
+REGISTER_SECONDS = 20.0
+
+
+def make_error(kind: str, text: str) -> bytes:
+    """A packed nbray error of class *kind* (a name in `nbray.exceptions`)."""
+    error: Exception = getattr(exceptions, kind)(text)
+    return pack_error(error, "", "", 0)
+
+
+def versions() -> Versions:
+    """What this process runs."""
+    return Versions(PROTOCOL, platform.python_version(), __version__)
+
+
+def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
+    """Sockets and brain of client *me*."""
+    return Post(me, directory), ClientBrain(me, node_of(me), make_error)
+
+
+def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) -> Registered:
+    """Present this client to its node; starts the loop.
+
+    Raises:
+        VersionMismatchError: the node refuses this Python or nbray.
+        RaySystemError: the node does not answer.
+    """
+    node = node_client(brain.node)
+    hello = Register(brain.me, os.getpid(), driver, versions(), namespace)
+    loop.start()
+    loop.locked(lambda: [Send(node, hello)])
+    loop.wait(
+        lambda: brain.registered is not None or bool(brain.refused) or bool(brain.ended),
+        time.monotonic() + REGISTER_SECONDS,
+        threading.Event(),
+    )
+    if brain.refused:
+        raise VersionMismatchError(brain.refused)
+    if brain.registered is None:
+        why = brain.ended or f"it did not answer within {REGISTER_SECONDS:g} s"
+        raise RaySystemError(f"this machine's nbray node cannot be used: {why}")
+    return brain.registered

@@ -1,0 +1,132 @@
+"""Actors that do several things at once: `async def` methods, or several threads.
+
+Owns how such an actor's calls overlap. Calls start in the order in which they
+came; how they end is up to them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from nbray import session
+from nbray.runtime.core.worker import Item
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.executor import Executor
+
+
+def _ended(executor: Executor) -> bool:
+    return bool(executor.brain.client.ended or executor.loop.closed or executor.leaving)
+
+
+def serve_threads(executor: Executor, concurrency: int) -> None:
+    """Run calls in *concurrency* threads until the actor ends. Runs in the main thread."""
+    queue = executor.brain.queue
+    event = threading.Event()
+    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="nbray-actor")
+
+    def run(item: Item) -> None:
+        contextvars.copy_context().run(_one, item)
+
+    def _one(item: Item) -> None:
+        from nbray.runtime.shell.executor import running
+
+        running.set(item)
+        session.cell.set(item.spec.cell)
+        started = time.perf_counter()
+        try:
+            result = executor._call(item)
+            done = executor.answer(item, result, started)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+            done = executor.failure(item, error, started)
+        executor.brain.cancelled.discard((item.caller, item.seq))
+        executor.brain.done.append(done)
+        executor.flush()
+        if executor.leaving:
+            event.set()
+            executor.loop.wake()
+
+    while not _ended(executor):
+        try:
+            item = queue.popleft()
+        except IndexError:
+            executor.loop.wait(lambda: bool(queue) or _ended(executor), None, event)
+            continue
+        if isinstance(item, Item):
+            pool.submit(run, item)
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def serve_async(executor: Executor, concurrency: int) -> None:
+    """Run calls as coroutines of one event loop in the main thread until the actor ends."""
+    asyncio.run(_serve(executor, concurrency))
+
+
+async def _serve(executor: Executor, concurrency: int) -> None:
+    loop = asyncio.get_running_loop()
+    news = asyncio.Event()
+    limit = asyncio.Semaphore(concurrency)
+    queue = executor.brain.queue
+    tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+    flushing = False
+
+    def wake() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(news.set)
+
+    def flush() -> None:
+        nonlocal flushing
+        flushing = False
+        executor.flush()
+
+    async def run(item: Item) -> None:
+        from nbray.runtime.shell.executor import running
+
+        nonlocal flushing
+        running.set(item)
+        session.cell.set(item.spec.cell)
+        started = time.perf_counter()
+        key = (item.caller, item.seq)
+        try:
+            async with limit:
+                result = executor._call(item)
+                if inspect.isawaitable(result):
+                    result = await result
+            done = executor.answer(item, result, started)
+        except asyncio.CancelledError:
+            done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+            done = executor.failure(item, error, started)
+        tasks.pop(key, None)
+        executor.brain.cancelled.discard(key)
+        executor.brain.done.append(done)
+        if executor.leaving:
+            executor.flush()
+            news.set()
+        elif not flushing:
+            flushing = True
+            loop.call_soon(flush)
+
+    executor.watch_news(wake)
+    try:
+        while not _ended(executor):
+            while queue:
+                item = queue.popleft()
+                if isinstance(item, Item):
+                    tasks[item.caller, item.seq] = loop.create_task(run(item))
+            for key in list(executor.brain.cancelled):
+                task = tasks.get(key)
+                if task is not None:
+                    task.cancel()
+                else:
+                    executor.brain.cancelled.discard(key)
+            await news.wait()
+            news.clear()
+    finally:
+        executor.watch_news(None)

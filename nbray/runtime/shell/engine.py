@@ -1,0 +1,552 @@
+"""The native engine: the Engine protocol over a client brain, in a driver or a worker.
+
+Owns nothing but the composition and the translation of calls; see `calls`,
+`memory`, `loop` and the brains. Rule: user threads touch the brain only
+through `submitted`, the counts' deques, or under the loop's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+
+from nbray import session
+from nbray.config import BATCH_TASKS, INLINE_LIMIT
+from nbray.engine import ActorInfo, Function, RuntimeInfo
+from nbray.events import Output, Snapshot
+from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
+from nbray.ids import HEAD, client_hex, node_hex, node_of
+from nbray.options import UNIT, ActorOptions, MethodOptions, TaskOptions
+from nbray.refs import ObjectRef
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client import Future as Settled
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.tasks import Task
+from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.runtime.shell.calls import Calls, placement
+from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.memory import Memory
+from nbray.runtime.store.mappings import Mappings
+from nbray.wire import messages as m
+from nbray.wire.pickling import pack, unpack
+
+
+class NativeEngine:
+    """A client of a native cluster. See `nbray.engine.Engine` for the methods."""
+
+    name = "native"
+
+    def __init__(
+        self,
+        brain: ClientBrain,
+        loop: Loop,
+        *,
+        registered: m.Registered,
+        namespace: str,
+        folder: str = "",
+        worker: WorkerBrain | None = None,
+        running: Callable[[], Item | None] = lambda: None,
+        on_shutdown: Callable[[], None] = lambda: None,
+        joinable: Callable[[str], str] | None = None,
+    ) -> None:
+        self._brain = brain
+        self._loop = loop
+        self._registered = registered
+        self._namespace = namespace or client_hex(brain.me)
+        self._worker = worker
+        self._running = running
+        self._on_shutdown = on_shutdown
+        self._joinable = joinable
+        self.memory = Memory(loop, brain, self, Mappings(registered.node_pid, folder))
+        self.calls = Calls(brain, self.memory, self._origin)
+        self._submitted = brain.submitted.append
+        self._drop = brain.objects.dropped.append
+        self._sink: Callable[[Output], None] | None = None
+        self._watching = False
+        self._closed = False
+        self._outside: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._outside_thread: threading.Thread | None = None
+        self._delivering = threading.Lock()
+
+    def _origin(self) -> tuple[int, int]:
+        item = self._running()
+        if item is None:
+            return self._brain.me, 0
+        return item.spec.job, item.spec.depth + 1
+
+    # -- tasks -------------------------------------------------------------------
+
+    def submit(
+        self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
+    ) -> list[ObjectRef[Any]]:
+        """Start a task (see `Engine.submit`)."""
+        calls = self.calls
+        task, seq = calls.task(calls.work(function, options), args, kwargs, options.num_returns)
+        return self._launch(task, task, seq, options.num_returns)
+
+    def _launch(self, task: Task, item: Any, seq: int, returns: int) -> list[ObjectRef[Any]]:
+        brain = self._brain
+        if brain.ended:
+            raise RaySystemError(f"the cluster has ended: {brain.ended}")
+        me, drop = brain.me, self._drop
+        refs: list[ObjectRef[Any]] = [
+            ObjectRef(me, number, self, drop) for number in range(seq, seq + returns)
+        ]
+        self._submitted(item)
+        if not brain.tasks.unfinished or len(brain.submitted) >= BATCH_TASKS:
+            self._loop.flush()
+        else:
+            self._loop.nudge()
+        return refs
+
+    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+        """Cancel a task (see `Engine.cancel`)."""
+
+        def act() -> list[Effect]:
+            effects = self._brain.pump(time.monotonic())
+            entry = self._brain.objects.find((ref.owner, ref.seq))
+            task = entry.maker if entry is not None and entry.state == PENDING else None
+            if isinstance(task, Task):
+                effects += self._brain.cancel([task], force)
+            return effects
+
+        if force and self._is_actor_call(ref):
+            raise ValueError("force=True cannot cancel an actor's call: use nbray.kill(actor)")
+        self._loop.locked(act)
+
+    def _is_actor_call(self, ref: ObjectRef[Any]) -> bool:
+        entry = self._brain.objects.find((ref.owner, ref.seq))
+        task = entry.maker if entry is not None else None
+        return isinstance(task, Task) and task.work.pool is None
+
+    def cancel_cell(self, cell: str, force: bool) -> int:
+        """Cancel a cell's unfinished work (see `Engine.cancel_cell`)."""
+        count = 0
+
+        def act() -> list[Effect]:
+            nonlocal count
+            effects = self._brain.pump(time.monotonic())
+            tasks = self._brain.unfinished(cell)
+            count = len(tasks)
+            return effects + self._brain.cancel(tasks, force)
+
+        self._loop.locked(act)
+        return count
+
+    # -- objects --------------------------------------------------------------------
+
+    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        """Values (see `Engine.get`)."""
+        memory = self.memory
+        entries = memory.entries(refs)
+        pending = [entry for entry in entries if not entry.state]
+        if pending:
+            with self._waiting():
+                reached, left = memory.wait_for(pending, len(pending), timeout)
+            if not reached:
+                raise memory.timed_out(timeout or 0, left, len(refs))
+        if self._brain.printed:
+            self._deliver()
+        memory.localize(entries)
+        return [memory.read(entry) for entry in entries]
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Any:
+        """A worker's task that waits gives its CPUs and its queue back meanwhile."""
+        worker = self._worker
+        item = self._running()
+        if worker is None or item is None or worker.current is not item:
+            yield
+            return
+        self._loop.locked(worker.block)
+        try:
+            yield
+        finally:
+            self._loop.locked(worker.unblock)
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        """Store a value (see `Engine.put`)."""
+        brain = self._brain
+        packed = pack(value, "the value to put")
+        seq = next(brain.sequence)
+        entry = Entry((brain.me, seq), 1)
+        if packed.size > INLINE_LIMIT:
+            slot = self.memory.store(packed, brain.me, "the value")
+            entry.value = m.Value(b"", [slot], list(packed.refs))
+            entry.local = slot
+            entry.state = STORED
+        else:
+            entry.value = packed.join()
+            entry.state = READY
+        if packed.refs:
+            entry.refs = packed.refs
+            brain.objects.hold(packed.refs)
+        brain.objects.owned[seq] = entry
+        return ObjectRef(brain.me, seq, self, self._drop)
+
+    def wait(
+        self,
+        refs: Sequence[ObjectRef[Any]],
+        num_returns: int,
+        timeout: float | None,
+        fetch_local: bool,
+    ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+        """Some of them (see `Engine.wait`)."""
+        memory = self.memory
+        entries = memory.entries(refs)
+        pending = [entry for entry in entries if not entry.state]
+        missing = num_returns - (len(entries) - len(pending))
+        if missing > 0 and pending:
+            with self._waiting():
+                memory.wait_for(pending, min(missing, len(pending)), timeout)
+        if self._brain.printed:
+            self._deliver()
+        ready: list[ObjectRef[Any]] = []
+        rest: list[ObjectRef[Any]] = []
+        for ref, entry in zip(refs, entries, strict=True):
+            if entry.state and len(ready) < num_returns:
+                ready.append(ref)
+            else:
+                rest.append(ref)
+        return ready, rest
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        """A future (see `Engine.future`)."""
+        memory = self.memory
+        entry = memory.entries([ref])[0]
+        future: Future[Any] = Future()
+
+        def complete() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                memory.localize([entry])
+                value = memory.read(entry)
+            except BaseException as error:  # noqa: BLE001 - the future carries any error
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+            del ref_held[:]
+
+        ref_held = [ref]  # the object must live until it has been read
+
+        def settle() -> None:
+            self._later(complete)
+
+        def register() -> list[Effect]:
+            effects = self._brain.pump(time.monotonic())
+            if entry.state:
+                settle()
+            else:
+                self._brain.objects.put_waiter(entry, Settled(settle))
+                effects += self._brain.objects.ask([entry])
+            return effects
+
+        self._loop.locked(register)
+        return future
+
+    # -- callbacks outside the lock -----------------------------------------------------
+
+    def _later(self, action: Callable[[], None]) -> None:
+        """Run *action* on a thread that holds no lock and drives nothing."""
+        self._outside.put(action)
+        if self._outside_thread is None:
+            self._outside_thread = threading.Thread(
+                target=self._run_outside, name="nbray-callbacks", daemon=True
+            )
+            self._outside_thread.start()
+
+    def _run_outside(self) -> None:
+        while (action := self._outside.get()) is not None:
+            action()
+
+    def after_round(self, now: float) -> list[Effect]:
+        """Called by the loop thread: have printed text shown."""
+        if self._brain.printed:
+            self._later(self._deliver)
+        return []
+
+    def _deliver(self) -> None:
+        """Show what tasks printed, in the order in which it came."""
+        printed = self._brain.printed
+        with self._delivering:
+            while printed:
+                try:
+                    piece = printed.popleft()
+                except IndexError:
+                    return
+                node = node_of(piece.sender)
+                output = Output(
+                    piece.cell, node, self._brain.node_name(node), piece.pid, piece.task,
+                    piece.stream, piece.text,
+                )  # fmt: skip
+                if self._sink is not None:
+                    self._sink(output)
+                else:
+                    _print(output)
+
+    def on_output(self, sink: Callable[[Output], None] | None) -> None:
+        """Where prints go (see `Engine.on_output`)."""
+        self._sink = sink
+
+    # -- actors ----------------------------------------------------------------------------
+
+    def create_actor(
+        self,
+        cls: Function,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        options: ActorOptions,
+        info: ActorInfo,
+    ) -> tuple[ActorInfo, ObjectRef[Any]]:
+        """Create an actor (see `Engine.create_actor`)."""
+        brain = self._brain
+        if brain.ended:
+            raise RaySystemError(f"the cluster has ended: {brain.ended}")
+        digest, blob = self.calls.blob(cls)
+        work = self.calls.method(cls.name, "__init__", MethodOptions(), 0)
+        task, seq = self.calls.task(work, args, kwargs, 1)
+        entry = brain.objects.owned[seq]
+        entry.maker = None
+        entry.state = LIFE
+        life = self.memory.own(seq)
+        info = msgspec.structs.replace(info, actor=seq, owner=brain.me)
+        held, placed = placement(options)
+        job, _ = self._origin()
+        spec = m.ActorSpec(
+            owner=brain.me,
+            actor=seq,
+            name=options.name,
+            namespace=options.namespace or self._namespace,
+            class_name=cls.name,
+            function=digest,
+            blob=blob,
+            args=m.Value(),
+            args_ref=(0, 0),
+            deps=[],
+            resources=held,
+            placement=placed,
+            max_restarts=options.max_restarts,
+            max_concurrency=options.max_concurrency,
+            detached=options.lifetime == "detached",
+            get_if_exists=options.get_if_exists,
+            info=pack(info).join(),
+            cell=session.cell.get(),
+            job=job,
+            node=options.node,
+        )
+        if options.max_pending_calls > 0:
+            self.calls.pending_limits[brain.me, seq] = options.max_pending_calls
+        if not options.name:
+            self._submitted((brain.actors.create, task, spec))
+            self._loop.flush()
+            return info, life
+
+        def register(token: int) -> list[Effect]:
+            return brain.actors.create(task, spec)
+
+        answer = self.memory.ask(register, -seq)
+        if answer.why:
+            raise ValueError(answer.why)
+        if answer.existing is not None:
+            existing: ActorInfo = unpack(answer.existing.info, self.memory.restore)
+            return existing, self.memory.restore(existing.owner, existing.actor)
+        return info, life
+
+    def call(
+        self,
+        info: ActorInfo,
+        life: ObjectRef[Any],
+        method: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        options: MethodOptions,
+    ) -> list[ObjectRef[Any]]:
+        """Call a method (see `Engine.call`)."""
+        retries = options.max_task_retries
+        if retries == -2:
+            retries = info.max_task_retries
+        key = (info.owner, info.actor)
+        limit = self.calls.pending_limits.get(key)
+        if limit is not None:
+            link = self._brain.actors.links.get(key)
+            if link is not None and len(link.queue) + len(link.inflight) >= limit:
+                raise PendingCallsLimitExceeded(
+                    f"{limit} calls of {info.class_name} are waiting already (max_pending_calls)"
+                )
+        work = self.calls.method(info.class_name, method, options, retries)
+        task, seq = self.calls.task(work, args, kwargs, options.num_returns)
+        item = (self._brain.actors.call, key, info.class_name, task)
+        return self._launch(task, item, seq, options.num_returns)
+
+    def get_actor(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
+        """A named actor (see `Engine.get_actor`)."""
+        where = namespace or self._namespace
+        found = self.memory.request(
+            HEAD, lambda token: m.FindActor(self._brain.me, token, name, where)
+        )
+        if not found.info:
+            raise ValueError(
+                f"no live actor is called {name!r} in namespace {where!r}: it was never made, "
+                "has ended, or was made under another namespace"
+            )
+        info: ActorInfo = unpack(found.info, self.memory.restore)
+        return info, self.memory.restore(info.owner, info.actor)
+
+    def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
+        """Named actors (see `Engine.list_named_actors`)."""
+        answer = self.memory.request(
+            HEAD,
+            lambda token: m.ListActors(self._brain.me, token, self._namespace, all_namespaces),
+        )
+        names: list[tuple[str, str]] = answer.names
+        return names
+
+    def kill_actor(self, info: ActorInfo, no_restart: bool) -> None:
+        """End an actor (see `Engine.kill_actor`)."""
+        message = m.EndActor(self._brain.me, info.owner, info.actor, no_restart, "it was killed")
+        self._loop.locked(lambda: [*self._brain.pump(time.monotonic()), Send(HEAD, message)])
+
+    # -- the cluster ---------------------------------------------------------------------------
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes, with Ray's keys and NodeNumber (see `Engine.nodes`)."""
+        self._freshen()
+        return [
+            {
+                "NodeID": node_hex(node.number, self._registered.cluster),
+                "Alive": node.alive,
+                "NodeManagerAddress": node.ip,
+                "NodeManagerHostname": node.name,
+                "NodeManagerPort": node.port,
+                "NodeName": node.ip,
+                "NodeNumber": node.number,
+                "IsHead": node.is_head,
+                "alive": node.alive,
+                "Resources": _units(node.total) if node.alive else {},
+                "Labels": {},
+            }
+            for _, node in sorted(self._brain.members.items())
+        ]
+
+    def _freshen(self) -> None:
+        """Take messages that have already arrived."""
+        self._loop.flush()
+
+    def cluster_resources(self) -> dict[str, float]:
+        """Totals (see `Engine.cluster_resources`)."""
+        self._freshen()
+        return _sum([node.total for node in self._brain.members.values() if node.alive])
+
+    def available_resources(self) -> dict[str, float]:
+        """What is free (see `Engine.available_resources`)."""
+        self._freshen()
+        return _sum([node.available for node in self._brain.members.values() if node.alive])
+
+    def runtime(self) -> RuntimeInfo:
+        """Where this code runs (see `Engine.runtime`)."""
+        brain, registered = self._brain, self._registered
+        item = self._running()
+        actor = self._worker.actor if self._worker is not None else None
+        job = item.spec.job if item is not None else brain.me
+        assigned: dict[str, float] = {}
+        attempt = 0
+        if actor is not None:
+            assigned = _units(actor.spec.resources)
+            job = actor.spec.job
+        elif item is not None:
+            assigned = _units(item.spec.resources)
+            attempt = item.extra.attempt if item.extra is not None else 0
+        return RuntimeInfo(
+            job_id=client_hex(job),
+            node_id=node_hex(brain.node, registered.cluster),
+            worker_id=client_hex(brain.me),
+            task_id=f"{item.caller:016x}{item.seq & ((1 << 64) - 1):016x}" if item else "",
+            task_name=item.spec.name if item else "",
+            actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
+            actor_name=actor.spec.name if actor else "",
+            namespace=actor.spec.namespace if actor else self._namespace,
+            was_restarted=bool(actor and actor.incarnation > 0),
+            attempt=attempt,
+            node_ip=registered.ip,
+            gpus=tuple(item.gpus if item is not None else actor.gpus if actor else ()),
+            assigned=assigned,
+            address=registered.address,
+        )
+
+    def snapshot(self) -> Snapshot:
+        """What screens show (see `Engine.snapshot`)."""
+        brain = self._brain
+        if not self._watching and not self._closed:
+            self._watching = True
+            self._loop.locked(lambda: [Send(HEAD, m.Watch(brain.me))])
+        picture = brain.picture
+        return Snapshot(
+            nodes=tuple(picture.nodes) if picture is not None else (),
+            cells=brain.cells(time.monotonic()),
+            engine=self.name,
+            address=self._registered.address,
+            actors=picture.actors if picture is not None else 0,
+        )
+
+    def join_line(self) -> str:
+        """The line for another machine (see `Engine.join_line`)."""
+        if self._joinable is None:
+            raise RaySystemError(
+                "only the driver can hand out the line for joining: call it in the notebook"
+            )
+        answer = self.memory.request(
+            self.memory.node, lambda token: m.OpenPort(self._brain.me, token)
+        )
+        if answer.why:
+            raise RaySystemError(answer.why)
+        return self._joinable(answer.address)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """End this driver's part (see `Engine.shutdown`)."""
+        if self._closed:
+            return
+        self._closed = True
+        self._deliver()
+        if not self._brain.ended:
+            with contextlib.suppress(Exception):
+                goodbye = Send(self.memory.node, m.Goodbye(self._brain.me))
+                self._loop.locked(lambda: [*self._brain.pump(time.monotonic()), goodbye])
+        if not self._brain.ended:
+            self._brain.ended = "nbray.shutdown() was called"
+        self._loop.close()
+        self._outside.put(None)
+        self._on_shutdown()
+
+
+def _units(shape: m.Shape) -> dict[str, float]:
+    return {name: amount / UNIT for name, amount in shape.items()}
+
+
+def _sum(shapes: list[m.Shape]) -> dict[str, float]:
+    total: dict[str, int] = {}
+    for shape in shapes:
+        for name, amount in shape.items():
+            total[name] = total.get(name, 0) + amount
+    return {name: amount / UNIT for name, amount in total.items() if amount > 0}
+
+
+def _print(output: Output) -> None:
+    """Outside notebooks: the text on this process's own stream, with its origin as Ray writes it."""
+    stream = sys.stderr if output.stream == "stderr" else sys.stdout
+    prefix = f"({output.task} pid={output.pid}) "
+    lines = output.text.splitlines(keepends=True)
+    with contextlib.suppress(ValueError, OSError):  # the stream is closed: the program ends
+        stream.write("".join(prefix + line if line.strip() else line for line in lines))
+        stream.flush()

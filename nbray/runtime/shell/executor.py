@@ -1,0 +1,385 @@
+"""Running user code in a worker: one at a time in the main thread, or as an actor wants it.
+
+Owns the main thread of a worker, the loaded functions and the actor's
+instance. Does not own the queue's order or what is given back (the brain's).
+
+Rules. A plain task or method runs in the main thread, so that interrupts reach
+it; a handler raises only inside the bracket of the task it is meant for.
+Answers gather for a millisecond, and leave at once when nothing is queued.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import inspect
+import linecache
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from nbray import session
+from nbray.config import INLINE_LIMIT
+from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
+from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
+from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.memory import Memory
+from nbray.runtime.shell.output import Origin, Output
+from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
+from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
+
+NONE = pack(None).join()
+FLUSH_SECONDS = 0.001
+
+running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
+"""What this context runs."""
+
+
+class Executor:
+    """The main thread of a worker."""
+
+    def __init__(
+        self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output, node_name: str
+    ) -> None:
+        self.brain = brain
+        self.loop = loop
+        self.memory = memory
+        self.output = output
+        self.instance: Any = None
+        self.actor: BecomeActor | None = None
+        self.leaving = False
+        """`exit_actor` was called: end after this call."""
+        self._node_name = node_name
+        self._pid = os.getpid()
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
+        self._bracket: tuple[int, int] | None = None
+        self._event = threading.Event()
+        self._gpus: list[int] | None = None
+        self._news: Callable[[], None] | None = None
+        """Called when calls arrive for an actor that runs them concurrently."""
+
+    # -- interrupts ---------------------------------------------------------------
+
+    def install_interrupt(self) -> None:
+        """Have SIGINT end the running task if that was cancelled, and do nothing otherwise."""
+        signal.signal(signal.SIGINT, self._on_sigint)
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        if self.loop.critical:
+            self.loop.interrupted = True
+        else:
+            self.raise_if_cancelled()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise in the main thread if the task in its bracket was cancelled."""
+        if self._bracket is not None and self._bracket in self.brain.cancelled:
+            self._bracket = None
+            raise KeyboardInterrupt("cancelled")
+
+    def on_cancel(self) -> None:
+        """Something running was cancelled; called after the message, maybe in another thread."""
+        if self._bracket is not None and self._bracket in self.brain.cancelled:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if self._news is not None:
+            self._news()
+
+    # -- the main loop ---------------------------------------------------------------
+
+    def origin(self) -> Origin | None:
+        """Who prints in this context."""
+        item = running.get()
+        if item is None:
+            return None
+        spec = item.spec
+        return Origin(spec.job, spec.cell, self._task_name(item))
+
+    def _task_name(self, item: Item) -> str:
+        if self.actor is not None and not item.spec.function:
+            return f"{self.actor.spec.class_name}.{item.spec.name}"
+        return item.spec.name
+
+    def run(self) -> None:
+        """Run work until the node says to end."""
+        brain, loop = self.brain, self.loop
+        queue = brain.queue
+        popleft = queue.popleft
+        monotonic = time.monotonic
+        ended = brain.client
+        flushed = 0.0
+
+        def wanted() -> bool:
+            return bool(queue) or bool(ended.ended) or loop.closed
+
+        while not (ended.ended or loop.closed or self.leaving):
+            try:
+                item = popleft()
+            except IndexError:
+                self.flush()
+                brain.current = None
+                loop.wait(wanted, None, self._event)
+                continue
+            if type(item) is Start:
+                self._become(item.message)
+                if self.actor is not None and self._concurrent():
+                    return
+                continue
+            assert isinstance(item, Item)
+            now = monotonic()
+            brain.current = item
+            brain.started = now
+            self._run_item(item)
+            brain.current = None
+            if monotonic() - flushed > FLUSH_SECONDS or self.output.pending():
+                self.flush()
+                flushed = monotonic()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send answers and output that have gathered."""
+        brain, output = self.brain, self.output
+        objects = brain.client.objects
+        if brain.done or output.pending() or objects.added or objects.dropped:
+            self.loop.locked(lambda: [*output.take(), *brain.flush()])
+
+    # -- one item ----------------------------------------------------------------------
+
+    def _run_item(self, item: Item) -> None:
+        """Run a task or call in this thread and note its answer."""
+        key = (item.caller, item.seq)
+        token = running.set(item)
+        cell = item.spec.cell
+        if session.cell.get() != cell:
+            session.cell.set(cell)
+        started = time.perf_counter()
+        try:
+            try:
+                self._bracket = key
+                if key in self.brain.cancelled:
+                    raise KeyboardInterrupt("cancelled")
+                result = self._call(item)
+                self._bracket = None
+                done = self.answer(item, result, started)
+            finally:
+                self._bracket = None
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+            done = self.failure(item, error, started)
+        running.reset(token)
+        if key in self.brain.cancelled:
+            self.brain.cancelled.discard(key)
+        self.brain.done.append(done)
+
+    def _call(self, item: Item) -> Any:
+        spec = item.spec
+        if item.gpus != self._gpus and (item.gpus or self._gpus):
+            self._gpus = item.gpus
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, item.gpus))
+        function = self.function(spec.function) if spec.function else self.method(spec.name)
+        if item.extra is None:
+            if not item.args:
+                return function()
+            args, kwargs = unpack(item.args, self.memory.restore)
+        else:
+            args, kwargs = self.arguments(item.args, item.extra.args, item.extra.args_ref,
+                                          item.extra.deps)  # fmt: skip
+        return function(*args, **kwargs)
+
+    def arguments(
+        self,
+        plain: bytes,
+        args: Value | None,
+        args_ref: Ref | None,
+        deps: list[tuple[int | str, Value, Ref]],
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a call, dependencies in their places."""
+        memory = self.memory
+        if args is None:
+            positional, kwargs = unpack(plain, memory.restore)
+        else:
+            positional, kwargs = memory.value(args, args_ref or (0, 0))
+        filled = list(positional)
+        for where, value, key in deps:
+            if isinstance(where, int):
+                filled[where] = memory.value(value, key)
+            else:
+                kwargs[where] = memory.value(value, key)
+        return filled, kwargs
+
+    def function(self, digest: bytes) -> Callable[..., Any]:
+        """The loaded function or class of this hash."""
+        function = self._functions.get(digest)
+        if function is None:
+            filename, source, blob = pickle.loads(self.brain.functions[digest])
+            if source and filename:
+                lines = source.splitlines(keepends=True)
+                linecache.cache[filename] = (len(source), None, lines, filename)
+            function = self._functions[digest] = unpack(blob, self.memory.restore)
+        return function
+
+    def method(self, name: str) -> Callable[..., Any]:
+        """A method of the actor."""
+        method: Callable[..., Any] = getattr(self.instance, name)
+        return method
+
+    # -- answers -------------------------------------------------------------------------
+
+    def answer(self, item: Item, result: Any, started: float) -> Done:
+        """The answer for a result. Raises what packing raises."""
+        spec = item.spec
+        micros = int((time.perf_counter() - started) * 1e6)
+        if result is None and spec.num_returns == 1:
+            return Done(item.caller, item.seq, spec.id, NONE, None, micros, self._third(item), ())
+        name = self._task_name(item)
+        if spec.num_returns == 1:
+            value, data = self._value(item, result, f"the result of {name}")
+            if value is None:
+                third = self._third(item)
+                return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
+            values = [value]
+        elif spec.num_returns == 0:
+            values = [Value(NONE)]
+        else:
+            values = []
+            parts = list(result)
+            if len(parts) != spec.num_returns:
+                raise ValueError(
+                    f"{name} has num_returns={spec.num_returns} but returned {len(parts)} values"
+                )
+            for index, part in enumerate(parts):
+                value, data = self._value(item, part, f"result {index + 1} of {name}")
+                values.append(value if value is not None else Value(data))
+        refs = tuple(ref for value in values for ref in value.refs)
+        outcome = Outcome(item.seq, values)
+        return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), refs)
+
+    def _value(self, item: Item, result: Any, what: str) -> tuple[Value | None, bytes]:
+        packed = pack(result, what)
+        if packed.size > INLINE_LIMIT:
+            slot = self.memory.store(packed, item.caller, what)
+            return Value(b"", [slot], list(packed.refs)), b""
+        if packed.refs:
+            return Value(packed.join(), [], list(packed.refs)), b""
+        return None, packed.join()
+
+    def failure(self, item: Item, error: BaseException, started: float) -> Done:
+        """The answer for an exception."""
+        spec = item.spec
+        micros = int((time.perf_counter() - started) * 1e6)
+        name = self._task_name(item)
+        cancelled = (item.caller, item.seq) in self.brain.cancelled and isinstance(
+            error, (KeyboardInterrupt, TaskCancelledError)
+        )
+        if cancelled:
+            error = TaskCancelledError(f"{name} was cancelled")
+        retry = False
+        if isinstance(error, SystemExit) and not self.leaving:
+            code = error.code
+            error = SystemExit(f"the task called sys.exit({code!r}); its worker goes on")
+        elif spec.retry_on and not cancelled:
+            retry = self._names(spec.retry_on, error)
+        data = pack_error(error, name, self._node_name, self._pid)
+        outcome = Outcome(item.seq, [Value(data, failed=True)], True, retry, cancelled)
+        error.__traceback__ = None
+        return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), ())
+
+    def _names(self, retry_on: bytes, error: BaseException) -> bool:
+        if retry_on == b"*":
+            return isinstance(error, Exception) and not isinstance(error, ObjectStoreFullError)
+        kinds = self._retry_on.get(retry_on)
+        if kinds is None:
+            with contextlib.suppress(Exception):
+                kinds = tuple(unpack(retry_on, self.memory.restore))
+            kinds = self._retry_on[retry_on] = kinds or ()
+        return isinstance(error, kinds)
+
+    def _third(self, item: Item) -> tuple[Ref, ...]:
+        """References among the arguments that belong to neither caller nor worker."""
+        extra = item.extra
+        if extra is None:
+            return ()
+        refs = list(extra.args.refs) if extra.args is not None else []
+        refs += [key for _, _, key in extra.deps]
+        mine = (item.caller, self.brain.me)
+        return tuple(ref for ref in refs if ref[0] not in mine)
+
+    # -- actors ------------------------------------------------------------------------------
+
+    def _become(self, message: BecomeActor) -> None:
+        """Load the class and run `__init__`."""
+        spec = message.spec
+        token = running.set(None)
+        session.cell.set(spec.cell)
+        error_data = b""
+        self.actor = message
+        if message.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, message.gpus))
+        item = Item(spec.owner, _constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
+        running.set(item)
+        try:
+            cls = self.function(spec.function)
+            args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)
+            self.instance = cls(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - whatever __init__ raises is the answer
+            name = f"{spec.class_name}.__init__"
+            error_data = pack_error(error, name, self._node_name, self._pid)
+        running.set(None)
+        running.reset(token)
+        up = ActorUp(
+            self.brain.me, spec.owner, spec.actor, message.incarnation, self.brain.me, error_data
+        )
+        from nbray.runtime.core.effects import Send
+
+        node = self.memory.node
+        self.loop.locked(lambda: [*self.output.take(), *self.brain.flush(), Send(node, up)])
+
+    def _concurrent(self) -> bool:
+        """Serve an async or threaded actor until its end, if this is one."""
+        assert self.actor is not None
+        if self.instance is None:
+            return False
+        if is_async(type(self.instance)):
+            from nbray.runtime.shell.concurrent import serve_async
+
+            serve_async(self, self.actor.spec.max_concurrency or 1000)
+            return True
+        if self.actor.spec.max_concurrency > 1:
+            from nbray.runtime.shell.concurrent import serve_threads
+
+            serve_threads(self, self.actor.spec.max_concurrency)
+            return True
+        return False
+
+    def watch_news(self, news: Callable[[], None] | None) -> None:
+        """Have *news* called when calls or cancellations arrive."""
+        self._news = news
+
+    def arrived(self) -> None:
+        """Calls may have arrived (called by the loop after each message for the executor)."""
+        if self._news is not None:
+            self._news()
+
+
+def is_async(cls: type) -> bool:
+    """Whether a class has `async def` methods."""
+    return any(
+        inspect.iscoroutinefunction(inspect.unwrap(getattr(cls, name)))
+        for name in dir(cls)
+        if not name.startswith("__") and callable(getattr(cls, name, None))
+    )
+
+
+def _constructor_spec(spec: Any) -> Any:
+    from nbray.wire.messages import Spec
+
+    return Spec(
+        0, b"", "__init__", 1, b"", spec.cell, spec.job, 1, spec.resources
+    )
+
+
+__all__ = ["Executor", "RayError", "running", "sys", "unpack_error"]

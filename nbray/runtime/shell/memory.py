@@ -1,0 +1,278 @@
+"""Values in and out of a client: reading entries, filling and viewing slots, asking the node.
+
+Owns requests that wait for an answer, and views over the store. Does not own
+entries or counts (`objects`), nor the mapping of segments (`store.mappings`).
+
+Rule: a view is a borrow. While an array over a slot lives, the entry is held;
+when the last one goes, the hold is dropped like any reference.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nbray.exceptions import (
+    GetTimeoutError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    RaySystemError,
+)
+from nbray.ids import node_client
+from nbray.refs import ObjectRef
+from nbray.runtime.core.client import ClientBrain, Group
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
+from nbray.runtime.shell.loop import Loop
+from nbray.runtime.store.mappings import Mappings
+from nbray.runtime.store.segments import SegmentGone
+from nbray.wire import messages as m
+from nbray.wire.pickling import Packed, unpack, unpack_error
+
+if TYPE_CHECKING:
+    from nbray.engine import Engine
+
+REPLY_SECONDS = 60.0
+"""Longest wait for an answer from node or head; they answer in well under one."""
+
+
+class Memory:
+    """Values of one client."""
+
+    def __init__(self, loop: Loop, brain: ClientBrain, engine: Engine, mappings: Mappings) -> None:
+        self._loop = loop
+        self._brain = brain
+        self._engine = engine
+        self._mappings = mappings
+        self._tokens = itertools.count(1)
+        self._viewed: Counter[m.Slot] = Counter()
+        self._drop = brain.objects.dropped.append
+        self._added = brain.objects.added.append
+        self.node = node_client(brain.node)
+        brain.held_views = lambda: set(self._viewed)
+
+    # -- references --------------------------------------------------------------
+
+    def restore(self, owner: int, seq: int) -> ObjectRef[Any]:
+        """A reference met while unpickling."""
+        self._added((owner, seq))
+        return ObjectRef(owner, seq, self._engine, self._drop)
+
+    def own(self, seq: int) -> ObjectRef[Any]:
+        """The first reference to an object of ours (its entry counts it already)."""
+        return ObjectRef(self._brain.me, seq, self._engine, self._drop)
+
+    # -- asking ---------------------------------------------------------------------
+
+    def request(self, to: int, make: Callable[[int], m.Message]) -> Any:
+        """Send a request and wait for its answer; raises as `ask` does."""
+        return self.ask(lambda token: [Send(to, make(token))])
+
+    def ask(self, act: Callable[[int], list[Effect]], token: int = 0) -> Any:
+        """Do what sends a request under *token*, and wait for the answer.
+
+        Raises:
+            RaySystemError: no answer came, or the cluster has ended.
+        """
+        token = token or next(self._tokens)
+        brain, loop = self._brain, self._loop
+        event = threading.Event()
+        brain.awaited[token] = loop.notify(event)
+
+        def start() -> list[Effect]:
+            now = time.monotonic()
+            return [*brain.pump(now), *act(token), *brain.pump(now)]
+
+        def done() -> bool:
+            return token in brain.replies or bool(brain.ended)
+
+        loop.locked(start)
+        try:
+            loop.wait(done, time.monotonic() + REPLY_SECONDS, event)
+        finally:
+            brain.awaited.pop(token, None)
+        if token not in brain.replies:
+            why = brain.ended or "no answer for a minute"
+            raise RaySystemError(f"the cluster did not answer: {why}")
+        return brain.replies.pop(token)
+
+    # -- storing -----------------------------------------------------------------------
+
+    def store(self, packed: Packed, owner: int, what: str) -> m.Slot:
+        """Write a packed value into this node's store for *owner*.
+
+        Raises:
+            ObjectStoreFullError: it does not fit; says what to do.
+        """
+        answer = self.request(
+            self.node, lambda token: m.Allocate(self._brain.me, token, packed.size, owner)
+        )
+        if answer.slot is None:
+            raise ObjectStoreFullError(f"{what} does not fit in the object store: {answer.why}")
+        slot: m.Slot = answer.slot
+        target = self._mappings.writable(slot)
+        packed.write(target)
+        target.release()
+        return slot
+
+    # -- reading -------------------------------------------------------------------------
+
+    def read(self, entry: Entry) -> Any:
+        """The value of a settled entry.
+
+        Raises:
+            Exception: the entry's own error.
+            ObjectLostError: its bytes are gone.
+        """
+        if entry.state == READY:
+            return unpack(entry.value, self.restore)
+        if entry.state == STORED:
+            return self._view(entry)
+        raise self.error(entry)
+
+    def error(self, entry: Entry) -> Exception:
+        """The error of a failed entry."""
+        if entry.state != FAILED:
+            return TypeError("an actor's life has no value: use its handle")
+        value = entry.value
+        if value is None or not value.data:
+            return ObjectLostError(
+                "the object is gone: its owner freed it when the last reference that it knew of "
+                "went away"
+            )
+        return unpack_error(value.data)
+
+    def _view(self, entry: Entry) -> Any:
+        slot = entry.local
+        if slot is None:
+            raise ObjectLostError("the object has not been brought to this node")
+        return self.view(slot, entry.key)
+
+    def view(self, slot: m.Slot, key: m.Ref) -> Any:
+        """The value in a local slot; arrays over it hold *key* until they are gone."""
+        self._added(key)
+        self._viewed[slot] += 1
+
+        def release() -> None:
+            # Runs inside garbage collection: single operations only.
+            self._viewed[slot] -= 1
+            if self._viewed[slot] <= 0:
+                self._viewed.pop(slot, None)
+            self._drop(key)
+
+        try:
+            data = self._mappings.readonly(slot, release)
+        except SegmentGone as gone:
+            release()
+            raise ObjectLostError(f"the object's memory is gone: {gone}") from gone
+        return unpack(data, self.restore)
+
+    def value(self, value: m.Value, key: m.Ref) -> Any:
+        """A value that came with a task.
+
+        Raises:
+            Exception: the value's own error.
+        """
+        if value.failed:
+            raise unpack_error(value.data)
+        if not value.slots:
+            return unpack(value.data, self.restore)
+        local = next((slot for slot in value.slots if slot.node == self._brain.node), None)
+        if local is None:
+            local = self.fetch(key, value.slots)
+        return self.view(local, key)
+
+    def fetch(self, key: m.Ref, slots: Sequence[m.Slot]) -> m.Slot:
+        """Bring an object to this node; its slot here.
+
+        Raises:
+            ObjectLostError: no node that held it still does.
+        """
+        entry = self._brain.objects.find(key)
+        if entry is not None and entry.local is not None:
+            return entry.local
+        answer = self.request(
+            self.node,
+            lambda token: m.Fetch(self._brain.me, token, key[0], key[1], list(slots)),
+        )
+        if answer.slot is None:
+            if "store" in answer.why and "full" in answer.why:
+                raise ObjectStoreFullError(answer.why)
+            raise ObjectLostError(f"the object could not be brought here: {answer.why}")
+        slot: m.Slot = answer.slot
+        self._loop.locked(lambda: self._brain.objects.fetched(key, slot))
+        return slot
+
+    def localize(self, entries: Iterable[Entry]) -> None:
+        """Bring stored objects that are on other nodes to this one."""
+        for entry in entries:
+            if entry.state == STORED and entry.local is None:
+                entry.local = self.fetch(entry.key, entry.value.slots)
+
+    # -- waiting --------------------------------------------------------------------------
+
+    def entries(self, refs: Sequence[ObjectRef[Any]]) -> list[Entry]:
+        """The entries of *refs*; makes foreign ones known first."""
+        objects = self._brain.objects
+        me, owned, foreign = self._brain.me, objects.owned, objects.foreign
+        try:
+            return [
+                owned[ref.seq] if ref.owner == me else foreign[ref.owner, ref.seq] for ref in refs
+            ]
+        except KeyError:
+            self._loop.flush()
+            return [objects.require((ref.owner, ref.seq)) for ref in refs]
+
+    def wait_for(
+        self, pending: list[Entry], missing: int, timeout: float | None
+    ) -> tuple[bool, int]:
+        """Wait until *missing* of the pending entries are ready: (whether so, how many are left).
+
+        Raises:
+            RaySystemError: the cluster has ended.
+        """
+        brain, loop = self._brain, self._loop
+        event = threading.Event()
+        group = Group(missing, loop.notify(event))
+        objects = brain.objects
+
+        def register() -> list[Effect]:
+            for entry in pending:
+                if entry.state:
+                    group.missing -= 1
+                else:
+                    objects.put_waiter(entry, group)
+            return objects.ask(pending) + brain.pump(time.monotonic())
+
+        def done() -> bool:
+            return group.missing <= 0 or bool(brain.ended)
+
+        deadline = None if timeout is None else time.monotonic() + timeout
+        loop.locked(register)
+        reached = False
+        try:
+            reached = loop.wait(done, deadline, event)
+        finally:
+            if group.missing > 0 or missing < len(pending):
+                loop.locked(lambda: _unregister(objects, pending, group))
+        if group.missing > 0 and brain.ended:
+            raise RaySystemError(f"the cluster has ended: {brain.ended}")
+        return reached, group.missing
+
+    @staticmethod
+    def timed_out(timeout: float, left: int, total: int) -> GetTimeoutError:
+        """The error of a `get` that ran out of time."""
+        return GetTimeoutError(
+            f"get() ran out of time after {timeout:g} s: {left} of {total} "
+            f"object{'s' if total != 1 else ''} not ready"
+        )
+
+
+def _unregister(objects: Any, pending: list[Entry], group: Any) -> None:
+    for entry in pending:
+        if not entry.state:
+            objects.remove_waiter(entry, group)

@@ -1,0 +1,71 @@
+"""A worker process, from its fork to its end.
+
+Owns the wiring of brain, loop, executor and engine in a worker. `main` is
+called by root in the forked child and never returns to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbray import session
+from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.worker import WorkerBrain
+from nbray.runtime.shell.client import open_brain, register
+from nbray.runtime.shell.engine import NativeEngine
+from nbray.runtime.shell.executor import Executor, running
+from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.output import Output
+from nbray.wire import messages as m
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.processes import WorkerConfig
+
+SWITCH_SECONDS = 0.0005
+"""A busy main thread yields this often: the loop thread answers in its stead."""
+
+
+def main(config: WorkerConfig) -> None:
+    """Run until the node, the actor or the user's code ends this process."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    post, client = open_brain(config.client, Path(config.directory))
+    brain = WorkerBrain(client)
+    executor: Executor | None = None
+
+    def handle(message: m.ToClient, now: float) -> list[Effect]:
+        effects = brain.handle(message, now)
+        if executor is not None:
+            if type(message) is m.Cancel:
+                executor.on_cancel()
+            elif type(message) is m.Calls or type(message) is m.Exit:
+                executor.arrived()
+        return effects
+
+    loop = Loop(post, client, handle, swap_handler=False)
+    registered = register(loop, client, driver=False, namespace=config.namespace)
+    engine = NativeEngine(
+        client,
+        loop,
+        registered=registered,
+        namespace=config.namespace,
+        folder=config.directory,
+        worker=brain,
+        running=running.get,
+    )
+    output = Output(client.me, lambda: None if executor is None else executor.origin())
+    executor = Executor(brain, loop, engine.memory, output, client.node_name(client.node))
+    executor.install_interrupt()
+    loop.busy = lambda: brain.current is not None
+    loop.on_interrupt = executor.raise_if_cancelled
+    loop.after.append(lambda now: [*output.take(), *brain.flush(), *brain.tick(now)])
+    sys.stdout = output.stream("stdout", sys.stdout)
+    sys.stderr = output.stream("stderr", sys.stderr)
+    session.install(engine)
+    try:
+        executor.run()
+    finally:
+        with contextlib.suppress(Exception):
+            loop.close(linger=0.5)

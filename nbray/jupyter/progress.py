@@ -4,7 +4,7 @@ Owns when bars appear, move and come to rest, and the one thread that draws
 them. Does not own how they look (`nbray.view`) nor where they are drawn
 (`live` in notebooks, `terminal`). Rule: the waiting call pays for two set
 operations and no more; everything else happens in the thread, at most ten
-times a second, and the thread sleeps while nothing waits.
+times a second, and the thread sleeps, and soon ends, while nothing waits.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ LOOK = 0.25
 """Seconds between looks at how long the waiting has lasted."""
 LINGER = 2.0
 """Seconds a finished bar stays a widget, in case its cell goes on submitting."""
+IDLE = 5.0
+"""Seconds without any wait after which the thread ends."""
 SETTLE = 0.2
 """Seconds a cell's end waits for the last counts, if bars are shown."""
 
@@ -94,12 +96,12 @@ class Watch:
         """Something waits: look at it from now on."""
         with self._lock:
             self.parked = False
+            self._wakeup.set()
             if self._thread is None and not self._stopped:
                 self._thread = threading.Thread(
                     target=self._run, name="nbray-progress", daemon=True
                 )
                 self._thread.start()
-        self._wakeup.set()
 
     def stop(self) -> None:
         """End the thread; bars stay as they are."""
@@ -117,11 +119,15 @@ class Watch:
                 sys.stderr.write(f"nbray: progress bars stopped: {error!r}\n")
                 self._stopped = True
                 return
-            if pause is None:
-                self._wakeup.wait()
+            if pause is not None:
+                time.sleep(pause)
+            elif self._wakeup.wait(IDLE):
                 self._wakeup.clear()
             else:
-                time.sleep(pause)
+                with self._lock:
+                    if self.parked and not self._wakeup.is_set():
+                        self._thread = None
+                        return
 
     def tick(self) -> float | None:
         """Bring up, move and end bars; seconds until the next look (None: nothing waits)."""
@@ -242,11 +248,11 @@ class Installed:
         if watch is None:
             return
         self.watch = None
-        if session.watcher() == watch:
-            session.watch_waits(None)
         if watch.cell_ended in cells().on_end:
             cells().on_end.remove(watch.cell_ended)
         watch.stop()
+        if session.watcher() is watch:
+            session.watch_waits(None)
 
 
 @cache

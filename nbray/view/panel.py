@@ -52,16 +52,18 @@ class Panel(msgspec.Struct, frozen=True):
 COLUMNS = ("workers", "running", "queued", "done")
 
 
-def panel(snapshot: Snapshot) -> Panel:
-    """What to say of *snapshot*."""
+def panel(snapshot: Snapshot, stopped: bool = False) -> Panel:
+    """What to say of *snapshot*, the last one of a cluster that has *stopped* or a fresh one."""
     live = [node for node in snapshot.nodes if node.alive]
     gone = len(snapshot.nodes) - len(live)
     return Panel(
         title=figures.noun(len(live), "node") if live else "No cluster is running",
-        facts=_facts(snapshot, live, gone) if live else (),
+        facts=(("stopped",) if stopped else ()) + (_facts(snapshot, live, gone) if live else ()),
         rows=tuple(_row(node) for node in snapshot.nodes),
-        join=f"nbray start --address={snapshot.address}" if snapshot.address and live else "",
-        healthy=bool(live) and not gone,
+        join=f"nbray start --address={snapshot.address}"
+        if snapshot.address and live and not stopped
+        else "",
+        healthy=bool(live) and not gone and not stopped,
     )
 
 
@@ -130,14 +132,14 @@ def _spark(history: tuple[float, ...]) -> str:
     return " ".join(f"{start + step * index:.1f},{y:.1f}" for index, y in enumerate(heights))
 
 
-def panel_html(snapshot: Snapshot) -> str:
+def panel_html(snapshot: Snapshot, stopped: bool = False) -> str:
     """The panel as HTML without scripts or outside resources."""
-    return render("panel", panel=panel(snapshot), columns=COLUMNS, spark=_SPARK)
+    return render("panel", panel=panel(snapshot, stopped), columns=COLUMNS, spark=_SPARK)
 
 
-def panel_text(snapshot: Snapshot) -> str:
+def panel_text(snapshot: Snapshot, stopped: bool = False) -> str:
     """The panel as plain text: a line of facts, then a table."""
-    what = panel(snapshot)
+    what = panel(snapshot, stopped)
     lines = [" · ".join((what.title, *what.facts))]
     if what.rows:
         table: list[tuple[str, ...]] = [

@@ -6,55 +6,11 @@ import threading
 from typing import Any
 
 import pytest
+from fake_kernel import Kernel, Shell
 
 from nbray import session
 from nbray.jupyter import cells as module
 from nbray.jupyter.cells import Cells
-
-
-class Events:
-    def __init__(self) -> None:
-        self.callbacks: dict[str, list[Any]] = {"pre_run_cell": [], "post_run_cell": []}
-
-    def register(self, name: str, hook: Any) -> None:
-        self.callbacks[name].append(hook)
-
-    def unregister(self, name: str, hook: Any) -> None:
-        self.callbacks[name].remove(hook)
-
-    def fire(self, name: str) -> None:
-        for hook in list(self.callbacks[name]):
-            hook(None)
-
-
-class Session:
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-
-    def send(self, _socket: object, kind: str, content: Any, **rest: Any) -> None:
-        self.sent.append({"kind": kind, "content": content, **rest})
-
-
-class Kernel:
-    def __init__(self) -> None:
-        self.session = Session()
-        self.iopub_socket = object()
-        self.request: dict[str, Any] = {}
-
-    def get_parent(self, channel: str) -> dict[str, Any]:
-        assert channel == "shell"
-        return self.request
-
-    def receive(self, msg_id: str) -> None:
-        self.request = {"header": {"msg_id": msg_id, "msg_type": "execute_request"}}
-
-
-class Shell:
-    def __init__(self, kernel: Kernel | None = None) -> None:
-        self.events = Events()
-        self.execution_count = 7
-        if kernel is not None:
-            self.kernel = kernel
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +77,7 @@ def test_late_output_of_a_thread_keeps_its_cell_as_parent() -> None:
     thread.start()
     thread.join()
     own.display("b", {"text/plain": "now"}, display_id="d", update=True)
-    first, second = kernel.session.sent
+    first, second = kernel.sent
     assert first["parent"]["header"]["msg_id"] == "a"
     assert (first["kind"], first["content"]) == ("stream", {"name": "stdout", "text": "late\n"})
     assert second["kind"] == "update_display_data"
@@ -177,3 +133,17 @@ def test_end_hooks_hear_of_each_cell() -> None:
     run(shell, kernel, "a")
     run(shell, kernel, "b")
     assert heard == ["a", "b"]
+
+
+def test_updates_travel_with_the_running_cell() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    run(shell, kernel, "a")
+    kernel.receive("b")
+    shell.events.fire("pre_run_cell")
+    own.display("a", {"text/plain": "x"}, display_id="d", update=True)
+    own.display("a", {"text/plain": "x"}, display_id="d")
+    assert [sent["parent"]["header"]["msg_id"] for sent in kernel.sent] == ["b", "a"]
+    shell.events.fire("post_run_cell")
+    assert own.carrier("a") == "a"

@@ -1,0 +1,157 @@
+"""The panel: what moves, what a saved notebook keeps, what happens at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from fake_kernel import Kernel, Shell
+from scenes import cluster
+
+from nbray import session
+from nbray.events import Snapshot
+from nbray.jupyter import panel as module
+from nbray.jupyter.cells import cells
+from nbray.jupyter.live import VIEW
+from nbray.jupyter.panel import Board, Panel
+
+
+class Engine:
+    name = "fake"
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.now = snapshot
+
+    def snapshot(self) -> Snapshot:
+        return self.now
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.kernel = Kernel()
+        self.shell = Shell(self.kernel)
+        cells().attach(self.shell)
+        self.engine = Engine(cluster(2))
+        session.install(self.engine)  # type: ignore[arg-type]
+        self.board = Board()
+
+    def cell(self, name: str) -> None:
+        self.kernel.receive(name)
+        self.shell.events.fire("pre_run_cell")
+
+    def end(self) -> None:
+        self.shell.events.fire("post_run_cell")
+
+    @property
+    def bundles(self) -> list[dict[str, Any]]:
+        return [sent["content"]["data"] for sent in self.kernel.sent]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(Panel, "connected", True)  # there is no front end to connect to
+    monkeypatch.setattr(module, "REFRESH", 0.01)
+    made = Bench()
+    yield made
+    session.install(None)
+    session.on_install.remove(made.board._engine_changed)
+    if made.board._save in cells().on_end:
+        cells().on_end.remove(made.board._save)
+    cells().detach()
+
+
+def wait_for(panel: Panel, text: str) -> None:
+    until = time.monotonic() + 20
+    while text not in panel.value:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_it_shows_moves_and_saves(bench: Bench) -> None:
+    bench.cell("a")
+    panel = bench.board.panel()
+    panel._ipython_display_()
+    assert "host2" in bench.bundles[0]["text/html"]
+    assert "host2" in bench.bundles[0]["text/plain"]
+    bench.engine.now = cluster(3)
+    wait_for(panel, "host3")
+    bench.end()
+    assert "host3" in bench.bundles[-1]["text/html"]
+    assert bench.kernel.sent[-1]["kind"] == "update_display_data"
+
+
+def test_an_unchanged_panel_sends_nothing(bench: Bench) -> None:
+    bench.cell("a")
+    bench.board.panel()._ipython_display_()
+    sent = len(bench.kernel.sent)
+    bench.end()
+    bench.cell("b")
+    bench.end()
+    assert len(bench.kernel.sent) == sent
+
+
+def test_the_engines_end_leaves_the_last_state_without_a_widget(bench: Bench) -> None:
+    bench.cell("a")
+    panel = bench.board.panel()
+    panel._ipython_display_()
+    session.install(None)
+    last = bench.bundles[-1]
+    assert VIEW not in last
+    assert "host2" in last["text/html"]
+    assert "stopped" in last["text/html"]
+    assert "nbray start" not in last["text/html"]
+    session.install(Engine(cluster(1)))  # type: ignore[arg-type]
+    assert "host2" not in panel.value
+    assert "host1" in panel.value
+
+
+def test_the_thread_ends_with_the_engine_and_with_the_last_panel(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.board.panel()
+    assert bench.board._over is not None
+    session.install(None)
+    assert bench.board._over is None
+    session.install(bench.engine)  # type: ignore[arg-type]
+    over = bench.board._over
+    assert over is not None
+    monkeypatch.setattr(Panel, "connected", False)
+    until = time.monotonic() + 20
+    while bench.board._over is not None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_old_panels_rest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIVE", 2)
+    bench.cell("a")
+    first = bench.board.panel()
+    first._ipython_display_()
+    for _ in range(3):
+        bench.board.panel()
+    assert VIEW not in bench.bundles[-1]
+    assert len(bench.board._panels) == 2
+
+
+def test_without_an_engine(bench: Bench) -> None:
+    session.install(None)
+    board = Board()
+    session.on_install.remove(board._engine_changed)
+    assert "No cluster is running" in board.panel().value
+    assert repr(board.panel()) == "No cluster is running"
+
+
+def test_in_a_terminal_it_prints(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    panel = bench.board.panel()
+    cells().detach()
+    panel._ipython_display_()
+    assert capsys.readouterr().out.startswith("2 nodes · 12 of 16 CPUs busy")
+
+
+def test_no_secret_can_appear(bench: Bench) -> None:
+    assert {field.name for field in msgspec.structs.fields(Snapshot)} == {
+        "nodes", "cells", "engine", "address", "actors",
+    }  # fmt: skip

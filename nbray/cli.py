@@ -1,0 +1,337 @@
+"""The command line: `nbray start`, `nbray status`, `nbray stop`.
+
+Owns the options, what is printed, and exit statuses. Does not own the runtime:
+it is reached through `nbray.engine.load("native")`, as `Native` describes it.
+
+Rule: whatever goes wrong is one sentence on stderr and a status that is not
+zero (1: it could not be done, 2: it was asked wrongly). Nothing heavy is
+imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shlex
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Protocol, cast
+
+import click
+import msgspec
+
+from nbray.config import DEFAULT_PORT, InitConfig, NodeRequest
+from nbray.engine import Engine, load
+from nbray.exceptions import RayError
+from nbray.version import __version__
+
+_STOP_SECONDS = 10.0
+_FIGURES_SECONDS = 3.0
+"""How long `status` waits for the first figures of the nodes."""
+_BLOCK_STEP = 0.2
+
+
+class Session(Protocol):
+    """What the command line reads of a session's record."""
+
+    @property
+    def node(self) -> int: ...
+    @property
+    def head(self) -> bool: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def head_address(self) -> str: ...
+    @property
+    def secret(self) -> str: ...
+    @property
+    def node_ip(self) -> str: ...
+
+
+class Native(Protocol):
+    """What the command line asks of the module `nbray.engines.native`.
+
+    All of it raises `RaySystemError` (or `AuthenticationError`,
+    `VersionMismatchError`), `OSError` or `ValueError` with a message of one
+    sentence, and leaves no process behind when it does.
+    """
+
+    def settle(self, request: NodeRequest) -> tuple[NodeRequest, list[str]]:
+        """The request with secret and address chosen, and warnings of one line."""
+        ...
+
+    def start_node(self, request: NodeRequest) -> Session:
+        """Start a node in the background and return once it serves its cluster."""
+        ...
+
+    def records(self) -> Sequence[Session]:
+        """This user's live sessions on this machine, youngest first."""
+        ...
+
+    def alive(self, record: Session) -> bool:
+        """Whether the session still runs."""
+        ...
+
+    def stop_session(self, record: Session, timeout: float) -> None:
+        """End one session."""
+        ...
+
+    def stop_all(self, timeout: float) -> int:
+        """End every session of this user on this machine; how many there were."""
+        ...
+
+    def start(self, config: InitConfig) -> Engine:
+        """Attach to a cluster, as `nbray.init(address)` does."""
+        ...
+
+
+def _native() -> Native:
+    return cast("Native", load("native"))
+
+
+@contextlib.contextmanager
+def _one_sentence() -> Iterator[None]:
+    """Turn the runtime's errors into a line on stderr and status 1."""
+    try:
+        yield
+    except (RayError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        # `str` of an OSError with a number is "[Errno 98] ..."
+        raise click.ClickException(error.strerror or str(error)) from None
+
+
+def _amount(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value >= 0
+
+
+def _resources(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dict[str, float]:
+    """The object in `--resources`, with every complaint a user may need."""
+    if not value:
+        return {}
+    example = """write it like --resources='{"disk": 2}'"""
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON ({error}): {example}") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f"not a JSON object: {example}")
+    for name, amount in found.items():
+        if name in {"CPU", "GPU"}:
+            raise click.BadParameter(f"{name} is given by --num-{name.lower()}s")
+        if not name or not _amount(amount):
+            raise click.BadParameter(
+                f"{name!r} is {json.dumps(amount)}, not a number from 0 up: {example}"
+            )
+    return {name: float(amount) for name, amount in found.items()}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nbray")
+def main() -> None:
+    """Clusters for notebooks, with Ray's API."""
+
+
+@main.command()
+@click.option("--head", is_flag=True, help="Start a new cluster.")
+@click.option("--address", metavar="HOST:PORT", help="Join the cluster whose head is there.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"TCP port of this node.  [default: {DEFAULT_PORT} for a head, else any free one]",
+)
+@click.option(
+    "--node-ip-address", metavar="IP", default="",
+    help="Address of this machine to listen on.  [default: the primary one]",
+)  # fmt: skip
+@click.option("--num-cpus", type=click.FloatRange(min=0), help="CPUs that tasks may use.")
+@click.option("--num-gpus", type=click.FloatRange(min=0), help="GPUs that tasks may use.")
+@click.option(
+    "--resources", metavar="JSON", callback=_resources,
+    help="""Further resources, like '{"disk": 2}'.""",
+)  # fmt: skip
+@click.option(
+    "--object-store-memory", metavar="BYTES", type=click.IntRange(min=1),
+    help="Memory for objects.  [default: 30 % of the machine's]",
+)  # fmt: skip
+@click.option("--redis-password", metavar="SECRET", help="The cluster's secret (Ray's name).")
+@click.option(
+    "--secret-file", type=click.File("r"), metavar="FILE",
+    help="Read the secret from FILE ('-': standard input).",
+)  # fmt: skip
+@click.option(
+    "--insecure-password", is_flag=True,
+    help="Accept a password that is easy to guess on addresses others can reach.",
+)  # fmt: skip
+@click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
+def start(
+    head: bool,
+    address: str | None,
+    port: int | None,
+    node_ip_address: str,
+    num_cpus: float | None,
+    num_gpus: float | None,
+    resources: dict[str, float],
+    object_store_memory: int | None,
+    redis_password: str | None,
+    secret_file: IO[str] | None,
+    insecure_password: bool,
+    block: bool,
+) -> None:
+    """Start a cluster (--head), or have this machine join one (--address)."""
+    if head == bool(address):
+        raise click.UsageError(
+            "give either --head (a new cluster) or --address=HOST:PORT (join one)"
+        )
+    if redis_password is not None and secret_file is not None:
+        raise click.UsageError("give either --redis-password or --secret-file")
+    secret = redis_password
+    if secret_file is not None:
+        secret = secret_file.read()
+    if secret is not None and not secret.strip():
+        raise click.UsageError("the secret is empty")
+    request = NodeRequest(
+        head=head,
+        address=address or "",
+        port=port if port is not None else DEFAULT_PORT if head else 0,
+        node_ip=node_ip_address,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        resources=resources,
+        object_store_memory=object_store_memory,
+        secret=(secret or "").strip(),
+        insecure_password=insecure_password,
+    )
+    with _one_sentence():
+        native = _native()
+        request, warnings = native.settle(request)
+        for warning in warnings:
+            click.echo(f"Warning: {warning}", err=True)
+        session = native.start_node(request)
+    click.echo(_greeting(session))
+    if block:
+        _stay(native, session)
+
+
+@main.command()
+def status() -> None:
+    """Show the clusters that this machine is part of."""
+    failed = False
+    with _one_sentence():
+        native = _native()
+        clusters: dict[str, Session] = {}
+        for session in native.records():
+            clusters.setdefault(session.head_address, session)
+    if not clusters:
+        raise click.ClickException(
+            "no nbray runs on this machine: start a cluster with `nbray start --head`"
+        )
+    for number, session in enumerate(clusters.values()):
+        if number:
+            click.echo()
+        try:
+            text = _panel(native, session)
+        except (RayError, OSError) as error:
+            failed = True
+            role = "head" if session.head else f"node {session.node}"
+            text = f"nbray · {session.head_address} · {role} on this machine at {session.address}"
+            click.echo(f"Error: {error}", err=True)
+        click.echo(text)
+    if failed:
+        raise SystemExit(1)
+
+
+@main.command()
+def stop() -> None:
+    """End every node that runs on this machine, whoever's terminal it was started from."""
+    with _one_sentence():
+        count = _native().stop_all(_STOP_SECONDS)
+    if count == 0:
+        click.echo("no nbray runs on this machine")
+    else:
+        click.echo(f"stopped {count} node{'s' if count != 1 else ''}")
+
+
+# -- what is printed ---------------------------------------------------------------
+
+
+def _join_line(session: Session) -> str:
+    secret = shlex.quote(session.secret)
+    return f"nbray start --address={session.head_address} --redis-password={secret}"
+
+
+def _on_this_machine_only(address: str) -> bool:
+    return address.startswith(("127.", "[::1]", "localhost"))
+
+
+def _greeting(session: Session) -> str:
+    """What to do next, as lines to paste."""
+    if not session.head:
+        return (
+            f"This machine is node {session.node} of the cluster at {session.head_address}.\n\n"
+            "To end what runs here:\n    nbray stop"
+        )
+    if _on_this_machine_only(session.head_address):
+        join = (
+            f"It listens on this machine only. To add a node here:\n    {_join_line(session)}\n\n"
+        )
+        elsewhere = ""
+    else:
+        join = f"On each further machine, paste:\n    {_join_line(session)}\n\n"
+        elsewhere = (
+            "From Python elsewhere:\n"
+            f"    nbray.init(address={session.head_address!r}, "
+            f"_redis_password={session.secret!r})\n\n"
+        )
+    return (
+        f"A cluster runs at {session.head_address}.\n\n"
+        f"{join}"
+        "From Python on this machine:\n"
+        "    import nbray\n"
+        '    nbray.init(address="auto")\n\n'
+        f"{elsewhere}"
+        "To end what runs here:\n    nbray stop"
+    )
+
+
+def _panel(native: Native, session: Session) -> str:
+    """The cluster's panel as text, by attaching for a moment."""
+    from nbray.view import panel_text
+
+    config = InitConfig(address=session.head_address, secret=session.secret, log_to_driver=False)
+    engine = native.start(config)
+    try:
+        deadline = time.monotonic() + _FIGURES_SECONDS
+        snapshot = engine.snapshot()
+        while not snapshot.nodes and time.monotonic() < deadline:
+            time.sleep(0.05)
+            snapshot = engine.snapshot()
+        # The panel's own line for joining does not know the secret; this one does.
+        panel = panel_text(msgspec.structs.replace(snapshot, address=""))
+        return f"{panel}\nAdd a machine: {_join_line(session)}"
+    finally:
+        engine.shutdown()
+
+
+def _stay(native: Native, session: Session) -> None:
+    """Wait until the session ends; end it when this command is told to end."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while native.alive(session):
+            time.sleep(_BLOCK_STEP)
+        click.echo("the node has ended")
+    except KeyboardInterrupt:
+        click.echo("stopping")
+        with _one_sentence():
+            native.stop_session(session, _STOP_SECONDS)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+if __name__ == "__main__":
+    main()

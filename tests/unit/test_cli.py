@@ -1,0 +1,293 @@
+"""The command line: options, lines to paste, one sentence for each failure."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from nbray import cli
+from nbray.config import InitConfig, NodeRequest
+from nbray.events import NodeView, Snapshot
+from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
+
+SECRET = "k" * 43
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session's record as the command line reads it."""
+
+    node: int = 1
+    head: bool = True
+    address: str = "10.0.0.5:6379"
+    head_address: str = "10.0.0.5:6379"
+    secret: str = SECRET
+    node_ip: str = "10.0.0.5"
+
+
+class FakeEngine:
+    """Attached, with one node after a moment."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.ended = False
+
+    def snapshot(self) -> Snapshot:
+        self.asked += 1
+        if self.asked < 3:
+            return Snapshot()
+        return Snapshot(
+            nodes=(NodeView(number=1, node_id="a" * 32, name="box", address="10.0.0.5"),)
+        )
+
+    def shutdown(self) -> None:
+        self.ended = True
+
+
+class FakeNative:
+    """Stands in for nbray.engines.native."""
+
+    def __init__(self) -> None:
+        self.requests: list[NodeRequest] = []
+        self.sessions: list[Session] = []
+        self.warnings: list[str] = []
+        self.error: Exception | None = None
+        self.engine = FakeEngine()
+        self.stopped: list[Session] = []
+        self.polls = 0
+
+    def settle(self, request: NodeRequest) -> tuple[NodeRequest, list[str]]:
+        if isinstance(self.error, ValueError):
+            raise self.error
+        return msgspec.structs.replace(request, secret=request.secret or SECRET), self.warnings
+
+    def start_node(self, request: NodeRequest) -> Session:
+        self.requests.append(request)
+        if self.error is not None:
+            raise self.error
+        if request.head:
+            return Session(secret=request.secret)
+        return Session(node=2, head=False, head_address=request.address, secret=request.secret)
+
+    def records(self) -> Sequence[Session]:
+        return self.sessions
+
+    def alive(self, record: Session) -> bool:
+        self.polls += 1
+        if isinstance(self.error, KeyboardInterrupt):
+            raise self.error
+        return self.polls < 3
+
+    def stop_session(self, record: Session, timeout: float) -> None:
+        self.stopped.append(record)
+
+    def stop_all(self, timeout: float) -> int:
+        return len(self.sessions)
+
+    def start(self, config: InitConfig) -> FakeEngine:
+        if self.error is not None:
+            raise self.error
+        assert (config.address, config.secret) == ("10.0.0.5:6379", SECRET)
+        return self.engine
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> FakeNative:
+    fake = FakeNative()
+    monkeypatch.setattr(cli, "_native", lambda: fake)
+    monkeypatch.setattr(cli, "_BLOCK_STEP", 0.001)
+    return fake
+
+
+def invoke(*argv: str, **more: Any) -> Result:
+    result = CliRunner().invoke(cli.main, argv, **more)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_start_head_prints_the_lines_to_paste(native: FakeNative) -> None:
+    result = invoke("start", "--head")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    join = f"nbray start --address=10.0.0.5:6379 --redis-password={SECRET}"
+    assert join in [line.strip() for line in result.stdout.splitlines()]
+    assert 'nbray.init(address="auto")' in result.stdout
+    assert f"_redis_password='{SECRET}'" in result.stdout
+    assert "nbray stop" in result.stdout
+    assert native.requests == [NodeRequest(head=True, port=6379, secret=SECRET)]
+
+
+def test_every_option_arrives(native: FakeNative) -> None:
+    options = (
+        "--head --port 7000 --node-ip-address 172.17.0.2 --num-cpus 2 --num-gpus 0.5 "
+        "--object-store-memory 1000000 --redis-password hush --insecure-password"
+    )
+    result = invoke("start", *shlex.split(options), "--resources", '{"disk": 2, "x": 0.5}')
+    assert result.exit_code == 0
+    assert native.requests == [
+        NodeRequest(
+            head=True,
+            port=7000,
+            node_ip="172.17.0.2",
+            num_cpus=2.0,
+            num_gpus=0.5,
+            resources={"disk": 2.0, "x": 0.5},
+            object_store_memory=1_000_000,
+            secret="hush",
+            insecure_password=True,
+        )
+    ]
+
+
+def test_a_secret_with_spaces_is_quoted(native: FakeNative) -> None:
+    result = invoke("start", "--head", "--redis-password", "correct horse")
+    assert "--redis-password='correct horse'" in result.stdout
+
+
+def test_join(native: FakeNative) -> None:
+    result = invoke("start", "--address=10.0.0.5:6379", "--redis-password=hush")
+    assert result.exit_code == 0
+    assert "node 2 of the cluster at 10.0.0.5:6379" in result.stdout
+    assert "hush" not in result.stdout
+    assert native.requests[0].port == 0
+    assert not native.requests[0].head
+
+
+def test_the_secret_may_come_from_standard_input(native: FakeNative) -> None:
+    result = invoke("start", "--address=h:1", "--secret-file", "-", input="hush\n")
+    assert result.exit_code == 0
+    assert native.requests[0].secret == "hush"
+
+
+def test_warnings_go_to_stderr(native: FakeNative) -> None:
+    native.warnings.append("the password is easy to guess")
+    result = invoke("start", "--head")
+    assert result.exit_code == 0
+    assert result.stderr == "Warning: the password is easy to guess\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["start"], "either --head"),
+        (["start", "--head", "--address=h:1"], "either --head"),
+        (["start", "--head", "--resources={disk: 2}"], "not JSON"),
+        (["start", "--head", "--resources=[1]"], "not a JSON object"),
+        (["start", "--head", '--resources={"disk": "2"}'], """'disk' is "2", not a number"""),
+        (["start", "--head", '--resources={"disk": -1}'], "'disk' is -1"),
+        (["start", "--head", '--resources={"disk": true}'], "'disk' is true"),
+        (["start", "--head", '--resources={"disk": NaN}'], "'disk' is NaN"),
+        (["start", "--head", '--resources={"CPU": 1}'], "--num-cpus"),
+        (["start", "--head", "--port=70000"], "70000"),
+        (["start", "--head", "--num-cpus=-1"], "-1"),
+        (["start", "--head", "--num-cpus=many"], "many"),
+        (["start", "--head", "--redis-password="], "the secret is empty"),
+        (["start", "--head", "--redis-password=x", "--secret-file=-"], "either --redis-password"),
+        (["start", "--head", "--no-such-option"], "--no-such-option"),
+        (["begin"], "begin"),
+    ],
+)
+def test_asked_wrongly(native: FakeNative, argv: list[str], says: str) -> None:
+    result = invoke(*argv, input="hush")
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert native.requests == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("the cluster at h:1 has another secret"),
+        VersionMismatchError("the head runs Python 3.12, this is 3.11"),
+        RaySystemError("no head answers at h:1"),
+        ConnectionError("no nbray listens at h:1"),
+        OSError(98, "port 6379 on 10.0.0.5 is taken"),
+        ValueError("'h' is not an address"),
+    ],
+)
+def test_failure_is_one_sentence_on_stderr(native: FakeNative, error: Exception) -> None:
+    native.error = error
+    result = invoke("start", "--address=h:1", "--redis-password=x")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == f"Error: {getattr(error, 'strerror', None) or error}\n"
+    assert "Errno" not in result.stderr
+
+
+def test_block_waits_for_the_end(native: FakeNative) -> None:
+    result = invoke("start", "--head", "--block")
+    assert result.exit_code == 0
+    assert native.polls == 3
+    assert native.stopped == []
+
+
+def test_block_ends_the_node_when_interrupted(
+    native: FakeNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(record: Session) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(native, "alive", interrupted)
+    result = invoke("start", "--head", "--block")
+    assert result.exit_code == 0
+    assert len(native.stopped) == 1
+
+
+def test_a_loopback_cluster_says_so(native: FakeNative, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Session(address="127.0.0.1:6379", head_address="127.0.0.1:6379")
+    monkeypatch.setattr(native, "start_node", lambda request: local)
+    result = invoke("start", "--head")
+    assert "on this machine only" in result.stdout
+    assert "elsewhere" not in result.stdout
+
+
+def test_status_shows_the_panel_and_leaves(native: FakeNative) -> None:
+    native.sessions += [Session(), Session(node=2, head=False)]
+    result = invoke("status")
+    assert result.exit_code == 0
+    assert "box" in result.stdout
+    assert f"--address=10.0.0.5:6379 --redis-password={SECRET}" in result.stdout
+    assert native.engine.asked == 3
+    assert native.engine.ended
+
+
+def test_status_of_nothing(native: FakeNative) -> None:
+    result = invoke("status")
+    assert result.exit_code == 1
+    assert "nbray start --head" in result.stderr
+
+
+def test_status_when_the_head_does_not_answer(native: FakeNative) -> None:
+    native.sessions.append(Session(node=2, head=False, address="10.0.0.6:4000"))
+    native.error = RaySystemError("no head answers")
+    result = invoke("status")
+    assert result.exit_code == 1
+    assert "node 2 on this machine at 10.0.0.6:4000" in result.stdout
+    assert "no head answers" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "says"), [(0, "no nbray runs"), (1, "stopped 1 node\n"), (2, "stopped 2 nodes\n")]
+)
+def test_stop(native: FakeNative, count: int, says: str) -> None:
+    native.sessions += [Session()] * count
+    result = invoke("stop")
+    assert result.exit_code == 0
+    assert says in result.stdout
+
+
+def test_importing_it_brings_in_nothing_heavy() -> None:
+    program = (
+        "import sys, nbray.cli;"
+        "print([n for n in ('zmq', 'numpy', 'IPython', 'jinja2', 'psutil') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -75,9 +75,11 @@ class Loop:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._poll = select.poll()
-        self._poll.register(post.fd, select.POLLIN)
-        self._poll.register(self._wake_read, select.POLLIN)
+        # A poll object serves one thread at a time: the loop thread has its own.
+        self._poll, self._own_poll = select.poll(), select.poll()
+        for poll in (self._poll, self._own_poll):
+            poll.register(post.fd, select.POLLIN)
+            poll.register(self._wake_read, select.POLLIN)
         self._thread = threading.Thread(target=self._run, name="nbray-loop", daemon=True)
 
     def start(self) -> None:
@@ -318,7 +320,7 @@ class Loop:
                 time.sleep(NAP)
                 continue
             naps = 0
-            fired = self._poll.poll(self._timeout(None))
+            fired = self._own_poll.poll(self._timeout(None))
             if self._driven():
                 continue
             if fired and any(fd == self._wake_read for fd, _ in fired):

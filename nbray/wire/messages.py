@@ -67,6 +67,8 @@ class Spec(Part):
     depth: int
     """0 for work that a driver submitted, one more a level."""
     resources: Shape
+    namespace: str = ""
+    """Where the job looks names of actors up."""
 
 
 class Extra(Part):
@@ -347,6 +349,14 @@ class Returned(Message):
 
     lease: int
     worker: int
+
+
+class Holding(Message):
+    """Node to node: the client of yours holds this many leases of the shape here."""
+
+    client: int
+    shape: int
+    count: int
 
 
 class Infeasible(Message):
@@ -686,8 +696,8 @@ ToClient = (
     | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused
 )  # fmt: skip
 ToNode = (
-    Register | Demand | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye | OpenPort
-    | Allocate | Free | Fetch | Held | Pull | Chunk
+    Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
+    | OpenPort | Allocate | Free | Fetch | Held | Pull | Chunk
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
     | Infeasible
 )  # fmt: skip

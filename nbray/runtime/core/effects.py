@@ -62,6 +62,13 @@ class Forget(Effect):
     client: int
 
 
+class WatchPid(Effect):
+    """Tell the brain when this process of a client ends (`client_gone`)."""
+
+    client: int
+    pid: int
+
+
 class Dial(Effect):
     """Open a link to a node."""
 

@@ -24,8 +24,8 @@ from nbray.runtime.shell.memory import Memory
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call, pack_function_with_refs
 
-Origin = tuple[int, int]
-"""(job, depth) of work submitted here and now."""
+Origin = tuple[int, int, str]
+"""(job, depth, namespace) of work submitted here and now."""
 
 MULTI = 1 << 48
 """Tasks with several returns number them from here, in blocks of `MOST_RETURNS`."""
@@ -71,7 +71,7 @@ class Calls:
     ) -> Work:
         digest, blob = self.blob(function)
         resources = demand(options)
-        job, depth = origin
+        job, depth, namespace = origin
         spec = Spec(
             next(self._specs),
             digest,
@@ -82,6 +82,7 @@ class Calls:
             job,
             depth,
             resources,
+            namespace,
         )
         pool = self._brain.tasks.pool(resources, depth, options.node)
         tally = self._brain.tally(cell, time.monotonic())
@@ -124,7 +125,7 @@ class Calls:
                 self._methods.clear()
             spec = Spec(
                 next(self._specs), b"", name, options.num_returns,
-                _retry_on(options.retry_exceptions), cell, *origin, {},
+                _retry_on(options.retry_exceptions), cell, origin[0], origin[1], {}, origin[2],
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, time.monotonic())
             work = self._methods[key] = Work(spec, retries, None, tally, b"")

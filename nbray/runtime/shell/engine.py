@@ -77,11 +77,19 @@ class NativeEngine:
         self._outside_thread: threading.Thread | None = None
         self._delivering = threading.Lock()
 
-    def _origin(self) -> tuple[int, int]:
+    def _origin(self) -> tuple[int, int, str]:
         item = self._running()
-        if item is None:
-            return self._brain.me, 0
-        return item.spec.job, item.spec.depth + 1
+        if item is not None:
+            return item.spec.job, item.spec.depth + 1, item.spec.namespace
+        actor = self._worker.actor if self._worker is not None else None
+        if actor is not None:  # a thread of the actor's own
+            return actor.spec.job, 1, actor.spec.namespace
+        return self._brain.me, 0, self._namespace
+
+    @property
+    def _where(self) -> str:
+        """The namespace of the code that runs here and now."""
+        return self._origin()[2]
 
     # -- tasks -------------------------------------------------------------------
 
@@ -321,12 +329,12 @@ class NativeEngine:
         life = self.memory.own(seq)
         info = msgspec.structs.replace(info, actor=seq, owner=brain.me)
         held, placed = placement(options)
-        job, _ = self._origin()
+        job = self._origin()[0]
         spec = m.ActorSpec(
             owner=brain.me,
             actor=seq,
             name=options.name,
-            namespace=options.namespace or self._namespace,
+            namespace=options.namespace or self._where,
             class_name=cls.name,
             function=digest,
             blob=blob,
@@ -390,7 +398,7 @@ class NativeEngine:
 
     def get_actor(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
         """A named actor (see `Engine.get_actor`)."""
-        where = namespace or self._namespace
+        where = namespace or self._where
         found = self.memory.request(
             HEAD, lambda token: m.FindActor(self._brain.me, token, name, where)
         )
@@ -406,7 +414,7 @@ class NativeEngine:
         """Named actors (see `Engine.list_named_actors`)."""
         answer = self.memory.request(
             HEAD,
-            lambda token: m.ListActors(self._brain.me, token, self._namespace, all_namespaces),
+            lambda token: m.ListActors(self._brain.me, token, self._where, all_namespaces),
         )
         names: list[tuple[str, str]] = answer.names
         return names
@@ -474,7 +482,7 @@ class NativeEngine:
             task_name=item.spec.name if item else "",
             actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
             actor_name=actor.spec.name if actor else "",
-            namespace=actor.spec.namespace if actor else self._namespace,
+            namespace=self._where,
             was_restarted=bool(actor and actor.incarnation > 0),
             attempt=attempt,
             node_ip=registered.ip,

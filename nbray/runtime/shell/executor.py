@@ -378,7 +378,7 @@ def _constructor_spec(spec: Any) -> Any:
     from nbray.wire.messages import Spec
 
     return Spec(
-        0, b"", "__init__", 1, b"", spec.cell, spec.job, 1, spec.resources
+        0, b"", "__init__", 1, b"", spec.cell, spec.job, 1, spec.resources, spec.namespace
     )
 
 

@@ -31,7 +31,7 @@ SWITCH_SECONDS = 0.0005
 def main(config: WorkerConfig) -> None:
     """Run until the node, the actor or the user's code ends this process."""
     sys.setswitchinterval(SWITCH_SECONDS)
-    post, client = open_brain(config.client, Path(config.directory))
+    post, client = open_brain(config.me, Path(config.directory))
     brain = WorkerBrain(client)
     executor: Executor | None = None
 
@@ -45,12 +45,12 @@ def main(config: WorkerConfig) -> None:
         return effects
 
     loop = Loop(post, client, handle, swap_handler=False)
-    registered = register(loop, client, driver=False, namespace=config.namespace)
+    registered = register(loop, client, driver=False, namespace="")
     engine = NativeEngine(
         client,
         loop,
         registered=registered,
-        namespace=config.namespace,
+        namespace="",
         folder=config.directory,
         worker=brain,
         running=running.get,

@@ -1,0 +1,183 @@
+"""The native engine's door: start or find a cluster, and become its driver.
+
+The only module outside `runtime` that sees it. Owns no state: what is started
+is written in the run directory, and ends with its owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from nbray.config import InitConfig, NodeRequest
+from nbray.exceptions import AuthenticationError, RaySystemError
+from nbray.ids import DRIVER_FLAG, client_id
+from nbray.runtime.shell import rundir
+from nbray.runtime.shell.address import parse_address, settle
+from nbray.runtime.shell.client import open_brain, register
+from nbray.runtime.shell.engine import NativeEngine
+from nbray.runtime.shell.launch import start_root
+from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.processes import RootConfig
+from nbray.runtime.shell.rundir import Record
+from nbray.runtime.shell.rundir import alive as alive
+from nbray.runtime.shell.rundir import read_all as records
+from nbray.runtime.shell.rundir import stop_session as stop_session
+from nbray.runtime.shell.rundir import stop_sessions as stop_all
+from nbray.wire.secret import Secret
+
+__all__ = ["alive", "records", "settle", "start", "start_node", "stop_all", "stop_session"]
+
+START_SECONDS = 30.0
+RECORD_SECONDS = 2.0
+
+
+def start(config: InitConfig) -> NativeEngine:
+    """Connect to the cluster that *config* names, starting what is missing on this machine.
+
+    Raises:
+        RaySystemError: it cannot be started or reached; says why, in one sentence.
+        AuthenticationError: the secret is not the cluster's.
+        VersionMismatchError: the cluster runs another Python or nbray.
+    """
+    try:
+        if config.address in {"", "local"}:
+            record, mine = _start_local(config), True
+        elif config.address == "auto":
+            found = rundir.find("auto")
+            if found is None:
+                raise RaySystemError(
+                    "no nbray runs on this machine: start one with `nbray start --head`, or call "
+                    "nbray.init() without an address"
+                )
+            record, mine = found, False
+        else:
+            record, mine = _find_or_join(config)
+    except OSError as error:
+        raise RaySystemError(error.strerror or str(error)) from None
+    try:
+        return _connect(record, config, mine)
+    except BaseException:
+        if mine:
+            stop_session(record, 1.0)
+        raise
+
+
+def start_node(request: NodeRequest) -> Record:
+    """Start a node of its own in the background; returns once it serves its cluster.
+
+    Raises:
+        RaySystemError, AuthenticationError, VersionMismatchError, OSError: it
+            cannot; one sentence. Nothing is left running.
+    """
+    owner = os.getpid() if request.owner == "driver" else 0
+    folder = rundir.new_session()
+    try:
+        start_root(RootConfig(request, str(folder), owner, _path()), START_SECONDS)
+        return _record(folder)
+    except BaseException:
+        rundir.remove(folder)
+        raise
+
+
+def _record(folder: Path) -> Record:
+    deadline = time.monotonic() + RECORD_SECONDS
+    while True:
+        for record in records():
+            if record.directory == str(folder):
+                return record
+        if time.monotonic() > deadline:
+            raise RaySystemError("the node started but ended at once: see `nbray status`")
+        time.sleep(0.005)
+
+
+def _path() -> list[str]:
+    """What workers need before their `sys.path` to import what the driver can."""
+    return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - '' is the folder we are in
+
+
+def _start_local(config: InitConfig) -> Record:
+    request, _ = settle(
+        NodeRequest(
+            head=True,
+            node_ip=config.node_ip_address or "127.0.0.1",
+            num_cpus=config.num_cpus,
+            num_gpus=config.num_gpus,
+            resources=config.resources,
+            object_store_memory=config.object_store_memory,
+            secret=config.secret,
+            owner="driver",
+        )
+    )
+    return start_node(request)
+
+
+def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
+    """The node on this machine that belongs to the cluster; one without CPUs if there is none."""
+    address = config.address
+    try:
+        parse_address(address)
+    except ValueError as error:
+        raise RaySystemError(str(error)) from None
+    record = rundir.find(address)
+    if record is not None:
+        if config.secret and Secret.parse(config.secret) != Secret.parse(record.secret):
+            raise AuthenticationError(
+                f"the secret given is not that of the cluster at {address}: use the one that "
+                "`nbray start --head` printed"
+            )
+        return record, False
+    if not config.secret:
+        raise AuthenticationError(
+            f"the cluster at {address} has a secret: give it as _redis_password, as "
+            "`nbray start --head` printed it"
+        )
+    request, _ = settle(
+        NodeRequest(
+            head=False, address=address, num_cpus=0, num_gpus=0, secret=config.secret,
+            node_ip=config.node_ip_address, owner="driver",
+        )
+    )  # fmt: skip
+    return start_node(request), True
+
+
+def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
+    folder = Path(record.directory)
+    me = client_id(record.node, DRIVER_FLAG | secrets.randbits(31))
+    post, brain = open_brain(me, folder)
+    loop = Loop(post, brain, brain.handle, swap_handler=True)
+    try:
+        registered = register(loop, brain, driver=True, namespace=config.namespace)
+    except BaseException:
+        loop.close(0)
+        raise
+
+    def joinable(address: str) -> str:
+        return (
+            f"nbray start --address={address or record.head_address} "
+            f"--redis-password={shlex.quote(record.secret)}"
+        )
+
+    def end() -> None:
+        if mine:
+            with contextlib.suppress(OSError):
+                stop_session(record, 3.0)
+
+    engine = NativeEngine(
+        brain,
+        loop,
+        registered=registered,
+        namespace=config.namespace,
+        folder=record.directory,
+        on_shutdown=end,
+        joinable=joinable if record.head else None,
+    )
+    if not config.log_to_driver:
+        engine.on_output(lambda _output: None)
+    loop.after.append(engine.after_round)
+    return engine

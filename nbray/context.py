@@ -201,12 +201,9 @@ class ClusterContext:
         """The cluster's status as static HTML, or None where there is nothing to show."""
         if not self._alive():
             return None
-        try:
-            from nbray.view import render
-        except ImportError:  # a slim build without templates: text will do
-            return None
-        found: str = render.html(self._engine.snapshot())
-        return found
+        from nbray.view.panel import panel_html  # late: `import nbray` needs no templates
+
+        return panel_html(self._engine.snapshot())
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None

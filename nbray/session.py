@@ -89,7 +89,7 @@ def install(engine: Engine | None, started: InitConfig | None = None) -> None:
             _guarded = True
         _engine = engine
         _started_with = started
-    for hook in list(on_install):
+    for hook in tuple(on_install):  # a hook may take itself out
         hook(engine)
 
 

@@ -7,10 +7,11 @@ same time is marked `concurrent`, and left out for the inline engine.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from harness import eventually
 
 import nbray as ray
 
@@ -44,12 +45,31 @@ def pytest_collection_modifyitems(
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """`until(condition)`: wait until it holds, at most ten seconds."""
+    """`until(condition)`: wait until it holds; fail if it does not in time."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, "the condition did not come to hold in ten seconds"
-            time.sleep(0.02)
+        assert eventually(condition), "the condition did not come to hold in time"
 
     return wait
+
+
+@pytest.fixture
+def Counter() -> Any:
+    """An actor class."""
+
+    @ray.remote
+    class Counter:
+        """Counts."""
+
+        def __init__(self, start=0):
+            self.n = start
+
+        def add(self, amount=1):
+            """Add and tell."""
+            self.n += amount
+            return self.n
+
+        def read(self):
+            return self.n
+
+    return Counter

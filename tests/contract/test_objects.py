@@ -183,7 +183,7 @@ def test_a_reference_cannot_be_pickled_by_others():
 
 def test_a_reference_is_not_iterable():
     with pytest.raises(TypeError, match="num_returns"):
-        a, b = ray.put((1, 2))
+        _a, _b = ray.put((1, 2))
 
 
 def test_await_of_a_reference():

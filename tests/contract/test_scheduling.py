@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -256,7 +257,7 @@ def test_custom_resources_limit_tasks():
         return started, time.time()
 
     spans = sorted(ray.get([work.remote() for _ in range(3)]))
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
 
 
 @pytest.mark.concurrent

@@ -431,7 +431,7 @@ def test_cancelling_by_force():
         while True:
             try:
                 time.sleep(0.01)
-            except BaseException:  # noqa: S110 - what force is for
+            except BaseException:
                 pass
 
     ref = stubborn.remote()

@@ -1,0 +1,52 @@
+"""The head's process: its brain over one inbox.
+
+Owns nothing but the wiring. It speaks to everybody through the sockets of its
+machine; what is for other machines its node forwards.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from pathlib import Path
+
+from nbray.ids import HEAD
+from nbray.runtime.core.effects import Effect, Log, Send
+from nbray.runtime.core.head import HeadBrain
+from nbray.runtime.shell.machine import versions
+from nbray.runtime.shell.sockets import Post
+from nbray.wire.codec import CorruptFrame, head_decoder
+
+
+def main(directory: Path, cluster: int) -> None:
+    """Serve until the process is killed (by root, with everything else)."""
+    post = Post(HEAD, directory)
+    brain = HeadBrain(cluster, versions())
+    decode = head_decoder().decode
+    poll = select.poll()
+    poll.register(post.fd, select.POLLIN)
+
+    def carry_out(effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                post.send(effect.to, effect.message)
+            elif isinstance(effect, Log):
+                print(effect.text, file=sys.stderr, flush=True)  # noqa: T201 - the process's log
+
+    while True:
+        now = time.monotonic()
+        due = brain.next_deadline()
+        if not post.pending():
+            poll.poll(None if due is None else max(0.0, (due - now) * 1000))
+        now = time.monotonic()
+        for frames in post.receive():
+            try:
+                message = decode(frames[0])
+            except CorruptFrame as error:
+                carry_out([Log(f"dropped a corrupt frame: {error}")])
+                continue
+            carry_out(brain.handle(message, now))
+        due = brain.next_deadline()
+        if due is not None and due <= now:
+            carry_out(brain.tick(now))

@@ -1,0 +1,157 @@
+"""Starting a machine's part of a cluster, from a driver or the command line.
+
+Owns the hand-over to root: configuration in, one answer out, as exceptions a
+user understands. Does not own what root does then. Rule: it either returns
+when the node can be spoken to, or raises with nothing left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+import nbray
+from nbray.config import NodeRequest
+from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
+from nbray.runtime.shell import processes as p
+
+START_SECONDS = 30.0
+_PROGRAM = "import sys; sys.path.append({0!r}); from nbray.runtime.shell.root import main; main()"
+
+
+def start_root(
+    request: NodeRequest, owner_pid: int = 0, timeout: float = START_SECONDS
+) -> p.Started:
+    """Start root with head and node (or a node that joins) and wait until it can be used.
+
+    Args:
+        request: settled (`address.settle`).
+        owner_pid: everything ends with this process (0: it is left to `nbray stop`).
+        timeout: seconds.
+
+    Raises:
+        AuthenticationError: the cluster has another secret.
+        VersionMismatchError: the cluster runs other versions.
+        ConnectionError: nobody answers at the address.
+        OSError: the port or address cannot be used.
+        RaySystemError: anything else, with what the node last said.
+    """
+    deadline = time.monotonic() + timeout
+    home = str(Path(nbray.__file__).parents[1])
+    root = subprocess.Popen(
+        # -P: a file in the working directory must not stand in for a module of ours.
+        [sys.executable, "-P", "-c", _PROGRAM.format(home)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert root.stdin is not None
+    assert root.stdout is not None
+    try:
+        from nbray.runtime.shell import rundir
+
+        directory = rundir.new_session()
+        path = [os.getcwd() if not entry else entry for entry in sys.path]
+        config = p.RootConfig(request, str(directory), owner_pid, path if owner_pid else [])
+        with contextlib.suppress(BrokenPipeError):
+            root.stdin.write(msgspec.msgpack.encode(config))
+            root.stdin.close()
+        line = _read_line(root.stdout.fileno(), deadline)
+    except BaseException:
+        _end(root)
+        raise
+    finally:
+        root.stdout.close()
+    if not line:
+        _end(root)
+        rundir.remove(directory)
+        raise RaySystemError(f"the node did not start within {timeout:g} seconds")
+    answer = msgspec.json.decode(line, type=p.Answer)
+    if isinstance(answer, p.Ready):
+        root.returncode = 0  # it is on its own: do not warn that it still runs
+        _reap_later(root.pid, owner_pid)
+        return answer.started
+    _end(root)
+    rundir.remove(directory)
+    raise _error(answer)
+
+
+def _read_line(descriptor: int, deadline: float) -> bytes:
+    """One line, b'' at the end of the stream or of time."""
+    line = b""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            return b""
+        part = os.read(descriptor, 65536)
+        if not part:
+            return b""
+        line += part
+    return line
+
+
+def _error(failed: p.Failed) -> Exception:
+    match failed.kind:
+        case "auth":
+            return AuthenticationError(failed.error)
+        case "version":
+            return VersionMismatchError(failed.error)
+        case "unreachable":
+            return ConnectionError(failed.error)
+        case "port":
+            return OSError(failed.error)
+        case _:
+            return RaySystemError(failed.error)
+
+
+def _end(root: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        root.send_signal(signal.SIGTERM)
+    try:
+        root.wait(3)
+    except subprocess.TimeoutExpired:
+        root.kill()
+        root.wait()
+
+
+_roots: list[int] = []
+
+
+def _reap_later(pid: int, owner_pid: int) -> None:
+    """Remember a root that is a child of this process, for `stop_root`."""
+    if owner_pid:
+        _roots.append(pid)
+
+
+def stop_root(started: p.Started, timeout: float = 5.0) -> None:
+    """End a machine's part that this process started, and wait until it is gone."""
+    pid = started.root_pid
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    killed = False
+    while True:
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            break  # not our child, or reaped by somebody
+        if done:
+            break
+        if time.monotonic() > deadline and not killed:
+            killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+    if pid in _roots:
+        _roots.remove(pid)

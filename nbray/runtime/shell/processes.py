@@ -1,0 +1,161 @@
+"""What root, node, head and workers are told at their start, and root's channel to the node.
+
+Owns these structs and the framing of the channel. Does not own processes
+(`root`). Rule: nothing here travels by argv or environment: the launcher
+writes one `RootConfig` to root's standard input, children inherit by fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import Generic, TypeVar
+
+import msgspec
+
+from nbray.config import NodeRequest
+
+T = TypeVar("T")
+
+
+class RootConfig(msgspec.Struct, frozen=True):
+    """All that a machine's part of a cluster is started with."""
+
+    request: NodeRequest
+    """Settled: secret and node_ip are filled in."""
+    directory: str
+    """The session's folder, made by the launcher."""
+    owner_pid: int = 0
+    """Everything ends when this process does (0: nobody's)."""
+    path: list[str] = []
+    """Put before `sys.path` in workers."""
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """What a worker is started with."""
+
+    me: int
+    """Its client id."""
+    directory: str
+    node_pid: int
+    cluster: int
+    log_to_driver: bool = True
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A machine's part runs."""
+
+    node: int
+    cluster: int
+    directory: str
+    address: str
+    """host:port of this node's TCP port."""
+    head_address: str
+    """host:port of the cluster."""
+    root_pid: int
+    node_pid: int
+    ip: str
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """It does not; why in one sentence."""
+
+    kind: str
+    """'auth', 'version', 'port', 'unreachable' or 'other'."""
+    error: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Node to root, once: it can be spoken to."""
+
+    started: Started
+
+
+class ForkWorker(msgspec.Struct, frozen=True, tag=True):
+    """Node to root: fork a worker."""
+
+    worker: int
+    threads: int
+
+
+class KillWorker(msgspec.Struct, frozen=True, tag=True):
+    """Node to root: end a worker at once."""
+
+    worker: int
+
+
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """Root to node: a child ended."""
+
+    client: int
+    """A worker's or the head's client id."""
+    pid: int
+    code: int
+    """Exit code, -1 if a signal ended it."""
+    signal: int
+    max_rss: int
+    """Bytes it held at most."""
+
+
+class Quit(msgspec.Struct, frozen=True, tag=True):
+    """Root to node: end in order."""
+
+    why: str
+
+
+ToRoot = ForkWorker | KillWorker | Ready | Failed
+FromRoot = Ended | Quit
+Answer = Ready | Failed
+"""What the launcher reads, once, as one line of JSON."""
+
+_LENGTH = struct.Struct("!I")
+
+
+class Channel(Generic[T]):
+    """Structs over one end of a socket pair, in both directions; reads never block."""
+
+    def __init__(self, end: socket.socket, union: object) -> None:
+        self._end = end
+        end.setblocking(True)
+        self._decode = msgspec.msgpack.Decoder(union).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._buffer = bytearray()
+        self.closed = False
+        """The other end is gone."""
+
+    def fileno(self) -> int:
+        """For polling."""
+        return self._end.fileno()
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Send; nothing happens if the other end is gone (`receive` finds out)."""
+        data = self._encode(message)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._end.sendall(_LENGTH.pack(len(data)) + data)
+
+    def receive(self) -> list[T]:
+        """What has arrived; sets `closed` at the end."""
+        while True:
+            try:
+                data = self._end.recv(65536, socket.MSG_DONTWAIT)
+            except (BlockingIOError, InterruptedError):
+                break
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self.closed = True
+                break
+            self._buffer += data
+        found: list[T] = []
+        while len(self._buffer) >= _LENGTH.size:
+            size = _LENGTH.unpack_from(self._buffer)[0]
+            if len(self._buffer) < _LENGTH.size + size:
+                break
+            found.append(self._decode(bytes(self._buffer[_LENGTH.size : _LENGTH.size + size])))
+            del self._buffer[: _LENGTH.size + size]
+        return found
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()

@@ -1,0 +1,343 @@
+"""Root: the fork server of one machine, and the end of everything it started.
+
+Owns the processes: forks head, node and workers, reaps them, reports to the
+node how each ended, and sees to it that nothing is left. Does not own sockets
+of ZeroMQ's or any decision. Rules: it has one thread, asserted before each
+fork; it imports only what workers need, never numpy (which starts threads);
+the secret comes by standard input and leaves by fork only.
+
+It ends on SIGTERM, when the node ends, and when its owner ends. If root itself
+is killed, the kernel kills head and workers with it, and the node, which sees
+the channel close, ends in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from nbray.ids import HEAD, client_hex
+from nbray.runtime.shell import processes as p
+
+ORDERLY_SECONDS = 1.0
+"""What the node gets to end in order before everything is killed."""
+_PR_SET_PDEATHSIG = 1
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+
+
+class Root:
+    """The fork server. `run` returns when nothing is left."""
+
+    def __init__(self, config: p.RootConfig, answer: int) -> None:
+        self._config = config
+        self._answer = answer
+        self._directory = Path(config.directory)
+        self._logs = self._directory / "logs"
+        self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._children: dict[int, int] = {}
+        """Client id by pid."""
+        self._pids: dict[int, int] = {}
+        self._node_pid = 0
+        self._started: p.Started | None = None
+        self._ending = 0.0
+        """When patience with the node ends (0: nothing is ending)."""
+        mine, its = socket.socketpair()
+        self._mine, self._its = mine, its
+        self._channel: p.Channel[p.ToRoot] = p.Channel(mine, p.ToRoot)
+        self._poll = select.poll()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+
+    # -- life -----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Start head and node, then serve until the node has ended."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, _noted)
+        gc.collect()
+        gc.freeze()
+        request = self._config.request
+        cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
+        if request.head:
+            self._fork(HEAD, "head", lambda: _head(self._config, cluster))
+        root_pid = os.getpid()
+        node_pid = self._fork(0, "node", lambda: self._be_node(cluster, root_pid))
+        self._node_pid = node_pid
+        self._its.close()
+        _import_worker()  # while head and node start
+        gc.collect()
+        gc.freeze()
+        self._poll.register(self._channel.fileno(), select.POLLIN)
+        self._poll.register(self._wake_read, select.POLLIN)
+        owner = self._watch_owner()
+        while self._node_pid:
+            timeout = -1.0 if owner is not None or not self._config.owner_pid else 500.0
+            if self._ending:
+                timeout = max(0.0, (self._ending - time.monotonic()) * 1000)
+            for descriptor, _ in self._poll.poll(timeout):
+                if descriptor == self._wake_read:
+                    self._on_signals(os.read(self._wake_read, 4096))
+                elif descriptor == owner:
+                    self._poll.unregister(owner)
+                    self._quit("the process that started it has ended")
+            self._serve()
+            if owner is None and self._config.owner_pid and not _exists(self._config.owner_pid):
+                self._quit("the process that started it has ended")
+            if self._ending and time.monotonic() >= self._ending:
+                break
+
+    def finish(self) -> None:
+        """Kill what is left and remove the session's folder."""
+        for pid in list(self._children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in list(self._children):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._say(p.Failed("other", self._last_words()))
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _quit(self, why: str) -> None:
+        if not self._ending:
+            self._ending = time.monotonic() + ORDERLY_SECONDS
+            self._channel.send(p.Quit(why))
+
+    def _watch_owner(self) -> int | None:
+        pid = self._config.owner_pid
+        if not pid or not hasattr(os, "pidfd_open"):
+            return None
+        try:
+            owner = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._quit("the process that started it has ended")
+            return None
+        except OSError:
+            return None  # an old kernel: it is polled
+        self._poll.register(owner, select.POLLIN)
+        return owner
+
+    # -- events -----------------------------------------------------------------------
+
+    def _on_signals(self, numbers: bytes) -> None:
+        for number in set(numbers):
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGTERM:
+                self._quit("it was stopped")
+            # SIGINT and SIGHUP are the terminal's business, not ours.
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            client = self._children.pop(pid, None)
+            if client is None:
+                continue
+            if pid == self._node_pid:
+                self._node_pid = 0
+                continue
+            self._pids.pop(client, None)
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+            code = -1 if number else os.waitstatus_to_exitcode(status)
+            scale = 1 if sys.platform == "darwin" else 1024
+            self._channel.send(p.Ended(client, pid, code, number, usage.ru_maxrss * scale))
+
+    def _serve(self) -> None:
+        for message in self._channel.receive():
+            match message:
+                case p.ForkWorker(worker=worker, threads=threads):
+                    self._fork_worker(worker, threads)
+                case p.KillWorker(worker=worker):
+                    pid = self._pids.get(worker)
+                    if pid is not None:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                case p.Ready(started=started):
+                    self._started = started
+                    self._say(message)
+                case p.Failed():
+                    self._say(message)
+        if self._channel.closed:
+            # The node is gone or going; it is reaped in a moment.
+            with contextlib.suppress(KeyError):
+                self._poll.unregister(self._channel.fileno())
+            if not self._ending:
+                self._ending = time.monotonic() + ORDERLY_SECONDS
+
+    def _say(self, answer: p.Answer) -> None:
+        """Answer the launcher, once."""
+        if self._answer < 0:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._answer, msgspec.json.encode(answer) + b"\n")
+        os.close(self._answer)
+        self._answer = -1
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._logs / "node.log").read_text(errors="replace").strip().splitlines()
+        except OSError:
+            lines = []
+        return "the node ended at its start" + (f": {lines[-1]}" if lines else "")
+
+    # -- forks ------------------------------------------------------------------------
+
+    def _fork(self, client: int, name: str, body: Callable[[], None]) -> int:
+        assert _threads() == 1, "root has more than one thread and must not fork"
+        root = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._children[pid] = client
+            self._pids[client] = pid
+            return pid
+        code = 1
+        try:
+            self._settle(root, name, dies=name != "node")
+            body()
+            code = 0
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        except BaseException:  # noqa: BLE001 - a process's edge: reported in its log
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(code)
+
+    def _settle(self, root: int, name: str, dies: bool) -> None:
+        """In the child: its own signals, files and ties."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        if name == "node" or name == "head":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        else:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if dies:
+            _die_with_parent()
+            if os.getppid() != root:
+                os._exit(1)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        if self._answer >= 0:
+            os.close(self._answer)
+        self._mine.close()
+        if name != "node":
+            self._its.close()
+        log = os.open(self._logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+
+    def _be_node(self, cluster: int, root_pid: int) -> None:
+        from nbray.runtime.shell.node import main as node_main
+
+        channel: p.Channel[p.FromRoot] = p.Channel(self._its, p.FromRoot)
+        node_main(self._config, cluster, root_pid, channel)
+
+    def _fork_worker(self, worker: int, threads: int) -> None:
+        started = self._started
+        assert started is not None, "workers are forked for a node that is ready"
+        config = p.WorkerConfig(worker, started.directory, started.node_pid, started.cluster)
+        path = self._config.path
+
+        def body() -> None:
+            for variable in _THREAD_VARIABLES:
+                os.environ[variable] = str(threads)
+            known = set(sys.path)
+            sys.path[:0] = [entry for entry in path if entry not in known] or [""]
+            from nbray.runtime.shell.worker import main as worker_main
+
+            worker_main(config)
+
+        self._fork(worker, f"worker-{client_hex(worker)}", body)
+
+
+def _head(config: p.RootConfig, cluster: int) -> None:
+    from nbray.runtime.shell.head import main as head_main
+
+    head_main(Path(config.directory), cluster)
+
+
+def _import_worker() -> None:
+    """What every worker needs, imported once, so that a fork has it."""
+    try:
+        import cloudpickle  # noqa: F401
+
+        import nbray.runtime.shell.worker  # noqa: F401
+    except ImportError:
+        import traceback
+
+        traceback.print_exc()  # workers will say it again, where it can be seen
+
+
+def _noted(number: int, frame: object) -> None:
+    """Signals are read from the wakeup descriptor."""
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        import threading
+
+        return threading.active_count()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _die_with_parent() -> None:
+    """Linux: the kernel kills this process when root ends, however it ends."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def main() -> NoReturn:
+    """Read a `RootConfig` from standard input, answer on standard output, serve."""
+    answer = os.dup(1)
+    with open(0, "rb", closefd=False) as stream:
+        config = msgspec.msgpack.decode(stream.read(), type=p.RootConfig)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    root = Root(config, answer)
+    try:
+        root.run()
+    finally:
+        root.finish()
+    sys.exit(0)

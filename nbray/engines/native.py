@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import shlex
-import sys
 import time
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from nbray.runtime.shell.client import open_brain, register
 from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.launch import start_root
 from nbray.runtime.shell.loop import Loop
-from nbray.runtime.shell.processes import RootConfig
 from nbray.runtime.shell.rundir import Record
 from nbray.runtime.shell.rundir import alive as alive
 from nbray.runtime.shell.rundir import read_all as records
@@ -33,7 +31,6 @@ from nbray.wire.secret import Secret
 
 __all__ = ["alive", "records", "settle", "start", "start_node", "stop_all", "stop_session"]
 
-START_SECONDS = 30.0
 RECORD_SECONDS = 2.0
 
 
@@ -76,13 +73,7 @@ def start_node(request: NodeRequest) -> Record:
             cannot; one sentence. Nothing is left running.
     """
     owner = os.getpid() if request.owner == "driver" else 0
-    folder = rundir.new_session()
-    try:
-        start_root(RootConfig(request, str(folder), owner, _path()), START_SECONDS)
-        return _record(folder)
-    except BaseException:
-        rundir.remove(folder)
-        raise
+    return _record(Path(start_root(request, owner).directory))
 
 
 def _record(folder: Path) -> Record:
@@ -94,11 +85,6 @@ def _record(folder: Path) -> Record:
         if time.monotonic() > deadline:
             raise RaySystemError("the node started but ended at once: see `nbray status`")
         time.sleep(0.005)
-
-
-def _path() -> list[str]:
-    """What workers need before their `sys.path` to import what the driver can."""
-    return [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - '' is the folder we are in
 
 
 def _start_local(config: InitConfig) -> Record:

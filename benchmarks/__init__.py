@@ -1,0 +1,1 @@
+"""Benchmarks: what nbray promises, measured. `python -m benchmarks [ROW ...]`."""

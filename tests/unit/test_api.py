@@ -1,0 +1,218 @@
+"""Arguments of the verbs, and the session they start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+import nbray
+from nbray import session
+from nbray.config import InitConfig
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """No session before or after."""
+    for name in ("NBRAY_ADDRESS", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NBRAY_ENGINE", "inline")
+    nbray.shutdown()
+    yield
+    nbray.shutdown()
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, nbray; heavy = {'zmq', 'IPython', 'numpy', 'jinja2', 'tornado', 'click',"
+        " 'psutil', 'ipywidgets', 'asyncio', 'cloudpickle'} & set(sys.modules); print(heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_public_names_exist():
+    for name in nbray.__all__:
+        assert hasattr(nbray, name), name
+    assert nbray.__version__ == "0.1.0"
+    assert nbray.actor.ActorHandle
+    assert nbray.exceptions.RayTaskError
+    assert nbray.util.get_node_ip_address
+
+
+def test_the_life_of_a_session(fresh):
+    assert not nbray.is_initialized()
+    nbray.init()
+    assert nbray.is_initialized()
+    nbray.shutdown()
+    nbray.shutdown()
+    assert not nbray.is_initialized()
+
+
+def test_the_first_call_starts_a_session(fresh):
+    assert nbray.get(nbray.put(1)) == 1
+    assert nbray.is_initialized()
+
+
+def test_the_context_closes_the_session(fresh):
+    with nbray.init(num_cpus=3) as context:
+        assert nbray.cluster_resources()["CPU"] == 3
+        assert context["node_ip_address"] == context.address_info["node_ip_address"]
+        assert "3 CPUs" in repr(context)
+        assert "3 CPUs" in context._repr_mimebundle_()["text/html"]
+        assert set(context.keys()) == set(context)
+        assert context.get("nothing", 5) == 5
+    assert not nbray.is_initialized()
+    assert repr(context) == "nbray: disconnected"
+    assert context._repr_mimebundle_() == {"text/plain": "nbray: disconnected"}
+
+
+def test_an_old_context_does_not_close_a_new_session(fresh):
+    old = nbray.init()
+    nbray.shutdown()
+    nbray.init()
+    old.disconnect()
+    assert nbray.is_initialized()
+
+
+def test_arguments_reach_the_engine(fresh):
+    nbray.init(num_cpus=2, num_gpus=1, resources={"x": 3}, namespace="n", object_store_memory=10**8)
+    assert session.started_with() == InitConfig(
+        num_cpus=2, num_gpus=1, resources={"x": 3.0}, namespace="n", object_store_memory=10**8
+    )
+    total = nbray.cluster_resources()
+    assert (total["CPU"], total["GPU"], total["x"]) == (2, 1, 3)
+    assert nbray.get_runtime_context().namespace == "n"
+
+
+def test_ray_arguments_without_meaning_are_accepted(fresh):
+    nbray.init(
+        include_dashboard=False,
+        dashboard_host="0.0.0.0",
+        dashboard_port=1,
+        dashboard_whatever=2,
+        logging_level=10,
+        log_to_driver=False,
+        configure_logging=True,
+        _temp_dir="/tmp/x",
+        local_mode=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"num_cpu": 1}, TypeError, "num_cpus"),
+        ({"redis_password": "x"}, TypeError, "_redis_password"),
+        ({"num_cpus": "4"}, TypeError, "num_cpus"),
+        ({"num_cpus": -1}, ValueError, "num_cpus"),
+        ({"num_gpus": float("nan")}, ValueError, "num_gpus"),
+        ({"resources": {"CPU": 1}}, ValueError, "num_cpus"),
+        ({"resources": 3}, TypeError, "resources"),
+        ({"namespace": 3}, TypeError, "namespace"),
+        ({"address": 6379}, TypeError, "address"),
+        ({"address": "nowhere"}, ValueError, "HOST:PORT"),
+        ({"address": "host:"}, ValueError, "HOST:PORT"),
+        ({"address": "host:99999"}, ValueError, "HOST:PORT"),
+        ({"address": "ray://host:10001"}, ValueError, "HOST:PORT"),
+        ({"address": "1.2.3.4:6379", "num_cpus": 1}, ValueError, "num_cpus"),
+        ({"address": "auto", "resources": {"a": 1}}, ValueError, "resources"),
+        ({"engine": "warp"}, ValueError, "inline, native"),
+        ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip'"),
+        ({"runtime_env": {"env_vars": {"A": 1}}}, TypeError, "env_vars"),
+        ({"runtime_env": "x"}, TypeError, "runtime_env"),
+        ({"address": "1.2.3.4:6379"}, ValueError, "inline"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_of_init(fresh, given, error, text):
+    with pytest.raises(error, match=text):
+        nbray.init(**given)
+    assert not nbray.is_initialized()
+
+
+@pytest.mark.parametrize("variable", ["NBRAY_ADDRESS", "RAY_ADDRESS"])
+def test_the_address_of_the_environment_is_used(fresh, monkeypatch, variable):
+    monkeypatch.setenv(variable, "10.1.2.3:6379")
+    with pytest.raises(ValueError, match=r"10\.1\.2\.3:6379"):  # inline can join nothing
+        nbray.init()
+
+
+def test_init_again(fresh):
+    first = nbray.init(num_cpus=2)
+    assert nbray.init(num_cpus=2).address_info == first.address_info
+    nbray.init()
+    nbray.init("auto")
+    with pytest.raises(RuntimeError, match="shutdown"):
+        nbray.init("1.2.3.4:6379")
+    with pytest.raises(RuntimeError, match="inline engine"):
+        nbray.init(engine="native")
+    with pytest.warns(RuntimeWarning, match="change nothing"):
+        nbray.init(num_cpus=5)
+
+
+def test_env_vars_hold_for_the_session(fresh, monkeypatch):
+    monkeypatch.setenv("NBRAY_TEST_KEPT", "before")
+    nbray.init(runtime_env={"env_vars": {"NBRAY_TEST_A": "1", "NBRAY_TEST_KEPT": "during"}})
+    assert nbray.get(nbray.remote(os.getenv).remote("NBRAY_TEST_A")) == "1"
+    assert os.environ["NBRAY_TEST_KEPT"] == "during"
+    nbray.shutdown()
+    assert "NBRAY_TEST_A" not in os.environ
+    assert os.environ["NBRAY_TEST_KEPT"] == "before"
+
+
+def test_waits_are_watched(fresh):
+    log = []
+
+    @contextlib.contextmanager
+    def watch():
+        log.append("in")
+        yield
+        log.append("out")
+
+    ref = nbray.put(1)
+    session.watch_waits(watch)
+    try:
+        nbray.get(ref)
+        nbray.wait([ref])
+    finally:
+        session.watch_waits(None)
+    nbray.get(ref)
+    assert log == ["in", "out"] * 2
+
+
+def test_a_reference_of_an_ended_session_is_lost(fresh):
+    nbray.init()
+    ref = nbray.put(1)
+    nbray.shutdown()
+    nbray.init()
+    nbray.put(2)
+    with pytest.raises(nbray.exceptions.ObjectLostError):
+        nbray.get(ref)
+
+
+def test_arguments_of_verbs(fresh):
+    nbray.init()
+    ref = nbray.put(1)
+    with pytest.raises(TypeError, match="seconds"):
+        nbray.get(ref, timeout="1")
+    with pytest.raises(TypeError, match="integer"):
+        nbray.wait([ref], num_returns=1.0)
+    with pytest.raises(TypeError, match="list"):
+        nbray.wait({ref})
+    with pytest.raises(TypeError, match="kill"):
+        nbray.cancel(nbray.remote(type("A", (), {})).remote())
+    with pytest.raises(TypeError, match="name"):
+        nbray.get_actor(3)
+    with pytest.raises(ValueError, match="namespace"):
+        nbray.get_actor("x", namespace="")
+    with pytest.raises(ValueError, match="num_returns=0"):
+        nbray.get(None)
+
+
+def test_get_gpu_ids_needs_a_session(fresh):
+    with pytest.raises(nbray.exceptions.RaySystemError, match="init"):
+        nbray.get_gpu_ids()

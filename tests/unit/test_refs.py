@@ -1,0 +1,53 @@
+"""References: identity, ends, what they refuse."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from nbray.refs import ObjectRef
+
+
+def make(owner=1, seq=2, drop=None):
+    return ObjectRef(owner, seq, None, drop)
+
+
+def test_identity():
+    assert make() == make()
+    assert make() != make(seq=3)
+    assert make() != (1, 2)
+    assert len({make(), make(), make(owner=5)}) == 2
+
+
+def test_hex_and_binary():
+    ref = make()
+    assert ref.hex() == "0000000000000001" "0000000000000002"
+    assert ref.binary() == bytes.fromhex(ref.hex())
+    assert repr(ref) == f"ObjectRef({ref.hex()})"
+
+
+def test_the_end_is_told_once():
+    ends = []
+    ref = make(drop=ends.append)
+    again = ref
+    del ref
+    assert ends == []
+    del again
+    assert ends == [(1, 2)]
+
+
+def test_no_end_is_told_without_a_drop():
+    ref = make()
+    del ref
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy, iter, list])
+def test_what_a_reference_refuses(take):
+    with pytest.raises(TypeError, match="ObjectRef"):
+        take(make())
+
+
+def test_subscripted_for_type_hints():
+    assert ObjectRef[int]

@@ -109,9 +109,8 @@ class Directory:
 
     def names(self, message: m.ListActors) -> list[Effect]:
         """All names of a namespace, or of all."""
-        found = [
-            name for name in sorted(self._names) if message.everywhere or name[0] == message.namespace
-        ]
+        space = message.namespace
+        found = [name for name in sorted(self._names) if message.everywhere or name[0] == space]
         return [Send(message.sender, m.ActorList(HEAD, message.token, found))]
 
     def watch(self, message: m.WatchActor) -> list[Effect]:

@@ -60,7 +60,7 @@ def start_root(
         from nbray.runtime.shell import rundir
 
         directory = rundir.new_session()
-        path = [os.getcwd() if not entry else entry for entry in sys.path]
+        path = [entry or os.getcwd() for entry in sys.path]
         config = p.RootConfig(request, str(directory), owner_pid, path if owner_pid else [])
         with contextlib.suppress(BrokenPipeError):
             root.stdin.write(msgspec.msgpack.encode(config))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import shutil
 import sys
@@ -29,7 +28,7 @@ from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import NodeBrain, NodeConfig
 from nbray.runtime.shell import machine
 from nbray.runtime.shell import processes as p
-from nbray.runtime.shell.address import LOOPBACK, is_loopback, join_address
+from nbray.runtime.shell.address import LOOPBACK, join_address
 from nbray.runtime.shell.lanes import Lanes, make_context
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.sockets import Post
@@ -113,14 +112,11 @@ class Node:
                 self._poller.register(socket, zmq.POLLIN)
             self._known_sockets = sockets
 
-    def _timeout(self, now: float) -> float:
+    def _timeout(self, now: float) -> int:
         if self._own:
             return 0
-        due = min(
-            one
-            for one in (self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due)
-            if one is not None
-        )
+        planned = (self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due)
+        due = min(one for one in planned if one is not None)
         return max(0, min(500, int((due - now) * 1000) + 1)) if due > now else 0
 
     def _time(self, now: float) -> None:

@@ -16,6 +16,7 @@ from nbray.exceptions import RayError, RayTaskError
 FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+|nbray)[/\\]")
 """Files whose frames are the libraries' business."""
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
+_TRACEBACK = "Traceback (most recent call last):"
 _RED, _CYAN, _BOLD, _DIM, _END = "\x1b[31m", "\x1b[36m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -68,7 +69,12 @@ def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]
 
 
 def fold(text: str) -> list[str]:
-    """A traceback as Python prints it, its library frames replaced by one line each run."""
+    """A traceback as Python prints it, its library frames replaced by one line each run.
+
+    Errors of tasks come with a summary above the traceback, which would be said twice.
+    """
+    found = text.find(_TRACEBACK)
+    text = text[max(found, 0) :]
     lines: list[str] = []
     folded = 0
     hidden = False
@@ -76,7 +82,6 @@ def fold(text: str) -> list[str]:
     for line in text.rstrip().splitlines():
         frame = _FRAME.match(line)
         if frame is not None:
-            # An error's first frame is never a library's only by chance: keep the user's.
             hidden = FOLDED.search(frame["file"]) is not None
             seen = True
             if hidden:
@@ -92,7 +97,7 @@ def fold(text: str) -> list[str]:
         lines.append(_frame(frame) if frame is not None else line)
     if folded:
         lines.append(_folded(folded))
-    return [line for line in lines if line != "Traceback (most recent call last):"]
+    return [line for line in lines if line != _TRACEBACK]
 
 
 def _folded(count: int) -> str:

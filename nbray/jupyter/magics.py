@@ -46,12 +46,10 @@ class Extension:
         shell.events.register("post_run_cell", self._interrupts.after)
         shell.register_magic_function(_literal(self._remote), "cell", "remote")
         shell.register_magic_function(cluster_magic.run, "line", "nbray")
-        shell.push(self._names, interactive=False)
+        shell.push(self._names)
         shell.set_custom_exc((RayError,), errors.show)
         session.on_install.append(self._engine_changed)
-        engine = session.current()
-        if engine is not None:
-            engine.on_output(self._router)
+        self._route(session.current())
 
     def uninstall(self) -> None:
         """Take everything back, except names that the user has given other values."""
@@ -77,7 +75,11 @@ class Extension:
 
     def _engine_changed(self, engine: Engine | None) -> None:
         self._remote.forget()
-        if engine is not None:
+        self._route(engine)
+
+    def _route(self, engine: Engine | None) -> None:
+        # Outside a kernel there is one place to print to, and the engine knows it.
+        if engine is not None and cells.cells().kernel is not None:
             engine.on_output(self._router)
 
 

@@ -13,6 +13,7 @@ import functools
 import io
 import re
 import tokenize
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,8 @@ class RemoteCells:
             options = task_options(asked.options)
         except (ValueError, TypeError) as error:
             raise UsageError(f"%%remote: {error}") from None
-        name = f"In[{self._shell.execution_count}]"
+        # The count of the cell that runs; `execution_count` may be the next one already.
+        name = f"In[{self._shell.displayhook.prompt_count}]"
         program, names = self._program(asked, line, cell, f"Cell {name}")
         items = self._items(asked)
         running = session.cell.get()
@@ -100,8 +102,8 @@ class RemoteCells:
                 raise UsageError(
                     f"%%remote runs plain Python: {error.text.strip()!r} is IPython's own syntax"
                 ) from None
-            body.remember(filename, source)
-            raise
+            text = "".join(traceback.format_exception_only(error)).rstrip()
+            raise NotebookError(text.replace("File ", "", 1).strip()) from None
         names = names_of(tree, asked.item_names)
         can_give = {*names.bound, *names.needed, *names.maybe, *asked.item_names}
         for name in asked.outputs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+
 import pytest
 from traitlets.config import Config
 
@@ -17,6 +19,6 @@ def shell():
     InteractiveShell.clear_instance()
     made = InteractiveShell.instance(config=config)
     yield made
-    made.reset()
     made.atexit_operations()
+    atexit.unregister(made.atexit_operations)
     InteractiveShell.clear_instance()

@@ -6,7 +6,7 @@ import sys
 from nbray.exceptions import RayTaskError
 from nbray.jupyter.errors import NotebookError, Stopped, fold, render
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "Cell In[3]", line 2, in <module>
     fit(data)
   File "/venv/lib/python3.11/site-packages/sklearn/base.py", line 10, in fit
@@ -14,7 +14,7 @@ TRACEBACK = '''Traceback (most recent call last):
     ^^^^^^^
   File "/venv/lib/python3.11/site-packages/sklearn/base.py", line 20, in inner
     raise ValueError("no data")
-ValueError: no data'''
+ValueError: no data"""
 
 
 def plain(lines):

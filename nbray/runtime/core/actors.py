@@ -347,7 +347,8 @@ class Callers:
 
     def _death(self, link: ActorLink) -> Value:
         if link.error:
-            return Value(link.error, failed=True)
+            text = f"the actor {link.name} could not be made: "
+            return Value(self._error("ActorDiedError", text, link.error), failed=True)
         cause = link.cause or "it has ended"
         kind = "ActorDiedError"
         if cause.startswith("unschedulable"):

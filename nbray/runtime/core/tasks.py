@@ -43,8 +43,8 @@ from nbray.wire.messages import (
     Waiting,
 )
 
-ErrorMaker = Callable[[str, str], bytes]
-"""(class name in nbray.exceptions, message) -> packed error; given by the shell."""
+ErrorMaker = Callable[..., bytes]
+"""(class name in nbray.exceptions, message, packed cause = b"") -> packed error; the shell's."""
 
 BATCH_BYTES = 1 << 20
 """Most bytes of arguments in one message."""

@@ -21,13 +21,18 @@ from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.sockets import Post
 from nbray.version import __version__
 from nbray.wire.messages import Register, Registered, Versions
-from nbray.wire.pickling import pack_error
+from nbray.wire.pickling import pack_error, unpack_error
 
 REGISTER_SECONDS = 20.0
 
 
-def make_error(kind: str, text: str) -> bytes:
-    """A packed nbray error of class *kind* (a name in `nbray.exceptions`)."""
+def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+    """A packed nbray error of class *kind* (a name in `nbray.exceptions`).
+
+    The text of the packed error *cause* is put behind *text*.
+    """
+    if cause:
+        text += str(unpack_error(cause))
     error: Exception = getattr(exceptions, kind)(text)
     return pack_error(error, "", "", 0)
 

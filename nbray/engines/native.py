@@ -112,7 +112,7 @@ def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
         raise RaySystemError(str(error)) from None
     record = rundir.find(address)
     if record is not None:
-        if config.secret and Secret.parse(config.secret) != Secret.parse(record.secret):
+        if config.secret and Secret.parse(config.secret).text != Secret.parse(record.secret).text:
             raise AuthenticationError(
                 f"the secret given is not that of the cluster at {address}: use the one that "
                 "`nbray start --head` printed"

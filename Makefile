@@ -54,7 +54,7 @@ static: $(READY)
 	$(PY) -m compileall -q nbray
 
 check: static
-	$(PYTEST) tests/unit tests/architecture tests/contract -k "not native" -m "not slow"
+	NBRAY_TEST_ENGINES=inline $(PYTEST) tests/unit tests/architecture tests/contract -m "not slow"
 
 test: static $(SYSTEM)
 	@mkdir -p artifacts

@@ -14,7 +14,6 @@ import ipaddress
 import socket
 
 import msgspec
-import psutil
 
 from nbray.config import NodeRequest
 from nbray.wire.secret import Secret, is_weak
@@ -80,6 +79,8 @@ def primary_ip() -> str:
     found = ip_towards("192.0.2.1")  # a documentation address: routed, never answered
     if found and not is_loopback(found):
         return found
+    import psutil  # only here: it takes 12 ms to import
+
     for name, addresses in sorted(psutil.net_if_addrs().items()):
         for entry in addresses:
             if entry.family == socket.AF_INET and not is_loopback(entry.address):

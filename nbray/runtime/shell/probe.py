@@ -15,10 +15,10 @@ import socket
 import time
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from nbray.exceptions import AuthenticationError
 from nbray.runtime.shell.address import is_loopback, join_address, parse_address
+from nbray.runtime.shell.monitor import parse_monitor_message
 from nbray.wire.secret import Secret
 
 _SIGNATURE = 10
@@ -87,7 +87,7 @@ def _shake_hands(where: str, secret: Secret, timeout: float) -> None:
                     f"the node at {where} does not answer: see whether it still runs "
                     "with `nbray status` on that machine"
                 )
-            event = parse_monitor_message(monitor.recv_multipart())["event"]
+            event = parse_monitor_message(monitor.recv_multipart())[0]
         finally:
             dealer.disable_monitor()
             monitor.close(0)

@@ -23,7 +23,6 @@ import time
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from nbray.config import run_root
 from nbray.exceptions import RaySystemError
@@ -148,6 +147,8 @@ def process_started(pid: int) -> float | None:
         if fields[0] in {"Z", "X"}:
             return None
         return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    import psutil  # only where it is needed: it takes 12 ms to import
+
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
@@ -249,6 +250,8 @@ def _family(record: Record) -> set[tuple[int, float]]:
     if not alive(record):
         return set()
     found = {(record.root_pid, record.root_started)}
+    import psutil
+
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(record.root_pid).children(recursive=True):
             started = process_started(child.pid)

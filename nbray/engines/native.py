@@ -20,7 +20,7 @@ from nbray.runtime.shell import rundir
 from nbray.runtime.shell.address import parse_address, settle
 from nbray.runtime.shell.client import open_brain, register
 from nbray.runtime.shell.engine import NativeEngine
-from nbray.runtime.shell.launch import start_root
+from nbray.runtime.shell.launch import reap, start_root
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.rundir import Record
 from nbray.runtime.shell.rundir import alive as alive
@@ -153,6 +153,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         if mine:
             with contextlib.suppress(OSError):
                 stop_session(record, 3.0)
+            reap(record.root_pid)
 
     engine = NativeEngine(
         brain,

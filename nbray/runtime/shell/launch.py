@@ -78,7 +78,7 @@ def start_root(
     answer = msgspec.json.decode(line, type=p.Answer)
     if isinstance(answer, p.Ready):
         root.returncode = 0  # it is on its own: do not warn that it still runs
-        _reap_later(root.pid, owner_pid)
+        _roots.add(root.pid)
         return answer.started
     _end(root)
     rundir.remove(directory)
@@ -125,13 +125,21 @@ def _end(root: subprocess.Popen[bytes]) -> None:
         root.wait()
 
 
-_roots: list[int] = []
+_roots: set[int] = set()
+"""Roots that are children of this process and not yet reaped."""
 
 
-def _reap_later(pid: int, owner_pid: int) -> None:
-    """Remember a root that is a child of this process, for `stop_root`."""
-    if owner_pid:
-        _roots.append(pid)
+def reap(pid: int) -> bool:
+    """Take note of the end of a root that this process started; whether it has ended."""
+    if pid in _roots:
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            done = pid  # somebody else did
+        if not done:
+            return False
+        _roots.discard(pid)
+    return True
 
 
 def stop_root(started: p.Started, timeout: float = 5.0) -> None:
@@ -140,18 +148,8 @@ def stop_root(started: p.Started, timeout: float = 5.0) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    killed = False
-    while True:
-        try:
-            done, _ = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            break  # not our child, or reaped by somebody
-        if done:
-            break
-        if time.monotonic() > deadline and not killed:
-            killed = True
+    while not reap(pid):
+        if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
-    if pid in _roots:
-        _roots.remove(pid)

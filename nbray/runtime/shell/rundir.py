@@ -227,8 +227,6 @@ def stop_session(record: Record, timeout: float = 10.0) -> None:
             for pid, started in order:
                 _signal(pid, started, signal.SIGKILL)
             _gone(family, _KILL_WAIT)
-    with contextlib.suppress(ChildProcessError, ProcessLookupError):
-        os.waitpid(record.root_pid, os.WNOHANG)  # a root that this process started
     remove(Path(record.directory))
 
 

@@ -16,6 +16,9 @@ import msgspec
 UNIT = 10_000
 """Resources are counted in ten-thousandths, so that sums of fractions are exact."""
 
+_MOST = 2**62
+"""No machine has this much of anything, and messages carry 64-bit integers."""
+
 RetryOn = bool | tuple[type[BaseException], ...]
 
 
@@ -217,4 +220,4 @@ def demand(options: TaskOptions | ActorOptions) -> dict[str, int]:
         "memory": options.memory,
         **options.resources,
     }
-    return {name: round(amount * UNIT) for name, amount in amounts.items() if amount}
+    return {name: min(round(amount * UNIT), _MOST) for name, amount in amounts.items() if amount}

@@ -356,21 +356,17 @@ class Callers:
         return Value(self._error(kind, f"the actor {link.name} is dead: {cause}"), failed=True)
 
     def _life_ended(self, entry: Entry) -> list[Effect]:
-        link = self.links.pop(entry.key, None)
-        if link is None or link.detached or link.ended:
+        link = self.links.get(entry.key)
+        if link is None or link.detached:
+            return []  # a detached one may be found again: its calls are numbered on
+        del self.links[entry.key]
+        if link.ended:
             return []
         self._by_worker.pop(link.worker, None)
         if link.state == DEAD:
             return []
         why = "its last handle went out of scope"
         return [Send(HEAD, EndActor(self.me, *entry.key, True, why))]
-
-    def forget(self, key: Ref) -> None:
-        """A foreign actor's last handle here is gone."""
-        link = self.links.get(key)
-        if link is not None and not link.created and not link.inflight and not link.queue:
-            del self.links[key]
-            self._by_worker.pop(link.worker, None)
 
     def running(self) -> dict[str, dict[int, int]]:
         """Actors with calls in flight, by cell and node."""

@@ -386,6 +386,7 @@ class NativeEngine:
         key = (info.owner, info.actor)
         limit = self.calls.pending_limits.get(key)
         if limit is not None:
+            self._loop.flush()
             link = self._brain.actors.links.get(key)
             if link is not None and len(link.queue) + len(link.inflight) >= limit:
                 raise PendingCallsLimitExceeded(

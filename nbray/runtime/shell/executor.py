@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from nbray import session
 from nbray.config import INLINE_LIMIT
@@ -246,17 +246,27 @@ class Executor:
             values = [Value(NONE)]
         else:
             values = []
-            parts = list(result)
-            if len(parts) != spec.num_returns:
-                raise ValueError(
-                    f"{name} has num_returns={spec.num_returns} but returned {len(parts)} values"
-                )
+            parts = self._parts(result, spec.num_returns, name)
             for index, part in enumerate(parts):
                 value, data = self._value(item, part, f"result {index + 1} of {name}")
                 values.append(value if value is not None else Value(data))
         refs = tuple(ref for value in values for ref in value.refs)
         outcome = Outcome(item.seq, values)
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), refs)
+
+    @staticmethod
+    def _parts(result: Any, wanted: int, name: str) -> list[Any]:
+        """The values of a task with several returns."""
+        try:
+            parts = list(result)
+        except TypeError:
+            kind = type(result).__name__
+            raise ValueError(
+                f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
+            ) from None
+        if len(parts) != wanted:
+            raise ValueError(f"{name} has num_returns={wanted} but returned {len(parts)} values")
+        return parts
 
     def _value(self, item: Item, result: Any, what: str) -> tuple[Value | None, bytes]:
         packed = pack(result, what)
@@ -278,15 +288,23 @@ class Executor:
         if cancelled:
             error = TaskCancelledError(f"{name} was cancelled")
         retry = False
-        if isinstance(error, SystemExit) and not self.leaving:
-            code = error.code
-            error = SystemExit(f"the task called sys.exit({code!r}); its worker goes on")
-        elif spec.retry_on and not cancelled:
+        if isinstance(error, SystemExit):
+            self._exit(error)
+        if spec.retry_on and not cancelled:
             retry = self._names(spec.retry_on, error)
         data = pack_error(error, name, self._node_name, self._pid)
         outcome = Outcome(item.seq, [Value(data, failed=True)], True, retry, cancelled)
         error.__traceback__ = None
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), ())
+
+    def _exit(self, error: SystemExit) -> NoReturn:
+        """User code ends the process, as in Ray: its answer is that the worker has died."""
+        self.flush()
+        if isinstance(error.code, str):
+            self.output.add("stderr", error.code + "\n")
+        self.loop.locked(self.output.take)
+        self.loop.close(linger=0.5)
+        os._exit(error.code if isinstance(error.code, int) else 1 if error.code else 0)
 
     def _names(self, retry_on: bytes, error: BaseException) -> bool:
         if retry_on == b"*":

@@ -76,4 +76,4 @@ def html_widget(html: str) -> Any:
     """A core `ipywidgets.HTML` as wide as the output."""
     from ipywidgets import HTML, Layout
 
-    return HTML(value=html, layout=Layout(width="100%"))
+    return HTML(value=html, layout=Layout(width="100%", margin="0"))

@@ -37,7 +37,7 @@ class Panel(HTML):  # type: ignore[misc]  # ipywidgets has no types
     def __init__(self, board: Board) -> None:
         self._board = board
         self._lives: list[Live] = []
-        super().__init__(value=panel_html(board.snapshot), layout=Layout(width="100%"))
+        super().__init__(value=panel_html(board.snapshot), layout=Layout(width="100%", margin="0"))
 
     @property
     def connected(self) -> bool:

@@ -51,7 +51,13 @@ def test_all_failed() -> None:
     what = progress(ALL_FAILED, 200.0, 0.0)
     assert [segment.kind for segment in what.total.segments] == ["bad"]
     assert what.total.said == "12 failed · 8 cancelled · 5.4 s"
-    assert what.wide
+
+
+def test_long_figures_get_wider_columns() -> None:
+    big = CellView("c", 10**9, (NodeCounts(1, "a", 10**8, 10**3, 10**7),), 0.0, 9.0)
+    assert progress(big, 9.0, 1.0).wide
+    assert "nbray-wide" in progress_html(big, 9.0, 1.0).split("</style>")[1]
+    assert not progress(RUNNING, 106.0, 187.0).wide
 
 
 def test_one_failure_in_many_is_seen() -> None:

@@ -253,7 +253,7 @@ class Callers:
                     Calls(
                         self.me, link.key[1], link.incarnation, order, calls, seqs, args,
                         extras, specs,
-                    ),  # fmt: skip
+                    ),
                 )
             )
 
@@ -272,6 +272,16 @@ class Callers:
         link.queue.appendleft(task)
         self._dirty[link.key] = link
         return True
+
+    def end(self, key: Ref, no_restart: bool, why: str) -> list[Effect]:
+        """End an actor. Calls made from now on wait for the head's word: none may slip in before.
+
+        With *no_restart* it stays dead; else `max_restarts` may bring it back.
+        """
+        link = self.links.get(key)
+        if link is not None and link.state == ALIVE:
+            link.state = PENDING
+        return [Send(HEAD, EndActor(self.me, *key, no_restart, why))]
 
     def cancel(self, tasks: Iterable[Task]) -> list[Effect]:
         """Cancel calls that are at actors (those still here are cancelled by the submitter)."""
@@ -296,7 +306,7 @@ class Callers:
         link.state = message.state
         link.cause = message.cause or link.cause
         if message.state == ALIVE:
-            if message.incarnation > link.incarnation:
+            if message.worker != link.worker:  # an incarnation has a process of its own
                 link.order = 0
                 link.known = set()
             self._by_worker.pop(link.worker, None)
@@ -352,7 +362,8 @@ class Callers:
         cause = link.cause or "it has ended"
         kind = "ActorDiedError"
         if cause.startswith("unschedulable"):
-            kind, cause = "ActorUnschedulableError", cause.removeprefix("unschedulable").lstrip(": ")
+            kind = "ActorUnschedulableError"
+            cause = cause.removeprefix("unschedulable").lstrip(": ")
         return Value(self._error(kind, f"the actor {link.name} is dead: {cause}"), failed=True)
 
     def _life_ended(self, entry: Entry) -> list[Effect]:

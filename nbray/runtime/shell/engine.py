@@ -359,7 +359,7 @@ class NativeEngine:
             self._loop.flush()
             return info, life
 
-        def register(token: int) -> list[Effect]:
+        def register(_token: int) -> list[Effect]:
             return brain.actors.create(task, spec)
 
         answer = self.memory.ask(register, -seq)
@@ -422,8 +422,13 @@ class NativeEngine:
 
     def kill_actor(self, info: ActorInfo, no_restart: bool) -> None:
         """End an actor (see `Engine.kill_actor`)."""
-        message = m.EndActor(self._brain.me, info.owner, info.actor, no_restart, "it was killed")
-        self._loop.locked(lambda: [*self._brain.pump(time.monotonic()), Send(HEAD, message)])
+        key = (info.owner, info.actor)
+        self._loop.locked(
+            lambda: [
+                *self._brain.pump(time.monotonic()),
+                *self._brain.actors.end(key, no_restart, "it was killed"),
+            ]
+        )
 
     # -- the cluster ---------------------------------------------------------------------------
 
@@ -552,7 +557,7 @@ def _sum(shapes: list[m.Shape]) -> dict[str, float]:
 
 
 def _print(output: Output) -> None:
-    """Outside notebooks: the text on this process's own stream, with its origin as Ray writes it."""
+    """Outside notebooks: the text on this process's own stream, its origin first."""
     stream = sys.stderr if output.stream == "stderr" else sys.stdout
     prefix = f"({output.task} pid={output.pid}) "
     lines = output.text.splitlines(keepends=True)

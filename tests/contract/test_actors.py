@@ -181,7 +181,7 @@ def test_an_actor_made_by_a_task(Counter):
     @ray.remote
     def make():
         counter = Counter.remote(3)
-        counter.add.remote()
+        ray.get(counter.add.remote())  # calls of two callers have no order of their own
         return counter
 
     assert ray.get(ray.get(make.remote()).read.remote()) == 4

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -33,10 +34,13 @@ class Cells:
 
     Attributes:
         on_end: called with a cell's id after the cell has run, on the thread that ran it.
+        aside: entered around what is printed on a terminal; gives whether something had
+            to be taken off the screen for it.
     """
 
     def __init__(self) -> None:
         self.on_end: list[Callable[[str], None]] = []
+        self.aside: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
         self._shell: Any = None
         self._lock = threading.Lock()
         self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
@@ -140,9 +144,11 @@ class Cells:
     def stream(self, cell: str, text: str, name: str = "stdout") -> None:
         """Print *text* under *cell*; outside a kernel on this process's own *name*."""
         if not self.publish(cell, "stream", {"name": name, "text": text}):
-            out = sys.stderr if name == "stderr" else sys.stdout
-            out.write(text)
-            out.flush()
+            with self.aside() as covered:
+                out = sys.stderr if name == "stderr" else sys.stdout
+                # What is drawn next must start on a line of its own.
+                out.write(text if text.endswith("\n") or not covered else f"{text}\n")
+                out.flush()
 
     def display(self, cell: str, data: Mime, *, display_id: str = "", update: bool = False) -> None:
         """Show a MIME bundle under *cell*, or *update* the one shown as *display_id*.

@@ -12,16 +12,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Self
 
 from nbray import session
+from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.jupyter.bars import Bars, NotebookBars, Surface
 from nbray.jupyter.cells import attach, cells
-from nbray.jupyter.terminal import TerminalBars
+from nbray.jupyter.terminal import TerminalBars, attributed
 
 DELAY = 1.0
 """Seconds of waiting after which bars appear."""
@@ -178,6 +180,14 @@ class Watch:
             bars.idle_since = None
             self._rested[bars.cell] = bars
 
+    @contextmanager
+    def aside(self) -> Iterator[bool]:
+        """Take the bars off the terminal while something is printed; the next tick redraws."""
+        with self._lock:
+            for bars in self.bars.values():
+                bars.surface.erase()
+            yield bool(self.bars)
+
     def wait_ended(self, cell: str) -> None:
         """A wait of *cell* is over. In a terminal its bars end with it."""
         bars = self.bars.get(cell)
@@ -223,6 +233,15 @@ def _current_snapshot() -> Snapshot | None:
     return engine.snapshot() if engine is not None else None
 
 
+def _print_aside(engine: Engine | None) -> None:
+    """Let what tasks print pass by the bars, unless the user wants none of it."""
+    asked = session.started_with()
+    if engine is not None and (asked is None or asked.log_to_driver):
+        engine.on_output(
+            lambda output: cells().stream(output.cell, attributed(output), output.stream)
+        )
+
+
 class Installed:
     """The process's one watch, and how it is hung into the session."""
 
@@ -238,6 +257,9 @@ class Installed:
             own.on_end.append(self.watch.cell_ended)
         elif sys.stderr is not None and sys.stderr.isatty():
             self.watch = Watch(snapshot, lambda _cell: TerminalBars())
+            own.aside = self.watch.aside
+            session.on_install.append(_print_aside)
+            _print_aside(session.current())
         else:
             return False
         session.watch_waits(self.watch)
@@ -248,6 +270,9 @@ class Installed:
         if watch is None:
             return
         self.watch = None
+        if cells().aside == watch.aside:
+            cells().aside = lambda: nullcontext(False)
+            session.on_install.remove(_print_aside)
         if watch.cell_ended in cells().on_end:
             cells().on_end.remove(watch.cell_ended)
         watch.stop()

@@ -11,11 +11,18 @@ import shutil
 import sys
 from typing import TextIO
 
-from nbray.events import CellView
+from nbray.events import CellView, Output
 from nbray.view import progress_text
 
 _UP = "\x1b[{}F"
 _CLEAR_BELOW = "\x1b[J"
+
+
+def attributed(output: Output) -> str:
+    """What a task printed, each line after its origin, as engines print it by themselves."""
+    lines = output.text.splitlines(keepends=True)
+    prefix = f"({output.task} pid={output.pid}) "
+    return "".join(prefix + line if line.strip() else line for line in lines)
 
 
 class TerminalBars:

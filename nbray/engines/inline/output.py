@@ -60,7 +60,11 @@ class _Stream(io.TextIOBase):
         if current is None:
             self._outer.write(text)
         else:
-            current.write(self._name, text)
+            token = _printing.set(None)  # what the sink prints is no task's text
+            try:
+                current.write(self._name, text)
+            finally:
+                _printing.reset(token)
         return len(text)
 
     def flush(self) -> None:

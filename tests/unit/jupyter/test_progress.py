@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
 from fake_kernel import Kernel, Shell
 
 from nbray import session
-from nbray.events import CellView, NodeCounts, Snapshot
+from nbray.events import CellView, NodeCounts, Output, Snapshot
 from nbray.exceptions import RaySystemError
 from nbray.jupyter import progress
+from nbray.jupyter.bars import Bars
 from nbray.jupyter.progress import DELAY, DRAW, LINGER, LOOK, Watch
+from nbray.jupyter.terminal import TerminalBars
 
 
 class Surface:
@@ -283,3 +285,41 @@ def test_install_in_a_notebook_and_uninstall(monkeypatch: pytest.MonkeyPatch) ->
         cells.detach()
     assert session.watcher() is None
     assert cells.on_end == []
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_prints_pass_by_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Screen()
+    monkeypatch.setattr("sys.stderr", both)
+    monkeypatch.setattr("sys.stdout", both)
+    sinks: list[Callable[[Output], None]] = []
+
+    class Engine:
+        def on_output(self, sink: Callable[[Output], None]) -> None:
+            sinks.append(sink)
+
+    own = progress.Installed()
+    try:
+        assert own.install(Snapshot)
+        session.install(Engine())  # type: ignore[arg-type]
+        assert own.watch is not None
+        bars = Bars("c", TerminalBars())
+        bars.look(Snapshot(cells={"c": CellView("c", 5, (NodeCounts(1, "n", 1),))}), True)
+        bars.draw(1.0)
+        own.watch.bars["c"] = bars
+        (sink,) = sinks
+        sink(Output("c", 1, "n", 7, "task", "stdout", "hello"))
+        bars.draw(2.0)
+        del own.watch.bars["c"]
+        sink(Output("c", 1, "n", 7, "task", "stdout", "more"))
+    finally:
+        session.install(None)
+        own.uninstall()
+    text = both.getvalue()
+    assert "\x1b[3F\x1b[J(task pid=7) hello\n1 of 5" in text
+    assert text.endswith("(task pid=7) more")
+    assert progress._print_aside not in session.on_install

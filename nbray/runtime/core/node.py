@@ -476,7 +476,7 @@ class NodeBrain:
         for _ in range(self.pool.missing(now)):
             out.extend(self.scheduler.fork(1, now)[1])
         if self.ledger.changed or (self._load_due is not None and now >= self._load_due):
-            if now - self._load_sent >= LOAD_PAUSE:
+            if now >= self._load_sent + LOAD_PAUSE:
                 out.append(self._load(now))
             elif self._load_due is None:
                 self._load_due = self._load_sent + LOAD_PAUSE

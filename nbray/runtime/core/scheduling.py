@@ -190,7 +190,7 @@ class Scheduler:
             return out
         coming = dict(self._ledger.free)
         for lease in self._leases:
-            if lease.reclaimed and now - lease.reclaimed < COMING:
+            if lease.reclaimed and now < lease.reclaimed + COMING:
                 give(coming, self._frees(lease))
                 self._look_again(lease.reclaimed + COMING)
         losses: dict[int, int] = {}
@@ -274,7 +274,7 @@ class Scheduler:
             theirs -= losses.get(client, 0)
             if not (theirs > mine + 1 or (mine == 0 and theirs >= 1)):
                 return False
-        if now - lease.granted < SLICE:
+        if now < lease.granted + SLICE:
             self._look_again(lease.granted + SLICE)
             return False
         return True

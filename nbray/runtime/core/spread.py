@@ -123,7 +123,7 @@ class Spread:
         idle = want.count > 0 and not want.held and not sum(want.remote.values())
         if not idle:
             want.since = now
-        late = idle and now - want.since >= PATIENCE
+        late = idle and now >= want.since + PATIENCE
         if not late and not want.explained:
             return []
         why = ""

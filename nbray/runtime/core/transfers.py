@@ -179,7 +179,7 @@ class Transfers:
         """Ask again for what did not come."""
         out: list[Effect] = []
         for token, transfer in self._by_token.items():
-            if now - transfer.last >= STALL:
+            if now >= transfer.last + STALL:
                 transfer.last = now
                 transfer.missing.extend(sorted(transfer.asked, reverse=True))
                 transfer.asked.clear()

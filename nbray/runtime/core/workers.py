@@ -189,20 +189,20 @@ class Pool:
 
     def overdue(self, now: float) -> list[Worker]:
         """Workers that have been idle too long, beyond those kept ready."""
+        return [w for w in self._surplus() if now >= max(w.since, w.asked) + self._idle_seconds]
+
+    def _surplus(self) -> list[Worker]:
+        """Idle workers beyond those kept ready, those that have waited longest."""
         idle = [w for w in self._workers.values() if w.state is State.IDLE and not w.booked]
-        surplus = len(idle) - self._ready
-        if surplus <= 0:
+        if len(idle) <= self._ready:
             return []
         idle.sort(key=lambda worker: worker.since)
-        return [
-            w for w in idle[:surplus] if now - max(w.since, w.asked) >= self._idle_seconds
-        ]
+        return idle[: len(idle) - self._ready]
 
     def next_deadline(self, now: float) -> float | None:
         """When `overdue` or `missing` may next return something."""
         due = self._paused_until if self._paused_until > now else None
-        idle = [w for w in self._workers.values() if w.state is State.IDLE and not w.booked]
-        if len(idle) > self._ready:
-            first = min(max(w.since, w.asked) for w in idle) + self._idle_seconds
+        for worker in self._surplus():
+            first = max(worker.since, worker.asked) + self._idle_seconds
             due = first if due is None else min(due, first)
         return due

@@ -1,0 +1,82 @@
+"""Arithmetic on resources, the choice of a node, and the sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbray.options import UNIT
+from nbray.runtime.core import placement
+from nbray.wire.messages import NodeInfo
+
+CPU = {"CPU": UNIT}
+
+
+def node(number: int, total: dict[str, int], free: dict[str, int] | None = None) -> NodeInfo:
+    return NodeInfo(number, f"m{number}", "10.0.0.1", 1, total, total if free is None else free)
+
+
+def test_fits_ignores_what_is_not_needed() -> None:
+    assert placement.fits({}, {"CPU": -5})
+    assert placement.fits({"CPU": 5000}, {"CPU": 5000})
+    assert not placement.fits({"CPU": 5001}, {"CPU": 5000})
+    assert not placement.fits({"tpu": 1}, {"CPU": UNIT})
+
+
+def test_take_and_give_are_inverse_and_may_go_negative() -> None:
+    free = {"CPU": UNIT}
+    placement.take(free, {"CPU": 2 * UNIT, "x": 1})
+    assert free == {"CPU": -UNIT, "x": -1}
+    placement.give(free, {"CPU": 2 * UNIT, "x": 1})
+    assert free == {"CPU": UNIT, "x": 0}
+
+
+def test_slots_of_a_shape() -> None:
+    assert placement.slots(CPU, {"CPU": 3 * UNIT}, {"CPU": 4 * UNIT}) == 3
+    assert placement.slots(CPU, {"CPU": -UNIT}, {"CPU": 4 * UNIT}) == 0
+    assert placement.slots({}, {}, {"CPU": UNIT}) == placement.ZERO_SHAPE_MINIMUM
+    assert placement.slots({}, {}, {"CPU": 8 * UNIT}) == 16
+
+
+def test_pick_takes_the_least_loaded_that_has_room() -> None:
+    busy = node(1, {"CPU": 2 * UNIT}, {"CPU": UNIT})
+    idle = node(2, {"CPU": 2 * UNIT})
+    full = node(3, {"CPU": 8 * UNIT}, {"CPU": 0})
+    assert placement.pick(CPU, [busy, idle, full]) is idle
+    assert placement.pick(CPU, [busy, idle, full], pinned=1) is busy
+    assert placement.pick(CPU, [full]) is None
+
+
+def test_why_never_names_need_and_nodes() -> None:
+    why = placement.why_never({"CPU": 9 * UNIT, "GPU": UNIT}, [node(1, {"CPU": 2 * UNIT})])
+    assert why == "needs 9 CPUs, 1 GPU, but no node has that much: node 1 (m1) has 2 CPU, 0 GPU"
+    assert "node 7" in placement.why_never(CPU, [node(1, CPU)], pinned=7)
+    assert "there are no nodes" in placement.why_never(CPU, [])
+
+
+def test_why_waiting_names_what_is_free() -> None:
+    why = placement.why_waiting(CPU, [node(1, {"CPU": 2 * UNIT}, {"CPU": 0})])
+    assert why == "waiting for 1 CPU: node 1 (m1) has 0 CPU free"
+
+
+def test_memory_is_shown_in_gib() -> None:
+    assert placement.describe({"memory": (3 << 30) * UNIT}) == "3.0 GiB memory"
+
+
+def test_gpus_whole_and_shared() -> None:
+    gpus = placement.Gpus(2)
+    half = UNIT // 2
+    assert gpus.take(half) == [0]
+    assert gpus.take(half) == [0]
+    assert gpus.take(UNIT) == [1]
+    assert gpus.take(half) is None
+    gpus.give([0], half)
+    assert gpus.take(UNIT) is None
+    gpus.give([0], half)
+    assert gpus.take(UNIT) == [0]
+    with pytest.raises(AssertionError, match="twice"):
+        placement.Gpus(1).give([0], UNIT)
+
+
+@pytest.mark.parametrize(("cpus", "expected"), [(0, 1), (0.5, 1), (1, 1), (3, 3)])
+def test_threads_follow_the_cpus(cpus: float, expected: int) -> None:
+    assert placement.threads({"CPU": int(cpus * UNIT)}) == expected

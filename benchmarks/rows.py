@@ -138,7 +138,7 @@ ROWS = [
     Row("import", "s", import_time, 0.1, lower_is_better=True),
     Row("start to first result, import included", "s", first_result, 0.6, lower_is_better=True),
     Row("idle memory (USS): root, head, node, two workers", "MB", idle_memory, 90,
-        lower_is_better=True, runs=3),  # fmt: skip
+        lower_is_better=True, runs=3),
     Row("1,000 no-op tasks, submitted then fetched", "tasks/s", tasks_async, 20_000),
     Row("no-op tasks, one at a time", "tasks/s", tasks_sync, 4_800),
     Row("10,000 sleeps of 1 ms on two CPUs, of the ideal", "%", spread_efficiency, 87, runs=3),

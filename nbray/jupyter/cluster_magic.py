@@ -192,7 +192,8 @@ def _node(node: NodeView) -> str:
     state = "" if node.alive else ", not reachable"
     return (
         f"{node.name}{head}, {node.address}{state}: "
-        f"{_amount(node.resources.get('CPU', 0), 'CPU')}, {figures.cpu_percent:.0f} % busy, {noun(figures.workers, 'worker')}, "
+        f"{_amount(node.resources.get('CPU', 0), 'CPU')}, {figures.cpu_percent:.0f} % busy, "
+        f"{noun(figures.workers, 'worker')}, "
         f"{figures.running} running, {figures.queued} queued, "
         f"object store {memory(figures.store_used)}"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -118,7 +118,7 @@ class ClientBrain:
 
     # -- messages in ---------------------------------------------------------------
 
-    def handle(self, message: m.ToClient, now: float) -> list[Effect]:  # noqa: PLR0911, PLR0912 - a dispatch table
+    def handle(self, message: m.ToClient, now: float) -> list[Effect]:
         """Take one message. Messages for executors are the worker brain's business."""
         objects, tasks, actors = self.objects, self.tasks, self.actors
         match message:
@@ -177,6 +177,8 @@ class ClientBrain:
                 self.printed.append(message)
             case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor():
                 pass  # a driver runs nothing
+            case _:
+                assert_never(message)
         return []
 
     def _reply(self, token: int, message: Any) -> None:
@@ -224,7 +226,8 @@ class ClientBrain:
             effects += self.objects.client_died(client, error)
         known = self.members.get(message.node)
         if known is not None:
-            self.members = {**self.members, message.node: msgspec.structs.replace(known, alive=False)}
+            dead = msgspec.structs.replace(known, alive=False)
+            self.members = {**self.members, message.node: dead}
         return effects
 
     # -- cancelling -------------------------------------------------------------------
@@ -242,11 +245,10 @@ class ClientBrain:
         found: dict[int, Task] = {}
         for entry in list(self.objects.owned.values()):
             task = entry.maker
-            if isinstance(task, Task) and entry.state == 0 and not (
-                task.cancelled and task.lease is None
-            ):
-                if cell is None or task.work.spec.cell == cell:
-                    found[task.seq] = task
+            if not isinstance(task, Task) or entry.state or (task.cancelled and not task.lease):
+                continue
+            if cell is None or task.work.spec.cell == cell:
+                found[task.seq] = task
         return list(found.values())
 
     # -- time -----------------------------------------------------------------------------

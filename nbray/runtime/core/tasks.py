@@ -129,8 +129,8 @@ class Lease:
     __slots__ = ("dead", "gpus", "id", "idle_since", "inflight", "node", "reclaimed",
                  "stalled", "worker")  # fmt: skip
 
-    def __init__(self, id: int, worker: int, gpus: list[int], now: float) -> None:
-        self.id = id
+    def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
+        self.id = number
         self.worker = worker
         self.node = node_of(worker)
         self.gpus = gpus
@@ -147,8 +147,8 @@ class Pool:
     __slots__ = ("depth", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
                  "waiting")  # fmt: skip
 
-    def __init__(self, id: int, resources: Shape, depth: int, node: int) -> None:
-        self.id = id
+    def __init__(self, number: int, resources: Shape, depth: int, node: int) -> None:
+        self.id = number
         self.resources = resources
         self.depth = depth
         self.node = node
@@ -318,7 +318,7 @@ class Submitter:
                 Tasks(
                     self.me, spec.id, lease.id, seqs, args, extras, specs, functions,
                     lease.gpus, patience,
-                ),  # fmt: skip
+                ),
             )
         )
         return taken

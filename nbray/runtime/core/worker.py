@@ -135,7 +135,7 @@ class WorkerBrain:
                 Item(
                     caller, specs[message.calls[index]], seq, message.args[index],
                     extras.get(index), gpus, 1e9,
-                )  # fmt: skip
+                )
             )
         self._order[caller] = max(expected, message.order + len(message.seqs))
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import msgspec
 
-import nbray
 from nbray.config import NodeRequest
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.runtime.shell import processes as p
@@ -45,7 +44,7 @@ def start_root(
         RaySystemError: anything else, with what the node last said.
     """
     deadline = time.monotonic() + timeout
-    home = str(Path(nbray.__file__).parents[1])
+    home = str(Path(__file__).parents[3])
     root = subprocess.Popen(
         # -P: a file in the working directory must not stand in for a module of ours.
         [sys.executable, "-P", "-c", _PROGRAM.format(home)],

@@ -41,7 +41,7 @@ class Post:
         self.inbox.set(zmq.RCVHWM, 0)
         self.inbox.set(zmq.MAXMSGSIZE, MAX_FRAME)
         self.inbox.bind(self._address(me))
-        self.fd: int = self.inbox.get(zmq.FD)
+        self.fd = int(self.inbox.get(zmq.FD))
         """Readable when there may be news; edge-triggered: drain with `receive` after it fires."""
 
     @property
@@ -93,7 +93,7 @@ class Post:
 
     def pending(self) -> bool:
         """Whether a message can be received now."""
-        return bool(self.inbox.get(zmq.EVENTS) & zmq.POLLIN)
+        return bool(int(self.inbox.get(zmq.EVENTS)) & zmq.POLLIN)
 
     def forget(self, client: int) -> None:
         """Close the pipe to a process that is dead or gone."""

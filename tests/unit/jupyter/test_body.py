@@ -70,7 +70,8 @@ def test_a_missing_output_is_named():
 
 def test_an_output_that_cannot_travel_is_named():
     with pytest.raises(TypeError, match="-o lock: .*lock"):
-        run(program("import threading\nlock = threading.Lock()", outputs=("lock",)), Values(), -1, 0)
+        cell = program("import threading\nlock = threading.Lock()", outputs=("lock",))
+        run(cell, Values(), -1, 0)
 
 
 def test_a_last_expression_that_cannot_travel_is_shown_as_text():

@@ -61,4 +61,5 @@ def test_the_notebooks_line_that_waited_is_shown(tmp_path):
 
 def test_sentences_have_no_traceback():
     assert plain(NotebookError("no cluster")._render_traceback_()) == ["no cluster"]
-    assert plain(Stopped("3 tasks cancelled")._render_traceback_()) == ["Stopped: 3 tasks cancelled"]
+    shown = plain(Stopped("3 tasks cancelled")._render_traceback_())
+    assert shown == ["Stopped: 3 tasks cancelled"]

@@ -7,10 +7,10 @@ loop of its owner, and nothing here blocks.
 
 Rules. Nobody gets in without the secret: CURVE on every socket, and ZAP admits
 the one client key that follows from it. A link serves both directions, whoever
-dialled; a path this node dialled is preferred. Nothing can be sent on a lane
-before it stands, so what was written for one connection never arrives on the
-next: the link replays instead. A malformed message from an authenticated peer
-is dropped and counted.
+dialled; a path this node dialled is preferred. Nothing is handed to a lane that
+does not stand; what was on its way when one broke may arrive late, twice or
+never, and the link mends that. A malformed message from an authenticated peer,
+or one before its dialler has presented itself, is dropped and counted.
 
 A node that dials presents itself on each lane with its number (0 before it has
 one). Until `adopt` gives such a peer a number it goes by a negative one.
@@ -32,10 +32,10 @@ from typing import TypeAlias
 
 import msgspec
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from nbray.config import HEARTBEAT, MAX_FRAME, NODE_TIMEOUT
 from nbray.runtime.shell.address import join_address, parse_address
+from nbray.runtime.shell.monitor import parse_monitor_message
 from nbray.wire.secret import Secret
 
 _ZAP_ENDPOINT = "inproc://zeromq.zap.01"
@@ -228,8 +228,8 @@ class Lanes:
             socket.set(zmq.CURVE_PUBLICKEY, keys.public)
             socket.set(zmq.CURVE_SECRETKEY, keys.secret)
             socket.set(zmq.ROUTING_ID, _ROUTE.pack(_ROUTE_MARK, self._incarnation, lane))
-            # A send fails while nothing stands, instead of waiting for the next connection.
-            socket.set(zmq.IMMEDIATE, 1)
+            # Not IMMEDIATE: with it, libzmq 4.3.5 aborts the process when a connection
+            # breaks between two frames that are being received (fq.cpp, `!_more`).
             socket.set(zmq.RECONNECT_IVL, 100)
             socket.set(zmq.RECONNECT_IVL_MAX, 2000)
             socket.set(zmq.CONNECT_TIMEOUT, _HANDSHAKE_MS)
@@ -379,17 +379,19 @@ class Lanes:
     def _read_router_monitor(self) -> None:
         with contextlib.suppress(zmq.Again):
             while True:
-                event = parse_monitor_message(self._router_monitor.recv_multipart(zmq.NOBLOCK))
-                if event["event"] & _FAILED:
+                event, value, endpoint = parse_monitor_message(
+                    self._router_monitor.recv_multipart(zmq.NOBLOCK)
+                )
+                if event & _FAILED:
                     self.refused += 1
-                    address = event["endpoint"].decode(errors="replace").removeprefix("tcp://")
+                    address = endpoint.removeprefix("tcp://")
                     self._events.append(Refused(0, Lane.CONTROL, address))
-                elif event["event"] == zmq.EVENT_DISCONNECTED:
-                    for path in [p for p in self._routes.values() if p.fd == event["value"]]:
+                elif event == zmq.EVENT_DISCONNECTED:
+                    for path in [p for p in self._routes.values() if p.fd == value]:
                         self._drop_path(path)
 
     def _on_dialled(self, path: _Dialled, raw: list[bytes]) -> None:
-        event = parse_monitor_message(raw)["event"]
+        event = parse_monitor_message(raw)[0]
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             if not _try_send(path.socket, [_HELLO.pack(_HELLO_MARK, self.number)]):
                 return  # already lost again; its own event follows
@@ -482,20 +484,13 @@ class Lanes:
 
 
 def _try_send(socket: zmq.Socket[bytes], frames: Sequence[bytes | memoryview]) -> bool:
-    for last in (False, True):
-        try:
-            socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno not in {zmq.EAGAIN, zmq.EHOSTUNREACH}:
-                raise
-            if last or error.errno == zmq.EHOSTUNREACH:
-                return False
-            # Asking for EVENTS makes the socket take note of a connection made just now.
-            if not int(socket.get(zmq.EVENTS)) & zmq.POLLOUT:
-                return False
-        else:
-            return True
-    return False
+    try:
+        socket.send_multipart(frames, zmq.NOBLOCK)
+    except zmq.ZMQError as error:
+        if error.errno not in {zmq.EAGAIN, zmq.EHOSTUNREACH}:
+            raise
+        return False
+    return True
 
 
 def _bind_error(ip: str, port: int, error: zmq.ZMQError) -> OSError:

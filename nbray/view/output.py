@@ -41,7 +41,7 @@ class Card(msgspec.Struct, frozen=True):
     title: str
     facts: tuple[str, ...]
     details: tuple[tuple[str, str], ...]
-    healthy: bool
+    dot: str
 
 
 def blocks(outputs: Sequence[Output]) -> list[Block]:
@@ -108,7 +108,7 @@ def _card(snapshot: Snapshot, details: Sequence[tuple[str, str]]) -> Card:
         title=f"nbray: {what.title}" if what.rows else what.title,
         facts=what.facts,
         details=(*details, *more),
-        healthy=what.healthy,
+        dot=what.dot,
     )
 
 

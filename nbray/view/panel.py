@@ -6,6 +6,8 @@ refreshed. Rule: no secret ever appears here; the snapshot holds none.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from nbray.events import HISTORY, NodeView, Snapshot
@@ -46,7 +48,8 @@ class Panel(msgspec.Struct, frozen=True):
     facts: tuple[str, ...]
     rows: tuple[NodeRow, ...]
     join: str
-    healthy: bool
+    dot: Literal["ok", "bad", "off"]
+    """Well; a node is gone or there is no cluster; at rest."""
 
 
 COLUMNS = ("workers", "running", "queued", "done")
@@ -63,7 +66,7 @@ def panel(snapshot: Snapshot, stopped: bool = False) -> Panel:
         join=f"nbray start --address={snapshot.address}"
         if snapshot.address and live and not stopped
         else "",
-        healthy=bool(live) and not gone and not stopped,
+        dot="off" if stopped else "ok" if live and not gone else "bad",
     )
 
 

@@ -15,7 +15,7 @@ def test_what_it_says() -> None:
     what = panel(cluster())
     assert what.title == "3 nodes"
     assert what.facts == ("18 of 24 CPUs busy", "0 of 3 GPUs", "store 3 of 12 GB", "2 actors")
-    assert what.healthy
+    assert what.dot == "ok"
     row = what.rows[0]
     assert (row.name, row.where) == ("host1 · head", "10.0.0.1, up 4 min")
     assert [share.said for share in row.shares] == ["88%", "6 of 16 GB"]
@@ -30,7 +30,7 @@ def test_html() -> None:
     assert html.count('role="meter"') == 6
     assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
     assert "nbray start --address=192.168.1.20:6379" in html
-    assert "nbray-off" not in html.split("</style>")[1]
+    assert "nbray-dot-ok" in html.split("</style>")[1]
 
 
 def test_no_join_line_without_an_address() -> None:
@@ -50,7 +50,7 @@ def test_a_dead_node_is_named_and_counts_for_nothing() -> None:
     what = panel(msgspec.structs.replace(snapshot, nodes=(snapshot.nodes[0], dead)))
     assert what.title == "1 node"
     assert what.facts[:2] == ("1 gone", "6 of 8 CPUs busy")
-    assert not what.healthy
+    assert what.dot == "bad"
     assert what.rows[1].where == "10.0.0.2, gone"
     assert what.rows[1].shares == ()
 
@@ -77,3 +77,10 @@ def test_hostile_names_are_escaped() -> None:
     assert '"&' not in html
     text = panel_text(msgspec.structs.replace(cluster(1), nodes=(hostile,)))
     assert "\x1b" not in text
+
+
+def test_the_last_state_of_a_stopped_cluster_offers_no_join() -> None:
+    what = panel(cluster(), stopped=True)
+    assert what.facts[0] == "stopped"
+    assert (what.join, what.dot) == ("", "off")
+    assert panel_text(cluster(), stopped=True).startswith("3 nodes · stopped")

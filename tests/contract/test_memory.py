@@ -1,0 +1,109 @@
+"""Memory: what is freed with the last reference, and what does not fit."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+import nbray as ray
+from nbray import session
+from nbray.exceptions import ObjectStoreFullError
+from nbray.util.queue import Queue
+
+MEGABYTE = 1 << 20
+
+
+def used():
+    """Bytes in the object store, as the screens show them."""
+    gc.collect()
+    return sum(node.figures.store_used for node in session.require().snapshot().nodes)
+
+
+def array(megabytes=4):
+    return np.ones(megabytes * MEGABYTE, dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def empty(engine, until):
+    """The store is empty before and after each test."""
+    until(lambda: used() < MEGABYTE)
+    yield
+    until(lambda: used() < MEGABYTE)
+
+
+def test_put_values_are_freed(until):
+    refs = [ray.put(array()) for _ in range(5)]
+    until(lambda: used() >= 20 * MEGABYTE)
+    del refs[2:]
+    until(lambda: used() < 10 * MEGABYTE)
+
+
+def test_results_are_freed(until):
+    make = ray.remote(array)
+    refs = [make.remote() for _ in range(5)]
+    assert all(value.sum() == 4 * MEGABYTE for value in ray.get(refs))
+    until(lambda: used() >= 20 * MEGABYTE)
+
+
+def test_results_that_nobody_wants_are_freed():
+    make = ray.remote(array)
+    for _ in range(5):
+        make.remote()
+
+
+def test_large_arguments_are_freed():
+    total = ray.remote(lambda a: int(a.sum()))
+    assert ray.get([total.remote(array()) for _ in range(5)]) == [4 * MEGABYTE] * 5
+
+
+def test_an_array_in_hand_keeps_its_memory(until):
+    value = ray.get(ray.put(array()))
+    others = [ray.put(np.zeros(4 * MEGABYTE, dtype=np.uint8)) for _ in range(5)]
+    assert value.sum() == 4 * MEGABYTE
+    assert len(others) == 5
+
+
+def test_references_inside_values_are_freed(until):
+    outer = ray.put([ray.put(array()) for _ in range(3)])
+    until(lambda: used() >= 12 * MEGABYTE)
+    taken = ray.get(outer)[0]
+    del outer
+    until(lambda: used() < 5 * MEGABYTE)
+    assert ray.get(taken).sum() == 4 * MEGABYTE
+
+
+def test_what_an_actor_holds_is_freed_with_it(until):
+    @ray.remote
+    class Keeper:
+        def keep(self, box):
+            self.box = box
+
+        def add(self):
+            return int(ray.get(self.box[0]).sum())
+
+    keeper = Keeper.remote()
+    ray.get(keeper.keep.remote([ray.put(array())]))
+    assert ray.get(keeper.add.remote()) == 4 * MEGABYTE
+    until(lambda: used() >= 4 * MEGABYTE)
+    del keeper
+
+
+def test_what_a_queue_holds_is_freed_with_it():
+    items = Queue()
+    items.put(array())
+    assert items.get().sum() == 4 * MEGABYTE
+    items.shutdown()
+
+
+def test_what_does_not_fit_is_refused(engine):
+    ray.shutdown()
+    ray.init(engine=engine, num_cpus=2, object_store_memory=32 * MEGABYTE)
+    make = ray.remote(array)
+    with pytest.raises(ObjectStoreFullError):
+        ray.put(array(64))
+    with pytest.raises(ObjectStoreFullError):
+        ray.get(make.remote(64), timeout=30)
+    assert ray.get(ray.put(1)) == 1
+    assert ray.get(make.remote(8), timeout=30).nbytes == 8 * MEGABYTE

@@ -6,15 +6,18 @@ type and text and the node are always there, library frames are folded.
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from nbray.exceptions import RayError, RayTaskError
 
-FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+|nbray)[/\\]")
+FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]")
 """Files whose frames are the libraries' business."""
+_OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
 _TRACEBACK = "Traceback (most recent call last):"
 _RED, _CYAN, _BOLD, _DIM, _END = "\x1b[31m", "\x1b[36m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -39,18 +42,29 @@ def show(
     kind: type[BaseException],
     error: BaseException,
     trace: TracebackType | None,
-    tb_offset: int | None = None,  # noqa: ARG001 - IPython passes it
+    tb_offset: int | None = None,
 ) -> list[str]:
-    """IPython's handler for `RayError` (see `set_custom_exc`): shows and returns the lines."""
+    """IPython's handler for the errors in `SHOWN` (see `set_custom_exc`); returns the lines."""
     if isinstance(error, RayTaskError):
         lines = render(error, trace)
-    elif isinstance(error, NotebookError):
+    elif isinstance(error, NotebookError | Stopped):
         lines = error._render_traceback_()
+    elif isinstance(error, KeyboardInterrupt):
+        if not _inside(trace):
+            lines = shell.InteractiveTB.structured_traceback(
+                kind, error, trace, tb_offset=tb_offset
+            )
+        else:
+            lines = [f"{_RED}Stopped{_END}: the cell's tasks are cancelled", *_waiting(trace)]
     else:
         lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *_waiting(trace)]
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     shell._showtraceback(kind, error, lines)
     return lines
+
+
+SHOWN = (RayError, KeyboardInterrupt)
+"""The errors that `show` handles: what nbray raises, and the Stop button."""
 
 
 def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]:
@@ -110,15 +124,22 @@ def _frame(frame: re.Match[str]) -> str:
 
 
 def _waiting(trace: TracebackType | None) -> list[str]:
-    """Where the notebook waited: the innermost line that the user wrote."""
-    own = [
-        frame
-        for frame in traceback.extract_tb(trace)
-        if not FOLDED.search(frame.filename) and frame.line
-    ]
-    if not own or own[-1].line is None or "run_cell_magic" in own[-1].line:
+    """Where the notebook waited: the user's last line before nbray's first."""
+    at: traceback.FrameSummary | None = None
+    for frame in traceback.extract_tb(trace):
+        if frame.filename.startswith(_OWN):
+            break
+        if frame.line and not FOLDED.search(frame.filename):
+            at = frame
+    # The line of a magic cell is IPython's call of the magic, which the user did not write.
+    if at is None or at.line is None or "run_cell_magic" in at.line:
         return []
-    return [f"{_DIM}  awaited at line {own[-1].lineno}: {own[-1].line.strip()}{_END}"]
+    return [f"{_DIM}  awaited at line {at.lineno}: {at.line.strip()}{_END}"]
+
+
+def _inside(trace: TracebackType | None) -> bool:
+    """Whether nbray itself was interrupted, waiting, rather than the user's own code."""
+    return any(frame.f_code.co_filename.startswith(_OWN) for frame, _ in traceback.walk_tb(trace))
 
 
 def _plain(text: str) -> str:

@@ -19,7 +19,6 @@ from IPython.core.magic import no_var_expand
 import nbray
 from nbray import session
 from nbray.engine import Engine
-from nbray.exceptions import RayError
 from nbray.jupyter import cells, cluster_magic, errors, progress
 from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
@@ -47,7 +46,7 @@ class Extension:
         shell.register_magic_function(_literal(self._remote), "cell", "remote")
         shell.register_magic_function(cluster_magic.run, "line", "nbray")
         shell.push(self._names)
-        shell.set_custom_exc((RayError,), errors.show)
+        shell.set_custom_exc(errors.SHOWN, errors.show)
         session.on_install.append(self._engine_changed)
         self._route(session.current())
 

@@ -147,6 +147,21 @@ def test_an_error_of_a_plain_task_is_short(ip, capsys):
     assert "engines" not in text
 
 
+def test_an_interrupted_wait_is_shown_short(ip, capsys, monkeypatch):
+    ip.run_cell("%nbray start\nref = nbray.put(1)").raise_error()
+
+    def interrupted(refs, timeout):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session.current(), "get", interrupted)
+        capsys.readouterr()
+        assert say(ip, capsys, "nbray.get(ref)").splitlines() == [
+            "Stopped: the cell's tasks are cancelled", "  awaited at line 1: nbray.get(ref)",
+        ]
+    assert "Traceback" in say(ip, capsys, "raise KeyboardInterrupt")
+
+
 def test_an_interrupted_plain_cell_is_stopped(ip, monkeypatch):
     stopped = []
     monkeypatch.setattr(magics._extensions()[ip]._interrupts, "_stop", stopped.append)

@@ -1,0 +1,233 @@
+"""`%load_ext nbray` in a real kernel: what comes under which cell, errors, and Stop."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager, start_new_kernel
+
+ENGINES = ["inline", "native"]
+LIMIT = 60.0
+"""Seconds in which any cell here must end."""
+
+
+class Answer(msgspec.Struct):
+    """What came under one cell."""
+
+    cell: str
+    text: str = ""
+    result: str = ""
+    error: str = ""
+    traceback: str = ""
+
+
+class Front:
+    """A front end that files every message under the cell it answers."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager = manager
+        self.client = client
+        self.answers: dict[str, Answer] = {}
+
+    def start(self, code: str) -> Answer:
+        """Send a cell; its answer fills while messages are read."""
+        cell = self.client.execute(code)
+        return self.answers.setdefault(cell, Answer(cell))
+
+    def run(self, code: str) -> Answer:
+        """Run a cell to its end."""
+        answer = self.start(code)
+        self.finish(answer)
+        return answer
+
+    def finish(self, answer: Answer, limit: float = LIMIT) -> None:
+        """Read messages until the cell of *answer* has ended."""
+        self.until(lambda message: idle(message) and parent(message) == answer.cell, limit)
+
+    def until(
+        self, condition: Callable[[dict[str, Any]], object], limit: float = LIMIT
+    ) -> dict[str, Any]:
+        """Read messages up to the first that fulfils *condition*."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            message = self.client.get_iopub_msg(timeout=limit)
+            self.file(message)
+            if condition(message):
+                return message
+        raise AssertionError(f"nothing came in {limit} s: {self.answers}")
+
+    def file(self, message: dict[str, Any]) -> None:
+        answer = self.answers.get(parent(message))
+        if answer is None:
+            return
+        content = message["content"]
+        match message["msg_type"]:
+            case "stream":
+                answer.text += content["text"]
+            case "execute_result":
+                answer.result = content["data"]["text/plain"]
+            case "error":
+                answer.error = content["ename"]
+                answer.traceback = re.sub(
+                    r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"])
+                )
+            case _:
+                pass
+
+
+def parent(message: dict[str, Any]) -> str:
+    return str(message["parent_header"].get("msg_id"))
+
+
+def idle(message: dict[str, Any]) -> bool:
+    return bool(message["content"].get("execution_state") == "idle")
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def kernel(request: pytest.FixtureRequest) -> Iterator[Front]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    front = Front(manager, client)
+    try:
+        setup = front.run(
+            f"import os, time\nos.environ['NBRAY_ENGINE'] = {request.param!r}\n"
+            "%load_ext nbray\n%nbray start --cpus 2"
+        )
+        assert not setup.error, setup.traceback
+        assert "nbray is running: 1 node, 2 CPUs" in setup.text
+        yield front
+        stopped = front.run("%nbray stop")
+        assert stopped.text == "nbray has stopped.\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+@pytest.fixture
+def native(kernel: Front) -> Front:
+    """The kernel, where tasks run beside it."""
+    if "native" not in kernel.run("nbray.api.session.current().name").result:
+        pytest.skip("the inline engine runs tasks in the cell itself")
+    return kernel
+
+
+def test_a_remote_cell_shows_its_last_expression_and_its_prints(kernel: Front) -> None:
+    kernel.run("offset = 40")
+    answer = kernel.run("%%remote -o found\nfound = offset + 2\nprint('from', 'a task')\nfound")
+    assert answer.error == "", answer.traceback
+    assert answer.result == "42"
+    assert answer.text == "from a task\n"
+    assert kernel.run("found").result == "42"
+
+
+def test_functions_classes_and_large_values_travel(kernel: Front) -> None:
+    kernel.run(
+        "import numpy as np\nimage = np.ones((300, 300))\n"
+        "class Scale:\n    def __init__(self, by):\n        self.by = by\n"
+        "    def __call__(self, x):\n        return x * self.by\n"
+        "def area(scale):\n    return float(scale(image).sum())"
+    )
+    answer = kernel.run("%%remote --each by in (1, 2)\narea(Scale(by)) + image.shape[0]")
+    assert answer.result == "[90300.0, 180300.0]", answer.traceback
+
+
+def test_an_error_is_short_and_shows_the_cells_line(kernel: Front) -> None:
+    answer = kernel.run("%%remote\nlimit = 0\n\n1 / limit")
+    assert answer.error.startswith("RayTaskError(ZeroDivisionError)")
+    lines = answer.traceback.splitlines()
+    assert lines[0].startswith("ZeroDivisionError in In[")
+    assert re.fullmatch(r"Cell In\[\d+\], line 4", lines[1])
+    assert lines[2].strip() == "1 / limit"
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert len(lines) <= 6
+    assert kernel.run("%%remote\n'fine'").result == "'fine'"
+
+
+def test_an_error_of_a_plain_task_shows_both_lines(kernel: Front) -> None:
+    answer = kernel.run("@remote\ndef broken():\n    return {}['k']\n\nnbray.get(broken.remote())")
+    assert "awaited at line 5: nbray.get(broken.remote())" in answer.traceback
+    assert "return {}['k']" in answer.traceback
+    assert answer.traceback.endswith("KeyError: 'k'")
+    assert "site-packages" not in answer.traceback
+
+
+def test_mistakes_are_one_sentence(kernel: Front) -> None:
+    assert "did you mean --cpus" in kernel.run("%%remote --cpu 2\n1").text
+    assert "did you mean %nbray status" in kernel.run("%nbray statsu").text
+
+
+def test_nodes_all(kernel: Front) -> None:
+    assert kernel.run("%%remote --nodes all\n1 + 1").result == "[2]"
+
+
+def test_start_again_changes_nothing(kernel: Front) -> None:
+    assert "running already" in kernel.run("%load_ext nbray\n%nbray start").text
+
+
+def test_prints_come_while_the_task_runs(native: Front) -> None:
+    answer = native.start("%%remote\nprint('first')\ntime.sleep(1.5)\nprint('second')")
+    native.until(lambda message: "first" in answer.text)
+    assert "second" not in answer.text
+    native.finish(answer)
+    native.until(lambda message: "second" in answer.text) if "second" not in answer.text else None
+
+
+def test_background_prints_stay_under_their_own_cell(native: Front) -> None:
+    launched = native.run(
+        "%%remote --bg -o late\ntime.sleep(1)\nprint('from', 'the background')\nlate = 'here'"
+    )
+    assert "background cell" in launched.result
+    other = native.run("time.sleep(2)\nprint('other')")
+    assert other.text == "other\n"
+    assert launched.text == "from the background\n"
+    assert native.run("late").result == "'here'"
+
+
+def stop(front: Front, answer: Answer) -> float:
+    """Press Stop once the cell runs; seconds until it has ended."""
+    time.sleep(1.5)
+    pressed = time.monotonic()
+    front.manager.interrupt_kernel()
+    front.finish(answer)
+    return time.monotonic() - pressed
+
+
+def test_stop_ends_a_remote_cell_and_only_it(native: Front) -> None:
+    kept = native.run("%%remote --bg --cpus 0 -o kept\ntime.sleep(4)\nkept = 'kept'")
+    assert not kept.error, kept.traceback
+    answer = native.start("%%remote --each i in range(8)\ntime.sleep(60)")
+    took = stop(native, answer)
+    assert answer.error == "Stopped"
+    assert answer.traceback == "Stopped: 8 tasks cancelled"
+    assert took < 10
+    assert native.run("%%remote --each i in range(4)\ni").result == "[0, 1, 2, 3]"
+    assert native.run("_ = time.sleep(4)\n").error == ""
+    assert native.run("kept").result == "'kept'"
+
+
+def test_stop_ends_the_tasks_of_a_plain_cell(native: Front) -> None:
+    answer = native.start(
+        "@remote\ndef nap():\n    time.sleep(60)\nnbray.get([nap.remote() for _ in range(4)])"
+    )
+    took = stop(native, answer)
+    assert answer.error == "KeyboardInterrupt"
+    assert took < 10
+    after = native.run("@remote\ndef one():\n    return 1\nsum(nbray.get([one.remote()] * 1))")
+    assert after.result == "1", after.traceback
+
+
+def test_a_task_that_ignores_interrupts_is_ended_by_force(native: Front) -> None:
+    answer = native.start(
+        "%%remote\n"
+        "until = time.monotonic() + 60\n"
+        "while time.monotonic() < until:\n"
+        "    try:\n        time.sleep(1)\n    except BaseException:\n        pass"
+    )
+    stop(native, answer)
+    assert answer.error == "Stopped"
+    assert native.run("%%remote --each i in range(3) --cpus 2\ni").result == "[0, 1, 2]"

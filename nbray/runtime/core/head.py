@@ -47,7 +47,7 @@ class HeadBrain:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        due = [self._members_due, self._picture_due if self._watchers else None]
+        due = [self._members_due, self._picture_due]
         return min((one for one in due if one is not None), default=None)
 
     # -- messages -------------------------------------------------------------------
@@ -148,7 +148,7 @@ class HeadBrain:
         self._picture(now)
 
     def _picture(self, now: float) -> None:
-        if self._picture_due is None:
+        if self._watchers and self._picture_due is None:
             self._picture_due = max(now, self._picture_sent + PICTURE_PAUSE)
 
     def _publish(self, now: float) -> list[Effect]:
@@ -158,7 +158,7 @@ class HeadBrain:
             self._members_sent = now
             told = m.Members(HEAD, self.membership.all())
             out.extend(Send(node_client(n.number), told) for n in self.membership.alive())
-        if self._watchers and self._picture_due is not None and now >= self._picture_due:
+        if self._picture_due is not None and now >= self._picture_due:
             self._picture_due = None
             self._picture_sent = now
             out.extend(self._show(watcher) for watcher in sorted(self._watchers))

@@ -71,9 +71,11 @@ def start_root(
     finally:
         root.stdout.close()
     if not line:
+        late = root.poll() is None and time.monotonic() >= deadline
         _end(root)
         rundir.remove(directory)
-        raise RaySystemError(f"the node did not start within {timeout:g} seconds")
+        why = f"did not start within {timeout:g} seconds" if late else "ended at once"
+        raise RaySystemError(f"the node {why}: see whether {sys.executable} can import nbray")
     answer = msgspec.json.decode(line, type=p.Answer)
     if isinstance(answer, p.Ready):
         root.returncode = 0  # it is on its own: do not warn that it still runs

@@ -1,0 +1,277 @@
+"""Root, node and head as real processes: starts, ends, and what is left (nothing)."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from harness import eventually
+
+from nbray.config import PROTOCOL, NodeRequest
+from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
+from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.options import UNIT
+from nbray.runtime.shell import machine, rundir
+from nbray.runtime.shell.launch import start_root, stop_root
+from nbray.runtime.shell.processes import Started
+from nbray.runtime.shell.sockets import Post
+from nbray.wire import messages as m
+from nbray.wire.codec import client_decoder
+from nbray.wire.secret import Secret
+
+SECRET = Secret.generate().text
+CPU = {"CPU": UNIT}
+
+
+def head(**more: Any) -> NodeRequest:
+    fields = {"node_ip": "127.0.0.1", "secret": SECRET, "num_cpus": 2, **more}
+    return NodeRequest(head=True, **fields)
+
+
+def joiner(started: Started, **more: Any) -> NodeRequest:
+    fields = {"address": started.address, "node_ip": "127.0.0.1", "secret": SECRET, **more}
+    return NodeRequest(head=False, **fields)
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    made = start_root(head())
+    yield made
+    stop_root(made)
+
+
+class Driver:
+    """A tiny client that speaks to its node by hand."""
+
+    def __init__(self, started: Started, number: int = 1) -> None:
+        self.me = client_id(started.node, DRIVER_FLAG | number)
+        self.node = node_client(started.node)
+        self.post = Post(self.me, Path(started.directory))
+        self._decode = client_decoder().decode
+        self._got: list[Any] = []
+        versions = machine.versions()
+        self.send(m.Register(self.me, os.getpid(), True, versions))
+
+    def send(self, message: Any, to: int = 0) -> None:
+        self.post.send(to or self.node, message)
+
+    def expect(self, kind: type, timeout: float = 20.0) -> Any:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for message in self._got:
+                if isinstance(message, kind):
+                    self._got.remove(message)
+                    return message
+            poll = select.poll()
+            poll.register(self.post.fd, select.POLLIN)
+            poll.poll(20)
+            self._got += [self._decode(frames[0]) for frames in self.post.receive()]
+        raise AssertionError(f"no {kind.__name__}; got {self._got}")
+
+    def close(self) -> None:
+        self.post.close()
+
+
+@pytest.fixture
+def driver(started: Started) -> Iterator[Driver]:
+    made = Driver(started)
+    yield made
+    made.close()
+
+
+def family(started: Started) -> list[psutil.Process]:
+    root = psutil.Process(started.root_pid)
+    return [root, *root.children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return all(
+        not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in processes
+    )
+
+
+def test_it_starts_with_a_record_and_ends_without_a_trace() -> None:
+    started = start_root(head())
+    (record,) = [r for r in rundir.read_all() if r.directory == started.directory]
+    assert (record.node, record.head, record.secret) == (1, True, SECRET)
+    processes = family(started)
+    stop_root(started)
+    assert gone(processes)
+    assert not Path(started.directory).exists()
+
+
+def test_a_driver_is_leased_a_worker(started: Started, driver: Driver) -> None:
+    registered = driver.expect(m.Registered)
+    assert registered.cluster == started.cluster
+    driver.send(m.Demand(driver.me, 1, CPU, 1))
+    grant = driver.expect(m.Granted)
+    driver.send(m.KillWorker(driver.me, grant.worker, "cancelled with force"))
+    death = driver.expect(m.Died).deaths[0]
+    assert (death.client, death.intended) == (grant.worker, True)
+
+
+def test_a_crash_is_told_with_signal_and_memory(started: Started, driver: Driver) -> None:
+    driver.expect(m.Registered)
+    driver.send(m.Demand(driver.me, 1, CPU, 1))
+    driver.expect(m.Granted)
+    workers = [p for p in family(started)[1:] if p.pid not in (started.node_pid,)]
+    victim = max(workers, key=lambda p: p.pid)
+    victim.send_signal(signal.SIGSEGV)
+    death = driver.expect(m.Died).deaths[0]
+    assert f"pid {victim.pid}" in death.cause
+    assert "SIGSEGV" in death.cause
+    assert "MB" in death.cause
+    assert not death.intended
+
+
+def test_corrupt_frames_are_dropped(started: Started, driver: Driver) -> None:
+    driver.post.send_frames(driver.node, [b"\xc1 nonsense"])
+    driver.post.send_frames(driver.node, [b"", b"x"])
+    driver.post.send_frames(HEAD, [b"\xc1 nonsense"])
+    driver.expect(m.Registered)
+    driver.send(m.Watch(driver.me), to=HEAD)
+    assert driver.expect(m.Picture).nodes[0].number == 1
+    log = Path(started.directory, "logs", "node.log").read_text()
+    assert "corrupt frame" in log
+
+
+def test_the_head_knows_the_node(driver: Driver) -> None:
+    driver.expect(m.Registered)
+    driver.send(m.Watch(driver.me), to=HEAD)
+    eventually(lambda: driver.expect(m.Picture).nodes[0].figures.memory_used > 0, 10)
+
+
+@pytest.mark.parametrize("victim", ["node_pid", "root_pid"])
+def test_nothing_is_left_when_a_part_is_killed(victim: str) -> None:
+    started = start_root(head())
+    processes = family(started)
+    os.kill(getattr(started, victim), signal.SIGKILL)
+    assert eventually(lambda: gone(processes), 5)
+    assert eventually(lambda: not Path(started.directory).exists(), 5)
+    stop_root(started)
+
+
+def test_nothing_is_left_when_the_owner_is_killed() -> None:
+    program = (
+        "import os, sys, time\n"
+        "from nbray.config import NodeRequest\n"
+        "from nbray.runtime.shell.launch import start_root\n"
+        "request = NodeRequest(head=True, node_ip='127.0.0.1', secret=sys.argv[1],"
+        " owner='driver')\n"
+        "started = start_root(request, os.getpid())\n"
+        "print(started.root_pid, started.directory, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, SECRET], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        pid, directory = owner.stdout.readline().split()
+        root = psutil.Process(int(pid))
+        processes = [root, *root.children(recursive=True)]
+        assert len(processes) >= 3
+        owner.kill()
+        assert eventually(lambda: gone(processes), 5)
+        assert eventually(lambda: not Path(directory).exists(), 5)
+
+
+def test_a_head_that_dies_ends_the_node_in_order(started: Started, driver: Driver) -> None:
+    driver.expect(m.Registered)
+    processes = family(started)
+    head_process = min(processes[1:], key=lambda p: p.pid)  # forked first
+    head_process.kill()
+    assert "head" in driver.expect(m.Exit).why
+    assert eventually(lambda: gone(processes), 5)
+
+
+def test_sigterm_tells_the_drivers(started: Started, driver: Driver) -> None:
+    driver.expect(m.Registered)
+    os.kill(started.root_pid, signal.SIGTERM)
+    driver.expect(m.Exit)
+
+
+def test_a_used_port_is_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError, match="taken by another program"):
+            start_root(head(port=taken.getsockname()[1]))
+
+
+def test_a_wrong_address_is_one_sentence() -> None:
+    with pytest.raises(OSError, match="no address 203.0.113.7"):
+        start_root(head(node_ip="203.0.113.7"))
+
+
+def test_an_unreachable_head_is_one_sentence() -> None:
+    request = NodeRequest(
+        head=False, address="127.0.0.1:1", node_ip="127.0.0.1", secret=SECRET
+    )
+    with pytest.raises(ConnectionError, match="no nbray listens"):
+        start_root(request)
+
+
+def test_a_wrong_secret_is_one_sentence(started: Started) -> None:
+    with pytest.raises(AuthenticationError, match="another secret"):
+        start_root(joiner(started, secret=Secret.generate().text))
+
+
+def test_a_root_that_cannot_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbray.runtime.shell.launch._PROGRAM", "raise SystemExit(3) # {0}")
+    with pytest.raises(RaySystemError, match="ended at once"):
+        start_root(head())
+
+
+# -- two machines ------------------------------------------------------------------------
+
+
+def test_a_second_node_joins_grants_and_leaves(started: Started, driver: Driver) -> None:
+    other = start_root(joiner(started, num_cpus=1))
+    try:
+        assert (other.node, other.cluster) == (2, started.cluster)
+        driver.expect(m.Registered)
+        eventually(lambda: len(driver.expect(m.Members).nodes) == 2, 10)
+        driver.send(m.Demand(driver.me, 1, CPU, 3))
+        nodes = sorted(driver.expect(m.Granted).worker >> 32 for _ in range(3))
+        assert nodes == [1, 1, 2]
+    finally:
+        stop_root(other)
+    assert driver.expect(m.NodeLost).node == 2
+
+
+def test_when_the_head_stops_the_others_stop() -> None:
+    first = start_root(head())
+    second = start_root(joiner(first))
+    processes = family(second)
+    stop_root(first)
+    assert eventually(lambda: gone(processes), 5)
+    stop_root(second)
+
+
+def test_a_machine_with_another_python_is_refused(started: Started) -> None:
+    from nbray.runtime.shell.joining import join
+    from nbray.runtime.shell.lanes import Lanes, make_context
+    from nbray.runtime.shell.links import Links
+
+    context = make_context()
+    lanes = Lanes(context, Secret.parse(SECRET))
+    info = m.NodeInfo(0, "old", "127.0.0.1", 1, CPU, CPU)
+    try:
+        with pytest.raises(VersionMismatchError, match=r"Python: .* in the cluster, 3\.9\.1 here"):
+            join(
+                Links(lanes, lambda _: ""), started.address, Secret.parse(SECRET), info,
+                m.Versions(PROTOCOL, "3.9.1", "0.0.1"),
+            )  # fmt: skip
+    finally:
+        lanes.close()
+        context.term()

@@ -1,0 +1,325 @@
+"""The head's brain as playbooks: membership, the actors' directory, the picture."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbray.events import Figures
+from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.options import UNIT
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.head import HeadBrain
+from nbray.wire import messages as m
+
+VERSIONS = m.Versions(1, "3.11.7", "0.1")
+ANNA = client_id(1, DRIVER_FLAG | 1)
+BEN = client_id(2, DRIVER_FLAG | 2)
+CPU = {"CPU": UNIT}
+
+
+def info(number: int, cpus: int = 2, **more: int) -> m.NodeInfo:
+    shape = {"CPU": cpus * UNIT, **{k: v * UNIT for k, v in more.items()}}
+    return m.NodeInfo(number, f"m{number}", f"10.0.0.{number}", 7000, shape, dict(shape))
+
+
+class Play:
+    """A head with node 1 on a stage."""
+
+    def __init__(self, nodes: int = 1) -> None:
+        self.brain = HeadBrain(77, VERSIONS)
+        self.now = 50.0
+        self.sent: list[tuple[int, object]] = []
+        self.say(m.Join(node_client(1), 0, info(1), VERSIONS))
+        for number in range(2, nodes + 1):
+            self.say(m.Join(0, number, info(0), VERSIONS))
+        self.tick(1)
+        self.sent.clear()
+
+    def do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            assert isinstance(effect, Send)
+            self.sent.append((effect.to, effect.message))
+        self.brain.check()
+
+    def say(self, message: object) -> None:
+        self.do(self.brain.handle(message, self.now))  # type: ignore[arg-type]
+
+    def tick(self, seconds: float) -> None:
+        end = self.now + seconds
+        while (due := self.brain.next_deadline()) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.do(self.brain.tick(self.now))
+        self.now = end
+
+    def take(self, kind: type, to: int | None = None) -> list:  # type: ignore[type-arg]
+        found = [x for x in self.sent if isinstance(x[1], kind) and to in (None, x[0])]
+        self.sent = [x for x in self.sent if x not in found]
+        return [message for _, message in found]
+
+    def load(self, node: int, free: dict[str, int]) -> None:
+        self.say(m.Load(node_client(node), free, Figures(cpu_percent=10)))
+
+
+def spec(actor: int = 5, owner: int = ANNA, **more) -> m.ActorSpec:  # type: ignore[no-untyped-def]
+    fields = {
+        "owner": owner, "actor": actor, "name": "", "namespace": "", "class_name": "A",
+        "function": b"", "blob": b"", "args": m.Value(), "args_ref": (owner, 6), "deps": [],
+        "resources": {}, "placement": CPU, "max_restarts": 0, "max_concurrency": 1,
+        "detached": False, "get_if_exists": False, "info": b"i", "cell": "", "job": owner,
+        **more,
+    }  # fmt: skip
+    return m.ActorSpec(**fields)
+
+
+def started(play: Play) -> tuple[int, m.StartActor]:
+    ((to, start),) = [x for x in play.sent if isinstance(x[1], m.StartActor)]
+    play.take(m.StartActor)
+    return to, start
+
+
+# -- membership -------------------------------------------------------------------------
+
+
+def test_nodes_get_numbers_that_are_never_used_again() -> None:
+    play = Play()
+    play.say(m.Join(0, 123, info(0), VERSIONS))
+    (welcome,) = play.take(m.Welcome, node_client(1))
+    assert (welcome.ticket, welcome.number, welcome.cluster) == (123, 2, 77)
+    play.say(m.NodeLost(node_client(1), 2, "silent"))
+    play.say(m.Join(0, 124, info(0), VERSIONS))
+    assert play.take(m.Welcome)[-1].number == 3
+
+
+def test_the_same_ticket_gets_the_same_number() -> None:
+    play = Play()
+    play.say(m.Join(0, 123, info(0), VERSIONS))
+    play.say(m.Join(0, 123, info(0), VERSIONS))
+    assert [welcome.number for welcome in play.take(m.Welcome)] == [2, 2]
+
+
+def test_other_versions_are_refused_with_the_table() -> None:
+    play = Play()
+    play.say(m.Join(0, 9, info(0), m.Versions(1, "3.12.0", "0.2")))
+    (refused,) = play.take(m.Refused)
+    assert refused.ticket == 9
+    assert refused.why == (
+        "versions differ (Python: 3.11.7 in the cluster, 3.12.0 here; "
+        "nbray: 0.1 in the cluster, 0.2 here): use Python 3.11 here"
+    )
+    assert not play.take(m.Members)
+
+
+def test_members_are_told_at_a_bounded_rate() -> None:
+    play = Play(nodes=2)
+    for free in range(20):
+        play.load(2, {"CPU": free})
+    assert len(play.take(m.Members, node_client(1))) <= 1
+    play.tick(0.02)
+    told = play.take(m.Members, node_client(1))[-1]
+    assert {n.number: n.available for n in told.nodes}[2] == {"CPU": 19}
+
+
+def test_a_lost_node_is_announced_once() -> None:
+    play = Play(nodes=3)
+    play.say(m.NodeLost(node_client(1), 2, "silent for 8 s"))
+    play.say(m.NodeLost(node_client(1), 2, "silent for 8 s"))
+    told = play.take(m.NodeLost)
+    assert len(told) == 2  # to nodes 1 and 3
+    assert "silent for 8 s" in told[0].why
+    play.load(2, CPU)
+    assert not play.brain.membership.nodes[2].alive
+
+
+def test_only_the_heads_own_machine_says_who_is_gone() -> None:
+    play = Play(nodes=3)
+    play.say(m.NodeLost(node_client(3), 2, "I cannot see it"))
+    assert not play.take(m.NodeLost)
+
+
+def test_a_node_leaves_in_order() -> None:
+    play = Play(nodes=2)
+    play.say(m.Leave(node_client(2), "stopped"))
+    assert "stopped" in play.take(m.NodeLost, node_client(1))[0].why
+
+
+def test_deaths_are_relayed_to_the_other_nodes() -> None:
+    play = Play(nodes=3)
+    play.say(m.Died(node_client(2), [m.Death(BEN, "crashed")]))
+    assert {to for to, x in play.sent if isinstance(x, m.Died)} == {node_client(1), node_client(3)}
+
+
+def test_pictures_come_at_most_four_times_a_second_and_on_change() -> None:
+    play = Play(nodes=2)
+    play.say(m.Watch(ANNA))
+    (first,) = play.take(m.Picture, ANNA)
+    assert [node.resources for node in first.nodes] == [{"CPU": 2.0}] * 2
+    for free in range(10):
+        play.load(2, {"CPU": free})
+        play.tick(0.05)
+    assert len(play.take(m.Picture)) in (2, 3)
+    play.tick(5)
+    play.take(m.Picture)
+    play.tick(5)
+    assert not play.take(m.Picture)
+    play.say(m.Watch(ANNA, on=False))
+    play.load(2, {"CPU": 77})
+    play.tick(1)
+    assert not play.take(m.Picture)
+
+
+# -- actors -----------------------------------------------------------------------------
+
+
+def test_an_actor_lives_and_its_watchers_hear() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec()))
+    assert play.take(m.ActorCreated, ANNA)[0].why == ""
+    to, start = started(play)
+    assert (to, start.incarnation) == (node_client(1), 0)
+    play.say(m.WatchActor(BEN, ANNA, 5))
+    assert play.take(m.ActorState, BEN)[0].state == m.PENDING
+    play.say(m.ActorUp(1, ANNA, 5, 0, worker=42))
+    for client in (ANNA, BEN):
+        (state,) = play.take(m.ActorState, client)
+        assert (state.state, state.worker) == (m.ALIVE, 42)
+    play.say(m.EndActor(ANNA, ANNA, 5, True, "its last handle went"))
+    assert play.take(m.StopActor, node_client(1))[0].incarnation == 0
+    assert play.take(m.ActorState, BEN)[0].cause == "its last handle went"
+    play.sent.clear()
+    play.say(m.ActorDown(node_client(1), ANNA, 5, 0, "late"))
+    assert not play.take(m.ActorState)
+
+
+def test_actors_spread_over_the_least_loaded() -> None:
+    play = Play(nodes=2)
+    play.load(1, {"CPU": UNIT})
+    play.say(m.CreateActor(ANNA, spec()))
+    assert started(play)[0] == node_client(2)
+
+
+def test_actors_of_equal_nodes_alternate() -> None:
+    play = Play(nodes=2)
+    for number in range(4):
+        play.say(m.CreateActor(ANNA, spec(number)))
+    where = [to for to, x in play.sent if isinstance(x, m.StartActor)]
+    assert sorted(where) == [node_client(1)] * 2 + [node_client(2)] * 2
+
+
+def test_names_are_unique_and_free_again() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(5, name="x", namespace="n")))
+    play.say(m.CreateActor(BEN, spec(7, owner=BEN, name="x", namespace="n")))
+    assert "exists" in play.take(m.ActorCreated, BEN)[0].why
+    again = spec(8, owner=BEN, name="x", namespace="n", get_if_exists=True)
+    play.say(m.CreateActor(BEN, again))
+    existing = play.take(m.ActorCreated, BEN)[0].existing
+    assert (existing.owner, existing.actor) == (ANNA, 5)
+    play.say(m.FindActor(BEN, 3, "x", "n"))
+    found = play.take(m.ActorFound, BEN)[0]
+    assert (found.owner, found.actor, found.info) == (ANNA, 5, b"i")
+    play.say(m.ListActors(BEN, 4, "other", everywhere=True))
+    assert play.take(m.ActorList, BEN)[0].names == [("n", "x")]
+    play.say(m.ListActors(BEN, 4, "other", everywhere=False))
+    assert play.take(m.ActorList, BEN)[0].names == []
+    play.say(m.EndActor(ANNA, ANNA, 5, True, "killed"))
+    play.say(m.FindActor(BEN, 3, "x", "n"))
+    assert play.take(m.ActorFound, BEN)[0].info == b""
+    play.say(m.CreateActor(BEN, spec(9, owner=BEN, name="x", namespace="n")))
+    assert play.take(m.ActorCreated, BEN)[0].why == ""
+
+
+def test_restarts_are_counted() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(max_restarts=1)))
+    started(play)
+    play.say(m.ActorUp(1, ANNA, 5, 0, worker=42))
+    play.take(m.ActorState)
+    play.say(m.ActorDown(node_client(1), ANNA, 5, 0, "crashed"))
+    (state,) = play.take(m.ActorState, ANNA)
+    assert (state.state, state.incarnation, state.cause) == (m.RESTARTING, 1, "crashed")
+    assert started(play)[1].incarnation == 1
+    play.say(m.ActorDown(node_client(1), ANNA, 5, 0, "of an older life"))
+    assert not play.take(m.ActorState)
+    play.say(m.ActorUp(1, ANNA, 5, 1, worker=43))
+    play.say(m.ActorDown(node_client(1), ANNA, 5, 1, "again"))
+    assert play.take(m.ActorState, ANNA)[-1].state == m.DEAD
+
+
+def test_kill_without_no_restart_restarts() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(max_restarts=-1)))
+    started(play)
+    play.say(m.ActorUp(1, ANNA, 5, 0, worker=42))
+    play.say(m.EndActor(ANNA, ANNA, 5, False, "ray.kill"))
+    assert play.take(m.StopActor)[0].incarnation == 0
+    assert started(play)[1].incarnation == 1
+
+
+def test_an_init_that_raises_is_final() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(max_restarts=-1)))
+    started(play)
+    play.say(m.ActorUp(1, ANNA, 5, 0, worker=42, error=b"oops"))
+    (state,) = play.take(m.ActorState, ANNA)
+    assert (state.state, state.error) == (m.DEAD, b"oops")
+    assert play.take(m.StopActor)
+
+
+def test_impossible_actors_die_at_once() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(resources={"GPU": UNIT})))
+    (state,) = play.take(m.ActorState, ANNA)
+    assert state.state == m.DEAD
+    assert state.cause.startswith("unschedulable: needs 1 GPU")
+
+
+def test_an_actor_waits_for_room_that_other_actors_hold() -> None:
+    play = Play()
+    need = {"CPU": 2 * UNIT}
+    play.say(m.CreateActor(ANNA, spec(5, resources=need, placement=need)))
+    started(play)
+    play.load(1, {"CPU": 0})
+    play.say(m.CreateActor(ANNA, spec(6, resources=need, placement=need)))
+    assert not play.take(m.StartActor)
+    play.say(m.EndActor(ANNA, ANNA, 5, True, "done"))
+    play.load(1, {"CPU": 2 * UNIT})
+    assert started(play)[1].spec.actor == 6
+
+
+def test_an_actor_is_placed_although_leases_hold_the_cpus() -> None:
+    play = Play()
+    play.load(1, {"CPU": 0})
+    play.say(m.CreateActor(ANNA, spec()))
+    assert started(play)[0] == node_client(1)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_an_owners_death_ends_its_actors_unless_detached(detached: bool) -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(detached=detached, name="x")))
+    started(play)
+    play.say(m.ActorUp(1, ANNA, 5, 0, worker=42))
+    play.say(m.Died(node_client(1), [m.Death(ANNA, "ended")]))
+    assert bool(play.take(m.StopActor)) is not detached
+
+
+def test_a_lost_node_restarts_its_actors_elsewhere() -> None:
+    play = Play(nodes=2)
+    play.say(m.CreateActor(ANNA, spec(max_restarts=1, node=0, resources=CPU)))
+    where, _ = started(play)
+    other = 2 if where == node_client(1) else 1
+    if other == 1:  # lives on node 2
+        play.say(m.NodeLost(node_client(1), 2, "silent"))
+        assert started(play)[0] == node_client(1)
+    else:
+        play.say(m.CreateActor(ANNA, spec(6, max_restarts=1, node=2)))
+        assert started(play)[0] == node_client(2)
+        play.say(m.NodeLost(node_client(1), 2, "silent"))
+        state = play.take(m.ActorState, ANNA)[-1]
+        assert state.state == m.DEAD  # it was pinned there
+
+
+def test_unknown_actors_are_dead() -> None:
+    play = Play()
+    play.say(m.WatchActor(ANNA, BEN, 9))
+    assert play.take(m.ActorState, ANNA)[0].state == m.DEAD

@@ -381,6 +381,14 @@ class Unblocked(Message):
     """The worker's task goes on."""
 
 
+class Worked(Message):
+    """What a worker has done since its start, for the node's figures; a few times a second."""
+
+    finished: int
+    failed: int
+    running: int
+
+
 class KillWorker(Message):
     """End this worker at once (cancel with force)."""
 
@@ -697,7 +705,7 @@ ToClient = (
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
-    | OpenPort | Allocate | Free | Fetch | Held | Pull | Chunk
+    | OpenPort | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
     | Infeasible
 )  # fmt: skip

@@ -95,6 +95,9 @@ class NodeBrain:
         self._load_due: float | None = None
         self._load_sent = float("-inf")
         self._figures = Figures()
+        self._finished = 0
+        self._failed = 0
+        """What workers that are gone had done."""
 
     # -- events -------------------------------------------------------------------
 
@@ -135,6 +138,9 @@ class NodeBrain:
         worker = self.pool.died(client, now)
         if worker is None or self.ending:
             return []
+        if worker.worked is not None:
+            self._finished += worker.worked.finished
+            self._failed += worker.worked.failed
         intended = bool(worker.why)
         cause = worker.why or cause
         out: list[Effect] = []
@@ -169,11 +175,13 @@ class NodeBrain:
         """Fresh figures of the machine; the brain adds what it knows and tells the head."""
         store = self.storage.books
         queued = sum(w.unmet for w in self.leases.wants.values() if not w.asker and not w.held)
-        busy = sum(1 for lease in self.leases if not lease.lent)
+        done = [worker.worked for worker in self.pool if worker.worked is not None]
         self._figures = msgspec.structs.replace(
             figures,
             workers=len(self.pool),
-            running=busy + len(self.residents.by_worker),
+            running=sum(worked.running for worked in done),
+            finished=self._finished + sum(worked.finished for worked in done),
+            failed=self._failed + sum(worked.failed for worked in done),
             queued=queued,
             store_used=store.used,
             store_total=store.capacity,
@@ -213,6 +221,10 @@ class NodeBrain:
                 return self._kill(message, now)
             case m.Goodbye():
                 return self._goodbye(message, now)
+            case m.Worked():
+                worker = self.pool.get(message.sender)
+                if worker is not None:
+                    worker.worked = message
             case m.OpenPort(token=token, sender=sender, ip=ip):
                 return [Listen(token, sender, ip)]
             case m.Allocate():

@@ -21,6 +21,9 @@ from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
 from nbray.wire import messages as m
 
+REPORT_SECONDS = 0.25
+"""Least time between two reports to the node."""
+
 
 class Item(NamedTuple):
     """One task or call to run."""
@@ -75,6 +78,12 @@ class WorkerBrain:
         self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)
         self._order: dict[int, int] = {}
         self._bouncing: Item | None = None
+        self.finished = 0
+        self.failed = 0
+        self.concurrent = 0
+        """Calls that an async or threaded actor runs at this moment."""
+        self._reported = (0, 0, 0)
+        self._report_due = 0.0
 
     # -- messages ---------------------------------------------------------------
 
@@ -91,6 +100,8 @@ class WorkerBrain:
                 self.actor = message
                 self.functions[message.spec.function] = message.spec.blob
                 self.queue.append(Start(message))
+            case m.Exit(why="idle") if self.client.objects.owned or self.queue or self.current:
+                pass  # what it owns would be lost: it stays until that is gone
             case _:
                 return self.client.handle(message, now)
         return []
@@ -203,6 +214,23 @@ class WorkerBrain:
             effects += self.give_back()
         return effects + self.client.tick(now)
 
+    def _state(self) -> tuple[int, int, int]:
+        running = self.concurrent + (self.current is not None and not self.blocked)
+        return self.finished - self.failed, self.failed, running
+
+    def busy(self) -> bool:
+        """Whether something runs, or the node has not been told what did."""
+        return self.current is not None or self._state() != self._reported
+
+    def report(self, now: float) -> list[Effect]:
+        """Tell the node what was done, if that changed and is not too soon."""
+        state = self._state()
+        if state == self._reported or now < self._report_due:
+            return []
+        self._reported = state
+        self._report_due = now + REPORT_SECONDS
+        return [Send(node_client(self.client.node), m.Worked(self.me, *state))]
+
     # -- answers -------------------------------------------------------------------------
 
     def flush(self) -> list[Effect]:
@@ -225,6 +253,7 @@ class WorkerBrain:
                     objects.lend(one.caller, -one.seq, one.refs)
         effects = objects.settle_counts()
         for caller, batch in batches.items():
+            self.finished += len(batch)
             seqs: list[int] = []
             values: list[bytes] = []
             outcomes: list[m.Outcome] = []
@@ -236,6 +265,7 @@ class WorkerBrain:
                     values.append(one.data)
                 else:
                     outcomes.append(one.outcome)
+                    self.failed += one.outcome.failed
                 if one.spec == spec:
                     count += 1
                     micros += one.micros

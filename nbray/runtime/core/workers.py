@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from nbray.ids import client_hex
 from nbray.runtime.core.effects import Effect, Fork, Kill
+from nbray.wire.messages import Worked
 
 STORY = 12
 """How many of its last events a worker remembers."""
@@ -57,7 +58,8 @@ class WrongMove(AssertionError):
 class Worker:
     """One worker process."""
 
-    __slots__ = ("asked", "booked", "client", "pid", "since", "state", "story", "threads", "why")
+    __slots__ = ("asked", "booked", "client", "pid", "since", "state", "story", "threads", "why",
+                 "worked")  # fmt: skip
 
     def __init__(self, client: int, threads: int, now: float) -> None:
         self.client = client
@@ -72,6 +74,8 @@ class Worker:
         """When it was asked to end because nobody needs it (it may decline: it owns objects)."""
         self.why = ""
         """Why we ended it ('' if we did not)."""
+        self.worked: Worked | None = None
+        """What it last said it has done."""
         self.story: list[str] = [f"{now:.3f} forked"]
 
     def move(self, event: str, now: float) -> None:

@@ -39,12 +39,14 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
 
         running.set(item)
         session.cell.set(item.spec.cell)
+        executor.brain.concurrent += 1
         started = time.perf_counter()
         try:
             result = executor._call(item)
             done = executor.answer(item, result, started)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
+        executor.brain.concurrent -= 1
         executor.brain.cancelled.discard((item.caller, item.seq))
         executor.brain.done.append(done)
         executor.flush()
@@ -93,6 +95,7 @@ async def _serve(executor: Executor, concurrency: int) -> None:
         session.cell.set(item.spec.cell)
         started = time.perf_counter()
         key = (item.caller, item.seq)
+        executor.brain.concurrent += 1
         try:
             async with limit:
                 result = executor._call(item)
@@ -104,6 +107,7 @@ async def _serve(executor: Executor, concurrency: int) -> None:
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
         tasks.pop(key, None)
+        executor.brain.concurrent -= 1
         executor.brain.cancelled.discard(key)
         executor.brain.done.append(done)
         if executor.leaving:

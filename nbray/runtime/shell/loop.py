@@ -34,6 +34,10 @@ IDLE_POLL = 0.1
 BUSY_POLL = 0.01
 """The same while work is in flight."""
 NAP = 0.001
+"""How long a driver must have been away before the loop thread steps in."""
+PARKED = 1.0
+PARKED_BUSY = 0.2
+"""Seconds between rounds of the loop thread while somebody drives (with something to look after)."""
 MAIN = threading.main_thread
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -307,7 +311,7 @@ class Loop:
                 if naps > 20:
                     self._parked = True
                     if self._driven():
-                        self._handover.wait(1.0)
+                        self._handover.wait(PARKED_BUSY if self.busy() else PARKED)
                     self._parked = False
                     self._handover.clear()
                     naps = 10

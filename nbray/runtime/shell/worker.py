@@ -58,9 +58,11 @@ def main(config: WorkerConfig) -> None:
     output = Output(client.me, lambda: None if executor is None else executor.origin())
     executor = Executor(brain, loop, engine.memory, output, client.node_name(client.node))
     executor.install_interrupt()
-    loop.busy = lambda: brain.current is not None
+    loop.busy = brain.busy
     loop.on_interrupt = executor.raise_if_cancelled
-    loop.after.append(lambda now: [*output.take(), *brain.flush(), *brain.tick(now)])
+    loop.after.append(
+        lambda now: [*output.take(), *brain.flush(), *brain.tick(now), *brain.report(now)]
+    )
     sys.stdout = output.stream("stdout", sys.stdout)
     sys.stderr = output.stream("stderr", sys.stderr)
     session.install(engine)

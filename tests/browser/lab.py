@@ -41,6 +41,14 @@ def chromium() -> str:
     return next((path for name in names if (path := shutil.which(name))), "")
 
 
+def cleared(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The notebook without outputs, as before its first run."""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    return notebook
+
+
 class Lab:
     """A JupyterLab server with folders of its own, on a free port, with a token."""
 
@@ -48,6 +56,8 @@ class Lab:
         self.home = private_folder("nbt-lab-")
         self.root = self.home / "work"
         shutil.copytree(notebooks, self.root, ignore=shutil.ignore_patterns(".*"))
+        for path in self.root.glob("*.ipynb"):
+            path.write_text(json.dumps(cleared(json.loads(path.read_text()))))
         settings = self.home / "settings"
         for name, values in SETTINGS.items():
             path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -122,8 +132,14 @@ class Notebook:
         self.page = page
         page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}&reset", wait_until="commit")
         self.cells = page.locator(".jp-Notebook .jp-CodeCell")
-        expect(self.cells.first).to_be_visible(timeout=60_000)
+        cells = json.loads((lab.root / name).read_text())["cells"]
+        count = sum(cell["cell_type"] == "code" for cell in cells)
+        expect(self.cells).to_have_count(count, timeout=60_000)
         self.idle()
+        # JupyterLab draws the cells anew when its settings arrive
+        while not page.locator(".jp-CodeCell[data-stays]").count():
+            self.cells.first.evaluate("cell => cell.dataset.stays = 'yes'")
+            page.wait_for_timeout(1_000)
 
     def idle(self, timeout: float = 60) -> None:
         """Wait until the kernel has nothing to do."""

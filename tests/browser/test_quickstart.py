@@ -17,7 +17,7 @@ BAR = ".nbray-total [role=progressbar]"
 VALUES = "bars => bars.map(bar => [+bar.ariaValueNow, +bar.ariaValueMax])"
 
 
-def watch(notebook: Notebook, index: int, timeout: float = 120) -> list[int]:
+def watch(notebook: Notebook, index: int, timeout: float = 60) -> list[int]:
     """Run cell *index*; the values its total bar showed before it was full, each once."""
     notebook.start(index)
     bars = notebook.cell(index).locator(BAR)
@@ -36,6 +36,7 @@ def watch(notebook: Notebook, index: int, timeout: float = 120) -> list[int]:
 def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
     opened = Notebook(page, lab, "quickstart.ipynb")
     yield opened
+    opened.screenshot("quickstart-end")
     opened.close()
 
 

@@ -124,7 +124,7 @@ def test_a_crash_is_told_with_signal_and_memory(started: Started, driver: Driver
     driver.expect(m.Registered)
     driver.send(m.Demand(driver.me, 1, CPU, 1))
     driver.expect(m.Granted)
-    workers = [p for p in family(started)[1:] if p.pid not in (started.node_pid,)]
+    workers = [p for p in family(started)[1:] if p.pid != started.node_pid]
     victim = max(workers, key=lambda p: p.pid)
     victim.send_signal(signal.SIGSEGV)
     death = driver.expect(m.Died).deaths[0]

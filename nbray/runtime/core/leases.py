@@ -104,8 +104,19 @@ class Want:
     """What one client wants of one shape, and what it has of it."""
 
     __slots__ = (
-        "asked", "asker", "capped", "count", "depth", "explained", "key", "leases", "node",
-        "remote", "resources", "rests", "since",
+        "asked",
+        "asker",
+        "count",
+        "depth",
+        "explained",
+        "key",
+        "leases",
+        "node",
+        "remote",
+        "resources",
+        "rests",
+        "since",
+        "stuck",
     )  # fmt: skip
 
     def __init__(self, key: Key, resources: Shape, now: float) -> None:
@@ -129,8 +140,8 @@ class Want:
         """The sentence the client has been given."""
         self.rests = 0.0
         """Until then it is given nothing, because it gave a lease back that it did not need."""
-        self.capped = False
-        """It waits because no further process may be forked."""
+        self.stuck = ""
+        """Why there is no process for it although its resources are free."""
 
     @property
     def held(self) -> int:

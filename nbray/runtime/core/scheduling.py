@@ -55,6 +55,8 @@ class Scheduler:
         self._turns: dict[int, int] = {}
         """When (by count of grants) each client was last served."""
         self._next_worker = 0
+        self.stuck = ""
+        """Why `obtain` found no worker when it last found none."""
         self.recheck: float | None = None
         """When a lease becomes old enough to be asked back."""
 
@@ -80,8 +82,10 @@ class Scheduler:
         worker = self._pool.spare(setting)
         if worker is None:
             if now < self._pool.paused_until:
+                self.stuck = "worker processes end at their start (their logs say why)"
                 return None
             if self._pool.full():
+                self.stuck = "the node has as many processes as it may"
                 idle = self._pool.evict()
                 if idle is None:
                     return None
@@ -120,7 +124,7 @@ class Scheduler:
             starved.append(
                 Hunger(want.resources, want.depth, client, want.held, everywhere, want)
             )
-            if not want.capped:
+            if not want.stuck:
                 self._reserve(want.resources, promised, held_back)
         return out, starved
 
@@ -136,7 +140,7 @@ class Scheduler:
         return (-want.depth, self._turns.get(client, 0), want.since, shape)
 
     def _serve(self, want: Want, held_back: Shape, now: float, out: list[Effect]) -> bool:
-        want.capped = False
+        want.stuck = ""
         need = want.resources
         if held_back:
             free = dict(self._ledger.free)
@@ -149,7 +153,7 @@ class Scheduler:
         worker = self.obtain(need, now, out)
         if worker is None:
             self._ledger.give(need, gpus)
-            want.capped = True
+            want.stuck = self.stuck
             return False
         lease = self._leases.grant(want, worker.client, gpus, now)
         self._turn += 1
@@ -195,7 +199,7 @@ class Scheduler:
                 self._look_again(lease.reclaimed + COMING)
         losses: dict[int, int] = {}
         for hunger in starved:
-            if hunger.want is not None and hunger.want.capped:
+            if hunger.want is not None and hunger.want.stuck:
                 continue
             chosen = self._victims(hunger, coming, losses, now)
             for lease in chosen:

@@ -129,8 +129,8 @@ class Spread:
         why = ""
         if late:
             why = why_waiting(want.resources, self._nodes(), want.node)
-            if want.capped:
-                why += "; the node has as many processes as it may"
+            if want.stuck:
+                why += f"; {want.stuck}"
         if why == want.explained:
             return []
         want.explained = why

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nbray.events import Figures
-from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.options import UNIT
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.head import HeadBrain

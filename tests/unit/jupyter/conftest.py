@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import re
 
 import pytest
 from traitlets.config import Config
@@ -22,3 +23,28 @@ def shell():
     made.atexit_operations()
     atexit.unregister(made.atexit_operations)
     InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def ip(shell, monkeypatch):
+    """The shell with nbray loaded, on the inline engine."""
+    import nbray
+    from nbray.jupyter import magics
+
+    monkeypatch.setenv("NBRAY_ENGINE", "inline")
+    shell.run_cell("%load_ext nbray").raise_error()
+    yield shell
+    nbray.shutdown()
+    magics.unload(shell)
+
+
+@pytest.fixture
+def say(ip, capsys):
+    """Runs a cell; what it printed, without colours."""
+
+    def run(source):
+        ip.run_cell(source, store_history=True)
+        out, err = capsys.readouterr()
+        return re.sub(r"\x1b\[[0-9;]*m", "", out + err).strip()
+
+    return run

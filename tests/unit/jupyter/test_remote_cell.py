@@ -7,16 +7,6 @@ import numpy as np
 import pytest
 
 import nbray
-from nbray.jupyter import magics
-
-
-@pytest.fixture
-def ip(shell, monkeypatch):
-    monkeypatch.setenv("NBRAY_ENGINE", "inline")
-    magics.load(shell)
-    yield shell
-    nbray.shutdown()
-    magics.unload(shell)
 
 
 def run(ip, line, cell):

@@ -1,0 +1,94 @@
+"""The handle of a background cell."""
+
+import pytest
+
+import nbray
+from nbray.jupyter.background import Background
+
+
+class Cluster:
+    """Stands in for `nbray`: references are numbers, values come when told."""
+
+    def __init__(self, monkeypatch):
+        self.values = {}
+        self.cancelled = []
+        monkeypatch.setattr(nbray, "get", self.get)
+        monkeypatch.setattr(nbray, "wait", self.wait)
+        monkeypatch.setattr(nbray, "cancel", self.cancelled.append)
+
+    def get(self, refs, timeout=None):
+        if any(ref not in self.values for ref in refs):
+            raise nbray.exceptions.GetTimeoutError("not yet")
+        found = [self.values[ref] for ref in refs]
+        for value in found:
+            if isinstance(value, Exception):
+                raise value
+        return found
+
+    def wait(self, refs, num_returns, timeout, fetch_local):
+        ready = [ref for ref in refs if ref in self.values]
+        return ready, [ref for ref in refs if ref not in self.values]
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    return Cluster(monkeypatch)
+
+
+@pytest.fixture
+def handle(cluster):
+    return Background("In[4]", [1, 2], sum)
+
+
+def test_counts_while_it_runs(cluster, handle):
+    assert not handle.done()
+    assert not handle.collect()
+    cluster.values[1] = 10
+    assert repr(handle) == "<background cell In[4]: 1 of 2 done>"
+    with pytest.raises(nbray.exceptions.GetTimeoutError):
+        handle.result(timeout=0)
+
+
+def test_hands_over_once(cluster):
+    seen = []
+    handle = Background("In[4]", [1, 2], lambda results: seen.append(results) or sum(results))
+    cluster.values |= {1: 10, 2: 5}
+    assert handle.done()
+    assert handle.collect()
+    assert handle.collect()
+    assert handle.result() == 15
+    assert seen == [[10, 5]]
+    assert repr(handle) == "<background cell In[4]: done>"
+
+
+def test_a_failure_is_said_once_and_raised_when_asked(cluster, handle, capsys):
+    cluster.values |= {1: 10, 2: KeyError("k")}
+    assert handle.collect()
+    assert handle.collect()
+    assert capsys.readouterr().err == (
+        "The background cell In[4] failed: KeyError: 'k' (its .result() shows where)\n"
+    )
+    with pytest.raises(KeyError):
+        handle.result()
+    assert repr(handle) == "<background cell In[4]: failed>"
+
+
+def test_cancel_ends_every_task(cluster, handle):
+    handle.cancel()
+    assert cluster.cancelled == [1, 2]
+    cluster.values |= {1: 1, 2: 2}
+    handle.result()
+    handle.cancel()
+    assert cluster.cancelled == [1, 2]
+
+
+def test_after_the_cluster_ended_the_handle_still_has_a_repr(handle, monkeypatch):
+    def gone(*args, **options):
+        raise nbray.exceptions.RaySystemError("gone")
+
+    monkeypatch.setattr(nbray, "wait", gone)
+    assert repr(handle) == "<background cell In[4]: gone: nbray was stopped>"
+
+
+def test_no_tasks_are_done_at_once(cluster):
+    assert Background("In[4]", [], list).result() == []

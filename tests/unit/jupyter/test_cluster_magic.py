@@ -1,0 +1,86 @@
+"""`%nbray` in an IPython shell, on the inline engine."""
+
+import re
+
+import pytest
+
+import nbray
+from nbray import session
+from nbray.engine import RuntimeInfo
+from nbray.exceptions import RaySystemError
+from nbray.jupyter.cluster_magic import JoinLine
+
+
+def test_start_status_and_stop_can_be_repeated(say):
+    assert say("%nbray stop") == "nbray is not running."
+    assert "not running" in say("%nbray")
+    assert re.match(r"nbray is running: 1 node, 3 CPUs", say("%nbray start --cpus 3"))
+    engine = session.current()
+    assert "running already: 1 node" in say("%nbray start")
+    assert "%nbray stop first" in say("%nbray start --cpus 5")
+    assert session.current() is engine
+    status = say("%nbray status")
+    assert "1 node, 3 CPUs" in status
+    assert "object store" in status
+    assert say("%nbray stop") == "nbray has stopped."
+    assert session.current() is None
+    assert say("%nbray stop") == "nbray is not running."
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("%nbray strat", "did you mean %nbray start?"),
+        ("%nbray dance", "there are start, attach"),
+        ("%nbray start --cpu 3", "did you mean --cpus?"),
+        ("%nbray start --cpus", "--cpus needs a value"),
+        ("%nbray start --cpus none", "a number above 0"),
+        ("%nbray start now", "unexpected 'now'"),
+        ("%nbray attach", "one address"),
+        ("%nbray attach nowhere", "HOST:PORT"),
+        ("%nbray start 'x", "not closed"),
+        ("%nbray join", "not running"),
+    ],
+)
+def test_mistakes_are_one_sentence(say, line, message):
+    text = say(line)
+    assert message in text
+    assert len(text.splitlines()) == 1
+    assert session.current() is None
+
+
+def test_join_shows_and_returns_the_line(ip, monkeypatch):
+    ip.run_cell("%nbray start").raise_error()
+    monkeypatch.setattr(session.current(), "join_line", lambda: "nbray start --address=a:1")
+    ip.run_cell("line = %nbray join").raise_error()
+    assert ip.user_ns["line"] == "nbray start --address=a:1"
+    assert repr(JoinLine("x")).startswith("Paste this on another machine")
+
+
+def test_join_says_why_it_cannot(say, ip, capsys, monkeypatch):
+    ip.run_cell("%nbray start").raise_error()
+
+    def refuse():
+        raise RaySystemError("this engine\ncannot be joined")
+
+    monkeypatch.setattr(session.current(), "join_line", refuse)
+    capsys.readouterr()
+    assert say("%nbray join") == "%nbray join: this engine cannot be joined"
+
+
+def test_attach_again_and_elsewhere(say, monkeypatch):
+    joined = []
+
+    def init(address, _redis_password):
+        joined.append((address, _redis_password))
+        monkeypatch.undo()
+        nbray.init(engine="inline")
+
+    monkeypatch.setattr(nbray, "init", init)
+    line = "nbray start --address=lab:6379 --redis-password=x"
+    assert "attached to lab:6379" in say(f"%nbray attach {line}")
+    assert joined == [("lab:6379", "x")]
+    assert "run %nbray stop first" in say("%nbray attach other:1")
+    there = RuntimeInfo(address="lab:6379")
+    monkeypatch.setattr(session.current(), "runtime", lambda: there)
+    assert "attached already" in say("%nbray attach lab:6379")

@@ -212,10 +212,15 @@ def start(
         request, warnings = native.settle(request)
         for warning in warnings:
             click.echo(f"Warning: {warning}", err=True)
-        session = native.start_node(request)
-    click.echo(_greeting(session))
-    if block:
-        _stay(native, session)
+        if not block:
+            click.echo(_greeting(native.start_node(request)))
+            return
+        # From before the node exists: a signal must not end this command without it.
+        previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            _stay(native, native.start_node(request))
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
 
 @main.command()
@@ -319,18 +324,15 @@ def _panel(native: Native, session: Session) -> str:
 
 
 def _stay(native: Native, session: Session) -> None:
-    """Wait until the session ends; end it when this command is told to end."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Greet and wait until the session ends; end it when this command is told to end."""
     try:
+        click.echo(_greeting(session))
         while native.alive(session):
             time.sleep(_BLOCK_STEP)
         click.echo("the node has ended")
     except KeyboardInterrupt:
         click.echo("stopping")
-        with _one_sentence():
-            native.stop_session(session, _STOP_SECONDS)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+        native.stop_session(session, _STOP_SECONDS)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import msgspec
 from nbray.ids import HEAD, node_of
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import LIFE, Entry, Objects
-from nbray.runtime.core.tasks import (
+from nbray.runtime.core.tasks import Submitter
+from nbray.runtime.core.work import (
     BATCH_BYTES,
     ErrorMaker,
-    Submitter,
     Task,
     fill_dependencies,
     watch_dependencies,

@@ -20,7 +20,8 @@ from nbray.runtime.core.actors import ActorLink, Callers
 from nbray.runtime.core.effects import Effect, Forget
 from nbray.runtime.core.objects import Objects
 from nbray.runtime.core.tally import Tally
-from nbray.runtime.core.tasks import ErrorMaker, Submitter, Task
+from nbray.runtime.core.tasks import Submitter
+from nbray.runtime.core.work import ErrorMaker, Task
 from nbray.wire import messages as m
 
 

@@ -15,14 +15,23 @@ the others go elsewhere uncharged.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from nbray.config import DEAD_GRACE, LEASE_LINGER, PIPELINE_MAX, PIPELINE_SECONDS
+from nbray.config import DEAD_GRACE, LEASE_LINGER
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import PENDING, Entry, Objects
-from nbray.runtime.core.tally import Tally
+from nbray.runtime.core.objects import PENDING, Objects
+from nbray.runtime.core.work import (
+    BATCH_BYTES,
+    ErrorMaker,
+    Lease,
+    Pool,
+    Task,
+    fill_dependencies,
+    watch_dependencies,
+    with_attempt,
+)
 from nbray.wire.messages import (
     Bounced,
     Cancel,
@@ -42,122 +51,6 @@ from nbray.wire.messages import (
     Value,
     Waiting,
 )
-
-ErrorMaker = Callable[..., bytes]
-"""(class name in nbray.exceptions, message, packed cause = b"") -> packed error; the shell's."""
-
-BATCH_BYTES = 1 << 20
-"""Most bytes of arguments in one message."""
-
-
-class Work:
-    """What a client knows of one spec: how long it takes, and whom it was sent to."""
-
-    __slots__ = ("erratic", "estimate", "function", "max_retries", "pool", "spec", "tally")
-
-    def __init__(
-        self, spec: Spec, max_retries: int, pool: Pool | None, tally: Tally, function: bytes
-    ) -> None:
-        self.spec = spec
-        self.max_retries = max_retries
-        self.pool = pool
-        self.tally = tally
-        self.function = function
-        """The pickled function, for workers that have not seen it."""
-        self.estimate = -1.0
-        """Seconds a task takes (moving average); negative: unknown."""
-        self.erratic = False
-
-    def ahead(self, remote: bool) -> int:
-        """How many tasks a worker may hold, the running one included."""
-        estimate = self.estimate
-        if estimate < 0 or self.erratic:
-            return 1
-        if estimate > 0.1:
-            return 1
-        budget = 2 * PIPELINE_SECONDS if remote else PIPELINE_SECONDS
-        return max(2, min(PIPELINE_MAX, int(budget / (estimate + 2e-6)) + 1))
-
-    def measured(self, count: int, micros: int, longest: int) -> None:
-        """A batch of *count* tasks took *micros* in all, the longest *longest*."""
-        mean = micros / count / 1e6
-        if self.estimate < 0:
-            self.estimate = mean
-        else:
-            weight = 0.5 if count > 1 else 0.3
-            self.estimate += weight * (mean - self.estimate)
-        self.erratic = longest > 50_000 and longest > 10 * micros / count
-
-
-class Task:
-    """One task or actor call between submission and outcome."""
-
-    __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "lease", "life", "missing",
-                 "pins", "returns", "seq", "sink", "work")  # fmt: skip
-
-    def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
-        self.seq = seq
-        self.work = work
-        self.args = args
-        self.returns = returns
-        self.extra: Extra | None = None
-        self.deps: list[tuple[int | str, Ref]] | None = None
-        """Top-level references among the arguments."""
-        self.pins: tuple[Ref, ...] = ()
-        """Objects held until the task ends."""
-        self.life: Ref | None = None
-        """The life of the actor that it calls, held likewise."""
-        self.missing = 0
-        """Dependencies that are not ready."""
-        self.lease: Any = None
-        """The lease or actor link it was sent to."""
-        self.attempt = 0
-        self.cancelled = False
-        self.sink: Any = None
-        """Told when the dependencies are ready."""
-
-    def settle(self, entry: Entry) -> None:
-        """A dependency is ready (see `objects.Waiter`)."""
-        self.missing -= 1
-        if self.missing == 0:
-            self.sink.runnable(self)
-
-
-class Lease:
-    """A worker that runs tasks of one shape for this client."""
-
-    __slots__ = ("dead", "gpus", "id", "idle_since", "inflight", "node", "reclaimed",
-                 "stalled", "worker")  # fmt: skip
-
-    def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
-        self.id = number
-        self.worker = worker
-        self.node = node_of(worker)
-        self.gpus = gpus
-        self.inflight: dict[int, Task] = {}
-        self.reclaimed = False
-        self.stalled = False
-        self.dead = False
-        self.idle_since = now
-
-
-class Pool:
-    """Tasks of one shape, and the leases that serve them."""
-
-    __slots__ = ("depth", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
-                 "waiting")  # fmt: skip
-
-    def __init__(self, number: int, resources: Shape, depth: int, node: int) -> None:
-        self.id = number
-        self.resources = resources
-        self.depth = depth
-        self.node = node
-        self.queue: deque[Task] = deque()
-        self.leases: dict[int, Lease] = {}
-        self.sent = 0
-        """The count of the last `Demand`."""
-        self.waiting = ""
-        self.infeasible = ""
 
 
 class Submitter:
@@ -665,41 +558,3 @@ class Submitter:
             if pool.queue and pool.waiting:
                 reasons.setdefault(pool.queue[0].work.spec.cell, []).append(pool.waiting)
         return reasons
-
-
-def with_attempt(extra: Extra | None, attempt: int) -> Extra:
-    """*extra* as sent for this attempt."""
-    if extra is None:
-        return Extra(attempt=attempt)
-    if attempt == extra.attempt:
-        return extra
-    return Extra(extra.args, extra.args_ref, extra.deps, attempt)
-
-
-def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
-    """Count the task's pending dependencies and have it told of each."""
-    effects = objects.settle_counts()
-    pending: list[Entry] = []
-    for _, key in task.deps or ():
-        entry = objects.require(key)
-        if entry.state == PENDING:
-            objects.put_waiter(entry, task)
-            pending.append(entry)
-    task.missing = len(pending)
-    effects += objects.ask(pending)
-    return effects
-
-
-def fill_dependencies(objects: Objects, task: Task) -> Value | None:
-    """Put the values of ready dependencies into the task; the error of a failed one instead."""
-    deps: list[tuple[int | str, Value, Ref]] = []
-    for where, key in task.deps or ():
-        entry = objects.require(key)
-        value = objects.value_of(entry)
-        if value.failed:
-            return value
-        deps.append((where, value, key))
-    extra = task.extra or Extra()
-    task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt)
-    task.deps = None
-    return None

@@ -19,7 +19,7 @@ from nbray.engine import Function
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import STORED, Entry
-from nbray.runtime.core.tasks import Task, Work
+from nbray.runtime.core.work import Task, Work
 from nbray.runtime.shell.memory import Memory
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call, pack_function_with_refs

@@ -30,7 +30,7 @@ from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.client import Future as Settled
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
-from nbray.runtime.core.tasks import Task
+from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.loop import Loop

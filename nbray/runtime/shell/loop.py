@@ -37,7 +37,7 @@ NAP = 0.001
 """How long a driver must have been away before the loop thread steps in."""
 PARKED = 1.0
 PARKED_BUSY = 0.2
-"""Seconds between rounds of the loop thread while somebody drives (with something to look after)."""
+"""Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
 MAIN = threading.main_thread
 
 Handler = Callable[[int, FrameType | None], Any]

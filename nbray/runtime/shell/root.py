@@ -103,15 +103,15 @@ class Root:
             if self._ending and time.monotonic() >= self._ending:
                 break
 
-    def finish(self) -> None:
-        """Kill what is left and remove the session's folder."""
+    def finish(self, why: str = "") -> None:
+        """Kill what is left and remove the session's folder; *why* if root itself failed."""
         for pid in list(self._children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in list(self._children):
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._say(p.Failed("other", self._last_words()))
+        self._say(p.Failed("other", why or self._last_words()))
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _quit(self, why: str) -> None:
@@ -290,9 +290,7 @@ def _import_worker() -> None:
 
         import nbray.runtime.shell.worker  # noqa: F401
     except ImportError:
-        import traceback
-
-        traceback.print_exc()  # workers will say it again, where it can be seen
+        pass  # workers say it again, in their logs
 
 
 def _noted(number: int, frame: object) -> None:
@@ -336,8 +334,11 @@ def main() -> NoReturn:
     os.dup2(null, 1)
     os.close(null)
     root = Root(config, answer)
+    why = ""
     try:
         root.run()
+    except Exception as error:  # noqa: BLE001 - a process's edge: the launcher is told
+        why = f"root failed: {type(error).__name__}: {error}"
     finally:
-        root.finish()
+        root.finish(why)
     sys.exit(0)

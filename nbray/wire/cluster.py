@@ -1,0 +1,270 @@
+"""Messages about the cluster itself: the store, membership, actors' lives.
+
+Part of the vocabulary of `messages`, which gathers and re-exports everything.
+"""
+
+from __future__ import annotations
+
+from nbray.events import Figures, NodeView
+from nbray.wire.parts import ActorSpec, Message, NodeInfo, Shape, Slot, Versions
+
+# -- the store ------------------------------------------------------------------------
+
+
+class Allocate(Message):
+    """Give the client a slot for an object of `owner`'s."""
+
+    token: int
+    size: int
+    owner: int
+
+
+class Allocated(Message):
+    """The slot, or why there is none."""
+
+    token: int
+    slot: Slot | None
+    why: str = ""
+
+
+class Free(Message):
+    """These slots are no longer referred to. Sent by the owner to the slots' node."""
+
+    slots: list[Slot]
+
+
+class Fetch(Message):
+    """Bring an object from one of these slots on other nodes into this node's store."""
+
+    token: int
+    owner: int
+    seq: int
+    slots: list[Slot]
+
+
+class Fetched(Message):
+    """The local slot, or why there is none."""
+
+    token: int
+    slot: Slot | None
+    why: str = ""
+
+
+class WhatHeld(Message):
+    """An owner died: which of its slots does the client still view?"""
+
+    owner: int
+    slots: list[Slot]
+
+
+class Held(Message):
+    """Of a dead owner's slots the client still views these (the rest may be reused)."""
+
+    owner: int
+    slots: list[Slot]
+
+
+class Pull(Message):
+    """Node to node: send these bytes of your slot."""
+
+    token: int
+    slot: Slot
+    start: int
+    size: int
+
+
+class Chunk(Message):
+    """Node to node: the bytes asked for (in the frame after this one), or why not."""
+
+    token: int
+    start: int
+    why: str = ""
+
+
+# -- membership: node and head -----------------------------------------------------------
+
+
+class Join(Message):
+    """A node asks to be a member. `sender` is 0 for a node without a number."""
+
+    ticket: int
+    """Random; names the asking node until it has a number."""
+    info: NodeInfo
+    versions: Versions
+
+
+class Welcome(Message):
+    """The node is a member under this number."""
+
+    ticket: int
+    number: int
+    cluster: int
+    nodes: list[NodeInfo]
+
+
+class Refused(Message):
+    """The node may not join, and why."""
+
+    ticket: int
+    why: str
+
+
+class Leave(Message):
+    """The node leaves in order."""
+
+    why: str
+
+
+class Load(Message):
+    """A node's free resources and figures."""
+
+    available: Shape
+    figures: Figures
+
+
+class Members(Message):
+    """The cluster as the head knows it; on every change of membership or free resources."""
+
+    nodes: list[NodeInfo]
+
+
+class Watch(Message):
+    """The client wants `Picture` of the cluster, until it dies or says `on=False`."""
+
+    on: bool = True
+
+
+class Picture(Message):
+    """The cluster for screens, at most four times a second."""
+
+    nodes: list[NodeView]
+    actors: int
+
+
+# -- actors ---------------------------------------------------------------------------------
+
+
+class CreateActor(Message):
+    """Register and start an actor; answered by `ActorCreated`, then `ActorState`s."""
+
+    spec: ActorSpec
+
+
+class ActorCreated(Message):
+    """Answer to `CreateActor`: registered, the existing one, or refused."""
+
+    actor: int
+    """The number the creator gave."""
+    existing: ActorSpec | None = None
+    """The live actor of this name (`get_if_exists`)."""
+    why: str = ""
+    """The name is taken."""
+
+
+class FindActor(Message):
+    """Look a named actor up; answered by `ActorFound`."""
+
+    token: int
+    name: str
+    namespace: str
+
+
+class ActorFound(Message):
+    """The named actor's packed info, or b''."""
+
+    token: int
+    owner: int = 0
+    actor: int = 0
+    info: bytes = b""
+
+
+class ListActors(Message):
+    """All named actors; answered by `ActorList`."""
+
+    token: int
+    namespace: str
+    everywhere: bool
+
+
+class ActorList(Message):
+    """(namespace, name) pairs."""
+
+    token: int
+    names: list[tuple[str, str]]
+
+
+class WatchActor(Message):
+    """Tell the sender this actor's state now and whenever it changes."""
+
+    owner: int
+    actor: int
+
+
+PENDING, ALIVE, RESTARTING, DEAD = range(4)
+"""States of an actor, as `ActorState.state`."""
+
+
+class ActorState(Message):
+    """An actor's state. ALIVE carries the worker; DEAD and RESTARTING the cause."""
+
+    owner: int
+    actor: int
+    state: int
+    incarnation: int
+    worker: int = 0
+    cause: str = ""
+    error: bytes = b""
+    """Packed error raised by `__init__`, if that is the cause."""
+
+
+class EndActor(Message):
+    """End an actor: at once (`kill`), or because its last handle went (`restart=False`)."""
+
+    owner: int
+    actor: int
+    no_restart: bool
+    why: str
+
+
+class StartActor(Message):
+    """Head to node: start this incarnation."""
+
+    spec: ActorSpec
+    incarnation: int
+
+
+class BecomeActor(Message):
+    """Node to worker: you are this actor now."""
+
+    spec: ActorSpec
+    incarnation: int
+    gpus: list[int] = []
+
+
+class ActorUp(Message):
+    """Worker to node, node to head: `__init__` returned (or raised: `error`)."""
+
+    owner: int
+    actor: int
+    incarnation: int
+    worker: int
+    error: bytes = b""
+
+
+class ActorDown(Message):
+    """Node to head: the incarnation's process ended, or the node could not start it."""
+
+    owner: int
+    actor: int
+    incarnation: int
+    cause: str
+    restartable: bool = True
+
+
+class StopActor(Message):
+    """Head to node: end this incarnation's process."""
+
+    owner: int
+    actor: int
+    incarnation: int
+    why: str

@@ -1,0 +1,157 @@
+"""What messages are made of: slots, values, specs, descriptions of nodes and actors.
+
+Owns the structs that never travel alone. See `messages`, which re-exports them.
+"""
+
+from __future__ import annotations
+
+from typing import dataclass_transform
+
+import msgspec
+
+Ref = tuple[int, int]
+"""(owner's client id, number at the owner): one object."""
+Shape = dict[str, int]
+"""Resources by name, in ten-thousandths."""
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of what only travels inside messages."""
+
+
+class Slot(Part):
+    """Bytes in a node's object store. Two slots of equal generation are the same."""
+
+    node: int
+    segment: int
+    offset: int
+    size: int
+    generation: int
+
+
+class Value(Part):
+    """A packed value or error: its bytes, or the slots that hold them."""
+
+    data: bytes = b""
+    slots: list[Slot] = []
+    refs: list[Ref] = []
+    """References inside the value: whoever holds the value holds these."""
+    failed: bool = False
+    """`data` is a packed error."""
+
+
+class Spec(Part):
+    """What many tasks have in common; a client numbers its own, and sends each once a worker."""
+
+    id: int
+    function: bytes
+    """Content hash (16 bytes); b'' for actor methods."""
+    name: str
+    num_returns: int
+    retry_on: bytes
+    """b'': never; b'*': any exception; else the packed tuple of classes."""
+    cell: str
+    job: int
+    """Client id of the driver at the root of the work; its output goes there."""
+    depth: int
+    """0 for work that a driver submitted, one more a level."""
+    resources: Shape
+    namespace: str = ""
+    """Where the job looks names of actors up."""
+
+
+class Extra(Part):
+    """What a task has beyond its plain arguments (most have none)."""
+
+    args: Value | None = None
+    """Replaces the plain arguments: they are in the store or hold references."""
+    args_ref: Ref | None = None
+    """The object that stored arguments are: whoever views them borrows it."""
+    deps: list[tuple[int | str, Value, Ref]] = []
+    """Values of top-level reference arguments, by position or keyword."""
+    attempt: int = 0
+
+
+class Outcome(Part):
+    """The end of one task, when it is not just one small value."""
+
+    seq: int
+    values: list[Value]
+    """One a return; a single failed one for an error."""
+    failed: bool = False
+    retry: bool = False
+    """The error is one that the task's `retry_exceptions` names."""
+    cancelled: bool = False
+
+
+class Death(Part):
+    """How a process ended."""
+
+    client: int
+    cause: str
+    """One sentence: what ended it, where, how much memory it held."""
+    intended: bool = False
+    out_of_memory: bool = False
+
+
+class NodeInfo(Part):
+    """A node as the others must know it."""
+
+    number: int
+    name: str
+    ip: str
+    port: int
+    total: Shape
+    available: Shape
+    is_head: bool = False
+    alive: bool = True
+    pid: int = 0
+    started: float = 0.0
+
+
+class ActorSpec(Part):
+    """All that is needed to start an actor, again if need be."""
+
+    owner: int
+    actor: int
+    name: str
+    namespace: str
+    class_name: str
+    function: bytes
+    """Content hash of the class."""
+    blob: bytes
+    """The pickled class."""
+    args: Value
+    args_ref: Ref
+    deps: list[tuple[int | str, Value, Ref]]
+    resources: Shape
+    """Held for life."""
+    placement: Shape
+    """Needed at the moment of placing (a CPU by default, as in Ray)."""
+    max_restarts: int
+    max_concurrency: int
+    detached: bool
+    get_if_exists: bool
+    info: bytes
+    """The packed `nbray.engine.ActorInfo`, for `get_actor`."""
+    cell: str
+    job: int
+    node: int = 0
+    """Only on this node (0: anywhere)."""
+
+
+class Versions(Part):
+    """Compared when two machines meet."""
+
+    protocol: int
+    python: str
+    """'3.11.7'; major and minor must agree."""
+    nbray: str
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=True):
+    """Base of all messages. `sender` is always a client id."""
+
+    sender: int

@@ -171,6 +171,14 @@ class NodeBrain:
         """`Listen` was carried out, or not."""
         return [Send(client, m.PortOpen(self.me, token, address, why))]
 
+    def moved(self, ip: str, address: str) -> list[Effect]:
+        """The head's node can be reached from other machines now, at *address*."""
+        info = msgspec.structs.replace(
+            self.settings.info, ip=ip, available=dict(self.ledger.free)
+        )
+        self.settings = msgspec.structs.replace(self.settings, info=info, address=address)
+        return [Send(HEAD, m.Join(self.me, 0, info, self.settings.versions))]
+
     def figures(self, figures: Figures, now: float) -> list[Effect]:
         """Fresh figures of the machine; the brain adds what it knows and tells the head."""
         store = self.storage.books
@@ -367,13 +375,19 @@ class NodeBrain:
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
         before = self.spread.members
+        was = {n.number: (n.alive, n.ip) for n in before.values()}
         self.spread.members = {node.number: node for node in nodes}
         if self.number not in self.spread.members:
             self.spread.members[self.number] = before[self.number]
         told = m.Members(self.me, list(self.spread.members.values()))
-        out: list[Effect] = [Send(client, told) for client in self.clients]
-        for want in self.leases.wants.values():
-            out.extend(self.spread.never(want))
+        # Workers need to know who is there, not what is free at each moment.
+        changed = was != {n.number: (n.alive, n.ip) for n in self.spread.members.values()}
+        out: list[Effect] = [
+            Send(client, told) for client, known in self.clients.items() if changed or known.driver
+        ]
+        if changed:
+            for want in self.leases.wants.values():
+                out.extend(self.spread.never(want))
         return out
 
     # -- work -----------------------------------------------------------------------

@@ -16,6 +16,9 @@ import msgspec
 from nbray.runtime.core.link import Link, Payload, refusal
 from nbray.runtime.shell.lanes import Arrived, Connected, Disconnected, Lane, Lanes, Refused
 
+LATE_MESSAGES = 16
+"""Bulk messages (of a chunk each) that wait for a lane."""
+
 
 class Received(msgspec.Struct):
     """What came of one look at the lanes."""
@@ -35,6 +38,8 @@ class Links:
         self.lanes = lanes
         self._address = address
         self._links: dict[int, Link] = {}
+        self._late: dict[int, list[Payload]] = {}
+        """Bulk messages for peers whose bulk lane does not stand yet."""
         self._session = secrets.randbits(63) | 1
         """For refusals of links that are given up."""
 
@@ -47,9 +52,12 @@ class Links:
                 return
         self._transmit(peer, link.send(frames))
 
-    def send_bulk(self, peer: int, frames: Sequence[bytes | memoryview]) -> bool:
-        """Send on the bulk lane; False if it does not stand (whoever asked asks again)."""
-        return self.lanes.send(peer, Lane.BULK, frames)
+    def send_bulk(self, peer: int, frames: Sequence[bytes | memoryview]) -> None:
+        """Send on the bulk lane, or when it stands; too much is dropped (it is asked for again)."""
+        if not self.lanes.send(peer, Lane.BULK, frames):
+            late = self._late.setdefault(peer, [])
+            if len(late) < LATE_MESSAGES:
+                late.append(frames)
 
     def dial(self, peer: int, address: str, now: float) -> None:
         """Open a link to a peer at an address."""
@@ -77,6 +85,7 @@ class Links:
 
     def forget(self, peer: int) -> None:
         """End the link to a peer."""
+        self._late.pop(peer, None)
         if self._links.pop(peer, None) is not None:
             self.lanes.forget(peer)
 
@@ -95,6 +104,9 @@ class Links:
                     if link is None:
                         link = self._links[peer] = self._new(now)
                     self._transmit(peer, link.connected(now))
+                case Connected(peer=peer):
+                    for payload in self._late.pop(peer, []):
+                        self.lanes.send(peer, Lane.BULK, payload)
                 case Disconnected(peer=peer, lane=Lane.CONTROL, still=still):
                     link = self._links.get(peer)
                     if link is None:

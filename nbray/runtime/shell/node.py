@@ -14,6 +14,7 @@ import select
 import shutil
 import sys
 import time
+import traceback
 from collections import deque
 from pathlib import Path
 from typing import Any, assert_never
@@ -28,7 +29,7 @@ from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import NodeBrain, NodeConfig
 from nbray.runtime.shell import machine
 from nbray.runtime.shell import processes as p
-from nbray.runtime.shell.address import LOOPBACK, join_address
+from nbray.runtime.shell.address import LOOPBACK, is_loopback, join_address, primary_ip
 from nbray.runtime.shell.lanes import Lanes, make_context
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.sockets import Post
@@ -36,7 +37,7 @@ from nbray.runtime.store.keeper import Keeper
 from nbray.runtime.store.segments import Segment
 from nbray.wire import messages as m
 from nbray.wire.codec import CorruptFrame, encode, envelope, head_decoder, node_decoder, receiver
-from nbray.wire.secret import Secret
+from nbray.wire.secret import Secret, is_weak
 
 FAREWELL = 0.3
 """Seconds that last messages get to leave."""
@@ -47,7 +48,7 @@ class Node:
 
     def __init__(
         self, settings: p.RootConfig, brain: NodeBrain, post: Post, links: Links,
-        channel: p.Channel[p.FromRoot], port: int, bound: str,
+        channel: p.Channel[p.FromRoot], port: int, bound: str, started: p.Started,
     ) -> None:
         self._settings = settings
         self._brain = brain
@@ -55,6 +56,7 @@ class Node:
         self._links = links
         self._channel = channel
         self._port = port
+        self._started = started
         self._bound = {bound}
         """Addresses of this machine on which the port is open."""
         self._decode = node_decoder().decode
@@ -84,6 +86,15 @@ class Node:
         self._poller.register(self._channel.fileno(), zmq.POLLIN)
         self._stats_due = now + 0.05  # the first report; psutil is imported by then
         self._do(self._brain.start(now), now)
+        try:
+            self._serve()
+        except Exception as error:  # noqa: BLE001 - a process's edge: everybody is told
+            traceback.print_exc()
+            why = f"the node failed: {type(error).__name__}: {error}"
+            self._do(self._brain.stop(why), time.monotonic())
+        self._farewell()
+
+    def _serve(self) -> None:
         while self._running:
             self._sockets()
             events = dict(self._poller.poll(self._timeout(time.monotonic())))
@@ -95,11 +106,11 @@ class Node:
                 self._hear_root(now)
             for descriptor in [d for d in self._watched if d in events]:
                 self._client_ended(descriptor, now)
-            self._hear_links(now)
+            if any(socket in events for socket in self._known_sockets):
+                self._hear_links(now)
             while self._own:
                 self._do(self._brain.handle(self._own.popleft(), now), now)
             self._time(now)
-        self._farewell()
 
     def _sockets(self) -> None:
         sockets = self._links.sockets
@@ -125,6 +136,7 @@ class Node:
             self._do(self._brain.tick(now), now)
         link_due = self._links.next_deadline()
         if link_due is not None and link_due <= now:
+            self._hear_links(now)
             self._lost(self._links.tick(now).lost, now)
         if now >= self._stats_due:
             self._stats_due = now + constants.STATS_INTERVAL
@@ -248,7 +260,8 @@ class Node:
             oom, self._oom_kills = kills > self._oom_kills, kills
         cause = _cause(ended, oom, self._brain.settings.info.name)
         if ended.client == HEAD:
-            self._log(f"the head ended: {cause}")
+            words = _last_line(Path(self._settings.directory) / "logs" / "head.log")
+            cause += f" ({words})" if words else ""
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:
             self._do(self._brain.worker_gone(ended.client, cause, now, oom), now)
@@ -346,15 +359,29 @@ class Node:
         brain = self._brain
         if brain.number != FIRST_NODE:
             return brain.listening(effect.token, effect.client, brain.settings.address, "")
-        ip = effect.ip or self._settings.request.node_ip
-        if ip not in self._bound:
-            try:
-                self._links.lanes.listen_also(ip)
-            except OSError as error:
-                return brain.listening(effect.token, effect.client, "", _sentence(error))
-            self._bound.add(ip)
+        request = self._settings.request
+        ip = effect.ip or request.node_ip
+        if not effect.ip and is_loopback(ip):
+            ip = primary_ip()
         address = join_address(ip, self._port)
-        return brain.listening(effect.token, effect.client, address, "")
+        if ip in self._bound:
+            return brain.listening(effect.token, effect.client, address, "")
+        if is_weak(request.secret) and not request.insecure_password and not is_loopback(ip):
+            why = f"the password is easy to guess, so {ip} is not opened: start with a strong one"
+            return brain.listening(effect.token, effect.client, "", why)
+        try:
+            self._links.lanes.listen_also(ip)
+        except OSError as error:
+            return brain.listening(effect.token, effect.client, "", _sentence(error))
+        self._bound.add(ip)
+        self._started = msgspec.structs.replace(
+            self._started, address=address, head_address=address, ip=ip
+        )
+        _write_record(self._settings, self._started)
+        return [
+            *brain.moved(ip, address),
+            *brain.listening(effect.token, effect.client, address, ""),
+        ]
 
     def _log(self, text: str) -> None:
         stamp = time.strftime("%H:%M:%S")
@@ -379,6 +406,14 @@ class Node:
 
 def _sentence(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
 
 
 def _runs(pid: int) -> bool:
@@ -473,11 +508,11 @@ def _start(
     for member in members:
         brain.spread.members.setdefault(member.number, member)
     post = Post(node_client(number), Path(settings.directory))
-    node = Node(settings, brain, post, links, channel, port, bound)
     started = p.Started(
         number, cluster, settings.directory, address, head_address, root_pid, os.getpid(),
         request.node_ip,
     )  # fmt: skip
+    node = Node(settings, brain, post, links, channel, port, bound, started)
     return node, started, lambda: _write_record(settings, started)
 
 
@@ -495,7 +530,7 @@ def _write_record(settings: p.RootConfig, started: p.Started) -> None:
             address=started.address,
             head_address=started.head_address,
             secret=request.secret,
-            node_ip=request.node_ip,
+            node_ip=started.ip,
             version=machine.NBRAY,
             python=machine.versions().python,
             owner=request.owner,

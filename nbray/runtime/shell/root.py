@@ -64,6 +64,12 @@ class Root:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
 
+    def log_here(self) -> None:
+        """What goes wrong in root itself stands in a log of its own."""
+        log = os.open(self._logs / "root.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 2)
+        os.close(log)
+
     # -- life -----------------------------------------------------------------------
 
     def run(self) -> None:
@@ -206,7 +212,15 @@ class Root:
     def _fork(self, client: int, name: str, body: Callable[[], None]) -> int:
         assert _threads() == 1, "root has more than one thread and must not fork"
         root = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            # No processes or memory left: for the node it is a child that ended at once.
+            if not self._node_pid:
+                raise
+            print(f"cannot fork: {error}", file=sys.stderr)  # noqa: T201 - root's log
+            self._channel.send(p.Ended(client, 0, 1, 0, 0))
+            return 0
         if pid:
             self._children[pid] = client
             self._pids[client] = pid
@@ -334,6 +348,7 @@ def main() -> NoReturn:
     os.dup2(null, 1)
     os.close(null)
     root = Root(config, answer)
+    root.log_here()
     why = ""
     try:
         root.run()

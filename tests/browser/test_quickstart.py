@@ -28,6 +28,8 @@ def watch(notebook: Notebook, index: int, timeout: float = 60) -> list[int]:
         for now, top in bars.evaluate_all(VALUES):
             if now < top and now not in seen:
                 seen.append(now)
+                if len(seen) == 6:
+                    notebook.screenshot(f"quickstart-moving-{index}")
         notebook.page.wait_for_timeout(50)
     return seen
 
@@ -49,8 +51,6 @@ def test_quickstart(notebook: Notebook) -> None:
     for index in range(end):
         moved[index] = watch(notebook, index)
         assert not notebook.failed(index), notebook.output(index)
-        if any(moved[index]):
-            notebook.screenshot(f"quickstart-bars-{index}")
     assert any(len(values) >= 2 for values in moved.values()), moved
 
     panel = notebook.cell(notebook.find("panel()"))
@@ -106,4 +106,6 @@ def stop_ends_the_work(notebook: Notebook) -> None:
     notebook.run(after, 15)
     assert not notebook.failed(after), notebook.output(after)
     expect(notebook.cell(after)).to_contain_text("still here")
+    count = notebook.append("sum(node['Alive'] for node in nbray.nodes())")
+    assert notebook.run(count).strip() == "2", "Stop must leave both nodes in the cluster"
     assert took < STOPS_WITHIN

@@ -113,6 +113,7 @@ class Callers:
         self.answers: list[ActorCreated] = []
         """Answers for the shell, which waits for named actors' registration."""
         objects.on_life_end = self._life_ended
+        objects.on_foreign_end = self._handle_ended
 
     # -- creating ---------------------------------------------------------------
 
@@ -196,8 +197,10 @@ class Callers:
 
     def _send_creation(self, creation: Creation) -> list[Effect]:
         task, spec = creation.task, creation.spec
+        link = self.links.get((spec.owner, spec.actor))
+        if link is None:
+            return []  # its last handle went while its constructor's arguments were not ready
         failure = fill_dependencies(self.objects, task)
-        link = self.links[(spec.owner, spec.actor)]
         if failure is not None:
             link.ended = True
             return self._die(link, "an argument of its constructor failed", failure.data)
@@ -315,6 +318,8 @@ class Callers:
         link.incarnation = message.incarnation
         if message.state == DEAD:
             effects += self._die(link, message.cause, message.error)
+            if self.objects.find(link.key) is None:
+                del self.links[link.key]
         self._dirty[link.key] = link
         return effects
 
@@ -378,6 +383,16 @@ class Callers:
             return []
         why = "its last handle went out of scope"
         return [Send(HEAD, EndActor(self.me, *entry.key, True, why))]
+
+    def _handle_ended(self, entry: Entry) -> list[Effect]:
+        """A foreign object was let go: if it was the life of an actor that is dead, forget it.
+
+        The link to a live one stays, because its calls are numbered on.
+        """
+        link = self.links.get(entry.key)
+        if link is not None and link.state == DEAD:
+            del self.links[entry.key]
+        return []
 
     def running(self) -> dict[str, dict[int, int]]:
         """Actors with calls in flight, by cell and node."""

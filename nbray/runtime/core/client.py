@@ -15,7 +15,6 @@ from typing import Any, assert_never
 import msgspec
 
 from nbray.events import CellView
-from nbray.ids import node_of
 from nbray.runtime.core.actors import ActorLink, Callers
 from nbray.runtime.core.effects import Effect, Forget
 from nbray.runtime.core.objects import Objects
@@ -112,6 +111,7 @@ class ClientBrain:
         if batch:
             effects += self.tasks.add(batch)
         effects += self.objects.settle_counts()
+        effects += self.objects.let_go(self.held_views)
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)
         effects += self.objects.answers()
@@ -220,11 +220,7 @@ class ClientBrain:
         self.tasks.node_died(message.node, message.why, now)
         text = f"the node of the process that owned the object is gone: {message.why}"
         error = self._error("OwnerDiedError", text)
-        gone = {key[0] for key in self.objects.foreign if node_of(key[0]) == message.node}
-        for entry in self.objects.owned.values():
-            gone.update(b for b in entry.borrowers or () if node_of(b) == message.node)
-        for client in gone:
-            effects += self.objects.client_died(client, error)
+        effects += self.objects.node_died(message.node, error)
         known = self.members.get(message.node)
         if known is not None:
             dead = msgspec.structs.replace(known, alive=False)

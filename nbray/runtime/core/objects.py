@@ -21,7 +21,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from nbray.ids import node_client
+from nbray.ids import node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
 from nbray.wire.messages import (
     Borrow,
@@ -85,16 +85,22 @@ class Objects:
         self.added: deque[Ref] = deque()
         self.dropped: deque[Ref] = deque()
         self.on_life_end: Callable[[Entry], list[Effect]] = lambda _entry: []
+        self.on_foreign_end: Callable[[Entry], list[Effect]] = lambda _entry: []
         self._unacknowledged: dict[Ref, int] = {}
         self._tokens: dict[int, list[Ref]] = {}
         self._token = 0
-        self._waiting_for_ack: list[tuple[set[Ref], Effect]] = []
+        self._waiting_for_ack: list[tuple[set[Ref], Send]] = []
         self._lent: dict[tuple[int, int], tuple[Ref, ...]] = {}
         """(receiver, task) -> references passed along, held until `Unpinned`.
 
         The task is positive for arguments (our number), negative for results (theirs)."""
         self._located: defaultdict[int, list[tuple[int, Value]]] = defaultdict(list)
-        self._dead: set[int] = set()
+        self._dead: dict[int, bytes] = {}
+        """Clients that are dead: the packed error of what they owned."""
+        self._dead_nodes: dict[int, bytes] = {}
+        """The same of whole nodes: whoever lived there is dead, known here or not."""
+        self._orphans: dict[tuple[int, int], set[Slot]] = {}
+        """(node, dead owner) -> slots that this client was still viewing when it last said so."""
 
     # -- finding ---------------------------------------------------------------
 
@@ -145,6 +151,7 @@ class Objects:
         return effects
 
     def _take_added(self) -> list[Effect]:
+        effects: list[Effect] = []
         fresh: defaultdict[int, list[int]] = defaultdict(list)
         added = self.added
         for _ in range(len(added)):
@@ -153,9 +160,12 @@ class Objects:
             if entry is None:
                 entry = self.require(key)
             if entry.count == 0 and key[0] != self.me:
-                fresh[key[0]].append(key[1])
+                lost = self._lost(key[0])
+                if lost is None:
+                    fresh[key[0]].append(key[1])
+                elif entry.state == PENDING:
+                    effects += self.resolve(entry, Value(lost, failed=True))
             entry.count += 1
-        effects: list[Effect] = []
         for owner, seqs in fresh.items():
             self._token += 1
             keys = [(owner, seq) for seq in seqs]
@@ -186,6 +196,7 @@ class Objects:
                 return
             release = Send(owner, Release(self.me, [seq]))
             self._after_ack({entry.key, *entry.refs}, release, effects)
+            effects += self.on_foreign_end(entry)
         entry.maker = None
         if entry.refs:
             self.dropped.extend(entry.refs)
@@ -200,8 +211,15 @@ class Objects:
 
     # -- borrowing ----------------------------------------------------------------
 
-    def _after_ack(self, keys: set[Ref], effect: Effect, effects: list[Effect]) -> None:
+    def _lost(self, client: int) -> bytes | None:
+        """The error of what a dead client owned; None if it is not known to be dead."""
+        lost = self._dead.get(client)
+        return lost if lost is not None else self._dead_nodes.get(node_of(client))
+
+    def _after_ack(self, keys: set[Ref], effect: Send, effects: list[Effect]) -> None:
         """Do *effect* when the owners of all *keys* know of this client's borrow."""
+        if self._lost(effect.to) is not None:
+            return
         missing = {key for key in keys if key in self._unacknowledged}
         if missing:
             self._waiting_for_ack.append((missing, effect))
@@ -225,13 +243,13 @@ class Objects:
             missing.discard(key)
             if missing:
                 left.append((missing, effect))
-            else:
+            elif self._lost(effect.to) is None:
                 effects.append(effect)
         self._waiting_for_ack = left
 
     def borrow(self, message: Borrow) -> list[Effect]:
         """Another client holds references to objects of ours."""
-        if message.sender in self._dead:
+        if self._lost(message.sender) is not None:
             return []
         for seq in message.seqs:
             entry = self.owned.get(seq)
@@ -353,6 +371,8 @@ class Objects:
 
     def located_later(self, client: int, entry: Entry) -> None:
         """Note an answer for *client*; sent by the next `answers`."""
+        if self._lost(client) is not None:
+            return
         self._located[client].append((entry.key[1], self.value_of(entry)))
 
     def answers(self) -> list[Effect]:
@@ -388,11 +408,14 @@ class Objects:
     def fetched(self, key: Ref, slot: Slot) -> list[Effect]:
         """This node now has a copy of *key*; its owner keeps the account."""
         entry = self.find(key)
-        if entry is None or entry.state != STORED:
-            return [Send(key[0], Moved(self.me, key[1], slot))]
-        entry.local = slot
+        if entry is not None and entry.state == STORED:
+            entry.local = slot
         if key[0] != self.me:
-            return [Send(key[0], Moved(self.me, key[1], slot))]
+            # A dead owner's copies are its node's business.
+            dead = self._lost(key[0]) is not None
+            return [] if dead else [Send(key[0], Moved(self.me, key[1], slot))]
+        if entry is None or entry.state != STORED:
+            return self.free_slots([slot])
         value: Value = entry.value
         if slot not in value.slots:
             entry.value = Value(b"", [*value.slots, slot], value.refs)
@@ -402,18 +425,31 @@ class Objects:
 
     def client_died(self, client: int, error: bytes) -> list[Effect]:
         """A client is dead: its borrows end, and what it owned is lost unless known here."""
-        self._dead.add(client)
+        self._dead[client] = error
+        return self._died(lambda other: other == client, error)
+
+    def node_died(self, node: int, error: bytes) -> list[Effect]:
+        """A node is gone, with every client on it."""
+        if node in self._dead_nodes:
+            return []
+        self._dead_nodes[node] = error
+        return self._died(lambda other: node_of(other) == node, error)
+
+    def _died(self, dead: Callable[[int], bool], error: bytes) -> list[Effect]:
         effects: list[Effect] = []
         for entry in list(self.owned.values()):
-            if entry.borrowers and client in entry.borrowers:
-                entry.borrowers.discard(client)
+            if entry.borrowers and any(dead(client) for client in entry.borrowers):
+                entry.borrowers = {client for client in entry.borrowers if not dead(client)}
                 self._maybe_free(entry, effects)
-        for key in [key for key in self._lent if key[0] == client]:
-            self.drop(self._lent.pop(key))
-        for key in [key for key in self._unacknowledged if key[0] == client]:
+        for lent in [lent for lent in self._lent if dead(lent[0])]:
+            self.drop(self._lent.pop(lent))
+        self._waiting_for_ack = [one for one in self._waiting_for_ack if not dead(one[1].to)]
+        for client in [client for client in self._located if dead(client)]:
+            del self._located[client]
+        for key in [key for key in self._unacknowledged if dead(key[0])]:
             self._tokens.pop(self._unacknowledged.pop(key), None)
             self._acknowledge(key, effects)
-        for entry in [e for key, e in self.foreign.items() if key[0] == client]:
+        for entry in [e for key, e in self.foreign.items() if dead(key[0])]:
             if entry.state == PENDING:
                 effects += self.resolve(entry, Value(error, failed=True))
         return effects
@@ -421,7 +457,23 @@ class Objects:
     def what_held(self, message: WhatHeld, viewed: set[Slot]) -> list[Effect]:
         """Answer the node: which slots of a dead owner are still viewed here."""
         kept = [slot for slot in message.slots if slot in viewed]
+        if kept:
+            self._orphans[message.sender, message.owner] = set(kept)
         return [Send(message.sender, Held(self.me, message.owner, kept))]
+
+    def let_go(self, viewed: Callable[[], set[Slot]]) -> list[Effect]:
+        """Tell the nodes of dead owners' slots that this client has stopped viewing."""
+        effects: list[Effect] = []
+        if self._orphans:
+            now = viewed()
+            for (node, owner), held in list(self._orphans.items()):
+                still = held & now
+                if still != held:
+                    effects.append(Send(node, Held(self.me, owner, list(still))))
+                    self._orphans[node, owner] = still
+                if not still:
+                    del self._orphans[node, owner]
+        return effects
 
 
 class _RemoteWaiter:

@@ -278,7 +278,10 @@ class Submitter:
         pool.infeasible = message.why
         effects = self._fail_pool(pool)
         pool.infeasible = ""
+        # The node forgets the demand, and judges the next one afresh.
         pool.sent = 0
+        forget = Demand(self.me, pool.id, pool.resources, 0, pool.depth, pool.node)
+        effects.append(Send(self._node_client, forget))
         return effects
 
     def _fail_pool(self, pool: Pool) -> list[Effect]:
@@ -356,6 +359,9 @@ class Submitter:
                 self._enqueue(task)
                 return []
         self._unpin(task, worker)
+        if outcome.cancelled and not outcome.values[0].data:  # it had not been started
+            work.tally.cancelled += 1
+            return self._complete(task, [self._cancelled(task)], True, worker)
         work.tally.end(node_of(worker), outcome.failed)
         return self._complete(task, outcome.values, outcome.failed, worker)
 

@@ -1,0 +1,164 @@
+"""Two nodes, for real: objects cross machines, references are counted across them, nodes die."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from e2e.cli import NBRAY, environment
+from harness import eventually
+
+import nbray as ray
+from nbray import session
+from nbray.engines import native
+
+STORE = 200_000_000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A driver's own node, and a second one that has the resource `far`."""
+    ray.init(engine="native", num_cpus=2, object_store_memory=STORE)
+    engine = session.current()
+    join()
+    yield engine
+    ray.shutdown()
+
+
+def join() -> None:
+    """Add a node with two CPUs and 4 `far`, as a user does."""
+    engine = session.current()
+    assert engine is not None
+    before = len(alive())
+    line = shlex.split(engine.join_line())[1:]
+    extra = ["--num-cpus=2", '--resources={"far": 4}', f"--object-store-memory={STORE}"]
+    done = subprocess.run(
+        [*NBRAY, *line, *extra], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert eventually(lambda: len(alive()) == before + 1)
+
+
+def alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def store_used() -> int:
+    engine = session.current()
+    assert engine is not None
+    return sum(node.figures.store_used for node in engine.snapshot().nodes)
+
+
+@ray.remote(resources={"far": 1})
+def far_arange(count: int) -> Any:
+    return np.arange(count)
+
+
+@ray.remote(resources={"far": 1})
+def far_sum(values: Any) -> tuple[float, bool, str]:
+    return float(values.sum()), values.flags.writeable, ray.get_runtime_context().get_node_id()
+
+
+def test_a_large_result_comes_from_the_other_node(cluster: Any) -> None:
+    values = ray.get(far_arange.remote(2_000_000), timeout=60)
+    assert values[-1] == 1_999_999
+    assert not values.flags.writeable
+
+
+def test_a_large_argument_goes_to_the_other_node(cluster: Any) -> None:
+    put = ray.put(np.ones(3_000_000))
+    total, writeable, node = ray.get(far_sum.remote(put), timeout=60)
+    assert (total, writeable) == (3_000_000.0, False)
+    assert node != ray.get_runtime_context().get_node_id()
+    assert ray.get(far_sum.remote(np.ones(100_000)), timeout=60)[0] == 100_000.0
+
+
+def test_references_inside_containers_cross(cluster: Any) -> None:
+    @ray.remote(resources={"far": 1})
+    def inside(box: Any) -> float:
+        return float(ray.get(box["key"][0]).sum())
+
+    @ray.remote(resources={"far": 1})
+    def made() -> Any:
+        return [ray.put(np.ones(50_000)), ray.put("small")]
+
+    assert ray.get(inside.remote({"key": [ray.put(np.ones(70_000))]}), timeout=60) == 70_000.0
+    large, small = ray.get(made.remote(), timeout=60)
+    assert ray.get(small) == "small"
+    assert ray.get(large).sum() == 50_000.0
+
+
+def test_everything_is_freed_everywhere(cluster: Any) -> None:
+    held = [far_arange.remote(500_000) for _ in range(4)]
+    values = ray.get(held, timeout=60)
+    assert eventually(lambda: store_used() >= 4 * 4_000_000)
+    del held, values
+    gc.collect()
+    assert eventually(lambda: store_used() == 0), store_used()
+
+
+def test_actors_on_the_other_node(cluster: Any) -> None:
+    @ray.remote(resources={"far": 1})
+    class Far:
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+
+        def add(self, number: int) -> None:
+            self.seen.append(number)
+
+        def all(self) -> list[int]:
+            return self.seen
+
+    actor = Far.remote()
+    for number in range(500):
+        actor.add.remote(number)
+    assert ray.get(actor.all.remote(), timeout=60) == list(range(500))
+
+
+def test_both_nodes_work(cluster: Any) -> None:
+    @ray.remote
+    def where() -> str:
+        time.sleep(0.002)
+        node: str = ray.get_runtime_context().get_node_id()
+        return node
+
+    ran = ray.get([where.remote() for _ in range(1000)], timeout=60)
+    shares = sorted(ran.count(node) / len(ran) for node in set(ran))
+    assert len(shares) == 2
+    assert shares[0] > 0.25, shares
+
+
+def test_a_node_that_dies_is_survived(cluster: Any) -> None:
+    @ray.remote(resources={"far": 1}, max_retries=0)
+    def long() -> None:
+        time.sleep(60)
+
+    lost = far_arange.remote(300_000)
+    ray.wait([lost], timeout=60, fetch_local=False)
+    running = long.remote()
+    time.sleep(0.3)
+    (record,) = [record for record in native.records() if not record.head]
+    os.kill(record.root_pid, signal.SIGKILL)
+    with pytest.raises(ray.exceptions.WorkerCrashedError, match="node 2"):
+        ray.get(running, timeout=60)
+    with pytest.raises(ray.exceptions.ObjectLostError):
+        ray.get(lost, timeout=60)
+    assert eventually(lambda: len(alive()) == 1)
+    with pytest.raises(ray.exceptions.TaskUnschedulableError, match="far"):
+        ray.get(far_arange.remote(1), timeout=60)
+
+    @ray.remote
+    def here() -> str:
+        return "here"
+
+    assert ray.get(here.remote(), timeout=60) == "here"
+    join()
+    assert ray.get(far_arange.remote(3), timeout=60).tolist() == [0, 1, 2]

@@ -96,6 +96,7 @@ class ClientBrain:
     def pump(self, now: float) -> list[Effect]:
         """Take what user threads submitted and dropped; send what can be sent."""
         effects: list[Effect] = []
+        drops = len(self.objects.dropped)
         submitted = self.submitted
         batch: list[Task] = []
         while submitted:
@@ -110,7 +111,7 @@ class ClientBrain:
             effects += method(*arguments)
         if batch:
             effects += self.tasks.add(batch)
-        effects += self.objects.settle_counts()
+        effects += self.objects.settle_counts(drops)
         effects += self.objects.let_go(self.held_views)
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)

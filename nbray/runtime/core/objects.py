@@ -131,16 +131,18 @@ class Objects:
         """Count these down (in any thread)."""
         self.dropped.extend(keys)
 
-    def settle_counts(self) -> list[Effect]:
-        """Take all additions, then all drops, that have gathered."""
-        effects: list[Effect] = []
-        if self.added:
-            effects += self._take_added()
+    def settle_counts(self, drops: int) -> list[Effect]:
+        """Take all additions that have gathered, then the first *drops* drops.
+
+        A drop may be taken only when everything that was submitted before it has
+        noted what it holds, so *drops* is counted before `submitted` is emptied.
+        """
+        effects = self.settle_added()
         dropped = self.dropped
-        if dropped:
+        if drops:
             owned, me = self.owned, self.me
             popleft = dropped.popleft
-            for _ in range(len(dropped)):
+            for _ in range(drops):
                 key = popleft()
                 entry = owned.get(key[1]) if key[0] == me else self.foreign.get(key)
                 if entry is None:
@@ -150,8 +152,11 @@ class Objects:
                     self._maybe_free(entry, effects)
         return effects
 
-    def _take_added(self) -> list[Effect]:
+    def settle_added(self) -> list[Effect]:
+        """Take all additions; owners hear of what is new here."""
         effects: list[Effect] = []
+        if not self.added:
+            return effects
         fresh: defaultdict[int, list[int]] = defaultdict(list)
         added = self.added
         for _ in range(len(added)):

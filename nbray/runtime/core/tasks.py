@@ -220,7 +220,8 @@ class Submitter:
         held = len(pool.leases)
         if pool.queue:
             total = len(pool.queue) + sum(len(lease.inflight) for lease in pool.leases.values())
-            want = min(1024, 1 << (total - 1).bit_length())
+            # Idle leases go back by themselves: asking for fewer would only be chatter.
+            want = max(held, min(1024, 1 << (total - 1).bit_length()))
             if want < pool.sent and pool.sent > held:
                 want = pool.sent if want * 2 >= pool.sent else want
         else:
@@ -387,7 +388,7 @@ class Submitter:
             entry.maker = task if value.slots else None
             effects += objects.resolve(entry, value)
         if passed and worker:
-            effects += objects.settle_counts()
+            effects += objects.settle_added()
             objects.confirm(worker, -task.seq, passed, effects)
         return effects
 

@@ -146,7 +146,7 @@ def with_attempt(extra: Extra | None, attempt: int) -> Extra:
 
 def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
     """Count the task's pending dependencies and have it told of each."""
-    effects = objects.settle_counts()
+    effects = objects.settle_added()
     pending: list[Entry] = []
     for _, key in task.deps or ():
         entry = objects.require(key)

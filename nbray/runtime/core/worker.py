@@ -238,7 +238,7 @@ class WorkerBrain:
         objects = self.client.objects
         done = self.done
         if not done:
-            return objects.settle_counts()
+            return objects.settle_added()
         batches: dict[int, list[Done]] = {}
         for _ in range(len(done)):
             one = done.popleft()
@@ -251,7 +251,7 @@ class WorkerBrain:
             for one in batch:
                 if one.refs:
                     objects.lend(one.caller, -one.seq, one.refs)
-        effects = objects.settle_counts()
+        effects = objects.settle_added()
         for caller, batch in batches.items():
             self.finished += len(batch)
             seqs: list[int] = []

@@ -19,13 +19,14 @@ import select
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Forget, Log, Send
-from nbray.runtime.shell.sockets import Post
+from nbray.runtime.shell.sockets import MOST_AT_ONCE, Post
 from nbray.wire.codec import CorruptFrame, client_decoder, encode
 from nbray.wire.messages import ToClient
 
@@ -71,6 +72,7 @@ class Loop:
         """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
         self.busy: Callable[[], bool] = lambda: False
         """Whether this process runs something that must be looked after."""
+        self._more = False
         self._driver = 0
         self._turns = 0
         self._woken = False
@@ -158,6 +160,7 @@ class Loop:
         """Take what has arrived, let the brain act, send. The lock is held. Whether news came."""
         now = time.monotonic()
         received = self.post.receive()
+        self._more = len(received) >= MOST_AT_ONCE
         effects: list[Effect] = []
         for frames in received:
             try:
@@ -177,6 +180,8 @@ class Loop:
 
     def _timeout(self, deadline: float | None) -> int:
         """Milliseconds to poll."""
+        if self._more:
+            return 0  # the descriptor fires once for all that has arrived
         now = time.monotonic()
         longest = BUSY_POLL if self.brain.tasks.unfinished or self.busy() else IDLE_POLL
         due = self.brain.next_deadline()
@@ -304,6 +309,16 @@ class Loop:
     # -- the loop thread -----------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._stand_in()
+        except Exception as error:  # noqa: BLE001 - a thread's edge: whoever waits is told
+            if self.closed:
+                return
+            traceback.print_exc()
+            self.brain.ended = f"nbray itself failed: {type(error).__name__}: {error}"
+            self.wake()
+
+    def _stand_in(self) -> None:
         seen = naps = 0
         while not self.closed:
             if self._driven():

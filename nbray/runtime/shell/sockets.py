@@ -25,6 +25,9 @@ from nbray.wire.codec import encode, envelope
 MAX_FRAME = 1 << 30
 """Bytes; a larger frame on an inbox is refused by ZeroMQ itself."""
 
+MOST_AT_ONCE = 1000
+"""Messages that one `receive` takes."""
+
 
 class Post:
     """Sends and receives frames for client *me* within one session directory."""
@@ -82,7 +85,7 @@ class Post:
         else:
             self._pipe(self._node_client).send_multipart([envelope(to), *frames], zmq.NOBLOCK)
 
-    def receive(self, limit: int = 1000) -> list[list[bytes]]:
+    def receive(self, limit: int = MOST_AT_ONCE) -> list[list[bytes]]:
         """Messages that have arrived (lists of frames), at most *limit*; never blocks."""
         got: list[list[bytes]] = []
         inbox = self.inbox

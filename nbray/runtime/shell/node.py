@@ -9,13 +9,12 @@ blocks but in the poll.
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import shutil
 import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -23,41 +22,51 @@ import msgspec
 import zmq
 
 from nbray import config as constants
-from nbray.exceptions import AuthenticationError, VersionMismatchError
-from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
+from nbray.ids import FIRST_NODE, HEAD, node_of
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.core.node import NodeBrain
 from nbray.runtime.shell import machine
 from nbray.runtime.shell import processes as p
-from nbray.runtime.shell.address import LOOPBACK, is_loopback, join_address, primary_ip
-from nbray.runtime.shell.lanes import Lanes, make_context
+from nbray.runtime.shell.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.sockets import Post
-from nbray.runtime.store.keeper import Keeper
+from nbray.runtime.shell.watching import Watch, describe_end, last_line, sentence
 from nbray.runtime.store.segments import Segment
 from nbray.wire import messages as m
 from nbray.wire.codec import CorruptFrame, encode, envelope, head_decoder, node_decoder, receiver
-from nbray.wire.secret import Secret, is_weak
+from nbray.wire.secret import is_weak
 
 FAREWELL = 0.3
 """Seconds that last messages get to leave."""
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """Where a node is at home: how it was started, and where it can be reached."""
+
+    settings: p.RootConfig
+    started: p.Started
+    bound: str
+    """The address on which the port was opened first."""
+    port: int
+    record: Callable[[p.Started], None]
+    """Writes the session's record anew."""
 
 
 class Node:
     """One node process."""
 
     def __init__(
-        self, settings: p.RootConfig, brain: NodeBrain, post: Post, links: Links,
-        channel: p.Channel[p.FromRoot], port: int, bound: str, started: p.Started,
-    ) -> None:
-        self._settings = settings
+        self, seat: Seat, brain: NodeBrain, post: Post, links: Links,
+        channel: p.Channel[p.FromRoot],
+    ) -> None:  # fmt: skip
+        self._seat = seat
+        self._settings = seat.settings
         self._brain = brain
         self._post = post
         self._links = links
         self._channel = channel
-        self._port = port
-        self._started = started
-        self._bound = {bound}
+        self._started = seat.started
+        self._bound = {seat.bound}
         """Addresses of this machine on which the port is open."""
         self._decode = node_decoder().decode
         self._decode_join = head_decoder().decode
@@ -65,10 +74,7 @@ class Node:
         """Peers without a number, by the ticket of their `Join`."""
         self._segments: dict[int, Segment] = {}
         self._serial = 0
-        self._watched: dict[int, tuple[int, int]] = {}
-        """pidfd to (client, pid)."""
-        self._polled: dict[int, int] = {}
-        """Client to pid, where there are no pidfds."""
+        self._watch = Watch()
         self._own: deque[Any] = deque()
         """Messages of the node to itself."""
         self._poller = zmq.Poller()
@@ -104,8 +110,8 @@ class Node:
                     self._take(frames, now)
             if self._channel.fileno() in events:
                 self._hear_root(now)
-            for descriptor in [d for d in self._watched if d in events]:
-                self._client_ended(descriptor, now)
+            for client, why in self._watch.ended(events, self._poller):
+                self._do(self._brain.client_gone(client, why, now), now)
             if any(socket in events for socket in self._known_sockets):
                 self._hear_links(now)
             while self._own:
@@ -141,10 +147,8 @@ class Node:
         if now >= self._stats_due:
             self._stats_due = now + constants.STATS_INTERVAL
             self._do(self._brain.figures(machine.figures(), now), now)
-            for client, pid in list(self._polled.items()):
-                if not _runs(pid):
-                    del self._polled[client]
-                    self._do(self._brain.client_gone(client, "its process ended", now), now)
+            for client, why in self._watch.polled():
+                self._do(self._brain.client_gone(client, why, now), now)
 
     # -- what arrives -------------------------------------------------------------------
 
@@ -258,19 +262,13 @@ class Node:
         if ended.signal == 9:
             kills = machine.oom_kills()
             oom, self._oom_kills = kills > self._oom_kills, kills
-        cause = _cause(ended, oom, self._brain.settings.info.name)
+        cause = describe_end(ended, oom, self._brain.settings.info.name)
         if ended.client == HEAD:
-            words = _last_line(Path(self._settings.directory) / "logs" / "head.log")
+            words = last_line(Path(self._settings.directory) / "logs" / "head.log")
             cause += f" ({words})" if words else ""
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:
             self._do(self._brain.worker_gone(ended.client, cause, now, oom), now)
-
-    def _client_ended(self, descriptor: int, now: float) -> None:
-        client, pid = self._watched.pop(descriptor)
-        self._poller.unregister(descriptor)
-        os.close(descriptor)
-        self._do(self._brain.client_gone(client, f"its process (pid {pid}) ended", now), now)
 
     # -- effects --------------------------------------------------------------------------
 
@@ -290,7 +288,9 @@ class Node:
                 case fx.Forget(client=client):
                     self._forget(client)
                 case fx.WatchPid(client=client, pid=pid):
-                    queue.extend(self._watch(client, pid, now))
+                    if not self._watch.add(client, pid, self._poller):
+                        why = f"its process (pid {pid}) ended"
+                        queue.extend(self._brain.client_gone(client, why, now))
                 case fx.AddSegment(size=size):
                     queue.extend(self._add_segment(size))
                 case fx.DropSegment(segment=segment):
@@ -331,21 +331,6 @@ class Node:
         else:
             self._links.forget(node_of(client))
 
-    def _watch(self, client: int, pid: int, now: float) -> list[fx.Effect]:
-        if not hasattr(os, "pidfd_open"):
-            self._polled[client] = pid
-            return []
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return self._brain.client_gone(client, f"its process (pid {pid}) ended", now)
-        except OSError:
-            self._polled[client] = pid
-            return []
-        self._watched[descriptor] = (client, pid)
-        self._poller.register(descriptor, select.POLLIN)
-        return []
-
     def _add_segment(self, size: int) -> list[fx.Effect]:
         self._serial += 1
         try:
@@ -363,7 +348,7 @@ class Node:
         ip = effect.ip or request.node_ip
         if not effect.ip and is_loopback(ip):
             ip = primary_ip()
-        address = join_address(ip, self._port)
+        address = join_address(ip, self._seat.port)
         if ip in self._bound:
             return brain.listening(effect.token, effect.client, address, "")
         if is_weak(request.secret) and not request.insecure_password and not is_loopback(ip):
@@ -372,12 +357,12 @@ class Node:
         try:
             self._links.lanes.listen_also(ip)
         except OSError as error:
-            return brain.listening(effect.token, effect.client, "", _sentence(error))
+            return brain.listening(effect.token, effect.client, "", sentence(error))
         self._bound.add(ip)
         self._started = msgspec.structs.replace(
             self._started, address=address, head_address=address, ip=ip
         )
-        _write_record(self._settings, self._started)
+        self._seat.record(self._started)
         return [
             *brain.moved(ip, address),
             *brain.listening(effect.token, effect.client, address, ""),
@@ -402,140 +387,3 @@ class Node:
         self._post.close(linger=0.1)
         if self._channel.closed:  # root cannot do it any more
             shutil.rmtree(self._settings.directory, ignore_errors=True)
-
-
-def _sentence(error: OSError) -> str:
-    return error.strerror or str(error)
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1] if lines else ""
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _cause(ended: p.Ended, oom: bool, name: str) -> str:
-    """One sentence: how a process ended."""
-    import signal
-
-    who = f"its process (pid {ended.pid}) on {name}"
-    if ended.signal:
-        try:
-            what = signal.Signals(ended.signal).name
-        except ValueError:
-            what = f"signal {ended.signal}"
-        text = f"{who} was killed by {what}"
-        if oom:
-            text += ", because the machine ran out of memory"
-    else:
-        text = f"{who} exited with code {ended.code}"
-    return f"{text}; it had used up to {ended.max_rss / 1e6:.0f} MB"
-
-
-# -- starting -----------------------------------------------------------------------------
-
-
-def main(
-    settings: p.RootConfig, cluster: int, root_pid: int, channel: p.Channel[p.FromRoot]
-) -> None:
-    """Become a node: bind, join or found, answer the launcher, serve."""
-    try:
-        node, started, record = _start(settings, cluster, root_pid, channel)
-    except AuthenticationError as error:
-        failed = p.Failed("auth", str(error))
-    except VersionMismatchError as error:
-        failed = p.Failed("version", str(error))
-    except ConnectionError as error:
-        failed = p.Failed("unreachable", str(error))
-    except OSError as error:
-        failed = p.Failed("port", _sentence(error))
-    else:
-        record()
-        channel.send(p.Ready(started))
-        node.run(time.monotonic())
-        return
-    channel.send(failed)
-    sys.exit(1)
-
-
-def _start(
-    settings: p.RootConfig, cluster: int, root_pid: int, channel: p.Channel[p.FromRoot]
-) -> tuple[Node, p.Started, Any]:
-    request = settings.request
-    secret = Secret.parse(request.secret)
-    lanes = Lanes(make_context(), secret, FIRST_NODE if request.head else 0)
-    brain: NodeBrain | None = None
-
-    def address_of(number: int) -> str:
-        info = brain.spread.members.get(number) if brain is not None else None
-        return join_address(info.ip, info.port) if info is not None and info.alive else ""
-
-    links = Links(lanes, address_of)
-    # A driver's own cluster can be reached from other machines only once it is asked to.
-    private = request.head and request.owner == "driver"
-    bound, port = lanes.bind(LOOPBACK if private else request.node_ip, request.port)
-    total = machine.resources(request)
-    info = m.NodeInfo(
-        FIRST_NODE if request.head else 0, machine.host_name(), request.node_ip, port, total,
-        dict(total), request.head, True, os.getpid(), time.time(),
-    )  # fmt: skip
-    versions = machine.versions()
-    members: list[m.NodeInfo] = []
-    address = join_address(bound, port)
-    head_address = address
-    if not request.head:
-        from nbray.runtime.shell.joining import join
-
-        welcome = join(links, request.address, secret, info, versions)
-        info = msgspec.structs.replace(info, number=welcome.number)
-        cluster, members, head_address = welcome.cluster, welcome.nodes, request.address
-        lanes.identify(welcome.number)
-    number = info.number
-    config = NodeConfig(number, cluster, info, versions, head_address)
-    brain = NodeBrain(config, Keeper(machine.store_bytes(request), number))
-    for member in members:
-        brain.spread.members.setdefault(member.number, member)
-    post = Post(node_client(number), Path(settings.directory))
-    started = p.Started(
-        number, cluster, settings.directory, address, head_address, root_pid, os.getpid(),
-        request.node_ip,
-    )  # fmt: skip
-    node = Node(settings, brain, post, links, channel, port, bound, started)
-    return node, started, lambda: _write_record(settings, started)
-
-
-def _write_record(settings: p.RootConfig, started: p.Started) -> None:
-    from nbray.runtime.shell import rundir
-
-    request = settings.request
-    rundir.write(
-        rundir.Record(
-            directory=settings.directory,
-            root_pid=started.root_pid,
-            root_started=rundir.process_started(started.root_pid) or 0.0,
-            node=started.node,
-            head=request.head,
-            address=started.address,
-            head_address=started.head_address,
-            secret=request.secret,
-            node_ip=started.ip,
-            version=machine.NBRAY,
-            python=machine.versions().python,
-            owner=request.owner,
-            created=time.time(),
-            netns=rundir.namespace("net"),
-            pidns=rundir.namespace("pid"),
-        )
-    )

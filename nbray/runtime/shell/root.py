@@ -268,7 +268,7 @@ class Root:
         os.close(log)
 
     def _be_node(self, cluster: int, root_pid: int) -> None:
-        from nbray.runtime.shell.node import main as node_main
+        from nbray.runtime.shell.founding import main as node_main
 
         channel: p.Channel[p.FromRoot] = p.Channel(self._its, p.FromRoot)
         node_main(self._config, cluster, root_pid, channel)

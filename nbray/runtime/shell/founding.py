@@ -1,0 +1,123 @@
+"""How a node comes to be: bind, found or join a cluster, answer the launcher, serve.
+
+Owns the order of a node's first steps and the session's record. Does not own
+the node's rounds (`node`) nor the conversation with a head elsewhere
+(`joining`). Rule: what goes wrong ends as one `Failed` with one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from nbray.exceptions import AuthenticationError, VersionMismatchError
+from nbray.ids import FIRST_NODE, node_client
+from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.shell import machine, rundir
+from nbray.runtime.shell import processes as p
+from nbray.runtime.shell.address import LOOPBACK, join_address
+from nbray.runtime.shell.lanes import Lanes, make_context
+from nbray.runtime.shell.links import Links
+from nbray.runtime.shell.node import Node, Seat
+from nbray.runtime.shell.sockets import Post
+from nbray.runtime.shell.watching import sentence
+from nbray.runtime.store.keeper import Keeper
+from nbray.wire import messages as m
+from nbray.wire.secret import Secret
+
+
+def main(
+    settings: p.RootConfig, cluster: int, root_pid: int, channel: p.Channel[p.FromRoot]
+) -> None:
+    """Become a node; returns at its end."""
+    try:
+        node, started = _start(settings, cluster, root_pid, channel)
+    except AuthenticationError as error:
+        failed = p.Failed("auth", str(error))
+    except VersionMismatchError as error:
+        failed = p.Failed("version", str(error))
+    except ConnectionError as error:
+        failed = p.Failed("unreachable", str(error))
+    except OSError as error:
+        failed = p.Failed("port", sentence(error))
+    else:
+        write_record(settings, started)
+        channel.send(p.Ready(started))
+        node.run(time.monotonic())
+        return
+    channel.send(failed)
+    sys.exit(1)
+
+
+def _start(
+    settings: p.RootConfig, cluster: int, root_pid: int, channel: p.Channel[p.FromRoot]
+) -> tuple[Node, p.Started]:
+    request = settings.request
+    secret = Secret.parse(request.secret)
+    lanes = Lanes(make_context(), secret, FIRST_NODE if request.head else 0)
+    brain: NodeBrain | None = None
+
+    def address_of(number: int) -> str:
+        info = brain.spread.members.get(number) if brain is not None else None
+        return join_address(info.ip, info.port) if info is not None and info.alive else ""
+
+    links = Links(lanes, address_of)
+    # A driver's own cluster can be reached from other machines only once it is asked to.
+    private = request.head and request.owner == "driver"
+    bound, port = lanes.bind(LOOPBACK if private else request.node_ip, request.port)
+    total = machine.resources(request)
+    info = m.NodeInfo(
+        FIRST_NODE if request.head else 0, machine.host_name(), request.node_ip, port, total,
+        dict(total), request.head, True, os.getpid(), time.time(),
+    )  # fmt: skip
+    versions = machine.versions()
+    members: list[m.NodeInfo] = []
+    address = join_address(bound, port)
+    head_address = address
+    if not request.head:
+        from nbray.runtime.shell.joining import join
+
+        welcome = join(links, request.address, secret, info, versions)
+        info = msgspec.structs.replace(info, number=welcome.number)
+        cluster, members, head_address = welcome.cluster, welcome.nodes, request.address
+        lanes.identify(welcome.number)
+    number = info.number
+    config = NodeConfig(number, cluster, info, versions, head_address)
+    brain = NodeBrain(config, Keeper(machine.store_bytes(request), number))
+    for member in members:
+        brain.spread.members.setdefault(member.number, member)
+    post = Post(node_client(number), Path(settings.directory))
+    started = p.Started(
+        number, cluster, settings.directory, address, head_address, root_pid, os.getpid(),
+        request.node_ip,
+    )  # fmt: skip
+    seat = Seat(settings, started, bound, port, lambda now: write_record(settings, now))
+    return Node(seat, brain, post, links, channel), started
+
+
+def write_record(settings: p.RootConfig, started: p.Started) -> None:
+    """Write the record by which this machine's part is found again."""
+    request = settings.request
+    rundir.write(
+        rundir.Record(
+            directory=settings.directory,
+            root_pid=started.root_pid,
+            root_started=rundir.process_started(started.root_pid) or 0.0,
+            node=started.node,
+            head=request.head,
+            address=started.address,
+            head_address=started.head_address,
+            secret=request.secret,
+            node_ip=started.ip,
+            version=machine.NBRAY,
+            python=machine.versions().python,
+            owner=request.owner,
+            created=time.time(),
+            netns=rundir.namespace("net"),
+            pidns=rundir.namespace("pid"),
+        )
+    )

@@ -1,0 +1,100 @@
+"""The ends of processes: noticing them, and saying in one sentence how they came.
+
+Owns pidfds of processes that are not root's children (drivers). Does not own
+root's own children (`root` reaps those). Rule: a process is dead when the
+kernel says so.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+import zmq
+
+from nbray.runtime.shell.processes import Ended
+
+
+class Watch:
+    """Processes whose end is to be noticed, by client id."""
+
+    def __init__(self) -> None:
+        self._watched: dict[int, tuple[int, int]] = {}
+        """pidfd to (client, pid)."""
+        self._polled: dict[int, int] = {}
+        """Client to pid, where there are no pidfds."""
+
+    def add(self, client: int, pid: int, poller: zmq.Poller) -> bool:
+        """Watch a process; False if it has ended already."""
+        if not hasattr(os, "pidfd_open"):
+            self._polled[client] = pid
+            return runs(pid)
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            self._polled[client] = pid  # an old kernel
+            return runs(pid)
+        self._watched[descriptor] = (client, pid)
+        poller.register(descriptor, select.POLLIN)
+        return True
+
+    def ended(self, events: Container[object], poller: zmq.Poller) -> Iterator[tuple[int, str]]:
+        """(client, why) of those whose descriptor is among *events*."""
+        for descriptor in [one for one in self._watched if one in events]:
+            client, pid = self._watched.pop(descriptor)
+            poller.unregister(descriptor)
+            os.close(descriptor)
+            yield client, f"its process (pid {pid}) ended"
+
+    def polled(self) -> Iterator[tuple[int, str]]:
+        """The same for processes without descriptors; to be called now and then."""
+        for client, pid in list(self._polled.items()):
+            if not runs(pid):
+                del self._polled[client]
+                yield client, f"its process (pid {pid}) ended"
+
+
+def runs(pid: int) -> bool:
+    """Whether a process of this number exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def describe_end(ended: Ended, out_of_memory: bool, machine: str) -> str:
+    """One sentence: which process, how it ended, how much memory it had held."""
+    who = f"its process (pid {ended.pid}) on {machine}"
+    if ended.signal:
+        try:
+            what = signal.Signals(ended.signal).name
+        except ValueError:
+            what = f"signal {ended.signal}"
+        text = f"{who} was killed by {what}"
+        if out_of_memory:
+            text += ", because the machine ran out of memory"
+    else:
+        text = f"{who} exited with code {ended.code}"
+    return f"{text}; it had used up to {ended.max_rss / 1e6:.0f} MB"
+
+
+def sentence(error: OSError) -> str:
+    """What an `OSError` says, without its number."""
+    return error.strerror or str(error)
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log, '' if there is none."""
+    try:
+        lines = path.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""

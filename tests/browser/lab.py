@@ -155,8 +155,8 @@ class Notebook:
         return self.cells.locator(".cm-content").all_inner_texts()
 
     def failed(self, index: int) -> bool:
-        """Whether cell *index* shows an error."""
-        shown = self.cell(index).locator("[data-mime-type='application/vnd.jupyter.error']")
+        """Whether cell *index* shows an error, or anything on stderr."""
+        shown = self.cell(index).locator("[data-mime-type='application/vnd.jupyter.stderr']")
         return shown.count() > 0
 
     def find(self, text: str) -> int:
@@ -183,8 +183,10 @@ class Notebook:
 
     def finished(self, index: int, timeout: float = 60) -> str:
         """Wait until cell *index* has run; its output as text."""
-        prompt = self.cell(index).locator(".jp-InputPrompt")
-        expect(prompt).to_have_text(HAS_RUN, timeout=timeout * 1000)
+        deadline = time.monotonic() + timeout  # `expect` looks only once a second
+        while not HAS_RUN.fullmatch(self.prompt(index)):
+            assert time.monotonic() < deadline, f"cell {index} still runs: {self.output(index)}"
+            self.page.wait_for_timeout(20)
         return self.output(index)
 
     def run(self, index: int, timeout: float = 60) -> str:
@@ -215,8 +217,10 @@ class Notebook:
         """Press the toolbar's Stop button."""
         self.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
 
-    def screenshot(self, name: str) -> Path:
-        """Save the page as artifacts/screens/NAME.png."""
+    def screenshot(self, name: str, index: int | None = None) -> Path:
+        """Save the page as artifacts/screens/NAME.png, the end of cell *index* in sight."""
+        if index is not None:
+            self.cell(index).evaluate("cell => cell.scrollIntoView({block: 'end'})")
         path = ARTIFACTS / "screens" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=path)

@@ -480,6 +480,7 @@ class NativeEngine:
         elif item is not None:
             assigned = _units(item.spec.resources)
             attempt = item.extra.attempt if item.extra is not None else 0
+        here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
         return RuntimeInfo(
             job_id=client_hex(job),
             node_id=node_hex(brain.node, registered.cluster),
@@ -491,7 +492,7 @@ class NativeEngine:
             namespace=self._where,
             was_restarted=bool(actor and actor.incarnation > 0),
             attempt=attempt,
-            node_ip=registered.ip,
+            node_ip=here.ip if here is not None else registered.ip,
             gpus=tuple(item.gpus if item is not None else actor.gpus if actor else ()),
             assigned=assigned,
             address=registered.address,

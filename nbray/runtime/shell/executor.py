@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 from nbray import session
 from nbray.config import INLINE_LIMIT
 from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
+from nbray.ids import node_of
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
@@ -36,6 +37,8 @@ from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
 
 NONE = pack(None).join()
 FLUSH_SECONDS = 0.001
+FLUSH_REMOTE = 0.004
+"""Seconds that answers gather while work is queued; longer when two nodes must forward them."""
 
 running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
 """What this context runs."""
@@ -113,6 +116,7 @@ class Executor:
         monotonic = time.monotonic
         ended = brain.client
         flushed = 0.0
+        node = brain.client.node
 
         def wanted() -> bool:
             return bool(queue) or bool(ended.ended) or loop.closed
@@ -136,7 +140,8 @@ class Executor:
             brain.started = now
             self._run_item(item)
             brain.current = None
-            if monotonic() - flushed > FLUSH_SECONDS or self.output.pending():
+            patience = FLUSH_SECONDS if node_of(item.caller) == node else FLUSH_REMOTE
+            if monotonic() - flushed > patience or self.output.pending():
                 self.flush()
                 flushed = monotonic()
         self.flush()

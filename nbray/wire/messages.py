@@ -130,6 +130,7 @@ __all__ = [
     "Slot",
     "Spec",
     "StartActor",
+    "Stays",
     "StopActor",
     "Tasks",
     "ToClient",
@@ -395,9 +396,15 @@ class Goodbye(Message):
 
 
 class Exit(Message):
-    """The process is to end (idle worker, or the cluster stops)."""
+    """The process is to end: always, or only a worker that is of no more use to anybody."""
 
     why: str
+    if_idle: bool = False
+    """A worker that works, or owns objects, answers with `Stays` instead."""
+
+
+class Stays(Message):
+    """The worker was asked to end if it is idle, and is not, or owns objects that others use."""
 
 
 class OpenPort(Message):
@@ -426,7 +433,7 @@ ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
-    | Infeasible
+    | Infeasible | Stays
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register

@@ -203,7 +203,9 @@ class Callers:
         failure = fill_dependencies(self.objects, task)
         if failure is not None:
             link.ended = True
-            return self._die(link, "an argument of its constructor failed", failure.data)
+            why = "an argument of its constructor failed"
+            told = Send(HEAD, EndActor(self.me, *link.key, True, why))  # others may hold handles
+            return [told, *self._die(link, why, failure.data)]
         extra = task.extra or Extra()
         args = extra.args or Value(task.args)
         spec = msgspec.structs.replace(

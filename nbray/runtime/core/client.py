@@ -171,6 +171,10 @@ class ClientBrain:
             case m.Registered():
                 self.registered = message
                 self.members = {node.number: node for node in message.nodes}
+                for node in message.nodes:
+                    if not node.alive:
+                        error = self._error("OwnerDiedError", "the owner's node is gone")
+                        objects.node_died(node.number, error)
             case m.Refused():
                 self.refused = message.why
             case m.Exit():

@@ -14,6 +14,7 @@ actor hears every change of state in order.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from nbray.ids import HEAD, node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
@@ -28,7 +29,9 @@ _TABLE = {
     (m.RESTARTING, m.RESTARTING), (m.RESTARTING, m.ALIVE), (m.RESTARTING, m.DEAD),
 }  # fmt: skip
 DEAD_KEPT = 1000
-"""Dead actors that are remembered, so that a late watcher hears why."""
+"""Dead actors that are remembered in full, so that a late watcher hears why."""
+GONE_KEPT = 100_000
+"""Older ones, and dead clients, of which only the fact is remembered."""
 
 
 class _Actor:
@@ -63,6 +66,14 @@ class Directory:
         self._actors: dict[Key, _Actor] = {}
         self._names: dict[tuple[str, str], Key] = {}
         self._dead: list[Key] = []
+        self._gone: dict[Key, str] = {}
+        """Why an actor that is not among `_actors` never will be (again)."""
+        self._early: dict[Key, list[int]] = {}
+        """Who watches actors whose `CreateActor` has not come.
+
+        A handle can travel before its actor's constructor has its arguments."""
+        self._dead_clients: dict[int, None] = {}
+        self._dead_nodes: set[int] = set()
 
     @property
     def living(self) -> int:
@@ -76,6 +87,11 @@ class Directory:
         spec = message.spec
         creator = message.sender
         key = (spec.owner, spec.actor)
+        if key in self._gone or self._ended(spec.owner):
+            if self._ended(creator):
+                return []
+            told = m.ActorCreated(HEAD, spec.actor)
+            return [Send(creator, told), self._no_actor(creator, key)]
         if spec.name:
             holder = self._names.get((spec.namespace, spec.name))
             if holder is not None and holder != key:
@@ -96,6 +112,7 @@ class Directory:
         if spec.name:
             self._names[spec.namespace, spec.name] = key
         actor.watchers.append(creator)
+        actor.watchers += (w for w in self._early.pop(key, ()) if w != creator)
         return [Send(creator, m.ActorCreated(HEAD, spec.actor)), *self._place(actor)]
 
     def find(self, message: m.FindActor) -> list[Effect]:
@@ -115,12 +132,15 @@ class Directory:
 
     def watch(self, message: m.WatchActor) -> list[Effect]:
         """Tell the sender this actor's state now and whenever it changes."""
-        actor = self._actors.get((message.owner, message.actor))
+        key = (message.owner, message.actor)
+        actor = self._actors.get(key)
         if actor is None:
-            gone = m.ActorState(
-                HEAD, message.owner, message.actor, m.DEAD, 0, cause="the actor does not exist"
-            )
-            return [Send(message.sender, gone)]
+            if key in self._gone or self._ended(message.owner):
+                return [self._no_actor(message.sender, key)]
+            waiting = self._early.setdefault(key, [])
+            if message.sender not in waiting:
+                waiting.append(message.sender)
+            return []
         if message.sender not in actor.watchers and actor.state != m.DEAD:
             actor.watchers.append(message.sender)
         return [Send(message.sender, self._state(actor))]
@@ -148,8 +168,11 @@ class Directory:
 
     def end(self, message: m.EndActor) -> list[Effect]:
         """Kill an actor, or end it because its last handle went."""
-        actor = self._actors.get((message.owner, message.actor))
-        if actor is None or actor.state == m.DEAD:
+        key = (message.owner, message.actor)
+        actor = self._actors.get(key)
+        if actor is None:
+            return self._end_early(key, message.why) if message.no_restart else []
+        if actor.state == m.DEAD:
             return []
         if message.no_restart:
             return self._end(actor, message.why)
@@ -159,7 +182,13 @@ class Directory:
     def clients_died(self, clients: Iterable[int]) -> list[Effect]:
         """Owners are dead: their actors end, unless detached. Watchers are dropped."""
         gone = set(clients)
+        self._dead_clients.update(dict.fromkeys(gone))
+        _shorten(self._dead_clients)
         out: list[Effect] = []
+        for key, waiting in list(self._early.items()):
+            waiting[:] = [watcher for watcher in waiting if watcher not in gone]
+            if key[0] in gone:
+                out.extend(self._end_early(key, "its owner has died"))
         for actor in list(self._actors.values()):
             if any(watcher in gone for watcher in actor.watchers):
                 actor.watchers = [w for w in actor.watchers if w not in gone]
@@ -169,9 +198,13 @@ class Directory:
 
     def node_lost(self, node: int, why: str) -> list[Effect]:
         """A node is gone: what lived there restarts elsewhere, what was owned there ends."""
+        self._dead_nodes.add(node)
         owners = {a.spec.owner for a in self._actors.values() if node_of(a.spec.owner) == node}
         watchers = {w for a in self._actors.values() for w in a.watchers if node_of(w) == node}
-        out = self.clients_died(owners | watchers)
+        early = {client for key, waiting in self._early.items() for client in (key[0], *waiting)}
+        out = self.clients_died(
+            owners | watchers | {client for client in early if node_of(client) == node}
+        )
         for actor in list(self._actors.values()):
             if actor.placed and actor.node == node and actor.state != m.DEAD:
                 actor.placed = False
@@ -187,6 +220,20 @@ class Directory:
         return out
 
     # -- within -----------------------------------------------------------------------
+
+    def _ended(self, client: int) -> bool:
+        """Whether a client is known to be dead, by itself or with its node."""
+        return client in self._dead_clients or node_of(client) in self._dead_nodes
+
+    def _no_actor(self, watcher: int, key: Key) -> Effect:
+        cause = self._gone.get(key, "its owner has died")
+        return Send(watcher, m.ActorState(HEAD, *key, m.DEAD, 0, cause=cause))
+
+    def _end_early(self, key: Key, why: str) -> list[Effect]:
+        """An actor ends before it was registered."""
+        self._gone.setdefault(key, why)
+        _shorten(self._gone)
+        return [self._no_actor(watcher, key) for watcher in self._early.pop(key, ())]
 
     def _current(self, owner: int, number: int, incarnation: int) -> _Actor | None:
         actor = self._actors.get((owner, number))
@@ -251,7 +298,9 @@ class Directory:
         actor.watchers.clear()
         self._dead.append(actor.key)
         if len(self._dead) > DEAD_KEPT:
-            del self._actors[self._dead.pop(0)]
+            oldest = self._dead.pop(0)
+            self._gone[oldest] = self._actors.pop(oldest).cause
+            _shorten(self._gone)
         return out
 
     def _move(self, actor: _Actor, state: int) -> list[Effect]:
@@ -276,3 +325,9 @@ class Directory:
         for actor in self._actors.values():
             assert actor.state != m.DEAD or not actor.placed
             assert actor.state != m.ALIVE or actor.placed
+
+
+def _shorten(memory: dict[Any, Any]) -> None:
+    """Forget the oldest."""
+    while len(memory) > GONE_KEPT:
+        del memory[next(iter(memory))]

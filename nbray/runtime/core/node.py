@@ -33,13 +33,15 @@ from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.storage import Books, Storage
-from nbray.runtime.core.transfers import Transfers
+from nbray.runtime.core.transfers import DEAD_OWNER, Transfers
 from nbray.runtime.core.versions import differences
 from nbray.runtime.core.workers import Pool, State
 from nbray.wire import messages as m
 
 READY_MAX = 8
 """Most workers that are started before anybody asks."""
+DEATHS_KEPT = 1000
+"""Deaths of clients of which a new client is told."""
 LOAD_PAUSE = 0.02
 """Seconds between two reports of free resources to the head."""
 
@@ -91,6 +93,7 @@ class NodeBrain:
         self.storage = Storage(me, store)
         self.transfers = Transfers(me, number, self.storage, self.spread.alive)
         self.clients: dict[int, _Client] = {}
+        self._deaths: dict[int, m.Death] = {}
         self.ending = False
         self._load_due: float | None = None
         self._load_sent = float("-inf")
@@ -121,8 +124,8 @@ class NodeBrain:
             return []
         out = self.transfers.tick(now)
         for worker in self.pool.overdue(now):
-            worker.asked = now
-            out.append(Send(worker.client, m.Exit(self.me, "idle")))
+            self.pool.ask(worker, now)
+            out.append(Send(worker.client, m.Exit(self.me, "idle", if_idle=True)))
         return [*out, *self._settle(now)]
 
     def next_deadline(self, now: float) -> float | None:
@@ -141,6 +144,8 @@ class NodeBrain:
         if worker.worked is not None:
             self._finished += worker.worked.finished
             self._failed += worker.worked.failed
+        if worker.leaving:
+            worker.why = worker.why or "it was idle"
         intended = bool(worker.why)
         cause = worker.why or cause
         out: list[Effect] = []
@@ -233,6 +238,10 @@ class NodeBrain:
                 worker = self.pool.get(message.sender)
                 if worker is not None:
                     worker.worked = message
+            case m.Stays():
+                worker = self.pool.get(message.sender)
+                if worker is not None:
+                    worker.leaving = False
             case m.OpenPort(token=token, sender=sender, ip=ip):
                 return [Listen(token, sender, ip)]
             case m.Allocate():
@@ -241,6 +250,9 @@ class NodeBrain:
                 self.transfers.freed(slots)
                 return self.storage.free(slots)
             case m.Fetch():
+                if self._ended(message.owner):
+                    told = m.Fetched(self.me, message.token, None, DEAD_OWNER)
+                    return [Send(message.sender, told)]
                 return self.transfers.fetch(message, now)
             case m.Held():
                 return self.storage.held(message.sender, message.owner, message.slots)
@@ -286,12 +298,12 @@ class NodeBrain:
             return [self._registered(client)]
         if message.driver:
             self.clients[client] = _Client(message.pid, True, message.namespace)
-            return [self._registered(client), WatchPid(client, message.pid)]
+            return [*self._welcome(client), WatchPid(client, message.pid)]
         worker = self.pool.registered(client, message.pid, now)
         if worker is None:
             return [Send(client, m.Exit(self.me, "the node does not know this worker"))]
         self.clients[client] = _Client(message.pid, False, message.namespace)
-        out = [self._registered(client)]
+        out = self._welcome(client)
         if worker.state is State.IDLE and worker.booked:
             lease = self.leases.by_worker.get(client)
             if lease is not None:
@@ -300,6 +312,11 @@ class NodeBrain:
                 resident = self.residents.by_worker[client]
                 out.extend(self.residents.tell(resident, worker, now))
         return out
+
+    def _welcome(self, client: int) -> list[Effect]:
+        deaths = list(self._deaths.values())
+        told: list[Effect] = [Send(client, m.Died(self.me, deaths))] if deaths else []
+        return [self._registered(client), *told]
 
     def _registered(self, client: int) -> Effect:
         settings = self.settings
@@ -324,6 +341,7 @@ class NodeBrain:
         client = death.client
         self.clients.pop(client, None)
         out: list[Effect] = [Forget(client)]
+        self._remember([death])
         told = m.Died(self.me, [death])
         out.extend(Send(other, told) for other in self.clients)
         out.append(Send(HEAD, told))
@@ -332,15 +350,28 @@ class NodeBrain:
         return [*out, *self._owner_gone(client, now)]
 
     def _died_elsewhere(self, deaths: list[m.Death], now: float) -> list[Effect]:
+        self._remember(deaths)
         told = m.Died(self.me, deaths)
         out: list[Effect] = [Send(client, told) for client in self.clients]
         for death in deaths:
             out.extend(self._owner_gone(death.client, now))
         return out
 
+    def _remember(self, deaths: Iterable[m.Death]) -> None:
+        """Clients that come later must hear who is dead: a reference may reach them yet."""
+        for death in deaths:
+            self._deaths[death.client] = death
+        while len(self._deaths) > DEATHS_KEPT:
+            del self._deaths[next(iter(self._deaths))]
+
+    def _ended(self, client: int) -> bool:
+        """Whether a client is known to be dead, by itself or with its node."""
+        return client in self._deaths or not self.spread.alive(node_of(client))
+
     def _owner_gone(self, client: int, now: float) -> list[Effect]:
         """Whoever lived where: what it wanted, ran and owned here comes to an end."""
         out: list[Effect] = []
+        out.extend(self.transfers.owner_died(client))
         for want in self.leases.wants_of(client):
             want.count = 0
             out.extend(self.spread.forward(want))
@@ -473,8 +504,11 @@ class NodeBrain:
         client, token = message.sender, message.token
 
         def done(slot: m.Slot | None, why: str) -> list[Effect]:
-            if slot is not None and client not in self.clients:
-                return self.storage.free([slot])  # it died meanwhile
+            if slot is not None and (client not in self.clients or self._ended(message.owner)):
+                out = self.storage.free([slot])  # one of them died meanwhile
+                if client in self.clients:
+                    out.append(Send(client, m.Allocated(self.me, token, None, DEAD_OWNER)))
+                return out
             return [Send(client, m.Allocated(self.me, token, slot, why))]
 
         return self.storage.allocate(message.owner, message.size, done)

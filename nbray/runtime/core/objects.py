@@ -121,6 +121,16 @@ class Objects:
                 self.foreign[key] = entry
         return entry
 
+    @property
+    def in_use(self) -> bool:
+        """Whether others may depend on this process for objects."""
+        return bool(self.owned or self._lent)
+
+    def lost(self, client: int) -> bytes | None:
+        """The packed error of what a dead client owned; None if it is not known to be dead."""
+        lost = self._dead.get(client)
+        return lost if lost is not None else self._dead_nodes.get(node_of(client))
+
     # -- counts ----------------------------------------------------------------
 
     def hold(self, keys: Iterable[Ref]) -> None:
@@ -165,7 +175,7 @@ class Objects:
             if entry is None:
                 entry = self.require(key)
             if entry.count == 0 and key[0] != self.me:
-                lost = self._lost(key[0])
+                lost = self.lost(key[0])
                 if lost is None:
                     fresh[key[0]].append(key[1])
                 elif entry.state == PENDING:
@@ -216,14 +226,9 @@ class Objects:
 
     # -- borrowing ----------------------------------------------------------------
 
-    def _lost(self, client: int) -> bytes | None:
-        """The error of what a dead client owned; None if it is not known to be dead."""
-        lost = self._dead.get(client)
-        return lost if lost is not None else self._dead_nodes.get(node_of(client))
-
     def _after_ack(self, keys: set[Ref], effect: Send, effects: list[Effect]) -> None:
         """Do *effect* when the owners of all *keys* know of this client's borrow."""
-        if self._lost(effect.to) is not None:
+        if self.lost(effect.to) is not None:
             return
         missing = {key for key in keys if key in self._unacknowledged}
         if missing:
@@ -248,13 +253,13 @@ class Objects:
             missing.discard(key)
             if missing:
                 left.append((missing, effect))
-            elif self._lost(effect.to) is None:
+            elif self.lost(effect.to) is None:
                 effects.append(effect)
         self._waiting_for_ack = left
 
     def borrow(self, message: Borrow) -> list[Effect]:
         """Another client holds references to objects of ours."""
-        if self._lost(message.sender) is not None:
+        if self.lost(message.sender) is not None:
             return []
         for seq in message.seqs:
             entry = self.owned.get(seq)
@@ -376,7 +381,7 @@ class Objects:
 
     def located_later(self, client: int, entry: Entry) -> None:
         """Note an answer for *client*; sent by the next `answers`."""
-        if self._lost(client) is not None:
+        if self.lost(client) is not None:
             return
         self._located[client].append((entry.key[1], self.value_of(entry)))
 
@@ -405,26 +410,17 @@ class Objects:
         if entry is None or entry.state != STORED:
             return self.free_slots([message.slot])
         value: Value = entry.value
-        entry.value = Value(b"", [*value.slots, message.slot], value.refs)
+        if message.slot not in value.slots:
+            entry.value = Value(b"", [*value.slots, message.slot], value.refs)
         if message.slot.node == self.node:
             entry.local = message.slot
         return []
 
-    def fetched(self, key: Ref, slot: Slot) -> list[Effect]:
-        """This node now has a copy of *key*; its owner keeps the account."""
+    def fetched(self, key: Ref, slot: Slot) -> None:
+        """This node now has a copy of *key*; the node itself has told its owner (`Moved`)."""
         entry = self.find(key)
         if entry is not None and entry.state == STORED:
             entry.local = slot
-        if key[0] != self.me:
-            # A dead owner's copies are its node's business.
-            dead = self._lost(key[0]) is not None
-            return [] if dead else [Send(key[0], Moved(self.me, key[1], slot))]
-        if entry is None or entry.state != STORED:
-            return self.free_slots([slot])
-        value: Value = entry.value
-        if slot not in value.slots:
-            entry.value = Value(b"", [*value.slots, slot], value.refs)
-        return []
 
     # -- death -------------------------------------------------------------------------
 

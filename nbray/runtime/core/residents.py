@@ -89,7 +89,7 @@ class Residents:
         gpus = self._ledger.take(need)
         if gpus is None:
             return False
-        worker = self._scheduler.obtain(need, now, out)
+        worker = self._scheduler.obtain(need, now, out, fresh=True)
         if worker is None:
             self._ledger.give(need, gpus)
             return False

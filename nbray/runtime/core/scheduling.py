@@ -76,22 +76,24 @@ class Scheduler:
         self._next_worker += 1
         return self._pool.fork(client, count, now)
 
-    def obtain(self, need: Shape, now: float, out: list[Effect]) -> Worker | None:
+    def obtain(
+        self, need: Shape, now: float, out: list[Effect], fresh: bool = False
+    ) -> Worker | None:
         """Book a worker fit for *need*, forking one if need be; None at the cap on processes."""
         setting = threads(need)
-        worker = self._pool.spare(setting)
+        worker = self._pool.spare(setting, fresh)
         if worker is None:
             if now < self._pool.paused_until:
-                self.stuck = "worker processes end at their start (their logs say why)"
+                self.stuck = "worker processes end as soon as they start (their logs say why)"
                 return None
             if self._pool.full():
                 self.stuck = "the node has as many processes as it may"
-                idle = self._pool.evict()
-                if idle is None:
-                    return None
-                out.append(Send(idle.client, Exit(self._me, "room for another kind of worker")))
-                out.extend(self._pool.end(idle, "room for another kind of worker", now))
-                return None  # its death makes the room
+                idle = self._pool.evict(now)
+                if idle is not None:
+                    self._pool.ask(idle, now)
+                    why = "room for another kind of worker"
+                    out.append(Send(idle.client, Exit(self._me, why, if_idle=True)))
+                return None  # a death makes the room
             worker, effects = self.fork(setting, now)
             out.extend(effects)
         worker.booked = True

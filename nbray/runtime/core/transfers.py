@@ -14,10 +14,11 @@ from nbray.config import CHUNK
 from nbray.ids import node_client
 from nbray.runtime.core.effects import Effect, Send, SendBulk, WriteSlot
 from nbray.runtime.core.storage import Storage
-from nbray.wire.messages import Chunk, Fetch, Fetched, Pull, Slot
+from nbray.wire.messages import Chunk, Fetch, Fetched, Moved, Pull, Slot
 
 WINDOW = 8
 """Chunks asked for and not yet come, for each fetch."""
+DEAD_OWNER = "the process that owned the object has ended"
 STALL = 3.0
 """Seconds without a chunk after which what is missing is asked for again."""
 
@@ -79,8 +80,10 @@ class Transfers:
         size = sources[0].size
 
         def allocated(slot: Slot | None, why: str) -> list[Effect]:
+            if self._by_key.get(key) is not transfer:
+                return [] if slot is None else self._storage.free([slot])  # the owner died
             if slot is None:
-                self._by_key.pop(key, None)
+                del self._by_key[key]
                 return self._answer(transfer, None, why)
             transfer.local = slot
             return self._begin(transfer, now)
@@ -135,6 +138,9 @@ class Transfers:
         del self._by_token[message.token]
         del self._by_key[transfer.key]
         self._copies[transfer.key] = transfer.local
+        owner, seq = transfer.key
+        # By the node, not by who asked: that one may be dead by now, and the copy would stay.
+        out.append(Send(owner, Moved(self._me, seq, transfer.local)))
         return [*out, *self._answer(transfer, transfer.local, "")]
 
     def _answer(self, transfer: Transfer, slot: Slot | None, why: str) -> list[Effect]:
@@ -159,6 +165,16 @@ class Transfers:
         """Nobody waits on behalf of a dead client."""
         for transfer in self._by_key.values():
             transfer.waiters = [w for w in transfer.waiters if w[0] != client]
+
+    def owner_died(self, owner: int) -> list[Effect]:
+        """What a dead client owned is not fetched any more (its slots are freed with it)."""
+        out: list[Effect] = []
+        for key in [key for key in self._by_key if key[0] == owner]:
+            transfer = self._by_key.pop(key)
+            self._by_token = {t: x for t, x in self._by_token.items() if x is not transfer}
+            out.extend(self._answer(transfer, None, DEAD_OWNER))
+        self._copies = {key: slot for key, slot in self._copies.items() if key[0] != owner}
+        return out
 
     def node_lost(self, node: int, now: float) -> list[Effect]:
         """Whatever came from a lost node comes from another, or fails."""

@@ -100,8 +100,9 @@ class WorkerBrain:
                 self.actor = message
                 self.functions[message.spec.function] = message.spec.blob
                 self.queue.append(Start(message))
-            case m.Exit(why="idle") if self.client.objects.owned or self.queue or self.current:
-                pass  # what it owns would be lost: it stays until that is gone
+            case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
+                # What it owns would be lost: it stays until that is gone.
+                return [Send(node_client(self.client.node), m.Stays(self.me))]
             case _:
                 return self.client.handle(message, now)
         return []

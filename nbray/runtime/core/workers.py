@@ -27,6 +27,13 @@ STORY = 12
 FORK_PAUSE = 1.0
 """Seconds without prestarted workers after several died before they registered."""
 FORK_FAILURES = 3
+"""How many deaths at the start make a pause."""
+YOUNG = 1.0
+"""Seconds in which a worker's death counts a quarter of one at its start."""
+FORGIVEN = 5.0
+"""Seconds without such a death after which the earlier ones no longer count."""
+ASK_AGAIN = 1.0
+"""Seconds after which a worker that declined to make room is asked once more."""
 
 
 class State(enum.Enum):
@@ -58,20 +65,25 @@ class WrongMove(AssertionError):
 class Worker:
     """One worker process."""
 
-    __slots__ = ("asked", "booked", "client", "pid", "since", "state", "story", "threads", "why",
-                 "worked")  # fmt: skip
+    __slots__ = ("asked", "booked", "born", "client", "leaving", "pid", "since", "state", "story",
+                 "threads", "used", "why", "worked")  # fmt: skip
 
     def __init__(self, client: int, threads: int, now: float) -> None:
         self.client = client
         self.threads = threads
         self.state = State.FORKING
         self.pid = 0
+        self.born = now
         self.since = now
         """When it entered its state."""
         self.booked = False
         """It is spoken for by a lease or an actor, registered or not."""
         self.asked = 0.0
         """When it was asked to end because nobody needs it (it may decline: it owns objects)."""
+        self.leaving = False
+        """It was asked and has not declined: nothing may be given to it."""
+        self.used = False
+        """It has run tasks, and may own objects that others use."""
         self.why = ""
         """Why we ended it ('' if we did not)."""
         self.worked: Worked | None = None
@@ -92,6 +104,7 @@ class Worker:
             )
         self.state = after
         self.since = now
+        self.used |= event == "lease"
         self.story.append(f"{now:.3f} {event}")
         del self.story[:-STORY]
 
@@ -107,7 +120,9 @@ class Pool:
         self._cap = cap
         self._idle_seconds = idle_seconds
         self._workers: dict[int, Worker] = {}
-        self._failures = 0
+        self._failures = 0.0
+        self._failed = 0.0
+        """When a worker last died at or soon after its start."""
         self._paused_until = 0.0
 
     def __len__(self) -> int:
@@ -138,24 +153,44 @@ class Pool:
         self._workers[client] = worker
         return worker, [Fork(client, threads)]
 
-    def spare(self, threads: int) -> Worker | None:
-        """An unbooked worker with this thread setting: an idle one, else one being forked."""
+    def spare(self, threads: int, fresh: bool) -> Worker | None:
+        """An unbooked worker with this thread setting: an idle one, else one being forked.
+
+        *fresh*: none that has run tasks; an actor's end takes its process's objects along.
+        """
         forking = None
         best = None
         for worker in self._workers.values():
-            if worker.booked or worker.threads != threads:
+            if worker.booked or worker.leaving or worker.threads != threads:
                 continue
             if worker.state is State.IDLE:
+                if fresh and worker.used:
+                    continue
                 if best is None or worker.since > best.since:  # the warmest
                     best = worker
             elif worker.state is State.FORKING and forking is None:
                 forking = worker
         return best or forking
 
-    def evict(self) -> Worker | None:
-        """The unbooked idle worker that has waited longest, to make room for another kind."""
-        idle = [w for w in self._workers.values() if w.state is State.IDLE and not w.booked]
+    def ask(self, worker: Worker, now: float) -> None:
+        """Note that *worker* is asked to end; it may decline."""
+        worker.asked = now
+        worker.leaving = True
+
+    def evict(self, now: float) -> Worker | None:
+        """The idle worker to ask next to make room for another kind; None while one is leaving."""
+        idle = self._idle()
+        if any(worker.leaving for worker in self._workers.values()):
+            return None
+        idle = [w for w in idle if not w.asked or now >= w.asked + ASK_AGAIN]
         return min(idle, key=lambda worker: worker.since, default=None)
+
+    def _idle(self) -> list[Worker]:
+        return [
+            worker
+            for worker in self._workers.values()
+            if worker.state is State.IDLE and not worker.booked and not worker.leaving
+        ]
 
     def end(self, worker: Worker, why: str, now: float) -> list[Effect]:
         """Kill a worker; its death is reported as intended, with *why*."""
@@ -168,11 +203,14 @@ class Pool:
     def died(self, client: int, now: float) -> Worker | None:
         """Take a dead worker out; None if it was none of ours."""
         worker = self._workers.pop(client, None)
-        if worker is not None and worker.state is State.FORKING:
-            self._failures += 1
+        if worker is not None and not worker.why and now < worker.born + YOUNG:
+            if now > self._failed + FORGIVEN:
+                self._failures = 0.0
+            self._failed = now
+            self._failures += 1 if worker.state is State.FORKING else 0.25
             if self._failures >= FORK_FAILURES:
                 self._paused_until = now + FORK_PAUSE
-                self._failures = 0
+                self._failures = 0.0
         return worker
 
     def registered(self, client: int, pid: int, now: float) -> Worker | None:
@@ -181,7 +219,6 @@ class Pool:
         if worker is not None:
             worker.pid = pid
             worker.move("registered", now)
-            self._failures = 0
         return worker
 
     def missing(self, now: float) -> int:
@@ -197,7 +234,7 @@ class Pool:
 
     def _surplus(self) -> list[Worker]:
         """Idle workers beyond those kept ready, those that have waited longest."""
-        idle = [w for w in self._workers.values() if w.state is State.IDLE and not w.booked]
+        idle = self._idle()
         if len(idle) <= self._ready:
             return []
         idle.sort(key=lambda worker: worker.since)
@@ -209,4 +246,9 @@ class Pool:
         for worker in self._surplus():
             first = max(worker.since, worker.asked) + self._idle_seconds
             due = first if due is None else min(due, first)
+        if self.full():
+            for worker in self._idle():
+                again = worker.asked + ASK_AGAIN
+                if worker.asked and again > now:
+                    due = again if due is None else min(due, again)
         return due

@@ -153,7 +153,14 @@ class Memory:
         return self.view(slot, entry.key)
 
     def view(self, slot: m.Slot, key: m.Ref) -> Any:
-        """The value in a local slot; arrays over it hold *key* until they are gone."""
+        """The value in a local slot; arrays over it hold *key* until they are gone.
+
+        Raises:
+            OwnerDiedError: the slot's owner is dead, so only views that exist already keep it.
+        """
+        lost = self._brain.objects.lost(key[0])
+        if lost is not None and slot not in self._viewed:
+            raise unpack_error(lost)
         self._added(key)
         self._viewed[slot] += 1
 

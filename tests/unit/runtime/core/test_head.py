@@ -319,7 +319,31 @@ def test_a_lost_node_restarts_its_actors_elsewhere() -> None:
         assert state.state == m.DEAD  # it was pinned there
 
 
-def test_unknown_actors_are_dead() -> None:
+def test_who_watches_an_actor_before_it_is_registered_hears_of_it_later() -> None:
+    play = Play()
+    play.say(m.WatchActor(BEN, ANNA, 9))
+    assert not play.take(m.ActorState, BEN)  # its constructor's arguments may not be ready
+    play.say(m.CreateActor(ANNA, spec(9)))
+    play.say(m.ActorUp(node_client(1), ANNA, 9, 0, 77))
+    assert play.take(m.ActorState, BEN)[-1].state == m.ALIVE
+
+
+def test_unknown_actors_of_dead_owners_are_dead() -> None:
     play = Play()
     play.say(m.WatchActor(ANNA, BEN, 9))
+    play.say(m.Died(node_client(1), [m.Death(BEN, "killed")]))
     assert play.take(m.ActorState, ANNA)[0].state == m.DEAD
+    play.say(m.WatchActor(ANNA, BEN, 10))
+    assert play.take(m.ActorState, ANNA)[-1].state == m.DEAD
+    play.say(m.CreateActor(BEN, spec(10, owner=BEN)))  # it was on its way when its sender died
+    assert play.brain.directory.living == 0
+
+
+def test_an_actor_that_is_ended_before_it_is_registered_never_lives() -> None:
+    play = Play()
+    play.say(m.WatchActor(BEN, ANNA, 9))
+    play.say(m.EndActor(ANNA, ANNA, 9, True, "it was killed"))
+    assert play.take(m.ActorState, BEN)[0].cause == "it was killed"
+    play.say(m.CreateActor(ANNA, spec(9)))
+    assert play.take(m.ActorState, ANNA)[0].state == m.DEAD
+    assert play.brain.directory.living == 0

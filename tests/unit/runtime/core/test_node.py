@@ -543,7 +543,7 @@ def test_a_fetch_fails_over_to_another_copy_and_then_says_so() -> None:
     play = Play(others={2: 2, 3: 2})
     play.register(ANNA, driver=True)
     copies = [m.Slot(2, 9, 0, 100, 1), m.Slot(3, 9, 0, 100, 1)]
-    play.say(m.Fetch(ANNA, 1, FAR, 8, copies))
+    play.say(m.Fetch(ANNA, 1, BEN, 8, copies))
     play.do(play.brain.segment_added(17, 64 << 20))
     assert play.take(m.Pull, node_client(2))
     play.say(m.NodeLost(HEAD, 2, "gone"))

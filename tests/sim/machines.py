@@ -1,0 +1,394 @@
+"""Nodes, the head and root in the simulation: their shells without sockets.
+
+Owns what `runtime.shell.node`, `.links`, `.head` and `.root` own in a real
+cluster, over the world's pipes and carriers. Rule: what a shell does with a
+message or an effect is done here the same way; nothing is decided.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sim.world import World, who
+
+from nbray.config import STATS_INTERVAL
+from nbray.events import Figures
+from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
+from nbray.runtime.core import effects as fx
+from nbray.runtime.core.head import HeadBrain
+from nbray.runtime.core.link import Link, refusal
+from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.store.keeper import Keeper
+from nbray.wire import messages as m
+from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, receiver
+
+if TYPE_CHECKING:
+    from sim.clients import DriverProcess
+
+VERSIONS = m.Versions(1, "3.11.9", "0.1")
+CLUSTER = 7
+STORE = 400 << 20
+
+
+class Process:
+    """Anything with an inbox."""
+
+    def __init__(self, world: World, me: int) -> None:
+        self.world = world
+        self.me = me
+        self.number = node_of(me)
+        self.alive = True
+        self.inbox: deque[list[Any]] = deque()
+        self._due = float("inf")
+        self._turn = 0
+        self.forgotten: set[int] = set()
+        """Peers that the brain said to forget; nothing may be sent to them."""
+        world.processes[me] = self
+
+    def arrived(self, frames: list[Any]) -> None:
+        """A message came into the inbox; it is looked at a moment later."""
+        self.inbox.append(frames)
+        self.wake(self.world.now + 1e-5 * self.world.rng.random())
+
+    def wake(self, at: float) -> None:
+        """Have `round` called at this time, or earlier."""
+        if at < self._due:
+            self._due = at
+            self._turn += 1
+            self.world.at(max(0.0, at - self.world.now), self._round, self._turn)
+
+    def _round(self, turn: int) -> None:
+        if turn == self._turn and self.alive:
+            self._due = float("inf")
+            self.round()
+
+    def round(self) -> None:
+        """Take what arrived and act."""
+        raise NotImplementedError
+
+    def post(self, to: int, message: Any) -> None:
+        """Send as `Post` does: by way of this machine's node if *to* lives elsewhere."""
+        world = self.world
+        world.tell(self.me, "->", to, message)
+        if to in self.forgotten and node_of(to) == self.number:
+            world.fail(f"{who(self.me)} sends to {who(to)}, which it was told is dead: {message}")
+        if node_of(to) == self.number:
+            world.pipe(self.me, to, [encode(message)])
+        else:
+            world.pipe(self.me, node_client(self.number), [envelope(to), encode(message)])
+
+    def die(self) -> None:
+        """The kernel ends the process, wherever it is."""
+        if self.alive:
+            self.alive = False
+            self.world.cut_pipes(self.me)
+
+
+class HeadProcess(Process):
+    """The head."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world, HEAD)
+        self.brain = HeadBrain(CLUSTER, VERSIONS)
+        self._decode = head_decoder().decode
+
+    def round(self) -> None:
+        """See `runtime.shell.head`."""
+        now = self.world.now
+        while self.inbox:
+            message = self._decode(self.inbox.popleft()[-1])
+            self.world.tell(HEAD, "<-", message.sender, message)
+            self.perform(self.brain.handle(message, now))
+        due = self.brain.next_deadline()
+        if due is not None and due <= now:
+            self.perform(self.brain.tick(now))
+            due = self.brain.next_deadline()
+        if due is not None:
+            self.wake(due)
+
+    def perform(self, effects: list[fx.Effect]) -> None:
+        for effect in effects:
+            assert isinstance(effect, fx.Send), effect
+            self.post(effect.to, effect.message)
+
+
+class NodeProcess(Process):
+    """A node, its root, and its end of the links."""
+
+    def __init__(
+        self, world: World, number: int, total: m.Shape, spawn: Callable[[int, int], Any],
+        ready: int, members: list[m.NodeInfo],
+    ) -> None:  # fmt: skip
+        super().__init__(world, node_client(number))
+        world.nodes[number] = self
+        info = m.NodeInfo(
+            number, f"host{number}", f"10.0.0.{number}", 6379, total, dict(total), number == 1
+        )
+        self.keeper = Keeper(STORE, number)
+        self.brain = NodeBrain(
+            NodeConfig(number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=6, ready=ready),
+            self.keeper,
+        )
+        for member in members:
+            self.brain.spread.members.setdefault(member.number, member)
+        self._decode = node_decoder().decode
+        self._spawn = spawn
+        self._links: dict[int, Link] = {}
+        self._sessions = itertools.count(number * 1_000_000 + 1)
+        self._own: deque[Any] = deque()
+        self._segments = itertools.count(1)
+        self._stats_due = 0.05
+        self._killed: set[int] = set()
+        self._perform(self.brain.start(world.now))
+        self.wake(world.now)
+
+    # -- rounds ---------------------------------------------------------------------
+
+    def round(self) -> None:
+        """See `runtime.shell.node.Node.run`."""
+        now = self.world.now
+        while self.inbox and self.alive:
+            self._take(self.inbox.popleft())
+        while self._own and self.alive:
+            message = self._own.popleft()
+            self._perform(self.brain.handle(message, now))
+        if not self.alive:
+            return
+        due = self.brain.next_deadline(now)
+        if due is not None and due <= now:
+            self._perform(self.brain.tick(now))
+        for peer, link in list(self._links.items()):
+            if link.next_deadline() <= now:
+                self._send_link(peer, link.tick(now))
+                if link.dead:
+                    self._lost(peer, "its machine does not answer any more")
+        if now >= self._stats_due:
+            self._stats_due = now + STATS_INTERVAL
+            self._perform(self.brain.figures(Figures(), now))
+        if self.alive:
+            self._plan()
+
+    def _plan(self) -> None:
+        now = self.world.now
+        due = min(
+            (link.next_deadline() for link in self._links.values()), default=self._stats_due
+        )
+        planned = self.brain.next_deadline(now)
+        if planned is not None:
+            due = min(due, planned)
+        self.wake(max(min(due, self._stats_due), now + 1e-4))
+        if self._own:
+            self.wake(now)
+
+    # -- what arrives -----------------------------------------------------------------
+
+    def _take(self, frames: list[Any]) -> None:
+        to = receiver(frames[0])
+        if to is not None:
+            frames = frames[1:]
+            if to != self.me:
+                self._forward(to, frames)
+                return
+        message = self._decode(frames[0])
+        if isinstance(message, m.Welcome | m.Refused) and message.ticket:
+            return  # the joining node has been given its number by the scenario
+        self.world.tell(self.me, "<-", message.sender, message)
+        self._perform(self.brain.handle(message, self.world.now))
+
+    def _forward(self, to: int, frames: list[Any]) -> None:
+        node = node_of(to)
+        if node == self.number:
+            self.world.pipe(self.me, to, frames)
+        elif self.brain.spread.alive(node) or node == FIRST_NODE:
+            self._send_control(node, [envelope(to), *frames])
+
+    def carried(self, peer: int, frames: list[Any], bulk: bool) -> None:
+        """Something came over a carrier."""
+        if bulk:
+            if peer in self._links:
+                self._hear_bulk(frames)
+            return
+        link = self._links.get(peer)
+        if link is None:
+            answer = refusal(frames, 1)
+            if answer is not None:
+                self.world.transmit(self.number, peer, list(answer), False)
+            return
+        result = link.receive(frames, self.world.now)
+        self._send_link(peer, result.transmit)
+        for payload in result.deliver:
+            self._take(list(payload))
+        if result.stale:
+            self._lost(peer, "it started anew, or has given this machine up")
+        if self.alive:
+            self._plan()
+
+    def _hear_bulk(self, frames: list[Any]) -> None:
+        message = self._decode(frames[0])
+        self.world.tell(self.me, "<=", message.sender, message)
+        for effect in self.brain.handle(message, self.world.now):
+            if isinstance(effect, fx.WriteSlot):
+                cell = self.world.memory.setdefault(
+                    (self.number, effect.slot.generation), {"data": b"", "chunks": set()}
+                )
+                cell["data"] = frames[1]
+                cell["chunks"].add(effect.start)
+            else:
+                self._perform([effect])
+        if self.alive:
+            self._plan()
+
+    # -- links ------------------------------------------------------------------------
+
+    def connected(self, peer: int) -> None:
+        """A connection to *peer* stands."""
+        link = self._links.get(peer)
+        if link is None:
+            link = self._links[peer] = Link(next(self._sessions), self.world.now)
+        self._send_link(peer, link.connected(self.world.now))
+        self._plan()
+
+    def disconnected(self, peer: int) -> None:
+        """The connection to *peer* broke."""
+        link = self._links.get(peer)
+        if link is not None:
+            link.lost()
+
+    def _send_control(self, peer: int, frames: list[Any]) -> None:
+        link = self._links.get(peer)
+        if link is None:
+            known = self.brain.spread.members.get(peer)
+            if known is None or not known.alive:
+                return
+            link = self._links[peer] = Link(next(self._sessions), self.world.now)
+            self.world.at(self.world.delay(), self.world.connect, self.number, peer)
+        self._send_link(peer, link.send(frames))
+
+    def _send_link(self, peer: int, frames: list[Any]) -> None:
+        for payload in frames:
+            if not self.world.transmit(self.number, peer, list(payload), False):
+                return
+
+    def _lost(self, peer: int, why: str) -> None:
+        self._links.pop(peer, None)
+        self.world.note(f"node{self.number}: node {peer} is lost: {why}")
+        self._perform([fx.Send(HEAD, m.NodeLost(self.me, peer, why))])
+        if peer == FIRST_NODE:
+            self._perform(self.brain.node_lost(peer, why, self.world.now))
+
+    # -- effects ------------------------------------------------------------------------
+
+    def _perform(self, effects: list[fx.Effect]) -> None:
+        queue = deque(effects)
+        world = self.world
+        while queue and self.alive:
+            effect = queue.popleft()
+            match effect:
+                case fx.Send(to=to, message=message):
+                    self._send(to, message)
+                case fx.SendBulk():
+                    self._send_bulk(effect)
+                case fx.Fork(worker=worker, threads=threads):
+                    world.at(0.001 + 0.01 * world.rng.random(), self._fork, worker, threads)
+                case fx.Kill(worker=worker):
+                    world.at(world.delay(), self._kill, worker)
+                case fx.Forget(client=client):
+                    if node_of(client) == self.number:
+                        self.forgotten.add(client)
+                    else:
+                        self._links.pop(node_of(client), None)
+                case fx.WatchPid():
+                    pass  # a driver's end is reported by `child_ended`
+                case fx.AddSegment(size=size):
+                    world.at(0.002 * world.rng.random(), self._segment_added, size)
+                case fx.DropSegment():
+                    pass
+                case fx.Log(text=text):
+                    world.note(f"node{self.number} logs: {text}")
+                case fx.Stop(why=why):
+                    world.note(f"node{self.number} stops: {why}")
+                    world.at(0.01, self.die)
+                case _:
+                    raise AssertionError(f"a node does not {effect}")
+        if self.alive:
+            self.wake(world.now + 1e-5)
+
+    def _segment_added(self, size: int) -> None:
+        if self.alive:
+            self._perform(self.brain.segment_added(next(self._segments), size))
+
+    def _send(self, to: int, message: Any) -> None:
+        node = node_of(to)
+        if node == self.number:
+            if to == self.me:
+                self._own.append(message)
+            else:
+                self.post(to, message)
+        else:
+            self.world.tell(self.me, "->", to, message)
+            self._send_control(node, [envelope(to), encode(message)])
+
+    def _send_bulk(self, effect: fx.SendBulk) -> None:
+        slot = effect.slot
+        if not self.keeper.is_live(slot):
+            self.world.fail(f"node{self.number} reads the freed {slot}")
+        data = self.world.memory[self.number, slot.generation]["data"]
+        self.world.tell(self.me, "=>", effect.to, effect.message)
+        self.world.transmit(
+            self.number, node_of(effect.to), [encode(effect.message), data], True
+        )
+
+    # -- root -----------------------------------------------------------------------------
+
+    def _fork(self, worker: int, threads: int) -> None:
+        if not self.alive:
+            return
+        if worker in self._killed:
+            self.child_ended(worker, "killed at birth")
+            return
+        self._spawn(worker, threads)
+
+    def _kill(self, worker: int) -> None:
+        process = self.world.processes.get(worker)
+        if process is None:
+            self._killed.add(worker)
+        elif process.alive:
+            process.end("was killed by its node")
+
+    def child_ended(self, client: int, cause: str) -> None:
+        """Root, or a pidfd, reports an end."""
+        if not self.alive:
+            return
+        now = self.world.now
+        self.world.note(f"node{self.number} hears that {who(client)} {cause}")
+        if client in self.brain.pool:
+            self._perform(self.brain.worker_gone(client, f"it {cause}", now))
+        else:
+            self._perform(self.brain.client_gone(client, f"it {cause}", now))
+
+    def drivers(self) -> list[DriverProcess]:
+        """The live drivers of this machine."""
+        return [
+            process
+            for process in self.world.processes.values()
+            if process.alive and process.number == self.number and hasattr(process, "main")
+        ]
+
+    def die(self) -> None:
+        """The whole machine is gone, or root has ended what is left of it."""
+        if not self.alive:
+            return
+        super().die()
+        for process in list(self.world.processes.values()):
+            if process.number == self.number and process.alive:
+                process.die()
+        for key in list(self.world.carriers):
+            if self.number in key:
+                self.world.carriers[key].up = False
+                self.world.carriers[key].epoch += 1
+                other = key[0] if key[1] == self.number else key[1]
+                if self.world.nodes[other].alive:
+                    self.world.nodes[other].disconnected(self.number)

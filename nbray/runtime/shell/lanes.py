@@ -27,7 +27,7 @@ import errno
 import os
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -295,16 +295,22 @@ class Lanes:
         self._drop_path(path)
         return False
 
-    def receive(self, limit: int = 1000) -> list[Event]:
+    def receive(
+        self, limit: int = 1000, ready: Container[object] | None = None
+    ) -> list[Event]:
         """What happened, in order: connections, refusals, at most about *limit* messages.
 
         Never blocks, never raises for what a peer did. Call again while `pending`.
+        *ready*: the sockets that a poll found readable; others are not looked at
+        (asking one that has nothing costs as much as a message).
         """
-        self._service()
+        self._service(ready)
         budget = limit
-        budget -= self._drain_router(budget)
+        if ready is None or self._router in ready:
+            budget -= self._drain_router(budget)
         for path in list(self._dialled.values()):
-            budget -= self._drain_dialled(path, max(1, budget))
+            if ready is None or path.socket in ready:
+                budget -= self._drain_dialled(path, max(1, budget))
         events = list(self._events)
         self._events.clear()
         return events
@@ -353,13 +359,17 @@ class Lanes:
         socket.set(zmq.BACKLOG, 256)
         return socket
 
-    def _service(self) -> None:
+    def _service(self, ready: Container[object] | None) -> None:
         """Answer ZAP's questions and read the monitors."""
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self._admit(self._zap.recv_multipart(zmq.NOBLOCK))
-        self._read_router_monitor()
+        if ready is None or self._zap in ready:
+            with contextlib.suppress(zmq.Again):
+                while True:
+                    self._admit(self._zap.recv_multipart(zmq.NOBLOCK))
+        if ready is None or self._router_monitor in ready:
+            self._read_router_monitor()
         for path in list(self._dialled.values()):
+            if ready is not None and path.monitor not in ready:
+                continue
             with contextlib.suppress(zmq.Again):
                 while True:
                     self._on_dialled(path, path.monitor.recv_multipart(zmq.NOBLOCK))

@@ -8,7 +8,7 @@ dead or stale is gone for good, and its peer is reported lost once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import msgspec
@@ -89,10 +89,10 @@ class Links:
         if self._links.pop(peer, None) is not None:
             self.lanes.forget(peer)
 
-    def receive(self, now: float) -> Received:
-        """Take in what has happened."""
+    def receive(self, now: float, ready: Container[object] | None = None) -> Received:
+        """Take in what has happened; *ready* as in `Lanes.receive`."""
         got = Received()
-        for event in self.lanes.receive():
+        for event in self.lanes.receive(ready=ready):
             match event:
                 case Arrived(peer=peer, lane=Lane.BULK, frames=frames):
                     if peer in self._links:

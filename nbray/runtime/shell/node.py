@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -113,7 +113,7 @@ class Node:
             for client, why in self._watch.ended(events, self._poller):
                 self._do(self._brain.client_gone(client, why, now), now)
             if any(socket in events for socket in self._known_sockets):
-                self._hear_links(now)
+                self._hear_links(now, events)
             while self._own:
                 self._do(self._brain.handle(self._own.popleft(), now), now)
             self._time(now)
@@ -187,8 +187,8 @@ class Node:
         elif self._brain.spread.alive(node) or node == FIRST_NODE:
             self._links.send(node, [envelope(to), *frames], now)
 
-    def _hear_links(self, now: float) -> None:
-        got = self._links.receive(now)
+    def _hear_links(self, now: float, ready: Container[object] | None = None) -> None:
+        got = self._links.receive(now, ready)
         for line in got.log:
             self._log(line)
         for peer, frames in got.control:

@@ -392,6 +392,7 @@ class WorkerProcess(ClientProcess):
                 value, data = yield from self._value(item, part)
                 values.append(value if value is not None else m.Value(data))
         refs = tuple(ref for value in values for ref in value.refs)
+        self.brain.objects.hold(refs)
         outcome = m.Outcome(item.seq, values)
         return Done(item.caller, item.seq, spec.id, b"", outcome, self._micros(), third, refs)
 

@@ -50,6 +50,10 @@ class Expect(msgspec.Struct):
             names.add("ActorDiedError")  # its constructor's argument failed
         return names
 
+    def calls_actors(self) -> bool:
+        """Whether it comes from an actor: an actor that waits for it may wait for itself."""
+        return self.actor or self.call or any(dep.calls_actors() for dep in self.deps)
+
     def must_fail(self) -> bool:
         """Whether it cannot have a value."""
         return self.value is MISSING or any(dep.must_fail() for dep in self.deps)
@@ -439,7 +443,7 @@ class Drive:
         if not self.handles:
             return
         handle, expect = self.rng.choice(self.handles)
-        inside = self._plain_some()
+        inside = [one for one in self._plain_some() if not one[1].calls_actors()]
         yield from self._call_on(handle, expect, "hold", [ref for ref, _ in inside])
         if self.rng.random() < 0.7:
             if self.rng.random() < 0.5:
@@ -467,13 +471,13 @@ class Drive:
         refs = yield from self.api.call(handle, "add", self._next())
         more = yield from self.api.submit("looks", self._next(), 0.0, *refs)
         found = Expect(ANY, deps=[expect])
-        self._keep(refs, Expect(ANY, deps=[expect]))
-        self._keep(more, found)
+        self._keep(refs, found)
+        self._keep(more, Expect(ANY, deps=[found]))
 
     def _named(self) -> Flow:
         rng = self.rng
         name = f"actor{rng.randint(1, 2)}"
-        expect = Expect((), errors={"ActorDiedError"})
+        expect = Expect((), errors={"ActorDiedError"}, actor=True)
         try:
             if rng.random() < 0.5:
                 handle = yield from self.api.actor("Counter", name=name, get_if_exists=True)
@@ -498,7 +502,7 @@ class Drive:
             if not (self.scenario.broken and kinds & FAULTS):
                 self.world.fail(f"makes_actor raised {error!r}")
             return
-        self.handles.append((values[0][2], Expect(())))
+        self.handles.append((values[0][2], Expect((), actor=True)))
 
     def _kill(self) -> Flow:
         yield Sleep(0.0)

@@ -282,10 +282,9 @@ class Objects:
         return effects
 
     def lend(self, receiver: int, task: int, refs: tuple[Ref, ...]) -> None:
-        """Hold *refs* for *receiver*, who got them with *task*, until `Unpinned`."""
+        """Keep *refs*, which are held, for *receiver*, who got them with *task*, until `Unpinned`."""
         key = (receiver, task)
         self._lent[key] = self._lent.get(key, ()) + refs
-        self.hold(refs)
 
     def unpinned(self, sender: int, seqs: Iterable[int]) -> None:
         """The receiver of references has made its own borrows known."""

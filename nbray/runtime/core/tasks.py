@@ -402,6 +402,7 @@ class Submitter:
         me = self.me
         third = tuple(key for key in task.pins if key[0] not in (me, worker))
         if third and worker:
+            self.objects.hold(third)
             self.objects.lend(worker, task.seq, third)
         self.objects.drop(task.pins)
         task.pins = ()
@@ -488,7 +489,6 @@ class Submitter:
         tasks = list(lease.inflight.values())
         lease.inflight.clear()
         self._give_back(pool, lease, effects)
-        pool.sent = min(pool.sent, len(pool.leases))
         self._known.pop(lease.worker, None)
         again: list[Task] = []
         for index, task in enumerate(tasks):

@@ -55,7 +55,10 @@ class Done(NamedTuple):
     third: tuple[m.Ref, ...]
     """References among the arguments that belong to neither caller nor worker."""
     refs: tuple[m.Ref, ...]
-    """References inside the result, held for the caller until it has borrowed them."""
+    """References inside the result, held for the caller until it has borrowed them.
+
+    The executor holds them while it has the result: the result's own references
+    may be gone before the answer is sent."""
 
 
 class WorkerBrain:

@@ -256,6 +256,7 @@ class Executor:
                 value, data = self._value(item, part, f"result {index + 1} of {name}")
                 values.append(value if value is not None else Value(data))
         refs = tuple(ref for value in values for ref in value.refs)
+        self.brain.client.objects.hold(refs)
         outcome = Outcome(item.seq, values)
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), refs)
 

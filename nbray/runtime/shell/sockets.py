@@ -40,6 +40,8 @@ class Post:
         self._context = zmq.Context(io_threads=1)
         self._context.set(zmq.MAX_SOCKETS, 8192)
         self._pipes: dict[int, zmq.Socket[bytes]] = {}
+        self._forgotten: set[int] = set()
+        """Peers that are dead; their numbers are never used again."""
         self.inbox: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
         self.inbox.set(zmq.RCVHWM, 0)
         self.inbox.set(zmq.MAXMSGSIZE, MAX_FRAME)
@@ -77,6 +79,8 @@ class Post:
     def send_frames(self, to: int, frames: list[bytes | memoryview]) -> None:
         """Send encoded frames."""
         if node_of(to) == self._node:
+            if to in self._forgotten:
+                return  # a new pipe would wait for it for ever
             pipe = self._pipe(to)
             if len(frames) == 1:
                 pipe.send(frames[0], zmq.NOBLOCK)
@@ -99,7 +103,8 @@ class Post:
         return bool(int(self.inbox.get(zmq.EVENTS)) & zmq.POLLIN)
 
     def forget(self, client: int) -> None:
-        """Close the pipe to a process that is dead or gone."""
+        """Close the pipe to a process that is dead or gone; nothing is sent to it any more."""
+        self._forgotten.add(client)
         pipe = self._pipes.pop(client, None)
         if pipe is not None:
             pipe.close(0)

@@ -21,13 +21,13 @@ from nbray.options import UNIT
 from nbray.runtime.core import leases as books
 from nbray.runtime.core.effects import (
     Effect,
-    Forget,
     Listen,
     Log,
     Send,
     Stop,
     WatchPid,
 )
+from nbray.runtime.core.ends import Ends
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
@@ -40,8 +40,6 @@ from nbray.wire import messages as m
 
 READY_MAX = 8
 """Most workers that are started before anybody asks."""
-DEATHS_KEPT = 1000
-"""Deaths of clients of which a new client is told."""
 LOAD_PAUSE = 0.02
 """Seconds between two reports of free resources to the head."""
 
@@ -93,7 +91,10 @@ class NodeBrain:
         self.storage = Storage(me, store)
         self.transfers = Transfers(me, number, self.storage, self.spread.alive)
         self.clients: dict[int, _Client] = {}
-        self._deaths: dict[int, m.Death] = {}
+        self.ends = Ends(
+            me, self.clients, self.pool, self.leases, self.scheduler, self.spread, self.storage,
+            self.transfers,
+        )  # fmt: skip
         self.ending = False
         self._load_due: float | None = None
         self._load_sent = float("-inf")
@@ -156,13 +157,15 @@ class NodeBrain:
             out.extend(self._end_lease(lease, now))
         out.extend(self.residents.died(client, cause))
         death = m.Death(client, cause, intended, oom)
-        return [*out, *self._death(death, now), *self._settle(now)]
+        self.clients.pop(client, None)
+        return [*out, *self.ends.here(death, now), *self._settle(now)]
 
     def client_gone(self, client: int, cause: str, now: float) -> list[Effect]:
         """A driver's process ended."""
         if client not in self.clients or self.ending:
             return []
-        return [*self._death(m.Death(client, cause), now), *self._settle(now)]
+        del self.clients[client]
+        return [*self.ends.here(m.Death(client, cause), now), *self._settle(now)]
 
     def segment_added(self, segment: int, size: int) -> list[Effect]:
         """`AddSegment` was carried out."""
@@ -250,7 +253,7 @@ class NodeBrain:
                 self.transfers.freed(slots)
                 return self.storage.free(slots)
             case m.Fetch():
-                if self._ended(message.owner):
+                if self.ends.over(message.owner):
                     told = m.Fetched(self.me, message.token, None, DEAD_OWNER)
                     return [Send(message.sender, told)]
                 return self.transfers.fetch(message, now)
@@ -273,7 +276,7 @@ class NodeBrain:
             case m.StopActor():
                 return self.residents.stop(message, now)
             case m.Died(deaths=deaths):
-                return self._died_elsewhere(deaths, now)
+                return self.ends.elsewhere(deaths, now)
             case m.NodeLost():
                 return self.node_lost(message.node, message.why, now)
             case m.Exit(why=why):
@@ -298,12 +301,13 @@ class NodeBrain:
             return [self._registered(client)]
         if message.driver:
             self.clients[client] = _Client(message.pid, True, message.namespace)
-            return [*self._welcome(client), WatchPid(client, message.pid)]
+            news = self.ends.news(client)
+            return [self._registered(client), *news, WatchPid(client, message.pid)]
         worker = self.pool.registered(client, message.pid, now)
         if worker is None:
             return [Send(client, m.Exit(self.me, "the node does not know this worker"))]
         self.clients[client] = _Client(message.pid, False, message.namespace)
-        out = self._welcome(client)
+        out = [self._registered(client), *self.ends.news(client)]
         if worker.state is State.IDLE and worker.booked:
             lease = self.leases.by_worker.get(client)
             if lease is not None:
@@ -312,11 +316,6 @@ class NodeBrain:
                 resident = self.residents.by_worker[client]
                 out.extend(self.residents.tell(resident, worker, now))
         return out
-
-    def _welcome(self, client: int) -> list[Effect]:
-        deaths = list(self._deaths.values())
-        told: list[Effect] = [Send(client, m.Died(self.me, deaths))] if deaths else []
-        return [self._registered(client), *told]
 
     def _registered(self, client: int) -> Effect:
         settings = self.settings
@@ -334,56 +333,8 @@ class NodeBrain:
         if worker is not None:
             worker.why = worker.why or "it ended in order"
             return []  # its death follows
-        return self._death(m.Death(client, "it ended in order", intended=True), now)
-
-    def _death(self, death: m.Death, now: float) -> list[Effect]:
-        """A client of this machine is dead: tell everybody, and end what it had."""
-        client = death.client
-        self.clients.pop(client, None)
-        out: list[Effect] = [Forget(client)]
-        self._remember([death])
-        told = m.Died(self.me, [death])
-        out.extend(Send(other, told) for other in self.clients)
-        out.append(Send(HEAD, told))
-        out.extend(self.storage.client_died(client))
-        self.transfers.client_died(client)
-        return [*out, *self._owner_gone(client, now)]
-
-    def _died_elsewhere(self, deaths: list[m.Death], now: float) -> list[Effect]:
-        self._remember(deaths)
-        told = m.Died(self.me, deaths)
-        out: list[Effect] = [Send(client, told) for client in self.clients]
-        for death in deaths:
-            out.extend(self._owner_gone(death.client, now))
-        return out
-
-    def _remember(self, deaths: Iterable[m.Death]) -> None:
-        """Clients that come later must hear who is dead: a reference may reach them yet."""
-        for death in deaths:
-            self._deaths[death.client] = death
-        while len(self._deaths) > DEATHS_KEPT:
-            del self._deaths[next(iter(self._deaths))]
-
-    def _ended(self, client: int) -> bool:
-        """Whether a client is known to be dead, by itself or with its node."""
-        return client in self._deaths or not self.spread.alive(node_of(client))
-
-    def _owner_gone(self, client: int, now: float) -> list[Effect]:
-        """Whoever lived where: what it wanted, ran and owned here comes to an end."""
-        out: list[Effect] = []
-        out.extend(self.transfers.owner_died(client))
-        for want in self.leases.wants_of(client):
-            want.count = 0
-            out.extend(self.spread.forward(want))
-        for lease in self.leases.of_client(client):
-            # Its tasks run on for nobody, and cannot be told from what comes next.
-            worker = self.pool.get(lease.worker)
-            if worker is not None:
-                out.extend(self.pool.end(worker, "its task's owner is dead", now))
-        for want in self.leases.wants_of(client):
-            self.leases.sweep(want)
-        self.scheduler.forget(client)
-        return [*out, *self.storage.owner_died(client, list(self.clients))]
+        del self.clients[client]
+        return self.ends.here(m.Death(client, "it ended in order", intended=True), now)
 
     def node_lost(self, node: int, why: str, now: float) -> list[Effect]:
         """A node is dead, with everything on it."""
@@ -392,17 +343,7 @@ class NodeBrain:
             return []
         if node == node_of(HEAD):
             return self.stop(f"the head's machine is gone: {why}")
-        self.spread.members[node] = msgspec.structs.replace(member, alive=False)
-        self.spread.lost(node)
-        told = m.NodeLost(self.me, node, why)
-        out: list[Effect] = [Send(client, told) for client in self.clients]
-        gone = {lease.key[0] for lease in self.leases}
-        gone.update(key[0] for key in self.leases.wants)
-        gone.update(self.storage.books.owned())
-        for client in sorted(client for client in gone if node_of(client) == node):
-            out.extend(self._owner_gone(client, now))
-        out.extend(self.transfers.node_lost(node, now))
-        return [*out, Forget(node_client(node))]
+        return self.ends.node(member, why, now)
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
         before = self.spread.members
@@ -425,7 +366,7 @@ class NodeBrain:
 
     def _demand(self, message: m.Demand, now: float) -> list[Effect]:
         client = message.origin or message.sender
-        if not message.origin and client not in self.clients:
+        if self.ends.over(client) or (not message.origin and client not in self.clients):
             return []  # it died meanwhile
         key = (client, message.shape)
         if not message.count and key not in self.leases.wants:
@@ -504,7 +445,7 @@ class NodeBrain:
         client, token = message.sender, message.token
 
         def done(slot: m.Slot | None, why: str) -> list[Effect]:
-            if slot is not None and (client not in self.clients or self._ended(message.owner)):
+            if slot is not None and (client not in self.clients or self.ends.over(message.owner)):
                 out = self.storage.free([slot])  # one of them died meanwhile
                 if client in self.clients:
                     out.append(Send(client, m.Allocated(self.me, token, None, DEAD_OWNER)))

@@ -183,7 +183,8 @@ class Node:
     def _forward(self, to: int, frames: list[Any], now: float) -> None:
         node = node_of(to)
         if node == self._brain.number:
-            self._post.send_frames(to, frames)
+            if to in self._brain.clients or to == HEAD:  # else it has ended meanwhile
+                self._post.send_frames(to, frames)
         elif self._brain.spread.alive(node) or node == FIRST_NODE:
             self._links.send(node, [envelope(to), *frames], now)
 

@@ -62,6 +62,8 @@ class NodeCounts(msgspec.Struct, frozen=True):
     done: int = 0
     running: int = 0
     failed: int = 0
+    cancelled: int = 0
+    """Cancelled while they were there."""
 
 
 class CellView(msgspec.Struct, frozen=True):
@@ -76,6 +78,9 @@ class CellView(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
     """Why work waits, one sentence each: 'waiting for 1 GPU: ...'."""
     cancelled: int = 0
+    """Cancelled tasks, wherever they were."""
+    lost: int = 0
+    """Failed without having run anywhere: no node can, or an argument failed."""
 
     @property
     def done(self) -> int:
@@ -85,7 +90,7 @@ class CellView(msgspec.Struct, frozen=True):
     @property
     def failed(self) -> int:
         """Tasks that failed, cancelled ones included."""
-        return sum(node.failed for node in self.nodes) + self.cancelled
+        return sum(node.failed for node in self.nodes) + self.lost + self.cancelled
 
     @property
     def running(self) -> int:

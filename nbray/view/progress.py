@@ -84,7 +84,7 @@ def progress(cell: CellView, now: float, rate: float) -> Progress:
     # busiest node), so that nodes can be compared; at the end every bar is full.
     share = max(
         [cell.submitted / max(1, len(cell.nodes))]
-        + [node.done + node.failed + node.running for node in cell.nodes]
+        + [node.done + node.failed + node.cancelled + node.running for node in cell.nodes]
     )
     rows = [_node_row(node, share, finished) for node in shown]
     if rest:
@@ -94,6 +94,7 @@ def progress(cell: CellView, now: float, rate: float) -> Progress:
             done=sum(node.done for node in rest),
             running=sum(node.running for node in rest),
             failed=sum(node.failed for node in rest),
+            cancelled=sum(node.cancelled for node in rest),
         )
         rows.append(_node_row(together, share * len(rest), finished))
     return Progress(_total_row(cell, now, rate), tuple(rows), _reasons(cell), finished)
@@ -116,17 +117,20 @@ def _segments(done: float, bad: float, run: float, whole: float) -> tuple[Segmen
 
 
 def _node_row(node: NodeCounts, share: float, finished: bool) -> Row:
-    ended = node.done + node.failed
-    notes = [Note(f"{figures.count(node.done)} done")] if node.done or not node.failed else []
+    bad = node.failed + node.cancelled
+    ended = node.done + bad
+    notes = [Note(f"{figures.count(node.done)} done")] if node.done or not bad else []
     if node.running and not finished:
         notes.append(Note(f"{figures.count(node.running)} running"))
     if node.failed:
         notes.append(Note(f"{figures.count(node.failed)} failed", bad=True))
+    if node.cancelled:
+        notes.append(Note(f"{figures.count(node.cancelled)} cancelled", bad=True))
     running = 0 if finished else node.running
     whole = ended if finished else share
     return Row(
         label=node.name or f"node {node.number}",
-        segments=_segments(node.done, node.failed, running, whole),
+        segments=_segments(node.done, bad, running, whole),
         notes=tuple(notes),
         now=ended,
         top=max(round(whole), ended + running),

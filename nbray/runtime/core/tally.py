@@ -14,36 +14,34 @@ from nbray.events import CellView, NodeCounts
 class Tally:
     """The work of one cell."""
 
-    __slots__ = ("cancelled", "cell", "done", "failed", "lost", "started", "submitted")
+    __slots__ = ("cancelled", "cell", "done", "failed", "started", "submitted")
 
     def __init__(self, cell: str, now: float) -> None:
         self.cell = cell
         self.started = now
         self.submitted = 0
-        self.cancelled = 0
-        self.lost = 0
-        """Failed without having run on any node."""
         self.done: dict[int, int] = {}
         self.failed: dict[int, int] = {}
+        self.cancelled: dict[int, int] = {}
+        """All three by node (0: it never ran)."""
 
-    def end(self, node: int, failed: bool) -> None:
+    def end(self, node: int, failed: bool, cancelled: bool = False) -> None:
         """One task ended on *node* (0: it never ran)."""
-        counts = self.failed if failed else self.done
+        counts = self.cancelled if cancelled else self.failed if failed else self.done
         counts[node] = counts.get(node, 0) + 1
 
     @property
     def open(self) -> bool:
         """Whether work is left."""
-        return self.submitted > (
-            self.cancelled + sum(self.done.values()) + sum(self.failed.values())
-        )
+        ended = (self.done, self.failed, self.cancelled)
+        return self.submitted > sum(sum(counts.values()) for counts in ended)
 
     def view(
         self, running: dict[int, int], names: Callable[[int], str], now: float,
         waiting: tuple[str, ...] = (),
     ) -> CellView:  # fmt: skip
         """What a screen shows; *running* is tasks at workers, by node."""
-        numbers = sorted({*self.done, *self.failed, *running} - {0})
+        numbers = sorted({*self.done, *self.failed, *self.cancelled, *running} - {0})
         nodes = tuple(
             NodeCounts(
                 number,
@@ -51,10 +49,10 @@ class Tally:
                 self.done.get(number, 0),
                 running.get(number, 0),
                 self.failed.get(number, 0),
+                self.cancelled.get(number, 0),
             )
             for number in numbers
         )
-        never_ran = self.failed.get(0, 0)
         return CellView(
             cell=self.cell,
             submitted=self.submitted,
@@ -62,5 +60,6 @@ class Tally:
             started=self.started,
             updated=now,
             waiting=waiting,
-            cancelled=self.cancelled + never_ran,
+            cancelled=sum(self.cancelled.values()),
+            lost=self.failed.get(0, 0),
         )

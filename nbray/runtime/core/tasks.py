@@ -361,9 +361,9 @@ class Submitter:
                 return []
         self._unpin(task, worker)
         if outcome.cancelled and not outcome.values[0].data:  # it had not been started
-            work.tally.cancelled += 1
+            work.tally.end(0, failed=True, cancelled=True)
             return self._complete(task, [self._cancelled(task)], True, worker)
-        work.tally.end(node_of(worker), outcome.failed)
+        work.tally.end(node_of(worker), outcome.failed, outcome.cancelled)
         return self._complete(task, outcome.values, outcome.failed, worker)
 
     @staticmethod
@@ -410,7 +410,7 @@ class Submitter:
     def fail(self, task: Task, error: Value, cancelled: bool = False) -> list[Effect]:
         """End a task that is not at any worker with an error."""
         if cancelled:
-            task.work.tally.cancelled += 1
+            task.work.tally.end(0, failed=True, cancelled=True)
         else:
             task.work.tally.end(0, failed=True)
         self._unpin(task, 0)

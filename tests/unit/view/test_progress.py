@@ -123,3 +123,12 @@ def test_text_fits_its_width(width: int) -> None:
 
 def test_the_same_arguments_give_the_same_text() -> None:
     assert progress_html(RUNNING, 106.0, 187.0) == progress_html(RUNNING, 106.0, 187.0)
+
+
+def test_cancelled_work_is_said_where_it_was() -> None:
+    nodes = (NodeCounts(1, "laptop", done=1, cancelled=2), NodeCounts(2, "lab", cancelled=1))
+    cell = CellView("a", submitted=6, nodes=nodes, cancelled=4, lost=1)
+    assert cell.finished
+    html = progress_html(cell, 1.0, 0.0)
+    assert "1 failed · 4 cancelled" in html
+    assert "2 cancelled" in html

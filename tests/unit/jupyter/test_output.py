@@ -14,7 +14,8 @@ def said(*pieces):
 
 def test_one_worker_has_no_prefix():
     assert said(("c", 1, "a\n"), ("c", 1, "b\n")) == [
-        ("c", "a\n", "stdout"), ("c", "b\n", "stdout"),
+        ("c", "a\n", "stdout"),
+        ("c", "b\n", "stdout"),
     ]
 
 

@@ -282,7 +282,7 @@ class Objects:
         return effects
 
     def lend(self, receiver: int, task: int, refs: tuple[Ref, ...]) -> None:
-        """Keep *refs*, which are held, for *receiver*, who got them with *task*, till `Unpinned`."""
+        """Keep *refs*, which are held, for *receiver*, who has them by *task*, till `Unpinned`."""
         key = (receiver, task)
         self._lent[key] = self._lent.get(key, ()) + refs
 

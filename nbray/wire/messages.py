@@ -137,6 +137,7 @@ __all__ = [
     "ToHead",
     "ToNode",
     "Unblocked",
+    "Unclaimed",
     "Unpinned",
     "Value",
     "Versions",
@@ -269,6 +270,14 @@ class Moved(Message):
 
     seq: int
     slot: Slot
+
+
+class Unclaimed(Message):
+    """A worker died that had taken these slots for results of the receiver's tasks.
+
+    Those of which the receiver knows nothing were never announced: it frees them."""
+
+    slots: list[Slot]
 
 
 # -- client and its node -------------------------------------------------------------
@@ -426,7 +435,7 @@ ToClient = (
     Tasks | Calls | Results | Bounced | Cancel | Printed
     | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
-    | Allocated | Fetched | WhatHeld | Members | Picture
+    | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused
 )  # fmt: skip
 ToNode = (

@@ -23,6 +23,9 @@ from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import ErrorMaker, Task
 from nbray.wire import messages as m
 
+UNCLAIMED_SECONDS = 1.0
+"""Seconds in which a dead worker's last answers must have come (see `messages.Unclaimed`)."""
+
 
 class Group:
     """A `get` or `wait`: done when enough of its entries are ready (see `objects.Waiter`)."""
@@ -79,6 +82,7 @@ class ClientBrain:
         """Whom to wake for a token's answer."""
         self.printed: deque[m.Printed] = deque()
         self.held_views: Callable[[], set[m.Slot]] = set
+        self._unclaimed: deque[tuple[float, list[m.Slot]]] = deque()
         self._error = error
 
     # -- work in ---------------------------------------------------------------
@@ -150,6 +154,8 @@ class ClientBrain:
                 objects.unpinned(message.sender, message.seqs)
             case m.Moved():
                 return objects.moved(message)
+            case m.Unclaimed(slots=slots):
+                self._unclaimed.append((now + UNCLAIMED_SECONDS, slots))
             case m.WhatHeld():
                 return objects.what_held(message, self.held_views())
             case m.ActorState():
@@ -257,11 +263,18 @@ class ClientBrain:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        return self.tasks.next_deadline()
+        due = self.tasks.next_deadline()
+        if self._unclaimed:
+            first = self._unclaimed[0][0]
+            due = first if due is None else min(due, first)
+        return due
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
-        return self.tasks.tick(now)
+        effects = self.tasks.tick(now)
+        while self._unclaimed and self._unclaimed[0][0] <= now:
+            effects += self.objects.unclaimed(self._unclaimed.popleft()[1])
+        return effects
 
     # -- views ---------------------------------------------------------------------------------
 

@@ -450,6 +450,8 @@ class NodeBrain:
                 if client in self.clients:
                     out.append(Send(client, m.Allocated(self.me, token, None, DEAD_OWNER)))
                 return out
+            if slot is not None:
+                self.storage.made(client, message.owner, slot)
             return [Send(client, m.Allocated(self.me, token, slot, why))]
 
         return self.storage.allocate(message.owner, message.size, done)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from nbray.runtime.core.effects import AddSegment, DropSegment, Effect, Send
-from nbray.wire.messages import Slot, WhatHeld
+from nbray.wire.messages import Slot, Unclaimed, WhatHeld
 
 Done = Callable[[Slot | None, str], list[Effect]]
 """Called with the slot, or None and why there is none."""
@@ -77,6 +77,15 @@ class Storage:
         self.books = books
         self._waiting: deque[tuple[int, int, Done]] = deque()
         self._asked = False
+        self._made: dict[int, dict[int, tuple[int, Slot]]] = {}
+        """Worker -> generation -> (owner, slot) of what it took for results of others' tasks."""
+        self._maker: dict[int, int] = {}
+
+    def made(self, worker: int, owner: int, slot: Slot) -> None:
+        """Note that *worker* has a slot for a result that it has yet to announce to its owner."""
+        if worker != owner:
+            self._made.setdefault(worker, {})[slot.generation] = (owner, slot)
+            self._maker[slot.generation] = worker
 
     def allocate(self, owner: int, size: int, done: Done) -> list[Effect]:
         """Find room for an object; *done* is called now or when a segment was added."""
@@ -116,7 +125,16 @@ class Storage:
 
     def free(self, slots: Iterable[Slot]) -> list[Effect]:
         """An owner lets go of slots."""
-        return [effect for slot in slots for effect in _drops(self.books.free(slot))]
+        out: list[Effect] = []
+        for slot in slots:
+            worker = self._maker.pop(slot.generation, 0)
+            if worker:
+                made = self._made[worker]
+                del made[slot.generation]
+                if not made:
+                    del self._made[worker]
+            out += _drops(self.books.free(slot))
+        return out
 
     def owner_died(self, owner: int, clients: Collection[int]) -> list[Effect]:
         """Ask the live *clients* of this machine what of a dead owner's they still view."""
@@ -131,8 +149,15 @@ class Storage:
         return _drops(self.books.release_held(client, owner, still))
 
     def client_died(self, client: int) -> list[Effect]:
-        """A client of this machine is dead: its views are gone."""
-        return _drops(self.books.client_died(client))
+        """A client of this machine is dead: its views are gone, and it announces nothing more."""
+        out = _drops(self.books.client_died(client))
+        unclaimed: dict[int, list[Slot]] = {}
+        for generation, (owner, slot) in self._made.pop(client, {}).items():
+            del self._maker[generation]
+            if self.books.is_live(slot):
+                unclaimed.setdefault(owner, []).append(slot)
+        out.extend(Send(owner, Unclaimed(self._me, slots)) for owner, slots in unclaimed.items())
+        return out
 
 
 def _drops(segments: list[int]) -> list[Effect]:

@@ -307,8 +307,9 @@ class Submitter:
         effects: list[Effect] = []
         objects = self.objects
         owned = objects.owned
-        node = node_of(message.sender)
-        lease = self._by_worker.get(message.sender)
+        sender = message.sender
+        node = node_of(sender)
+        lease = self._by_worker.get(sender)
         work = None
         if message.seqs:
             for seq, data in zip(message.seqs, message.values, strict=True):
@@ -318,6 +319,8 @@ class Submitter:
                 task = entry.maker
                 if task is None or task.lease is None or entry.state != PENDING:
                     continue
+                if task.lease.worker != sender:
+                    continue  # tried again elsewhere, because this worker was taken for dead
                 task.lease.inflight.pop(seq, None)
                 task.lease = None
                 work = task.work
@@ -325,7 +328,7 @@ class Submitter:
                 done[node] = done.get(node, 0) + 1
                 self.unfinished -= 1
                 if task.pins or task.life is not None:
-                    self._unpin(task, message.sender)
+                    self._unpin(task, sender)
                 entry.maker = None
                 entry.state = 1  # READY
                 entry.value = data
@@ -334,11 +337,14 @@ class Submitter:
         for outcome in message.outcomes:
             entry = owned.get(outcome.seq)
             task = entry.maker if entry is not None else None
-            if isinstance(task, Task) and task.lease is not None:
-                task.lease.inflight.pop(outcome.seq, None)
-                task.lease = None
-                work = task.work
-                effects += self.outcome(task, outcome, message.sender)
+            if not isinstance(task, Task) or task.lease is None or task.lease.worker != sender:
+                # The last words of a worker that was buried: it has been settled without them.
+                effects += objects.free_slots(s for value in outcome.values for s in value.slots)
+                continue
+            task.lease.inflight.pop(outcome.seq, None)
+            task.lease = None
+            work = task.work
+            effects += self.outcome(task, outcome, sender)
         if message.count and work is not None and work.spec.id == message.spec:
             work.measured(message.count, message.micros, message.longest)
         if lease is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from sim import programs
 from sim.api import Api, Big, Exit, Flow, Sleep, Until
 from sim.machines import VERSIONS, Process
-from sim.world import World, who
+from sim.world import SimFailure, World, who
 
 from nbray import exceptions
 from nbray.exceptions import ObjectStoreFullError, TaskCancelledError
@@ -313,7 +313,7 @@ class WorkerProcess(ClientProcess):
                 del result
             finally:
                 self._bracket = None
-        except GeneratorExit:
+        except (GeneratorExit, SimFailure):
             raise
         except BaseException as error:
             done = self._failure(item, error)
@@ -449,7 +449,7 @@ class WorkerProcess(ClientProcess):
             self.instance = cls(message.incarnation)
             yield from self.instance.init(self, *args, **kwargs)
             del args, kwargs
-        except GeneratorExit:
+        except (GeneratorExit, SimFailure):
             raise
         except BaseException as error:
             error_data = pack_error(error, f"{spec.class_name}.__init__", "", 1)

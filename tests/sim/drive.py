@@ -14,6 +14,8 @@ from sim.api import Api, Big, Flow, Handle, Sleep
 from sim.programs import plain
 from sim.world import SimFailure, who
 
+from nbray.exceptions import RaySystemError
+
 if TYPE_CHECKING:
     from sim.scenario import Scenario
 
@@ -86,7 +88,19 @@ class Drive:
         ]  # fmt: skip
 
     def run(self) -> Flow:
-        """Do it."""
+        """Do it, or until this driver's machine is cut off from the cluster."""
+        try:
+            yield from self._run()
+        except RaySystemError:
+            if not self._cut_off():
+                raise
+        self.live.clear()
+        self.handles.clear()
+
+    def _cut_off(self) -> bool:
+        return bool(self.api.brain.ended) and self.scenario.kind == "nodes"
+
+    def _run(self) -> Flow:
         rng = self.rng
         for _ in range(self.count):
             yield from rng.choice(self.shapes)()
@@ -135,6 +149,8 @@ class Drive:
             allowed = expect.allowed()
             if self.scenario.broken:
                 allowed |= FAULTS
+            if self._cut_off():
+                allowed.add("RaySystemError")
             if not kinds & allowed:
                 self.world.fail(f"{name} raised {error!r}, expected {expect}")
             return
@@ -498,6 +514,8 @@ class Drive:
         except SimFailure:
             raise
         except Exception as error:
+            if self._cut_off():
+                raise
             kinds = {kind.__name__ for kind in type(error).__mro__}
             if not (self.scenario.broken and kinds & FAULTS):
                 self.world.fail(f"makes_actor raised {error!r}")

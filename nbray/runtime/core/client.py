@@ -155,7 +155,9 @@ class ClientBrain:
             case m.Moved():
                 return objects.moved(message)
             case m.Unclaimed(slots=slots):
-                self._unclaimed.append((now + UNCLAIMED_SECONDS, slots))
+                unknown = objects.unknown(slots)
+                if unknown:
+                    self._unclaimed.append((now + UNCLAIMED_SECONDS, unknown))
             case m.WhatHeld():
                 return objects.what_held(message, self.held_views())
             case m.ActorState():
@@ -273,7 +275,8 @@ class ClientBrain:
         """Do what is due."""
         effects = self.tasks.tick(now)
         while self._unclaimed and self._unclaimed[0][0] <= now:
-            effects += self.objects.unclaimed(self._unclaimed.popleft()[1])
+            slots = self.objects.unknown(self._unclaimed.popleft()[1])
+            effects += self.objects.free_slots(slots)
         return effects
 
     # -- views ---------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class Ends:
         gone = {lease.key[0] for lease in self._leases}
         gone.update(key[0] for key in self._leases.wants)
         gone.update(self._storage.books.owned())
+        gone.update(self._transfers.owners())
         for client in sorted(client for client in gone if node_of(client) == number):
             out.extend(self._owner_gone(client, now))
         out.extend(self._transfers.node_lost(number, now))

@@ -343,7 +343,8 @@ class NodeBrain:
             return []
         if node == node_of(HEAD):
             return self.stop(f"the head's machine is gone: {why}")
-        return self.ends.node(member, why, now)
+        out = self.ends.node(member, why, now)
+        return [*out, *self._judge()]
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
         before = self.spread.members
@@ -357,10 +358,12 @@ class NodeBrain:
         out: list[Effect] = [
             Send(client, told) for client, known in self.clients.items() if changed or known.driver
         ]
-        if changed:
-            for want in self.leases.wants.values():
-                out.extend(self.spread.never(want))
-        return out
+        return [*out, *self._judge()] if changed else out
+
+    def _judge(self) -> list[Effect]:
+        """The membership has changed: tell the clients whose wants nobody can satisfy any more."""
+        wants = self.leases.wants.values()
+        return [effect for want in wants for effect in self.spread.never(want)]
 
     # -- work -----------------------------------------------------------------------
 

@@ -224,10 +224,10 @@ class Objects:
             by_node[slot.node].append(slot)
         return [Send(node_client(node), Free(self.me, some)) for node, some in by_node.items()]
 
-    def unclaimed(self, slots: list[Slot]) -> list[Effect]:
-        """Free those of *slots* that no object of ours lies in."""
+    def unknown(self, slots: list[Slot]) -> list[Slot]:
+        """Those of *slots* in which no object of ours lies."""
         mine = {s for e in self.owned.values() if e.state == STORED for s in e.value.slots}
-        return self.free_slots(slot for slot in slots if slot not in mine)
+        return [slot for slot in slots if slot not in mine]
 
     # -- borrowing ----------------------------------------------------------------
 

@@ -166,6 +166,10 @@ class Transfers:
         for transfer in self._by_key.values():
             transfer.waiters = [w for w in transfer.waiters if w[0] != client]
 
+    def owners(self) -> set[int]:
+        """Whose objects are being fetched."""
+        return {owner for owner, _ in self._by_key}
+
     def owner_died(self, owner: int) -> list[Effect]:
         """What a dead client owned is not fetched any more (its slots are freed with it)."""
         out: list[Effect] = []

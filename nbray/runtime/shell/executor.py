@@ -36,7 +36,7 @@ from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
 
 NONE = pack(None).join()
-FLUSH_SECONDS = 0.001
+FLUSH_SECONDS = 0.002
 FLUSH_REMOTE = 0.004
 """Seconds that answers gather while work is queued; longer when two nodes must forward them."""
 

@@ -20,7 +20,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -39,7 +39,7 @@ NAP = 0.001
 PARKED = 1.0
 PARKED_BUSY = 0.2
 """Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
-MAIN = threading.main_thread
+_MAIN = threading.main_thread().ident
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -64,6 +64,8 @@ class Loop:
         self.critical = False
         """The main thread holds the lock: SIGINT only sets `interrupted`."""
         self.interrupted = False
+        self._handler = self._on_sigint  # one object, so that it is recognised
+        self._previous: Any = None
         self.closed = False
         self.corrupt = 0
         self.after: list[Callable[[float], list[Effect]]] = []
@@ -98,27 +100,36 @@ class Loop:
         if self.critical:
             self.interrupted = True
         else:
-            raise KeyboardInterrupt
+            self._interrupt()
 
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """In the main thread: SIGINT raises only outside critical sections, and then at once."""
-        if not self._swap_handler or threading.current_thread() is not MAIN():
-            yield
-            return
+    def _interrupt(self) -> None:
+        """What SIGINT would have done without us."""
+        if callable(self._previous):
+            self._previous(signal.SIGINT, None)
+        else:
+            self.on_interrupt()
+
+    def _guard(self) -> bool:
+        """In the main thread: have SIGINT raise only outside critical sections.
+
+        Whether the handler was swapped; if so, `_unguard` must follow.
+        """
+        if not self._swap_handler or threading.get_ident() != _MAIN:
+            return False
         previous = signal.getsignal(signal.SIGINT)
-        if previous in (None, signal.SIG_IGN, self._on_sigint):
-            yield
-            return
-        signal.signal(signal.SIGINT, self._on_sigint)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
+        if previous in (None, signal.SIG_IGN, self._handler):
+            return False
+        self._previous = previous
+        signal.signal(signal.SIGINT, self._handler)
+        return True
+
+    def _unguard(self) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+        self._previous = None
 
     def _acquire(self) -> bool:
         """Take the lock; whether this is the main thread."""
-        main = threading.get_ident() == MAIN().ident
+        main = threading.get_ident() == _MAIN
         if main:
             self.critical = True
         self.lock.acquire()
@@ -130,11 +141,12 @@ class Loop:
             self.critical = False
             if self.interrupted:
                 self.interrupted = False
-                self.on_interrupt()
+                self._interrupt()
 
     def locked(self, action: Callable[[], list[Effect] | None]) -> None:
         """Run *action* under the lock and carry out its effects."""
-        with self._guarded():
+        guarded = self._guard()
+        try:
             main = self._acquire()
             try:
                 effects = action()
@@ -142,6 +154,9 @@ class Loop:
                     self.perform(effects)
             finally:
                 self._release(main)
+        finally:
+            if guarded:
+                self._unguard()
 
     # -- one round ------------------------------------------------------------------
 
@@ -195,11 +210,12 @@ class Loop:
 
     def flush(self) -> None:
         """Send what was submitted, now, from this thread."""
-        with self._guarded():
+        guarded = self._guard()
+        try:
             main = self._acquire()
             try:
                 self._woken = False
-                if self._driver:
+                if self._driver or not self.brain.tasks.unfinished:
                     effects = self.brain.pump(time.monotonic())
                     if effects:
                         self.perform(effects)
@@ -207,6 +223,9 @@ class Loop:
                     self.round()
             finally:
                 self._release(main)
+        finally:
+            if guarded:
+                self._unguard()
 
     def nudge(self) -> None:
         """Have the loop thread send what was submitted, soon."""
@@ -239,54 +258,68 @@ class Loop:
         return wake
 
     def wait(
-        self, done: Callable[[], bool], deadline: float | None, event: threading.Event
+        self,
+        done: Callable[[], bool],
+        deadline: float | None,
+        event: threading.Event,
+        start: Callable[[], list[Effect]] | None = None,
     ) -> bool:
         """Wait until *done* or the deadline (monotonic seconds); drives if nobody else does.
 
-        *event* is set by the `notify` callback of whatever is waited for.
-        Returns whether *done*. Raises KeyboardInterrupt in the main thread.
+        *start* runs first, under the lock. *event* is set by the `notify` callback of
+        whatever is waited for. Returns whether *done*. Raises KeyboardInterrupt in the
+        main thread.
         """
-        with self._guarded():
-            me = threading.get_ident()
-            while not done():
+        guarded = self._guard()
+        try:
+            while start is not None or not done():
                 if self.closed:
                     return False
-                main = self._acquire()
-                drives = False
-                try:
-                    if not self._driver and not self.closed:
-                        self._driver = me
-                        drives = True
-                        self.round()
-                finally:
-                    self._release_as_driver(main, drives)
-                if drives:
+                if self._begin(start):
                     try:
                         self._drive(done, deadline)
                     finally:
-                        self._driver = 0
-                        self._turns += 1
-                        if self._parked:
-                            self._handover.set()
-                else:
+                        self._leave()
+                elif not done():
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         break
                     # Whoever drives sets the event; the bound covers a driver that leaves.
                     event.wait(0.05 if left is None else min(left, 0.05))
+                start = None
                 if deadline is not None and time.monotonic() >= deadline:
                     break
             return done()
+        finally:
+            if guarded:
+                self._unguard()
 
-    def _release_as_driver(self, main: bool, drives: bool) -> None:
+    def _begin(self, start: Callable[[], list[Effect]] | None) -> bool:
+        """Run *start*; become the driver if there is none. Whether this thread is it now."""
+        drives = False
+        main = self._acquire()
         try:
-            self._release(main)
-        except KeyboardInterrupt:
-            if drives:
-                self._driver = 0
-                self._turns += 1
-                self._handover.set()
-            raise
+            if start is not None:
+                effects = start()
+                if effects:
+                    self.perform(effects)
+            if not self._driver and not self.closed:
+                self._driver = threading.get_ident()
+                drives = True
+        finally:
+            try:
+                self._release(main)
+            except BaseException:
+                if drives:
+                    self._leave()
+                raise
+        return drives
+
+    def _leave(self) -> None:
+        self._driver = 0
+        self._turns += 1
+        if self._parked:
+            self._handover.set()
 
     def _drive(self, done: Callable[[], bool], deadline: float | None) -> None:
         poll = self._poll.poll

@@ -90,9 +90,8 @@ class Memory:
         def done() -> bool:
             return token in brain.replies or bool(brain.ended)
 
-        loop.locked(start)
         try:
-            loop.wait(done, time.monotonic() + REPLY_SECONDS, event)
+            loop.wait(done, time.monotonic() + REPLY_SECONDS, event, start)
         finally:
             brain.awaited.pop(token, None)
         if token not in brain.replies:
@@ -259,10 +258,9 @@ class Memory:
             return group.missing <= 0 or bool(brain.ended)
 
         deadline = None if timeout is None else time.monotonic() + timeout
-        loop.locked(register)
         reached = False
         try:
-            reached = loop.wait(done, deadline, event)
+            reached = loop.wait(done, deadline, event, register)
         finally:
             if group.missing > 0 or missing < len(pending):
                 loop.locked(lambda: _unregister(objects, pending, group))

@@ -6,7 +6,9 @@ leases it runs on. Does not own values (`objects`) or actors (`actors`).
 Rules. The client asks its node for workers of a shape (`Demand`) and pushes
 batches straight to those it is granted. A worker gets queued work ahead by the
 function's measured duration: one task while that is unknown or erratic, a few
-milliseconds' worth when it is short. A worker that is blocked or slow gives
+milliseconds' worth when it is short. What must not run twice (`max_retries=0`)
+shares a worker with nothing: when a worker dies, nobody knows how far it came
+with what it held. A worker that is blocked or slow gives
 its unstarted tasks back (`Bounced`), and gets no more until it answers again.
 When a worker dies, the first task it had not answered is charged an attempt;
 the others go elsewhere uncharged.
@@ -156,12 +158,16 @@ class Submitter:
             remote = lease.node != self.node
             ahead = queue[0].work.ahead(remote)
             held = len(lease.inflight)
+            if held and lease.alone:
+                continue
             room = ahead - held
             if room <= 0 or (held > 2 and room < ahead // 2):
                 continue  # refill by halves, so that batches stay large
             share = -(-(len(queue) + sum(len(x.inflight) for x in leases)) // len(leases)) - held
             room = min(room, max(1, share))
             while room > 0 and queue:
+                if lease.inflight and queue[0].work.max_retries == 0:
+                    break
                 room -= self._push(lease, queue, room, effects)
 
     def _push(
@@ -192,6 +198,7 @@ class Submitter:
             size += len(task.args)
         if not seqs:
             return taken
+        lease.alone = work.max_retries == 0
         known = self._known.get(lease.worker)
         if known is None:
             known = self._known[lease.worker] = set()

@@ -46,7 +46,7 @@ class Work:
     def ahead(self, remote: bool) -> int:
         """How many tasks a worker may hold, the running one included."""
         estimate = self.estimate
-        if estimate < 0 or self.erratic:
+        if estimate < 0 or self.erratic or self.max_retries == 0:
             return 1
         if estimate > 0.1:
             return 1
@@ -101,7 +101,7 @@ class Task:
 class Lease:
     """A worker that runs tasks of one shape for this client."""
 
-    __slots__ = ("dead", "gpus", "id", "idle_since", "inflight", "node", "reclaimed",
+    __slots__ = ("alone", "dead", "gpus", "id", "idle_since", "inflight", "node", "reclaimed",
                  "stalled", "worker")  # fmt: skip
 
     def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
@@ -112,6 +112,8 @@ class Lease:
         self.inflight: dict[int, Task] = {}
         self.reclaimed = False
         self.stalled = False
+        self.alone = False
+        """What it runs must not run twice, so nothing is queued behind it."""
         self.dead = False
         self.idle_since = now
 

@@ -129,7 +129,7 @@ class NodeProcess(Process):
         )
         self.keeper = Keeper(STORE, number)
         self.brain = NodeBrain(
-            NodeConfig(number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=6, ready=ready),
+            NodeConfig(number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=40, ready=ready),
             self.keeper,
         )
         for member in members:

@@ -1,0 +1,27 @@
+"""The whole cluster under a seeded virtual clock: 240 stories, with and without faults.
+
+A failing seed prints itself and its story; `python -m tests.sim SEED KIND` tells it again.
+"""
+
+from __future__ import annotations
+
+import pytest
+from sim.scenario import Scenario
+
+GROUP = 10
+SEEDS = {"calm": 70, "workers": 70, "nodes": 70, "drivers": 30}
+GROUPS = [(kind, first) for kind, count in SEEDS.items() for first in range(0, count, GROUP)]
+
+
+@pytest.mark.parametrize(("kind", "first"), GROUPS)
+def test_seeds(kind: str, first: int) -> None:
+    for seed in range(first, first + GROUP):
+        Scenario(seed, kind).run()
+
+
+def test_a_seed_tells_the_same_story_every_time() -> None:
+    first, second = Scenario(7, "workers"), Scenario(7, "workers")
+    first.run()
+    second.run()
+    assert first.world.steps == second.world.steps
+    assert first.world.notes == second.world.notes

@@ -23,7 +23,7 @@ from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
-from nbray.ids import HEAD, client_hex, node_hex, node_of
+from nbray.ids import FIRST_NODE, HEAD, client_hex, node_hex, node_of
 from nbray.options import UNIT, ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
@@ -32,6 +32,7 @@ from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
@@ -495,8 +496,13 @@ class NativeEngine:
             node_ip=here.ip if here is not None else registered.ip,
             gpus=tuple(item.gpus if item is not None else actor.gpus if actor else ()),
             assigned=assigned,
-            address=registered.address,
+            address=self._address(),
         )
+
+    def _address(self) -> str:
+        """Where machines join now: opening the port moves the head's node."""
+        head = self._brain.members.get(FIRST_NODE)
+        return join_address(head.ip, head.port) if head else self._registered.address
 
     def snapshot(self) -> Snapshot:
         """What screens show (see `Engine.snapshot`)."""
@@ -509,7 +515,7 @@ class NativeEngine:
             nodes=tuple(picture.nodes) if picture is not None else (),
             cells=brain.cells(time.monotonic()),
             engine=self.name,
-            address=self._registered.address,
+            address=self._address(),
             actors=picture.actors if picture is not None else 0,
         )
 

@@ -15,8 +15,10 @@ def mark() -> Iterator[str]:
     value = set_mark()
     before = Traces.now(value)
     yield value
-    assert_nothing_left(before, value)
-    shutil.rmtree(run_directory().parent, ignore_errors=True)
+    try:
+        assert_nothing_left(before, value)
+    finally:
+        shutil.rmtree(run_directory().parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ class Scenario:
 
     def _step(self) -> None:
         world = self.world
-        if world.steps % 20 == 0:
+        if world.steps % 40 == 0:
             for node in world.nodes.values():
                 if node.alive and not node.brain.ending:
                     node.brain.check()
@@ -173,15 +173,14 @@ class Scenario:
             drive.handles.clear()
         gc.collect()
         world.lossy = False
-        world.rest(20.0 if self.broken else 5.0)
-        gc.collect()
-        world.rest(5.0)
+        # Long enough to notice that a machine is gone.
+        world.rest(14.0 if self.broken else 4.0)
         self._check_clients()
         self._check_nodes()
         for driver in self.drivers:
             if driver.alive:
                 driver.goodbye()
-        world.rest(5.0)
+        world.rest(3.0)
         self._check_nodes()
 
     def _check_clients(self) -> None:

@@ -54,6 +54,7 @@ class Carrier:
         self.epoch = 0
         self.cut = False
         """Partitioned: it does not come up again until healed."""
+        self.broke = 0.0
         self.arrives: dict[int, float] = {}
 
 
@@ -227,8 +228,9 @@ class World:
         if not carrier.up:
             return False
         rng = self.rng
-        if self.lossy and rng.random() < 0.002:
+        if self.lossy and rng.random() < 0.004 and self.now > carrier.broke + 0.3:
             # ZeroMQ loses by breaking: what is in flight goes with the connection.
+            carrier.broke = self.now
             self.note(f"carrier {a}-{b} breaks")
             self.disconnect(a, b, 0.05 * rng.random())
             return False

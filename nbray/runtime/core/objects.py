@@ -206,6 +206,8 @@ class Objects:
                 effects += self.free_slots(entry.value.slots)
             elif entry.state == LIFE:
                 effects += self.on_life_end(entry)
+            elif entry.state == FAILED:
+                effects += self.on_foreign_end(entry)  # a stale name, maybe of a dead actor of ours
         else:
             if self.foreign.pop(entry.key, None) is None:
                 return

@@ -130,7 +130,11 @@ class Api:
         brain.awaited[token] = process.check_threads
         now = self.world.now
         process.perform([*brain.pump(now), *act(token), *brain.pump(now)])
-        yield Until(lambda: token in brain.replies or bool(brain.ended), 60.0)
+        try:
+            yield Until(lambda: token in brain.replies or bool(brain.ended), 60.0)
+        except BaseException:
+            process.perform(brain.abandon(token))
+            raise
         brain.awaited.pop(token, None)
         if token not in brain.replies:
             raise RaySystemError(f"no answer: {brain.ended or 'for a minute'}")

@@ -111,7 +111,10 @@ class Drive:
             if self.live and rng.random() < 0.06:
                 ref, expect = rng.choice(self.live)
                 expect.errors.add("TaskCancelledError")
-                self.api.cancel(ref, force=self.scenario.kind != "calm" and rng.random() < 0.3)
+                force = self.scenario.kind != "calm" and rng.random() < 0.3
+                if force:  # what else its worker owns goes with it
+                    self.scenario.break_something(f"{ref.seq} is cancelled with force")
+                self.api.cancel(ref, force)
                 del ref
             if self.live and rng.random() < 0.2:
                 live = self.live.pop(rng.randrange(len(self.live)))

@@ -223,8 +223,7 @@ class NodeProcess(Process):
             self._take(list(payload))
         if result.stale:
             self._lost(peer, "it started anew, or has given this machine up")
-        if self.alive:
-            self._plan()
+        self.wake(self.world.now + 1e-4)  # to plan when the link wants to be looked after
 
     def _hear_bulk(self, frames: list[Any]) -> None:
         message = self._decode(frames[0])

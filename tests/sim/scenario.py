@@ -148,6 +148,7 @@ class Scenario:
     def run(self) -> None:
         """The whole story. Raises SimFailure."""
         gc.disable()
+        gc.freeze()  # what others left need not be looked through
         try:
             self._run()
         except SimFailure:
@@ -156,6 +157,7 @@ class Scenario:
             text = f"seed {self.world.seed} ({self.kind}): {type(error).__name__}: {error}"
             raise SimFailure(f"{text}\n{self.world.story()}") from error
         finally:
+            gc.unfreeze()
             gc.enable()
 
     def _run(self) -> None:

@@ -165,6 +165,8 @@ class ClientBrain:
             case m.ActorCreated():
                 self._reply(-message.actor, message)
                 return actors.created(message)
+            case m.Allocated(slot=slot) if slot is not None and message.token not in self.awaited:
+                return objects.free_slots([slot])  # who asked was interrupted
             case m.Allocated() | m.Fetched() | m.PortOpen() | m.ActorFound() | m.ActorList():
                 self._reply(message.token, message)
             case m.Died():
@@ -200,6 +202,14 @@ class ClientBrain:
         if wake is not None:
             self.replies[token] = message
             wake()
+
+    def abandon(self, token: int) -> list[Effect]:
+        """Nobody waits for this answer any more."""
+        self.awaited.pop(token, None)
+        late = self.replies.pop(token, None)
+        if isinstance(late, m.Allocated) and late.slot is not None:
+            return self.objects.free_slots([late.slot])
+        return []
 
     def _results(self, message: m.Results, now: float) -> list[Effect]:
         for outcome in message.outcomes:

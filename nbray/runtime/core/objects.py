@@ -174,13 +174,13 @@ class Objects:
             entry = self.find(key)
             if entry is None:
                 entry = self.require(key)
-            if entry.count == 0 and key[0] != self.me:
+            entry.count += 1
+            if entry.count == 1 and key[0] != self.me:
                 lost = self.lost(key[0])
                 if lost is None:
                     fresh[key[0]].append(key[1])
                 elif entry.state == PENDING:
                     effects += self.resolve(entry, Value(lost, failed=True))
-            entry.count += 1
         for owner, seqs in fresh.items():
             self._token += 1
             keys = [(owner, seq) for seq in seqs]

@@ -92,8 +92,10 @@ class Memory:
 
         try:
             loop.wait(done, time.monotonic() + REPLY_SECONDS, event, start)
-        finally:
-            brain.awaited.pop(token, None)
+        except BaseException:  # an interrupt: what the answer brings must not be lost
+            loop.locked(lambda: brain.abandon(token))
+            raise
+        brain.awaited.pop(token, None)
         if token not in brain.replies:
             why = brain.ended or "no answer for a minute"
             raise RaySystemError(f"the cluster did not answer: {why}")
@@ -113,9 +115,13 @@ class Memory:
         if answer.slot is None:
             raise ObjectStoreFullError(f"{what} does not fit in the object store: {answer.why}")
         slot: m.Slot = answer.slot
-        target = self._mappings.writable(slot)
-        packed.write(target)
-        target.release()
+        try:
+            target = self._mappings.writable(slot)
+            packed.write(target)
+            target.release()
+        except BaseException:
+            self._loop.locked(lambda: self._brain.objects.free_slots([slot]))
+            raise
         return slot
 
     # -- reading -------------------------------------------------------------------------

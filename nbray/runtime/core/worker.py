@@ -81,6 +81,8 @@ class WorkerBrain:
         self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)
         self._order: dict[int, int] = {}
         self._bouncing: Item | None = None
+        self.flushed = 0.0
+        """When the executor last sent its answers."""
         self.finished = 0
         self.failed = 0
         self.concurrent = 0

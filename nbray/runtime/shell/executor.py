@@ -36,8 +36,8 @@ from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
 
 NONE = pack(None).join()
-FLUSH_SECONDS = 0.002
-FLUSH_REMOTE = 0.004
+FLUSH_SECONDS = 0.004
+FLUSH_REMOTE = 0.008
 """Seconds that answers gather while work is queued; longer when two nodes must forward them."""
 
 running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
@@ -149,6 +149,7 @@ class Executor:
     def flush(self) -> None:
         """Send answers and output that have gathered."""
         brain, output = self.brain, self.output
+        brain.flushed = time.monotonic()
         objects = brain.client.objects
         if brain.done or output.pending() or objects.added or objects.dropped:
             self.loop.locked(lambda: [*output.take(), *brain.flush()])

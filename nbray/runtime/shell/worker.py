@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SWITCH_SECONDS = 0.0005
 """A busy main thread yields this often: the loop thread answers in its stead."""
+LATE_SECONDS = 0.01
+"""Answers and output that the main thread has not sent for so long leave without it."""
 
 
 def main(config: WorkerConfig) -> None:
@@ -60,9 +62,14 @@ def main(config: WorkerConfig) -> None:
     executor.install_interrupt()
     loop.busy = brain.busy
     loop.on_interrupt = executor.raise_if_cancelled
-    loop.after.append(
-        lambda now: [*output.take(), *brain.flush(), *brain.tick(now), *brain.report(now)]
-    )
+
+    def look_after(now: float) -> list[Effect]:
+        """In the loop thread, while the main thread is busy with one task."""
+        late = now - brain.flushed > LATE_SECONDS
+        answers = [*output.take(), *brain.flush()] if late else []
+        return [*answers, *brain.tick(now), *brain.report(now)]
+
+    loop.after.append(look_after)
     sys.stdout = output.stream("stdout", sys.stdout)
     sys.stderr = output.stream("stderr", sys.stderr)
     session.install(engine)

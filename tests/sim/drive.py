@@ -98,7 +98,7 @@ class Drive:
         self.handles.clear()
 
     def _cut_off(self) -> bool:
-        return bool(self.api.brain.ended) and self.scenario.kind == "nodes"
+        return self.api.brain.node == self.scenario.cut_off
 
     def _run(self) -> Flow:
         rng = self.rng

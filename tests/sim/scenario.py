@@ -32,6 +32,7 @@ class Scenario:
         self.world = world = World(seed, lossy=seed % 2 == 1)
         rng = world.rng
         self.broken = False
+        self.cut_off = 0
         self.chance = 0.0
         self.budget = 0
         self.drivers: list[DriverProcess] = []
@@ -121,6 +122,7 @@ class Scenario:
             world.nodes[number].die()
             return
         self.break_something(f"machine {number} is cut off for good")
+        self.cut_off = number
         for other in world.nodes:
             if other != number:
                 world.disconnect(number, other, 1e9)

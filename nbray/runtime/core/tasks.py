@@ -185,9 +185,9 @@ class Submitter:
             if task.work is not work:
                 break
             queue.popleft()
-            taken += 1
             if task.cancelled:
-                continue
+                continue  # takes no room: nothing would come back to fill it again
+            taken += 1
             extra = task.extra
             if extra is not None or task.attempt:
                 extras[len(seqs)] = with_attempt(extra, task.attempt)

@@ -376,6 +376,9 @@ class Api:
             ]
         )
         if answer.slot is None:
+            lost = self.brain.objects.lost(key[0])
+            if lost is not None:
+                raise unpack_error(lost)
             raise ObjectLostError(f"the object could not be brought here: {answer.why}")
         self.brain.objects.fetched(key, answer.slot)
         return answer.slot

@@ -40,6 +40,8 @@ class Expect(msgspec.Struct):
     """References at the end of its value."""
     call: bool = False
     """An actor's answer: (method, incarnation, number, tag, more)."""
+    attempts: set[str] = msgspec.field(default_factory=set)
+    """Errors that earlier attempts raise, and that a cancelled task may end with."""
     actor: bool = False
     """An actor; the dependencies are its constructor's."""
 
@@ -110,7 +112,8 @@ class Drive:
                 self.live.pop(rng.randrange(len(self.live)))  # drop it unread
             if self.live and rng.random() < 0.06:
                 ref, expect = rng.choice(self.live)
-                expect.errors.add("TaskCancelledError")
+                # Or its own error, if that was on its way.
+                expect.errors |= {"TaskCancelledError", *expect.attempts}
                 force = self.scenario.kind != "calm" and rng.random() < 0.3
                 if force:  # what else its worker owns goes with it
                     self.scenario.break_something(f"{ref.seq} is cancelled with force")
@@ -347,7 +350,7 @@ class Drive:
         )
         if times <= retries:
             lost = {"KeyError"} if self.scenario.broken else set()
-            self._keep(refs, Expect(("flaky", tag), lost))
+            self._keep(refs, Expect(("flaky", tag), lost, attempts={"KeyError"}))
         else:
             self._keep(refs, Expect(errors={"KeyError"}))
 

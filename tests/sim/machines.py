@@ -142,6 +142,8 @@ class NodeProcess(Process):
         self._segments = itertools.count(1)
         self._stats_due = 0.05
         self._killed: set[int] = set()
+        self.stale = 0
+        """Slots that were freed twice, other than by the last words of a dead owner."""
         self._perform(self.brain.start(world.now))
         self.wake(world.now)
 
@@ -196,7 +198,10 @@ class NodeProcess(Process):
         if isinstance(message, m.Welcome | m.Refused) and message.ticket:
             return  # the joining node has been given its number by the scenario
         self.world.tell(self.me, "<-", message.sender, message)
+        stale = self.keeper.stale
         self._perform(self.brain.handle(message, self.world.now))
+        if not (isinstance(message, m.Free) and self.brain.ends.over(message.sender)):
+            self.stale += self.keeper.stale - stale
 
     def _forward(self, to: int, frames: list[Any]) -> None:
         node = node_of(to)

@@ -126,7 +126,7 @@ class Scenario:
         for other in world.nodes:
             if other != number:
                 world.disconnect(number, other, 1e9)
-                world.carrier(number, other).cut = True
+                world.carrier(number, other).cut = world.carrier(number, other).gone = True
 
     def _break_drivers(self) -> None:
         driver = self.drivers[-1]
@@ -222,7 +222,7 @@ class Scenario:
                 ("stores", node.keeper.used),
                 ("transfers", brain.transfers._by_key),
                 ("has free", brain.ledger.free if brain.ledger.free != brain.ledger.total else 0),
-                ("freed twice", node.keeper.stale if not self.broken else 0),
+                ("freed twice", node.stale if not self.broken else 0),
             ):
                 if found:
                     self.world.fail(f"at the end {name} {what} {found}")

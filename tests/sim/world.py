@@ -54,6 +54,8 @@ class Carrier:
         self.epoch = 0
         self.cut = False
         """Partitioned: it does not come up again until healed."""
+        self.gone = False
+        """It cannot be healed."""
         self.broke = 0.0
         self.arrives: dict[int, float] = {}
 
@@ -218,9 +220,11 @@ class World:
             self.connect(a, b)
 
     def heal(self, a: int, b: int) -> None:
-        """End a partition."""
-        self.carrier(a, b).cut = False
-        self.connect(a, b)
+        """End a partition, unless it is for good."""
+        carrier = self.carrier(a, b)
+        if not carrier.gone:
+            carrier.cut = False
+            self.connect(a, b)
 
     def transmit(self, a: int, b: int, frames: list[Any], bulk: bool) -> bool:
         """Carry frames from node *a* to node *b*; False if no connection stands."""

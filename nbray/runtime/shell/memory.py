@@ -212,6 +212,9 @@ class Memory:
             lambda token: m.Fetch(self._brain.me, token, key[0], key[1], list(slots)),
         )
         if answer.slot is None:
+            lost = self._brain.objects.lost(key[0])
+            if lost is not None:
+                raise unpack_error(lost)
             if "store" in answer.why and "full" in answer.why:
                 raise ObjectStoreFullError(answer.why)
             raise ObjectLostError(f"the object could not be brought here: {answer.why}")

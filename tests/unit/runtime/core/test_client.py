@@ -1,0 +1,235 @@
+"""The client and worker brains: what the simulation found, each as a short play."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import FAILED, LIFE, STORED, Entry
+from nbray.runtime.core.tally import Tally
+from nbray.runtime.core.work import Task, Work
+from nbray.runtime.core.worker import Done, WorkerBrain
+from nbray.wire import messages as m
+
+ME = client_id(1, DRIVER_FLAG | 1)
+NODE = node_client(1)
+WORKER, OTHER, OWNER = client_id(1, 2), client_id(1, 3), client_id(1, 4)
+CPU = {"CPU": 10_000}
+
+
+def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+    return f"{kind}: {text}".encode() + cause
+
+
+def sent(effects: list[Effect], kind: type, to: int | None = None) -> list[Any]:
+    return [
+        effect.message
+        for effect in effects
+        if isinstance(effect, Send) and isinstance(effect.message, kind) and to in (None, effect.to)
+    ]
+
+
+class Play:
+    def __init__(self) -> None:
+        self.brain = ClientBrain(ME, 1, make_error)
+        self.now = 10.0
+
+    def say(self, message: Any) -> list[Effect]:
+        return [*self.brain.handle(message, self.now), *self.brain.pump(self.now)]
+
+    def work(self, name: str = "f", retries: int = 3, spec: int = 1) -> Work:
+        described = m.Spec(spec, name.encode(), name, 1, b"", "", ME, 0, CPU)
+        pool = self.brain.tasks.pool(CPU, 0, 0)
+        return Work(described, retries, pool, Tally("", self.now), b"code")
+
+    def task(self, work: Work, deps: tuple[m.Ref, ...] = ()) -> Task:
+        seq = next(self.brain.sequence)
+        task = Task(seq, work, b"", 1)
+        if deps:
+            task.deps = list(enumerate(deps))
+            task.pins = deps
+        entry = Entry((ME, seq), 1)
+        entry.maker = task
+        self.brain.objects.owned[seq] = entry
+        self.brain.submitted.append(task)
+        return task
+
+    def grant(self, worker: int = WORKER, lease: int = 7) -> list[Effect]:
+        return self.say(m.Granted(NODE, 1, lease, worker))
+
+
+def test_a_dropped_argument_lives_until_its_submission_has_been_taken() -> None:
+    play = Play()
+    first = play.task(play.work())
+    play.brain.pump(play.now)
+    play.grant()
+    play.task(play.work(spec=2), deps=((ME, first.seq),))
+    play.brain.objects.drop([(ME, first.seq)])  # `g.remote(ref); del ref`, not pumped yet
+    play.brain.handle(m.Results(WORKER, [first.seq], [b"1"]), play.now)
+    assert first.seq in play.brain.objects.owned
+    effects = play.brain.pump(play.now)
+    (tasks,) = sent(effects, m.Tasks)
+    assert tasks.extras[0].deps[0][1].data == b"1"
+
+
+def test_a_reference_of_a_dead_owner_is_lost_at_once() -> None:
+    play = Play()
+    play.say(m.Died(NODE, [m.Death(OWNER, "killed")]))
+    play.brain.objects.hold([(OWNER, 5)])
+    effects = play.brain.pump(play.now)
+    assert not sent(effects, m.Borrow)
+    assert play.brain.objects.foreign[OWNER, 5].state == FAILED
+    play.brain.objects.drop([(OWNER, 5)])
+    assert not sent(play.brain.pump(play.now), m.Release)
+    assert not play.brain.objects.foreign
+
+
+def test_a_lost_node_takes_even_clients_that_nobody_knew() -> None:
+    play = Play()
+    play.say(m.NodeLost(HEAD, 9, "gone"))
+    play.brain.objects.hold([(client_id(9, 77), 1)])
+    play.brain.pump(play.now)
+    assert play.brain.objects.foreign[client_id(9, 77), 1].state == FAILED
+
+
+def test_a_task_that_is_cancelled_in_a_workers_queue_says_so() -> None:
+    play = Play()
+    task = play.task(play.work())
+    play.brain.pump(play.now)
+    play.grant()
+    play.brain.cancel([task], force=False)
+    outcome = m.Outcome(task.seq, [m.Value(failed=True)], True, False, True)
+    play.say(m.Results(WORKER, [], [], [outcome]))
+    entry = play.brain.objects.owned[task.seq]
+    assert entry.value.data.startswith(b"TaskCancelledError")
+
+
+def test_an_infeasible_demand_is_taken_back() -> None:
+    play = Play()
+    play.task(play.work())
+    play.brain.pump(play.now)
+    effects = play.say(m.Infeasible(NODE, 1, "too large"))
+    assert [demand.count for demand in sent(effects, m.Demand, NODE)] == [0]
+    play.task(play.work())
+    assert [d.count for d in sent(play.brain.pump(play.now), m.Demand, NODE)] == [1]
+
+
+def test_after_a_death_the_node_is_told_what_is_wanted() -> None:
+    play = Play()
+    play.task(play.work(retries=0))
+    play.brain.pump(play.now)
+    play.grant()
+    play.say(m.Died(NODE, [m.Death(WORKER, "killed")]))
+    play.now += 1
+    effects = [*play.brain.tick(play.now), *play.brain.pump(play.now)]
+    assert [demand.count for demand in sent(effects, m.Demand, NODE)] == [0]
+
+
+def test_what_must_not_run_twice_shares_a_worker_with_nothing() -> None:
+    play = Play()
+    once, often = play.work(retries=0), play.work(retries=3, spec=2)
+    for work in (once, often):
+        work.estimate = 1e-5
+    play.task(once)
+    for _ in range(5):
+        play.task(often)
+    play.brain.pump(play.now)
+    assert [tasks.seqs for tasks in sent(play.grant(), m.Tasks)] == [[1]]
+    effects = play.say(m.Results(WORKER, [1], [b"1"]))
+    play.task(once)
+    effects += play.brain.pump(play.now)
+    assert all(tasks.spec == 2 for tasks in sent(effects, m.Tasks))
+
+
+def test_cancelled_tasks_take_no_room_in_a_pipeline() -> None:
+    play = Play()
+    tasks = [play.task(play.work()) for _ in range(5)]
+    play.brain.pump(play.now)
+    play.brain.cancel(tasks[:4], force=False)
+    assert [message.seqs for message in sent(play.grant(), m.Tasks)] == [[5]]
+
+
+def test_the_last_words_of_a_buried_worker_change_nothing() -> None:
+    play = Play()
+    task = play.task(play.work())
+    play.brain.pump(play.now)
+    play.grant()
+    play.say(m.Died(NODE, [m.Death(WORKER, "killed")]))
+    play.now += 1
+    play.brain.tick(play.now)
+    play.grant(OTHER, 8)
+    slot = m.Slot(1, 1, 0, 100, 5)
+    late = m.Outcome(task.seq, [m.Value(b"", [slot])])
+    assert sent(play.say(m.Results(WORKER, [], [], [late])), m.Free)[0].slots == [slot]
+    assert task.lease is not None
+
+
+def test_unclaimed_slots_are_freed_unless_an_object_lies_in_them() -> None:
+    play = Play()
+    mine, stray = m.Slot(1, 1, 0, 100, 5), m.Slot(1, 1, 4096, 100, 6)
+    play.brain.objects.owned[3] = Entry((ME, 3), 1, STORED, m.Value(b"", [mine]))
+    play.say(m.Unclaimed(NODE, [mine, stray]))
+    assert play.brain.next_deadline() == play.now + UNCLAIMED_SECONDS
+    play.now += UNCLAIMED_SECONDS
+    assert [free.slots for free in sent(play.brain.tick(play.now), m.Free)] == [[stray]]
+
+
+def test_an_allocation_that_nobody_waits_for_is_freed() -> None:
+    play = Play()
+    slot = m.Slot(1, 1, 0, 100, 5)
+    assert sent(play.say(m.Allocated(NODE, 4, slot)), m.Free)[0].slots == [slot]
+
+
+def test_an_actor_whose_handle_went_before_its_arguments_came_is_never_made() -> None:
+    play = Play()
+    dep = play.task(play.work())
+    play.brain.pump(play.now)
+    play.grant()
+    task = Task(9, play.work("__init__"), b"", 1)
+    task.deps, task.pins = [(0, (ME, dep.seq))], ((ME, dep.seq),)
+    play.brain.objects.owned[9] = Entry((ME, 9), 1, LIFE)
+    spec = m.ActorSpec(
+        ME, 9, "", "", "A", b"", b"", m.Value(), (0, 0), [], {}, CPU, 0, 1, False, False, b"",
+        "", ME,
+    )  # fmt: skip
+    play.brain.actors.create(task, spec)
+    play.brain.objects.drop([(ME, 9)])
+    assert sent(play.brain.pump(play.now), m.EndActor, HEAD)
+    effects = play.say(m.Results(WORKER, [dep.seq], [b"1"]))
+    assert not sent(effects, m.CreateActor)
+
+
+def test_references_in_a_result_are_held_until_the_caller_has_them() -> None:
+    brain = ClientBrain(WORKER, 1, make_error)
+    worker = WorkerBrain(brain)
+    brain.objects.owned[4] = Entry((WORKER, 4), 1, STORED, m.Value(b"x"))
+    brain.objects.owned[4].state = 1
+    refs = ((WORKER, 4),)
+    brain.objects.hold(refs)  # as the executor does while it has the result
+    outcome = m.Outcome(1, [m.Value(b"list", [], list(refs))])
+    worker.done = deque([Done(ME, 1, 1, b"", outcome, 0, (), refs)])
+    brain.objects.drop(refs)  # the result is gone, the answer not yet sent
+    brain.pump(1.0)
+    worker.flush()
+    assert 4 in brain.objects.owned
+    brain.handle(m.Borrow(ME, [4], 1), 1.0)
+    brain.handle(m.Unpinned(ME, [-1]), 1.0)
+    brain.pump(1.0)
+    assert 4 in brain.objects.owned
+    brain.handle(m.Release(ME, [4]), 1.0)
+    assert 4 not in brain.objects.owned
+
+
+def test_a_worker_that_owns_objects_stays_when_asked_to_leave() -> None:
+    brain = ClientBrain(WORKER, 1, make_error)
+    worker = WorkerBrain(brain)
+    brain.objects.owned[4] = Entry((WORKER, 4), 1, STORED, m.Value(b"x"))
+    effects = worker.handle(m.Exit(NODE, "idle", if_idle=True), 1.0)
+    assert sent(effects, m.Stays, NODE)
+    assert not brain.ended
+    del brain.objects.owned[4]
+    worker.handle(m.Exit(NODE, "idle", if_idle=True), 1.0)
+    assert brain.ended

@@ -1,0 +1,74 @@
+"""The node's brain as playbooks: who is dead, who leaves, and what they leave behind."""
+
+from __future__ import annotations
+
+import pytest
+from node_play import ANNA, BEN, CPU, FAR, Play
+
+from nbray.ids import HEAD, node_client
+from nbray.wire import messages as m
+
+
+@pytest.fixture
+def play() -> Play:
+    made = Play(others={2: 2})
+    made.register(ANNA, driver=True)
+    made.sent.clear()
+    return made
+
+
+def actor() -> m.ActorSpec:
+    return m.ActorSpec(
+        ANNA, 5, "", "", "A", b"", b"", m.Value(), (ANNA, 6), [], {}, CPU, 0, 1, False, False,
+        b"", "", ANNA,
+    )  # fmt: skip
+
+
+def test_an_actor_gets_a_process_that_owns_no_tasks_objects(play: Play) -> None:
+    play.demand(ANNA, 1)
+    (grant,) = play.granted(ANNA)
+    play.demand(ANNA, 0)
+    play.give_back(ANNA, grant)
+    play.say(m.StartActor(HEAD, actor(), 0))
+    ((worker, _),) = [(to, x) for to, x in play.sent if isinstance(x, m.BecomeActor)]
+    assert worker != grant.worker
+
+
+def test_newcomers_hear_who_is_dead(play: Play) -> None:
+    play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
+    play.register(BEN, driver=True)
+    assert [death.client for death in play.take(m.Died, BEN)[0].deaths] == [FAR]
+
+
+def test_word_of_a_death_may_overtake_the_demand_of_the_dead(play: Play) -> None:
+    play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
+    play.say(m.Demand(node_client(2), 1, CPU, 1, origin=FAR))
+    assert not play.brain.leases.wants
+    assert not play.take(m.Granted)
+
+
+def test_owners_hear_of_slots_that_a_dead_worker_took(play: Play) -> None:
+    play.demand(ANNA, 1)
+    (grant,) = play.granted(ANNA)
+    play.say(m.Allocate(grant.worker, 1, 1000, ANNA))
+    play.do(play.brain.segment_added(17, 64 << 20))
+    (given,) = play.take(m.Allocated, grant.worker)
+    play.do(play.brain.worker_gone(grant.worker, "killed", play.now))
+    assert play.take(m.Unclaimed, ANNA)[0].slots == [given.slot]
+
+
+def test_the_owner_hears_of_a_copy_from_the_node_itself(play: Play) -> None:
+    source = m.Slot(2, 9, 0, 100, 1)
+    play.say(m.Fetch(ANNA, 3, FAR, 8, [source]))
+    play.do(play.brain.segment_added(17, 64 << 20))
+    (pull,) = play.take(m.Pull)
+    play.say(m.Chunk(node_client(2), pull.token, 0))
+    (moved,) = play.take(m.Moved, FAR)
+    assert (moved.seq, moved.slot) == (8, play.take(m.Fetched, ANNA)[0].slot)
+
+
+def test_what_only_a_lost_node_could_do_is_infeasible(play: Play) -> None:
+    play.say(m.Demand(ANNA, 1, CPU, 1, node=2))
+    assert not play.take(m.Infeasible)
+    play.say(m.NodeLost(HEAD, 2, "gone"))
+    assert play.take(m.Infeasible, ANNA)

@@ -244,6 +244,8 @@ class Directory:
     def _place(self, actor: _Actor) -> list[Effect]:
         spec = actor.spec
         members = self._nodes()
+        if all(node.number != node_of(spec.owner) for node in members):
+            return []  # its owner's node has not introduced itself yet: `retry` follows
         able_ones = able(spec.resources, members, spec.node)
         if not able_ones:
             why = why_never(spec.resources, members, spec.node)

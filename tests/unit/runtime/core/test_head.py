@@ -273,6 +273,16 @@ def test_impossible_actors_die_at_once() -> None:
     assert state.cause.startswith("unschedulable: needs 1 GPU")
 
 
+def test_an_actor_waits_for_the_first_node_to_introduce_itself() -> None:
+    """A driver's first message may overtake its node's `Join`."""
+    play = Play(nodes=0)
+    play.brain = HeadBrain(77, VERSIONS)
+    play.say(m.CreateActor(ANNA, spec(resources=CPU)))
+    assert not [state for state in play.take(m.ActorState) if state.state == m.DEAD]
+    play.say(m.Join(node_client(1), 0, info(1), VERSIONS))
+    assert started(play)[0] == node_client(1)
+
+
 def test_an_actor_waits_for_room_that_other_actors_hold() -> None:
     play = Play()
     need = {"CPU": 2 * UNIT}

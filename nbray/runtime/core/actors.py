@@ -115,6 +115,11 @@ class Callers:
         objects.on_life_end = self._life_ended
         objects.on_foreign_end = self._handle_ended
 
+    @property
+    def restless(self) -> bool:
+        """Whether actors are to be made, or calls looked at."""
+        return bool(self.creations or self._dirty)
+
     # -- creating ---------------------------------------------------------------
 
     def create(self, task: Task, spec: ActorSpec) -> list[Effect]:

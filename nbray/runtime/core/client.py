@@ -82,6 +82,8 @@ class ClientBrain:
         """Whom to wake for a token's answer."""
         self.printed: deque[m.Printed] = deque()
         self.held_views: Callable[[], set[m.Slot]] = set
+        self.restless = True
+        """Something happened since the last `pump`."""
         self._unclaimed: deque[tuple[float, list[m.Slot]]] = deque()
         self._error = error
 
@@ -99,6 +101,10 @@ class ClientBrain:
 
     def pump(self, now: float) -> list[Effect]:
         """Take what user threads submitted and dropped; send what can be sent."""
+        if not (self.submitted or self.restless or self.objects.restless or self.tasks.restless
+                or self.actors.restless):  # fmt: skip
+            return []
+        self.restless = False
         effects: list[Effect] = []
         drops = len(self.objects.dropped)
         submitted = self.submitted
@@ -126,6 +132,7 @@ class ClientBrain:
 
     def handle(self, message: m.ToClient, now: float) -> list[Effect]:
         """Take one message. Messages for executors are the worker brain's business."""
+        self.restless = True
         objects, tasks, actors = self.objects, self.tasks, self.actors
         match message:
             case m.Results():
@@ -254,6 +261,7 @@ class ClientBrain:
 
     def cancel(self, tasks: Iterable[Task], force: bool) -> list[Effect]:
         """Cancel these tasks and calls, wherever they are."""
+        self.restless = True
         calls: list[Task] = []
         others: list[Task] = []
         for task in tasks:
@@ -283,6 +291,7 @@ class ClientBrain:
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
+        self.restless = True
         effects = self.tasks.tick(now)
         while self._unclaimed and self._unclaimed[0][0] <= now:
             slots = self.objects.unknown(self._unclaimed.popleft()[1])

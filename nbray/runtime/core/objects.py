@@ -102,6 +102,11 @@ class Objects:
         self._orphans: dict[tuple[int, int], set[Slot]] = {}
         """(node, dead owner) -> slots that this client was still viewing when it last said so."""
 
+    @property
+    def restless(self) -> bool:
+        """Whether there are counts to settle or answers to send."""
+        return bool(self.added or self.dropped or self._located)
+
     # -- finding ---------------------------------------------------------------
 
     def find(self, key: Ref) -> Entry | None:

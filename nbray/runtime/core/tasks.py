@@ -77,6 +77,11 @@ class Submitter:
         """Pools with queued tasks or leases."""
         self.unfinished = 0
 
+    @property
+    def restless(self) -> bool:
+        """Whether tasks have become runnable."""
+        return bool(self._ready)
+
     # -- submission -------------------------------------------------------------
 
     def pool(self, resources: Shape, depth: int, node: int) -> Pool:

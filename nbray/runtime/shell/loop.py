@@ -40,6 +40,11 @@ PARKED = 1.0
 PARKED_BUSY = 0.2
 """Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
 _MAIN = threading.main_thread().ident
+_SIGINT = int(signal.SIGINT)
+# `signal.signal` itself turns numbers and handlers into enums and back, which costs
+# more than all else that a `get` of a ready value does.
+_set_handler: Callable[[int, Any], Any] = getattr(signal, "_signal", signal).signal
+_get_handler: Callable[[int], Any] = getattr(signal, "_signal", signal).getsignal
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -116,15 +121,15 @@ class Loop:
         """
         if not self._swap_handler or threading.get_ident() != _MAIN:
             return False
-        previous = signal.getsignal(signal.SIGINT)
-        if previous in (None, signal.SIG_IGN, self._handler):
-            return False
+        previous = _get_handler(_SIGINT)
+        if previous is self._handler or not callable(previous):
+            return False  # ours already, ignored, or the system's own
         self._previous = previous
-        signal.signal(signal.SIGINT, self._handler)
+        _set_handler(_SIGINT, self._handler)
         return True
 
     def _unguard(self) -> None:
-        signal.signal(signal.SIGINT, self._previous)
+        _set_handler(_SIGINT, self._previous)
         self._previous = None
 
     def _acquire(self) -> bool:

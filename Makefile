@@ -2,7 +2,7 @@
 # make test   everything
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
 # make lab    JupyterLab on notebooks/
-# make bench  print the benchmark rows
+# make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
 
@@ -21,6 +21,8 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest -q
 READY := $(VENV)/.ready
+BENCH := .venv-bench
+RUNS ?= 3
 SYSTEM := $(VENV)/.system
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -70,8 +72,15 @@ browser: $(SYSTEM)
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-bench: $(READY)
-	$(PY) -m benchmarks
+# The peers have an environment of their own, with nbray in it: nothing else needs them.
+$(BENCH)/.ready: pyproject.toml .ci/find-python
+	@test -x $(BENCH)/bin/python || "$$(.ci/find-python)" -m venv $(BENCH)
+	@echo "installing nbray, ray, dask, ipyparallel and loky into $(BENCH)"
+	@$(BENCH)/bin/python -m pip install -qq -e . numpy ray 'dask[distributed]' ipyparallel loky
+	@touch $@
+
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m benchmarks --peers --all --write --runs $(RUNS)
 
 clean:
 	rm -rf .venv .venv-* build dist artifacts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

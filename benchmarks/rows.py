@@ -1,35 +1,13 @@
-"""The rows: each a function that measures once and returns one figure.
+"""The rows: what each is called, its unit, and what the project asks of it.
 
-Owns what is measured. Does not own repetition or printing (`__main__`). Rule:
-a row starts from nothing where the user does, and uses the public API only.
+Owns names, targets and which program measures what. Does not own measuring
+(`programs`) nor repetition (`running`). Rule: a program is a whole process that
+starts from nothing, as a user does, and uses public APIs only.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-
-import psutil
-
-import nbray
-
-FIRST = """
-import time
-began = time.perf_counter()
-from nbray import init
-init(num_cpus=2)
-import nbray
-@nbray.remote
-def one():
-    return 1
-assert nbray.get(one.remote()) == 1
-print(time.perf_counter() - began)
-"""
 
 
 @dataclass(frozen=True)
@@ -38,108 +16,103 @@ class Row:
 
     name: str
     unit: str
-    measure: Callable[[], float]
-    target: float
-    """What the project asks for."""
+    times: float | None = None
+    """How often Ray's figure it should be (for times and sizes: Ray's over ours)."""
+    bound: float | None = None
+    """A figure that it should reach, or stay under."""
     lower_is_better: bool = False
-    runs: int = 5
 
 
-@contextmanager
-def cluster(cpus: int = 2) -> Iterator[None]:
-    """A local cluster for one measurement."""
-    nbray.init(num_cpus=cpus, engine="native")
-    try:
-        yield
-    finally:
-        nbray.shutdown()
+@dataclass(frozen=True)
+class Group:
+    """Rows that one program measures in one process."""
+
+    name: str
+    program: str
+    rows: tuple[Row, ...]
+    systems: tuple[str, ...] = ("nbray", "ray")
+    slow: bool = False
+    """Left out unless asked for by name, or all are measured."""
+    runs: int = 0
+    """How often at most (0: as often as asked)."""
 
 
-@nbray.remote
-def nothing() -> None:
-    """A no-op task."""
+ASYNC, SYNC = "single client tasks async", "single client tasks sync"
+POOLS = ("concurrent.futures", "multiprocessing.Pool", "loky", "dask", "ipyparallel")
 
+MICROBENCHMARK = (
+    Row("single client get calls", "/s", 30),
+    Row("single client put calls", "/s", 40),
+    Row("multi client put calls", "/s", 20),
+    Row("single client put gigabytes", "GB/s", 3),
+    Row("multi client put gigabytes", "GB/s", 1),
+    Row("single client get object containing 10k refs", "/s", 5),
+    Row("single client tasks and get batch", "/s", 40),
+    Row("single client wait 1k refs", "/s", 30),
+    Row(SYNC, "/s", 7),
+    Row(ASYNC, "/s", 40),
+    Row("multi client tasks async", "/s", 20),
+    Row("1:1 actor calls sync", "/s", 4),
+    Row("1:1 actor calls async", "/s", 15),
+    Row("1:1 actor calls concurrent", "/s", 12),
+    Row("1:n actor calls async", "/s", 12),
+    Row("n:n actor calls async", "/s", 12),
+    Row("n:n actor calls with arg async", "/s", 20),
+    Row("1:1 async-actor calls sync", "/s", 4),
+    Row("1:1 async-actor calls async", "/s", 20),
+    Row("1:1 async-actor calls with args async", "/s", 20),
+    Row("1:n async-actor calls async", "/s"),
+    Row("n:n async-actor calls async", "/s"),
+)
 
-def import_time() -> float:
-    """Seconds to import nbray in a new interpreter, the interpreter's own start taken off."""
-    code = "import time; t = time.perf_counter(); import nbray; print(time.perf_counter() - t)"
-    return float(_python(code))
+FEEL = (
+    Row("import", "s", bound=0.1, lower_is_better=True),
+    Row("start to first result", "s", times=14, bound=0.3, lower_is_better=True),
+    Row("idle memory", "MB", bound=40, lower_is_better=True),
+    Row("spread efficiency", "%", bound=97),
+    Row("call beside 1,000 queued tasks, p50", "ms", lower_is_better=True),
+    Row("call beside 1,000 queued tasks, p99", "ms", bound=20, lower_is_better=True),
+    Row("task behind 1,000 queued ones, p50", "ms", lower_is_better=True),
+    Row("task behind 1,000 queued ones, p99", "ms", bound=20, lower_is_better=True),
+)
 
+SIZES = ("1,000", "100,000", "1,000,000")
+MILLION = (
+    *(Row(f"time per task at {size}", "µs", lower_is_better=True) for size in SIZES),
+    *(
+        Row(f"driver memory per pending task at {size}", "B", bound=1500, lower_is_better=True)
+        for size in SIZES
+    ),
+)
 
-def first_result() -> float:
-    """Seconds from the import to the first task's result, in a new interpreter."""
-    return float(_python(FIRST))
+LIMITS = (
+    Row("limit: pipe round trips", "/s"),
+    Row("limit: ZeroMQ PUSH/PULL round trips, ipc", "/s"),
+    Row("limit: ZeroMQ messages one way, ipc", "/s"),
+    Row("limit: pickle dumps and loads of small arguments", "/s"),
+    Row("limit: cloudpickle dumps of small arguments", "/s"),
+    Row("limit: msgspec, tasks of a batch of 50, there and back", "/s"),
+    Row("limit: memcpy of 800 MB, one thread, pages there", "GB/s"),
+    Row("limit: memcpy of 800 MB, two threads, pages there", "GB/s"),
+    Row("limit: memcpy of 800 MB into fresh pages", "GB/s"),
+    Row("limit: fork of this process", "ms", lower_is_better=True),
+)
 
+GROUPS = (
+    Group("feel", "feel.py", FEEL),
+    Group("microbenchmark", "calls.py", MICROBENCHMARK),
+    Group("pools", "pools.py", (Row(ASYNC, "/s"), Row(SYNC, "/s")), POOLS, slow=True),
+    Group("screens", "screens.py",
+          (Row("cost of events and progress", "%", bound=5, lower_is_better=True),), ("nbray",)),
+    Group("namespaces", "namespaces.py",
+          (Row("tasks async over two namespaces, encrypted", "/s"),
+           Row("tasks async over one namespace, local", "/s")),
+          ("nbray",), slow=True),
+    Group("million", "million.py", MILLION, ("nbray",), slow=True),
+    Group("limits", "limits.py", LIMITS, ("limits",), slow=True),
+)  # fmt: skip
 
-def _python(code: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    ).stdout.splitlines()[-1]
-
-
-def idle_memory() -> float:
-    """MB (USS) of root, head, node and two idle workers together."""
-    with cluster():
-        nbray.get([nothing.remote() for _ in range(100)])
-        time.sleep(1.0)
-        family = psutil.Process(os.getpid()).children(recursive=True)
-        return sum(process.memory_full_info().uss for process in family) / 1e6
-
-
-def idle_processes() -> float:
-    """How many processes `idle_memory` counts."""
-    with cluster():
-        nbray.get(nothing.remote())
-        time.sleep(0.3)
-        return len(psutil.Process(os.getpid()).children(recursive=True))
-
-
-def tasks_async() -> float:
-    """Tasks a second: 1,000 no-op tasks submitted, then fetched together."""
-    with cluster():
-        nbray.get([nothing.remote() for _ in range(200)])
-        best: list[float] = []
-        for _ in range(10):
-            began = time.perf_counter()
-            nbray.get([nothing.remote() for _ in range(1000)])
-            best.append(1000 / (time.perf_counter() - began))
-        return sorted(best)[len(best) // 2]
-
-
-def tasks_sync() -> float:
-    """Tasks a second: one at a time."""
-    with cluster():
-        nbray.get([nothing.remote() for _ in range(200)])
-        began = time.perf_counter()
-        for _ in range(1000):
-            nbray.get(nothing.remote())
-        return 1000 / (time.perf_counter() - began)
-
-
-def spread_efficiency() -> float:
-    """10,000 sleeps of 1 ms on two CPUs against the same in a plain loop over two, in percent."""
-
-    @nbray.remote
-    def sleep() -> None:
-        time.sleep(0.001)
-
-    began = time.perf_counter()
-    for _ in range(10_000):
-        time.sleep(0.001)
-    ideal = (time.perf_counter() - began) / 2
-    with cluster():
-        nbray.get([sleep.remote() for _ in range(100)])
-        began = time.perf_counter()
-        nbray.get([sleep.remote() for _ in range(10_000)])
-        return 100 * ideal / (time.perf_counter() - began)
-
-
-ROWS = [
-    Row("import", "s", import_time, 0.1, lower_is_better=True),
-    Row("start to first result, import included", "s", first_result, 0.6, lower_is_better=True),
-    Row("idle memory (USS): root, head, node, two workers", "MB", idle_memory, 90,
-        lower_is_better=True, runs=3),
-    Row("1,000 no-op tasks, submitted then fetched", "tasks/s", tasks_async, 20_000),
-    Row("no-op tasks, one at a time", "tasks/s", tasks_sync, 4_800),
-    Row("10,000 sleeps of 1 ms on two CPUs, of the ideal", "%", spread_efficiency, 87, runs=3),
-]
+LEFT_OUT = {
+    "placement group create/removal": "nbray has no placement groups yet",
+    "map of 1,000,000 tiny items": "nbray.util.map does not exist yet",
+}

@@ -11,7 +11,7 @@ import contextvars
 import inspect
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from nbray import session
@@ -26,43 +26,75 @@ def _ended(executor: Executor) -> bool:
 
 
 def serve_threads(executor: Executor, concurrency: int) -> None:
-    """Run calls in *concurrency* threads until the actor ends. Runs in the main thread."""
-    queue = executor.brain.queue
+    """Run calls in up to *concurrency* threads until the actor ends. Runs in the main thread.
+
+    A thread's answers gather while calls wait for it; they leave before it would
+    block, or when they are late, from whoever notices.
+    """
+    brain = executor.brain
+    queue = brain.queue
     event = threading.Event()
-    pool = ThreadPoolExecutor(concurrency, thread_name_prefix="nbray-actor")
+    waiting: SimpleQueue[Item] = SimpleQueue()
+    threads: list[threading.Thread] = []
+    counting = threading.Lock()
+    unfinished = 0
+
+    def late() -> bool:
+        return bool(brain.done) and time.monotonic() - brain.flushed > FLUSH_SECONDS
+
+    def serve() -> None:
+        nonlocal unfinished
+        while True:
+            try:
+                item = waiting.get_nowait()
+            except Empty:
+                if brain.done:
+                    executor.flush()
+                item = waiting.get()
+            contextvars.copy_context().run(run, item)
+            with counting:
+                unfinished -= 1
+            if late() or executor.output.pending():
+                executor.flush()
 
     def run(item: Item) -> None:
-        contextvars.copy_context().run(_one, item)
-
-    def _one(item: Item) -> None:
-        from nbray.runtime.shell.executor import running
-
         running.set(item)
         session.cell.set(item.spec.cell)
-        executor.brain.concurrent += 1
+        with counting:
+            brain.concurrent += 1
         started = time.perf_counter()
         try:
             result = executor._call(item)
             done = executor.answer(item, result, started)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
-        executor.brain.concurrent -= 1
-        executor.brain.cancelled.discard((item.caller, item.seq))
-        executor.brain.done.append(done)
-        executor.flush()
+        with counting:
+            brain.concurrent -= 1
+        brain.cancelled.discard((item.caller, item.seq))
+        brain.done.append(done)
         if executor.leaving:
+            executor.flush()
             event.set()
             executor.loop.wake()
+
+    from nbray.runtime.shell.executor import FLUSH_SECONDS, running
 
     while not _ended(executor):
         try:
             item = queue.popleft()
         except IndexError:
-            executor.loop.wait(lambda: bool(queue) or _ended(executor), None, event)
+            if late():  # its thread is busy with a longer call
+                executor.flush()
+            executor.loop.wait(lambda: bool(queue) or late() or _ended(executor), None, event)
             continue
         if isinstance(item, Item):
-            pool.submit(run, item)
-    pool.shutdown(wait=False, cancel_futures=True)
+            with counting:
+                unfinished += 1
+            waiting.put(item)
+            if len(threads) < min(concurrency, unfinished):  # one for each: calls may need others
+                name = f"nbray-actor_{len(threads)}"
+                threads.append(threading.Thread(target=serve, name=name, daemon=True))
+                threads[-1].start()
 
 
 def serve_async(executor: Executor, concurrency: int) -> None:

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import difflib
 import importlib
+import operator
 import os
 import sys
 import warnings
@@ -304,6 +305,8 @@ def _restore_environment() -> None:
 
 # -- objects ---------------------------------------------------------------------
 
+_SEQ = operator.attrgetter("seq")
+
 
 def _watched() -> contextlib.AbstractContextManager[Any]:
     watcher = session.watcher()
@@ -404,16 +407,18 @@ def wait(
         raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
     if not isinstance(refs, (list, tuple)):
         raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
-    for position, ref in enumerate(refs):
-        if not isinstance(ref, ObjectRef):
-            raise TypeError(
-                f"wait(): item {position} of the list is no ObjectRef but a "
-                f"{type(ref).__name__}{_hint(ref)}"
-            )
+    if set(map(type, refs)) - {ObjectRef}:  # one look in C for each, for lists are long
+        for position, ref in enumerate(refs):
+            if not isinstance(ref, ObjectRef):
+                raise TypeError(
+                    f"wait(): item {position} of the list is no ObjectRef but a "
+                    f"{type(ref).__name__}{_hint(ref)}"
+                )
     _check_timeout(timeout)
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
-    if len(set(refs)) != len(refs):
+    # Numbers differ within one owner; only where they do not are references compared.
+    if len(set(map(_SEQ, refs))) != len(refs) and len(set(refs)) != len(refs):
         raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
     if not refs:
         return [], []

@@ -219,12 +219,12 @@ class Loop:
         try:
             main = self._acquire()
             try:
-                self._woken = False
                 if self._driver or not self.brain.tasks.unfinished:
                     effects = self.brain.pump(time.monotonic())
                     if effects:
                         self.perform(effects)
                 else:
+                    self._turns += 1  # the loop thread need not step in
                     self.round()
             finally:
                 self._release(main)
@@ -333,6 +333,7 @@ class Loop:
             fired = poll(timeout)
             if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
                 self._drain_wake()
+                self._woken = False
             main = self._acquire()
             try:
                 self.round()
@@ -378,16 +379,18 @@ class Loop:
                 continue
             naps = 0
             fired = self._own_poll.poll(self._timeout(None))
-            if self._driven():
-                continue
+            if self._driven() or self._turns != seen:
+                continue  # whoever submits takes what comes, too
             if fired and any(fd == self._wake_read for fd, _ in fired):
                 self._drain_wake()
                 if self._woken:
                     time.sleep(NAP / 2)  # let a batch gather
+                    self._woken = False
             with self.lock:
                 if not self._driven() and not self.closed:
-                    self._woken = False
                     self.round()
+                elif self.brain.submitted:
+                    self.wake()  # the wake that was drained here was meant for the driver
             self._extra()
 
     def _extra(self) -> None:

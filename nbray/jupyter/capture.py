@@ -18,11 +18,10 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-import cloudpickle
 import msgspec
 
 import nbray
-from nbray import session
+from nbray import definitions, session
 from nbray.config import INLINE_LIMIT
 from nbray.engine import Engine
 from nbray.jupyter.body import PLAIN, Values
@@ -47,7 +46,7 @@ class _Put(msgspec.Struct, frozen=True):
     engine: Engine
 
 
-class _Measure(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+class _Measure(definitions.Pickler):
     """Pickles to learn size and digest; references are noted, not pickled."""
 
     def __init__(self) -> None:
@@ -126,7 +125,7 @@ class Capture:
                 small[name] = value
             sources |= _sources(value)
         values = Values(
-            small=cloudpickle.dumps(small, protocol=5) if small else b"",
+            small=definitions.dumps(small) if small else b"",
             live=live,
             large=tuple(large),
         )

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-import cloudpickle
 import msgspec
 
+from nbray import definitions
 from nbray.config import INLINE_LIMIT
 from nbray.refs import ObjectRef
 from nbray.wire import blame
@@ -124,7 +124,7 @@ def _assemble(stream: bytes, pickled: list[pickle.PickleBuffer], refs: _Refs = (
 # Pickling
 
 
-class _Pickler(cloudpickle.Pickler):
+class _Pickler(definitions.Pickler):
     """cloudpickle, which also notes references and keeps every array out of the stream."""
 
     def __init__(

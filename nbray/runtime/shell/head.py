@@ -36,9 +36,9 @@ def main(directory: Path, cluster: int) -> None:
 
     while True:
         now = time.monotonic()
-        due = brain.next_deadline()
-        if not post.pending():
-            poll.poll(None if due is None else max(0.0, (due - now) * 1000))
+        planned = [at for at in (brain.next_deadline(), post.retry_at) if at is not None]
+        due = min(planned, default=None)
+        poll.poll(None if due is None else max(0.0, (due - now) * 1000 + 0.5))
         now = time.monotonic()
         for frames in post.receive():
             try:

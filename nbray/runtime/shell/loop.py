@@ -26,7 +26,7 @@ from typing import Any
 
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Forget, Log, Send
-from nbray.runtime.shell.sockets import MOST_AT_ONCE, Post
+from nbray.runtime.shell.sockets import Post
 from nbray.wire.codec import CorruptFrame, client_decoder, encode
 from nbray.wire.messages import ToClient
 
@@ -79,7 +79,6 @@ class Loop:
         """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
         self.busy: Callable[[], bool] = lambda: False
         """Whether this process runs something that must be looked after."""
-        self._more = False
         self._driver = 0
         self._turns = 0
         self._woken = False
@@ -180,7 +179,6 @@ class Loop:
         """Take what has arrived, let the brain act, send. The lock is held. Whether news came."""
         now = time.monotonic()
         received = self.post.receive()
-        self._more = len(received) >= MOST_AT_ONCE
         effects: list[Effect] = []
         for frames in received:
             try:
@@ -200,8 +198,6 @@ class Loop:
 
     def _timeout(self, deadline: float | None) -> int:
         """Milliseconds to poll."""
-        if self._more:
-            return 0  # the descriptor fires once for all that has arrived
         now = time.monotonic()
         longest = BUSY_POLL if self.brain.tasks.unfinished or self.busy() else IDLE_POLL
         due = self.brain.next_deadline()
@@ -209,6 +205,9 @@ class Loop:
             longest = min(longest, due - now)
         if deadline is not None:
             longest = min(longest, deadline - now)
+        retry = self.post.retry_at
+        if retry is not None:
+            longest = min(longest, retry - now)
         return max(0, int(longest * 1000 + 0.999))
 
     # -- submitting --------------------------------------------------------------------

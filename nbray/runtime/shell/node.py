@@ -88,7 +88,7 @@ class Node:
 
     def run(self, now: float) -> None:
         """Serve until the brain says stop or root is gone."""
-        self._poller.register(self._post.inbox, zmq.POLLIN)
+        self._poller.register(self._post.fd, zmq.POLLIN)
         self._poller.register(self._channel.fileno(), zmq.POLLIN)
         self._stats_due = now + 0.05  # the first report; psutil is imported by then
         self._do(self._brain.start(now), now)
@@ -105,7 +105,7 @@ class Node:
             self._sockets()
             events = dict(self._poller.poll(self._timeout(time.monotonic())))
             now = time.monotonic()
-            if self._post.inbox in events:
+            if self._post.fd in events or self._post.retry_at is not None:
                 for frames in self._post.receive():
                     self._take(frames, now)
             if self._channel.fileno() in events:
@@ -132,7 +132,10 @@ class Node:
     def _timeout(self, now: float) -> int:
         if self._own:
             return 0
-        planned = (self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due)
+        planned = (
+            self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due,
+            self._post.retry_at,
+        )  # fmt: skip
         due = min(one for one in planned if one is not None)
         return max(0, min(500, int((due - now) * 1000) + 1)) if due > now else 0
 

@@ -26,7 +26,6 @@ import msgspec
 
 from nbray.config import run_root
 from nbray.exceptions import RaySystemError
-from nbray.ids import client_hex
 from nbray.runtime.shell.address import is_loopback, parse_address
 
 RECORD = "record.json"
@@ -117,11 +116,6 @@ def new_session() -> Path:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
             return path
-
-
-def inbox(session_dir: Path, client: int) -> str:
-    """The ZeroMQ endpoint of a client's inbox."""
-    return f"ipc://{session_dir / client_hex(client)}"
 
 
 def namespace(kind: str) -> int:

@@ -1,0 +1,40 @@
+"""Pickling functions and classes by value: cloudpickle, but code keeps the name of its file.
+
+Owns how code objects travel. Tracebacks and the post-mortem find a cell's lines by
+the file name of its code, which cloudpickle 3.1.3 and later replace by a constant.
+"""
+
+from __future__ import annotations
+
+import io
+import types
+from typing import Any
+
+import cloudpickle
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle's pickler; code objects come back with their own file names."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How *obj* is pickled (see `pickle.Pickler.reducer_override`)."""
+        if type(obj) is types.CodeType:
+            _, parts = self.dispatch_table[types.CodeType](obj)
+            return restore_code, (parts, "".join(obj.co_filename))
+        return super().reducer_override(obj)
+
+
+def restore_code(parts: tuple[Any, ...], filename: str) -> types.CodeType:
+    """The code object that was pickled as *parts*, of the file *filename*."""
+    return types.CodeType(*parts).replace(co_filename=filename)
+
+
+def dumps(value: Any) -> bytes:
+    """*value* pickled; plain `pickle.loads` reads it.
+
+    Raises:
+        Exception: what the value's own classes raise when they are pickled.
+    """
+    file = io.BytesIO()
+    Pickler(file, protocol=5).dump(value)
+    return file.getvalue()

@@ -1,0 +1,29 @@
+"""Functions by value: what tracebacks need survives."""
+
+from __future__ import annotations
+
+import pickle
+import types
+
+from nbray.definitions import dumps
+
+
+def _cell(filename: str) -> dict[str, object]:
+    space: dict[str, object] = {"__name__": "__main__"}
+    text = "def outer(x):\n    def inner(y):\n        return x / y\n    return inner\n"
+    exec(compile(text, filename, "exec"), space)
+    return space
+
+
+def test_code_keeps_the_name_of_its_file() -> None:
+    outer = _cell("<ipython-input-7>")["outer"]
+    again = pickle.loads(dumps(outer))
+    assert again.__code__.co_filename == "<ipython-input-7>"
+    assert again(6)(3) == 2
+    (inner,) = [one for one in again.__code__.co_consts if isinstance(one, types.CodeType)]
+    assert inner.co_filename == "<ipython-input-7>"
+
+
+def test_the_same_function_has_the_same_form() -> None:
+    outer = _cell("<cell>")["outer"]
+    assert dumps(outer) == dumps(outer)

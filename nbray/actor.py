@@ -132,6 +132,11 @@ class ActorClass:
             self._known = _Blueprint(self._class)
         return self._known
 
+    @property
+    def _target(self) -> Function:
+        """The class as engines see it."""
+        return self._blueprint().target
+
     def options(self, **given: Any) -> ActorClass:
         """The same class with other options; raises as `remote` does."""
         return ActorClass(self._class, actor_options(given, self._options), self._blueprint())

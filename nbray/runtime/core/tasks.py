@@ -216,6 +216,9 @@ class Submitter:
             if spec.function not in known:
                 known.add(spec.function)
                 functions[spec.function] = work.function
+                if work.modules is not None and work.modules[0] not in known:
+                    known.add(work.modules[0])
+                    functions[work.modules[0]] = work.modules[1]
         patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000
         effects.append(
             Send(

@@ -28,7 +28,8 @@ BATCH_BYTES = 1 << 20
 class Work:
     """What a client knows of one spec: how long it takes, and whom it was sent to."""
 
-    __slots__ = ("erratic", "estimate", "function", "max_retries", "pool", "spec", "tally")
+    __slots__ = ("erratic", "estimate", "function", "max_retries", "modules", "pool", "spec",
+                 "tally")  # fmt: skip
 
     def __init__(
         self, spec: Spec, max_retries: int, pool: Pool | None, tally: Tally, function: bytes
@@ -39,6 +40,8 @@ class Work:
         self.tally = tally
         self.function = function
         """The pickled function, for workers that have not seen it."""
+        self.modules: tuple[bytes, bytes] | None = None
+        """(hash, packed form) of the driver's own modules, for the same."""
         self.estimate = -1.0
         """Seconds a task takes (moving average); negative: unknown."""
         self.erratic = False

@@ -11,6 +11,7 @@ import pickle
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from nbray import session
@@ -20,7 +21,9 @@ from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import STORED, Entry
 from nbray.runtime.core.work import Task, Work
+from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
+from nbray.runtime.shell.modules import Modules, Packed
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call, pack_function_with_refs
 
@@ -35,10 +38,17 @@ MOST_RETURNS = 1 << 16
 class Calls:
     """Makes tasks for one client."""
 
-    def __init__(self, brain: ClientBrain, memory: Memory, origin: Callable[[], Origin]) -> None:
+    def __init__(
+        self,
+        brain: ClientBrain,
+        memory: Memory,
+        origin: Callable[[], Origin],
+        modules: Modules | Imports,
+    ) -> None:
         self._brain = brain
         self._memory = memory
         self._origin = origin
+        self._modules = modules
         self._specs = itertools.count(1)
         self._blocks = itertools.count(0)
         self._methods: dict[tuple[Any, ...], Work] = {}
@@ -69,7 +79,7 @@ class Calls:
     def _new_work(
         self, function: Function, options: TaskOptions, cell: str, origin: Origin
     ) -> Work:
-        digest, blob = self.blob(function)
+        digest, blob, modules = self.blob(function)
         resources = demand(options)
         job, depth, namespace = origin
         spec = Spec(
@@ -86,29 +96,50 @@ class Calls:
         )
         pool = self._brain.tasks.pool(resources, depth, options.node)
         tally = self._brain.tally(cell, time.monotonic())
-        return Work(spec, options.max_retries, pool, tally, blob)
+        work = Work(spec, options.max_retries, pool, tally, blob)
+        work.modules = (modules.digest, modules.data)
+        return work
 
-    def blob(self, function: Function) -> tuple[bytes, bytes]:
-        """(hash, pickled form) of a function or class, with its source for tracebacks.
+    def blob(self, function: Function) -> tuple[bytes, bytes, Packed]:
+        """(hash, pickled form, modules) of a function or class, with its source for tracebacks.
+
+        With modules that have changed since, it is another one.
 
         Raises:
             TypeError: it captures something that cannot be pickled.
         """
-        packed = function.cache.get("blob")
-        if packed is None:
-            digest, blob, refs = pack_function_with_refs(function.call, function.name)
-            if refs:
-                objects = self._brain.objects
-                objects.hold(refs)
-                weakref.finalize(function, objects.drop, refs).atexit = False
-            code = getattr(function.call, "__code__", None)
-            filename = getattr(code, "co_filename", "")
-            if not filename and function.source:
-                filename = _class_file(function.call)
-            packed = (digest, pickle.dumps((filename, function.source, blob), 5))
-            function.cache["blob"] = packed
-        result: tuple[bytes, bytes] = packed
+        modules = self._modules.packed(session.cell.get())
+        made = function.cache.get("blob")
+        if made is None or made[2] is not modules:
+            target = self._modules.target(function)
+            inner = function.cache.get("pickled")
+            if inner is None or inner[0] is not target:
+                inner = function.cache["pickled"] = (target, *self._pickled(function, target))
+            _, digest, filename, blob = inner
+            digest = blake2b(digest + modules.digest, digest_size=16).digest()
+            source = function.source if target is function.call else ""
+            made = (digest, pickle.dumps((filename, source, blob, modules.digest), 5), modules)
+            function.cache["blob"] = made
+        result: tuple[bytes, bytes, Packed] = made
         return result
+
+    def portable(self, function: Function) -> tuple[bytes, bytes]:
+        """(hash, pickled form) of a class, with its modules inside: for what outlives its maker."""
+        digest, blob, modules = self.blob(function)
+        return digest, pickle.dumps((*pickle.loads(blob), modules.data), 5)
+
+    def _pickled(self, function: Function, target: Any) -> tuple[bytes, str, bytes]:
+        """(hash, file name, bytes) of *target*, which stands for *function*."""
+        digest, blob, refs = pack_function_with_refs(target, function.name)
+        if refs:
+            objects = self._brain.objects
+            objects.hold(refs)
+            weakref.finalize(function, objects.drop, refs).atexit = False
+        code = getattr(function.call, "__code__", None)
+        filename = getattr(code, "co_filename", "")
+        if not filename and function.source:
+            filename = _class_file(function.call)
+        return digest, filename, blob
 
     def method(
         self, class_name: str, name: str, options: MethodOptions, retries: int

@@ -34,8 +34,10 @@ from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
+from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
+from nbray.runtime.shell.modules import Modules
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack, unpack
@@ -58,6 +60,7 @@ class NativeEngine:
         running: Callable[[], Item | None] = lambda: None,
         on_shutdown: Callable[[], None] = lambda: None,
         joinable: Callable[[str], str] | None = None,
+        modules: Modules | Imports | None = None,
     ) -> None:
         self._brain = brain
         self._loop = loop
@@ -68,7 +71,7 @@ class NativeEngine:
         self._on_shutdown = on_shutdown
         self._joinable = joinable
         self.memory = Memory(loop, brain, self, Mappings(registered.node_pid, folder))
-        self.calls = Calls(brain, self.memory, self._origin)
+        self.calls = Calls(brain, self.memory, self._origin, modules or Modules())
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
         self._sink: Callable[[Output], None] | None = None
@@ -345,7 +348,7 @@ class NativeEngine:
         brain = self._brain
         if brain.ended:
             raise RaySystemError(f"the cluster has ended: {brain.ended}")
-        digest, blob = self.calls.blob(cls)
+        digest, blob = self.calls.portable(cls)
         work = self.calls.method(cls.name, "__init__", MethodOptions(), 0)
         task, seq = self.calls.task(work, args, kwargs, 1)
         entry = brain.objects.owned[seq]

@@ -29,8 +29,10 @@ from nbray.config import INLINE_LIMIT
 from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
 from nbray.ids import node_of
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
+from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
+from nbray.runtime.shell.modules import Packed
 from nbray.runtime.shell.output import Origin, Output
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
@@ -48,7 +50,8 @@ class Executor:
     """The main thread of a worker."""
 
     def __init__(
-        self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output, node_name: str
+        self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output, node_name: str,
+        imports: Imports,
     ) -> None:
         self.brain = brain
         self.loop = loop
@@ -59,6 +62,7 @@ class Executor:
         self.leaving = False
         """`exit_actor` was called: end after this call."""
         self._node_name = node_name
+        self._imports = imports
         self._pid = os.getpid()
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
@@ -221,7 +225,12 @@ class Executor:
         """The loaded function or class of this hash."""
         function = self._functions.get(digest)
         if function is None:
-            filename, source, blob = pickle.loads(self.brain.functions[digest])
+            known = self.brain.functions
+            filename, source, blob, modules, *inside = pickle.loads(known[digest])
+            if modules != self._imports.digest:
+                # Functions that use another version's modules are loaded anew when called.
+                self._functions.clear()
+                self._imports.use(Packed(modules, inside[0] if inside else known[modules]))
             if source and filename:
                 lines = source.splitlines(keepends=True)
                 linecache.cache[filename] = (len(source), None, lines, filename)

@@ -17,6 +17,7 @@ from nbray.runtime.core.worker import WorkerBrain
 from nbray.runtime.shell.client import open_brain, register
 from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.executor import Executor, running
+from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.output import Output
 from nbray.wire import messages as m
@@ -48,6 +49,7 @@ def main(config: WorkerConfig) -> None:
 
     loop = Loop(post, client, handle, swap_handler=False)
     registered = register(loop, client, driver=False, namespace="")
+    imports = Imports()
     engine = NativeEngine(
         client,
         loop,
@@ -56,9 +58,11 @@ def main(config: WorkerConfig) -> None:
         folder=config.directory,
         worker=brain,
         running=running.get,
+        modules=imports,
     )
     output = Output(client.me, lambda: None if executor is None else executor.origin())
-    executor = Executor(brain, loop, engine.memory, output, client.node_name(client.node))
+    name = client.node_name(client.node)
+    executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()
     loop.busy = brain.busy
     loop.on_interrupt = executor.raise_if_cancelled

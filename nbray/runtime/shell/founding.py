@@ -119,5 +119,8 @@ def write_record(settings: p.RootConfig, started: p.Started) -> None:
             created=time.time(),
             netns=rundir.namespace("net"),
             pidns=rundir.namespace("pid"),
+            cluster=f"{started.cluster:016x}",
+            executable=sys.executable,
+            owner_pid=settings.owner_pid,
         )
     )

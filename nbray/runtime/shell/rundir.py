@@ -67,6 +67,12 @@ class Record(msgspec.Struct, frozen=True):
     """Inode of the network namespace (0: the platform has none)."""
     pidns: int = 0
     """Inode of the namespace in which `root_pid` counts."""
+    cluster: str = ""
+    """16 hexadecimal digits, the same on every node of the cluster ('' from an older nbray)."""
+    executable: str = ""
+    """The Python that runs the session, as it was called: its environment is the cluster's."""
+    owner_pid: int = 0
+    """The process with which everything ends (0: nobody's)."""
 
 
 def run_directory() -> Path:

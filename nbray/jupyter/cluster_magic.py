@@ -18,6 +18,7 @@ from nbray import session
 from nbray.engine import Engine
 from nbray.events import NodeView
 from nbray.exceptions import RayError
+from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
 from nbray.view.figures import memory, noun
 
@@ -146,6 +147,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
         )
     nbray.init(address=address, _redis_password=options.get("--secret"))
     _say(f"nbray is attached to {address}: {summary(session.require())}.")
+    environments().attached()
 
 
 def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:

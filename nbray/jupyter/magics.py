@@ -19,7 +19,7 @@ from IPython.core.magic import no_var_expand
 import nbray
 from nbray import session
 from nbray.engine import Engine
-from nbray.jupyter import cells, cluster_magic, errors, progress
+from nbray.jupyter import cells, cluster_magic, environment, errors, progress
 from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
 from nbray.jupyter.stop import InterruptHook
@@ -40,6 +40,7 @@ class Extension:
         shell = self._shell
         cells.cells().attach(shell)
         progress.install()
+        environment.install(shell)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
         shell.events.register("post_run_cell", self._interrupts.after)
@@ -69,6 +70,7 @@ class Extension:
         magics["line"].pop("nbray", None)
         shell.drop_by_id(self._names)
         shell.set_custom_exc((), None)
+        environment.uninstall(shell)
         progress.uninstall()
         cells.cells().detach()
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nbray.events import Output, Snapshot
+from nbray.events import Display, Output, Snapshot
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 
@@ -172,8 +172,12 @@ class Engine(Protocol):
         """What screens show; cheap, callable ten times a second while others block."""
         ...
 
-    def on_output(self, sink: Callable[[Output], None] | None) -> None:
-        """Where tasks' prints go (None: this process's own stdout and stderr).
+    def unfinished(self, cell: str) -> int:
+        """How many tasks that *cell* submitted have not ended; cheap."""
+        ...
+
+    def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
+        """Where what tasks print and display goes (None: this process's own stdout and stderr).
 
         Called on a thread of the engine's; must not block.
         """

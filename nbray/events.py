@@ -7,7 +7,7 @@ so every engine can feed the same screens, and tests can write them by hand.
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 
@@ -157,6 +157,22 @@ class Output(msgspec.Struct, frozen=True, tag=True):
     stream: str
     """'stdout' or 'stderr'."""
     text: str
+
+
+class Display(msgspec.Struct, frozen=True, tag=True):
+    """Something rich that a task showed (`display(...)`, a figure), for its cell."""
+
+    cell: str
+    node: int
+    node_name: str
+    pid: int
+    task: str
+    data: dict[str, Any]
+    """By MIME type, as Jupyter sends it: pictures in base64; always has text/plain."""
+    metadata: dict[str, Any] = {}
+    display_id: str = ""
+    update: bool = False
+    """Replaces what was shown under this `display_id`."""
 
 
 Event = NodesChanged | NodeFigures | CellChanged | ActorsChanged

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from nbray.exceptions import RaySystemError
 
@@ -27,6 +27,18 @@ Watcher = Callable[[], AbstractContextManager[Any]]
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""
 
+class Publisher(Protocol):
+    """Takes what code in this process shows in rich form (see `nbray.events.Display`)."""
+
+    at_end: Callable[[], None] | None
+    """Called when a task has ended, before its answer leaves: what it left open is shown."""
+
+    def publish(
+        self, data: dict[str, Any], metadata: dict[str, Any], display_id: str, update: bool
+    ) -> None:
+        """Send it to the cell that launched the running task."""
+
+
 on_install: list[Callable[[Engine | None], None]] = []
 """Called with every engine that becomes the one in use (None: none is any more)."""
 
@@ -35,6 +47,7 @@ lock = threading.RLock()
 _engine: Engine | None = None
 _started_with: InitConfig | None = None
 _watcher: Watcher | None = None
+_publisher: Publisher | None = None
 _guarded = False
 
 
@@ -61,6 +74,17 @@ def watch_waits(new: Watcher | None) -> None:
     """
     global _watcher  # noqa: PLW0603 - see the module's docstring
     _watcher = new
+
+
+def publisher() -> Publisher | None:
+    """Who takes rich output (None: this process is no worker)."""
+    return _publisher
+
+
+def publish_to(new: Publisher | None) -> None:
+    """Have *new* take rich output of this process."""
+    global _publisher  # noqa: PLW0603 - see the module's docstring
+    _publisher = new
 
 
 def require() -> Engine:

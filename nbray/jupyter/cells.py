@@ -44,6 +44,7 @@ class Cells:
         self._shell: Any = None
         self._lock = threading.Lock()
         self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._labels: OrderedDict[str, str] = OrderedDict()
         self._running: list[str] = []
         self._outer: ContextVar[tuple[str, ...]] = ContextVar("nbray_outer_cells", default=())
 
@@ -79,6 +80,7 @@ class Cells:
                     shell.events.unregister(event, hook)
         with self._lock:
             self._parents.clear()
+            self._labels.clear()
             self._running.clear()
 
     def _before(self, _info: object = None) -> None:
@@ -89,10 +91,13 @@ class Cells:
         with self._lock:
             self._parents[cell] = parent
             self._parents.move_to_end(cell)
+            self._labels[cell] = f"In[{_number(self._shell)}]"
+            self._labels.move_to_end(cell)
             self._running.append(cell)
             del self._running[:-REMEMBERED]
             while len(self._parents) > REMEMBERED:
                 self._parents.popitem(last=False)
+                self._labels.popitem(last=False)
         self._outer.set((*self._outer.get(), session.cell.get()))
         session.cell.set(cell)
 
@@ -116,6 +121,18 @@ class Cells:
             kernel = self.kernel
             found = kernel.get_parent("shell") if kernel is not None else {}
         return found or {}
+
+    def label(self, cell: str) -> str:
+        """'In[3]', as the notebook shows *cell* ('' where it is unknown)."""
+        with self._lock:
+            return self._labels.get(cell, "")
+
+    def labelled(self, label: str) -> str:
+        """The last cell that was called *label* ('In[3]' or '3'); '' if none was."""
+        wanted = f"In[{label}]" if label.isdigit() else label
+        with self._lock:
+            return next((cell for cell in reversed(self._labels)
+                         if self._labels[cell] == wanted), "")  # fmt: skip
 
     def carrier(self, cell: str) -> str:
         """The cell whose message carries an update of what *cell* shows.
@@ -184,6 +201,11 @@ def send_output(
         ident=topic.encode(),
         metadata=dict(metadata or {}),
     )
+
+
+def _number(shell: Any) -> int:
+    """What stands in the running cell's brackets; `execution_count` may be the next one's."""
+    return int(getattr(getattr(shell, "displayhook", shell), "prompt_count", shell.execution_count))
 
 
 def _runs_a_cell(parent: Mime) -> bool:

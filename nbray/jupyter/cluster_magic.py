@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from IPython.core.error import UsageError
 
@@ -28,13 +29,16 @@ USAGE = {
     "join": "%nbray join",
     "status": "%nbray status",
     "stop": "%nbray stop",
+    "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
 }
 _OPTIONS = {
     "start": {"--cpus": "--cpus", "--num-cpus": "--cpus"},
     "attach": {
         "--secret": "--secret", "--redis-password": "--secret", "--address": "--address",
     },
+    "logs": {"--save": "--save"},
 }
+_WITH_WORDS = {"attach", "logs"}
 
 
 class JoinLine(str):
@@ -46,8 +50,8 @@ class JoinLine(str):
         return f"Paste this on another machine (it holds the cluster's secret):\n{self}"
 
 
-def run(line: str) -> JoinLine | None:
-    """`%nbray` *line*; `%nbray join` returns its line.
+def run(line: str) -> Any:
+    """`%nbray` *line*; what it returns is what the cell shows.
 
     Raises:
         UsageError: the line does not make sense; one sentence.
@@ -65,8 +69,9 @@ def run(line: str) -> JoinLine | None:
         hint = f"did you mean %nbray {near[0]}?" if near else f"there are {', '.join(USAGE)}"
         raise UsageError(f"%nbray: unknown command {command!r}; {hint}")
     values, options = _read(command, rest)
-    work: dict[str, Callable[[list[str], dict[str, str]], JoinLine | None]] = {
+    work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
+        "logs": _logs,
     }
     try:
         return work[command](values, options)
@@ -98,7 +103,7 @@ def _read(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, str]
                 raise UsageError(f"%nbray {command}: {name} needs a value; {USAGE[command]}")
             value = rest.pop(0)
         options[known[name]] = value
-    if command != "attach" and values:
+    if command not in _WITH_WORDS and values:
         raise UsageError(f"%nbray {command}: unexpected {values[0]!r}; usage: {USAGE[command]}")
     return values, options
 
@@ -174,6 +179,12 @@ def _stop(_values: list[str], _options: dict[str, str]) -> None:
         return
     nbray.shutdown()
     _say("nbray has stopped.")
+
+
+def _logs(values: list[str], options: dict[str, str]) -> Any:
+    from nbray.jupyter import inspection
+
+    return inspection.logs(values, options.get("--save", ""))
 
 
 def summary(engine: Engine) -> str:

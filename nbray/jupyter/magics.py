@@ -20,6 +20,7 @@ import nbray
 from nbray import session
 from nbray.engine import Engine
 from nbray.jupyter import cells, cluster_magic, environment, errors, progress
+from nbray.jupyter.logs import Logs
 from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
 from nbray.jupyter.stop import InterruptHook
@@ -32,7 +33,7 @@ class Extension:
         self._shell = shell
         self._remote = RemoteCells(shell)
         self._interrupts = InterruptHook()
-        self._router = Router(cells.cells().stream)
+        self.router = Router(cells.cells(), _unfinished)
         self._names = {"nbray": nbray, "remote": nbray.remote}
 
     def install(self) -> None:
@@ -41,6 +42,7 @@ class Extension:
         cells.cells().attach(shell)
         progress.install()
         environment.install(shell)
+        cells.cells().on_end.append(self.router.cell_ended)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
         shell.events.register("post_run_cell", self._interrupts.after)
@@ -69,6 +71,7 @@ class Extension:
         magics["cell"].pop("remote", None)
         magics["line"].pop("nbray", None)
         shell.drop_by_id(self._names)
+        cells.cells().on_end.remove(self.router.cell_ended)
         shell.set_custom_exc((), None)
         environment.uninstall(shell)
         progress.uninstall()
@@ -77,11 +80,29 @@ class Extension:
     def _engine_changed(self, engine: Engine | None) -> None:
         self._remote.forget()
         self._route(engine)
+        if engine is None:
+            self.router.flush()
 
     def _route(self, engine: Engine | None) -> None:
         # Outside a kernel there is one place to print to, and the engine knows it.
         if engine is not None and cells.cells().kernel is not None:
-            engine.on_output(self._router)
+            engine.on_output(self.router)
+
+
+def _unfinished(cell: str) -> int:
+    engine = session.current()
+    return engine.unfinished(cell) if engine is not None else 0
+
+
+def logs() -> Logs:
+    """What tasks have printed in the notebook that loaded the extension.
+
+    Raises:
+        NotebookError: no notebook has.
+    """
+    for extension in _extensions().values():
+        return extension.router.logs
+    raise errors.NotebookError("nbray is not loaded: run %load_ext nbray first")
 
 
 def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:

@@ -238,7 +238,9 @@ def _print_aside(engine: Engine | None) -> None:
     asked = session.started_with()
     if engine is not None and (asked is None or asked.log_to_driver):
         engine.on_output(
-            lambda output: cells().stream(output.cell, attributed(output), output.stream)
+            lambda output: cells().stream(
+                output.cell, attributed(output), getattr(output, "stream", "stdout")
+            )
         )
 
 

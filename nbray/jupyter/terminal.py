@@ -11,16 +11,20 @@ import shutil
 import sys
 from typing import TextIO
 
-from nbray.events import CellView, Output
+from nbray.events import CellView, Display, Output
 from nbray.view import progress_text
 
 _UP = "\x1b[{}F"
 _CLEAR_BELOW = "\x1b[J"
 
 
-def attributed(output: Output) -> str:
+def attributed(output: Output | Display) -> str:
     """What a task printed, each line after its origin, as engines print it by themselves."""
-    lines = output.text.splitlines(keepends=True)
+    if isinstance(output, Display):
+        text = f"{output.data.get('text/plain', '')}\n"
+    else:
+        text = output.text
+    lines = text.splitlines(keepends=True)
     prefix = f"({output.task} pid={output.pid}) "
     return "".join(prefix + line if line.strip() else line for line in lines)
 

@@ -44,5 +44,10 @@ def _environment() -> Environment:
 
 def render(template: str, /, **values: Any) -> str:
     """The HTML of *template* (a file name without `.html.j2`) with *values*, escaped."""
-    html = _environment().get_template(f"{template}.html.j2").render(**values)
+    html = render_exact(template, **values)
     return "\n".join(line.strip() for line in html.splitlines() if line.strip())
+
+
+def render_exact(template: str, /, **values: Any) -> str:
+    """The same with every blank kept, for what people have printed."""
+    return _environment().get_template(f"{template}.html.j2").render(**values).strip()

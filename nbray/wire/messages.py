@@ -10,6 +10,8 @@ Three unions, by who receives: `ToClient` (drivers and workers), `ToNode`,
 
 from __future__ import annotations
 
+from typing import Any
+
 from nbray.wire.cluster import (
     ALIVE,
     DEAD,
@@ -88,6 +90,7 @@ __all__ = [
     "Death",
     "Demand",
     "Died",
+    "Displayed",
     "EndActor",
     "Exit",
     "Extra",
@@ -218,6 +221,19 @@ class Printed(Message):
     task: str
     stream: str
     text: str
+
+
+class Displayed(Message):
+    """Something rich that a task showed; goes to the driver of its job, in order with its text."""
+
+    cell: str
+    pid: int
+    task: str
+    data: dict[str, Any]
+    """By MIME type."""
+    metadata: dict[str, Any]
+    display_id: str = ""
+    update: bool = False
 
 
 # -- objects: between clients -----------------------------------------------------
@@ -432,7 +448,7 @@ class PortOpen(Message):
 
 
 ToClient = (
-    Tasks | Calls | Results | Bounced | Cancel | Printed
+    Tasks | Calls | Results | Bounced | Cancel | Printed | Displayed
     | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

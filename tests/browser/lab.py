@@ -87,6 +87,7 @@ class Lab:
             f"--IdentityProvider.token={self.token}",
             f"--ServerApp.root_dir={self.root}",
             "--LabApp.extension_manager=readonly",
+            "--LabApp.expose_app_in_browser=True",  # for `theme`
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -216,6 +217,17 @@ class Notebook:
     def stop(self) -> None:
         """Press the toolbar's Stop button."""
         self.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
+
+    def theme(self, dark: bool) -> None:
+        """Switch to JupyterLab's dark theme, or back to the light one."""
+        self.page.evaluate(
+            "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})",
+            "JupyterLab Dark" if dark else "JupyterLab Light",
+        )
+        expect(self.page.locator("body")).to_have_attribute(
+            "data-jp-theme-light", "false" if dark else "true", timeout=20_000
+        )
+        self.page.wait_for_timeout(500)
 
     def screenshot(self, name: str, index: int | None = None) -> Path:
         """Save the page as artifacts/screens/NAME.png, the end of cell *index* in sight."""

@@ -1,4 +1,4 @@
-"""A front end for a real kernel: what comes under which cell."""
+"""A front end of the Jupyter protocol: what came under which cell, of a real kernel."""
 
 from __future__ import annotations
 
@@ -19,10 +19,33 @@ class Answer(msgspec.Struct):
     """What came under one cell."""
 
     cell: str
-    text: str = ""
+    number: int = 0
+    """What stands in its brackets: In[number]."""
+    streams: str = ""
+    displays: dict[str, dict[str, Any]] = {}
+    """MIME bundles by display id (or a number), as they are by now."""
     result: str = ""
     error: str = ""
     traceback: str = ""
+
+    @property
+    def printed(self) -> str:
+        """What tasks printed: the text of nbray's own display."""
+        return "".join(
+            f"{data['text/plain']}\n" if data["text/plain"] else ""
+            for data in self.displays.values()
+            if "nbray-output" in data.get("text/html", "")
+        )
+
+    @property
+    def text(self) -> str:
+        """What the cell and its tasks printed."""
+        return self.streams + self.printed
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures are under the cell."""
+        return sum("image/png" in data for data in self.displays.values())
 
 
 class Front:
@@ -61,13 +84,22 @@ class Front:
         raise AssertionError(f"nothing came in {limit} s: {self.answers}")
 
     def file(self, message: dict[str, Any]) -> None:
+        content = message["content"]
+        if message["msg_type"] == "update_display_data":
+            for shown in self.answers.values():  # found by its id, whatever the parent
+                if content["transient"]["display_id"] in shown.displays:
+                    shown.displays[content["transient"]["display_id"]] = content["data"]
         answer = self.answers.get(parent(message))
         if answer is None:
             return
-        content = message["content"]
         match message["msg_type"]:
+            case "execute_input":
+                answer.number = content["execution_count"]
             case "stream":
-                answer.text += content["text"]
+                answer.streams += content["text"]
+            case "display_data":
+                name = content["transient"].get("display_id") or str(len(answer.displays))
+                answer.displays[name] = content["data"]
             case "execute_result":
                 answer.result = content["data"]["text/plain"]
             case "error":

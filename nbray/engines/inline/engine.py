@@ -28,7 +28,7 @@ from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.running import Call, Runner, running
 from nbray.engines.inline.tally import Tally
-from nbray.events import Figures, NodeView, Output, Snapshot
+from nbray.events import Display, Figures, NodeView, Output, Snapshot
 from nbray.exceptions import (
     ActorDiedError,
     ActorUnschedulableError,
@@ -455,7 +455,12 @@ class InlineEngine:
         alive = sum(actor.death is None for actor in list(self._actors.values()))
         return Snapshot((node,), self._tally.cells(), self.name, "", alive)
 
-    def on_output(self, sink: Callable[[Output], None] | None) -> None:
+    def unfinished(self, cell: str) -> int:
+        """See the protocol."""
+        view = self._tally.cells().get(cell)
+        return view.submitted - view.done - view.failed if view is not None else 0
+
+    def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """See the protocol."""
         self._outputs.sink = sink
 

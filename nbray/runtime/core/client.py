@@ -80,7 +80,7 @@ class ClientBrain:
         """Answers by token, for calls of the shell that wait for one."""
         self.awaited: dict[int, Callable[[], None]] = {}
         """Whom to wake for a token's answer."""
-        self.printed: deque[m.Printed] = deque()
+        self.printed: deque[m.Printed | m.Displayed] = deque()
         self.held_views: Callable[[], set[m.Slot]] = set
         self.restless = True
         """Something happened since the last `pump`."""
@@ -196,7 +196,7 @@ class ClientBrain:
                 self.refused = message.why
             case m.Exit():
                 self.ended = message.why
-            case m.Printed():
+            case m.Printed() | m.Displayed():
                 self.printed.append(message)
             case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor():
                 pass  # a driver runs nothing

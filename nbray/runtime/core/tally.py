@@ -31,10 +31,15 @@ class Tally:
         counts[node] = counts.get(node, 0) + 1
 
     @property
+    def left(self) -> int:
+        """Tasks that have not ended."""
+        ended = (self.done, self.failed, self.cancelled)
+        return self.submitted - sum(sum(counts.values()) for counts in ended)
+
+    @property
     def open(self) -> bool:
         """Whether work is left."""
-        ended = (self.done, self.failed, self.cancelled)
-        return self.submitted > sum(sum(counts.values()) for counts in ended)
+        return self.left > 0
 
     def view(
         self, running: dict[int, int], names: Callable[[int], str], now: float,

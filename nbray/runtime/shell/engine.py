@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ import msgspec
 from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.engine import ActorInfo, Function, RuntimeInfo
-from nbray.events import Output, Snapshot
+from nbray.events import Display, Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_hex, node_of
 from nbray.options import UNIT, ActorOptions, MethodOptions, TaskOptions
@@ -34,6 +33,7 @@ from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
+from nbray.runtime.shell.delivery import event_of, print_event
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
@@ -74,7 +74,7 @@ class NativeEngine:
         self.calls = Calls(brain, self.memory, self._origin, modules or Modules())
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
-        self._sink: Callable[[Output], None] | None = None
+        self._sink: Callable[[Output | Display], None] | None = None
         self._watching = False
         self._closed = False
         self._outside: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -320,17 +320,18 @@ class NativeEngine:
                     piece = printed.popleft()
                 except IndexError:
                     return
-                node = node_of(piece.sender)
-                output = Output(
-                    piece.cell, node, self._brain.node_name(node), piece.pid, piece.task,
-                    piece.stream, piece.text,
-                )  # fmt: skip
+                event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
                 if self._sink is not None:
-                    self._sink(output)
+                    self._sink(event)
                 else:
-                    _print(output)
+                    print_event(event)
 
-    def on_output(self, sink: Callable[[Output], None] | None) -> None:
+    def unfinished(self, cell: str) -> int:
+        """Tasks of a cell that have not ended (see `Engine.unfinished`)."""
+        tally = self._brain.tallies.get(cell)
+        return tally.left if tally is not None else 0
+
+    def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """Where prints go (see `Engine.on_output`)."""
         self._sink = sink
 
@@ -588,13 +589,3 @@ def _sum(shapes: list[m.Shape]) -> dict[str, float]:
         for name, amount in shape.items():
             total[name] = total.get(name, 0) + amount
     return {name: amount / UNIT for name, amount in total.items() if amount > 0}
-
-
-def _print(output: Output) -> None:
-    """Outside notebooks: the text on this process's own stream, its origin first."""
-    stream = sys.stderr if output.stream == "stderr" else sys.stdout
-    prefix = f"({output.task} pid={output.pid}) "
-    lines = output.text.splitlines(keepends=True)
-    with contextlib.suppress(ValueError, OSError):  # the stream is closed: the program ends
-        stream.write("".join(prefix + line if line.strip() else line for line in lines))
-        stream.flush()

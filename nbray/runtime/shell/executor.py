@@ -20,6 +20,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
@@ -66,6 +67,8 @@ class Executor:
         self._pid = os.getpid()
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
+        self._latest: Item | None = None
+        """What has run last, for output of threads that no context has reached."""
         self._bracket: tuple[int, int] | None = None
         self._event = threading.Event()
         self._gpus: list[int] | None = None
@@ -100,8 +103,8 @@ class Executor:
     # -- the main loop ---------------------------------------------------------------
 
     def origin(self) -> Origin | None:
-        """Who prints in this context."""
-        item = running.get()
+        """Who prints in this context; in a thread of the user's own, what runs or ran last."""
+        item = running.get() or self.brain.current or self._latest
         if item is None:
             return None
         spec = item.spec
@@ -166,7 +169,9 @@ class Executor:
         token = running.set(item)
         cell = item.spec.cell
         if session.cell.get() != cell:
+            self.output.drain(self._before())
             session.cell.set(cell)
+        self._latest = item
         started = time.perf_counter()
         try:
             try:
@@ -180,10 +185,25 @@ class Executor:
                 self._bracket = None
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = self.failure(item, error, started)
+        if self.output.at_end is not None and self.actor is None:
+            self._show_open()
         running.reset(token)
         if key in self.brain.cancelled:
             self.brain.cancelled.discard(key)
         self.brain.done.append(done)
+
+    def _before(self) -> Origin | None:
+        """Whose text it is that was written before the running task began."""
+        item = self._latest
+        return Origin(item.spec.job, item.spec.cell, self._task_name(item)) if item else None
+
+    def _show_open(self) -> None:
+        """Show what the task left open (figures)."""
+        try:
+            assert self.output.at_end is not None
+            self.output.at_end()
+        except Exception:  # noqa: BLE001 - a figure that cannot be drawn fails no task
+            sys.stderr.write(traceback.format_exc())
 
     def _call(self, item: Item) -> Any:
         spec = item.spec
@@ -355,6 +375,7 @@ class Executor:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, message.gpus))
         item = Item(spec.owner, _constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
         running.set(item)
+        self._latest = item
         try:
             cls = self.function(spec.function)
             args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)

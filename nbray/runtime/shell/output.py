@@ -1,21 +1,25 @@
-"""What tasks print: caught in the worker, sent to the driver of their job.
+"""What tasks print and show: caught in the worker, sent to the driver of their job.
 
 Owns the replacement of `sys.stdout` and `sys.stderr` in workers and the
-gathering of text. Does not own where it is shown. Rule: text carries the cell
-and task that printed it, keeps its order within a worker, and leaves before
-the answer of the task that printed it; nothing is dropped.
+gathering of text, also of what C code and child processes write
+(`descriptors`). Does not own where it is shown, nor how values become rich
+output (`showing`). Rule: text carries the cell and task that printed it, keeps
+its order within a worker, and leaves before the answer of the task that
+printed it; nothing is dropped.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import sys
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, TextIO, cast
+from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 
 from nbray.runtime.core.effects import Effect, Send
-from nbray.wire.messages import Printed
+from nbray.runtime.shell.descriptors import Descriptors
+from nbray.wire.messages import Displayed, Printed
 
 MOST_TEXT = 256 * 1024
 """Characters in one message."""
@@ -30,13 +34,17 @@ class Origin(NamedTuple):
 
 
 class Output:
-    """The printed text of one worker, not yet sent."""
+    """What one worker has printed and shown, not yet sent (see `session.Publisher`)."""
 
-    def __init__(self, me: int, origin: Callable[[], Origin | None]) -> None:
+    def __init__(
+        self, me: int, origin: Callable[[], Origin | None], raw: Descriptors | None = None
+    ) -> None:
         self.me = me
+        self.at_end: Callable[[], None] | None = None
         self._origin = origin
+        self._raw = raw
         self._pid = os.getpid()
-        self._pieces: deque[tuple[Origin, str, str]] = deque()
+        self._pieces: deque[tuple[Origin, str, str | Displayed]] = deque()
 
     def stream(self, name: str, fallback: TextIO) -> TextIO:
         """A file object for `sys.stdout` or `sys.stderr`; *fallback* gets what no task printed."""
@@ -47,15 +55,40 @@ class Output:
         origin = self._origin()
         if origin is None:
             return False
+        if self._raw is not None:
+            self.drain(origin)  # what C code wrote before comes before
         self._pieces.append((origin, name, text))
         return True
 
+    def publish(
+        self, data: dict[str, Any], metadata: dict[str, Any], display_id: str, update: bool
+    ) -> None:
+        """Note rich output of the running task."""
+        origin = self._origin()
+        if origin is None:
+            return
+        self.drain(origin)
+        shown = Displayed(
+            self.me, origin.cell, self._pid, origin.task, data, metadata, display_id, update
+        )
+        self._pieces.append((origin, "", shown))
+
+    def drain(self, origin: Origin | None = None) -> None:
+        """Note what was written to the descriptors, as *origin*'s (None: who runs now)."""
+        raw = self._raw
+        if raw is None or not raw.grown():
+            return
+        origin = origin or self._origin()
+        if origin is not None:
+            self._pieces.extend((origin, name, text) for name, text in raw.read())
+
     def pending(self) -> bool:
-        """Whether there is text to send."""
-        return bool(self._pieces)
+        """Whether there is something to send."""
+        return bool(self._pieces) or (self._raw is not None and self._raw.grown())
 
     def take(self, now: float = 0.0) -> list[Effect]:
-        """Everything printed so far, as messages; adjacent pieces are joined."""
+        """Everything so far, as messages; adjacent pieces of text are joined."""
+        self.drain()
         effects: list[Effect] = []
         pieces = self._pieces
         texts: list[str] = []
@@ -67,12 +100,15 @@ class Output:
             except IndexError:  # another thread has taken them meanwhile
                 break
             if (origin, name) != last or size > MOST_TEXT:
-                if last is not None:
+                if last is not None and texts:
                     effects.append(self._message(last, texts))
                 last, texts, size = (origin, name), [], 0
+            if isinstance(text, Displayed):
+                effects.append(Send(origin.job, text))
+                continue
             texts.append(text)
             size += len(text)
-        if last is not None:
+        if last is not None and texts:
             effects.append(self._message(last, texts))
         return effects
 
@@ -101,6 +137,11 @@ class _Stream(io.TextIOBase):
     def name(self) -> str:
         return f"<{self._name}>"
 
+    @property
+    def buffer(self) -> BinaryIO:
+        """For bytes: what is written there is read on from the descriptor."""
+        return self._fallback.buffer
+
     def fileno(self) -> int:
         return self._fallback.fileno()
 
@@ -119,3 +160,9 @@ class _Stream(io.TextIOBase):
 
     def flush(self) -> None:
         self._fallback.flush()
+
+
+def plain_streams() -> None:
+    """In a process forked from a worker: print to the descriptors, which the worker reads."""
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -7,19 +7,23 @@ called by root in the forked child and never returns to it.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbray import session
+from nbray.ids import client_hex
 from nbray.runtime.core.effects import Effect
 from nbray.runtime.core.worker import WorkerBrain
+from nbray.runtime.shell import showing
 from nbray.runtime.shell.client import open_brain, register
+from nbray.runtime.shell.descriptors import Descriptors, unbuffer
 from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.executor import Executor, running
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
-from nbray.runtime.shell.output import Output
+from nbray.runtime.shell.output import Output, plain_streams
 from nbray.wire import messages as m
 
 if TYPE_CHECKING:
@@ -60,7 +64,9 @@ def main(config: WorkerConfig) -> None:
         running=running.get,
         modules=imports,
     )
-    output = Output(client.me, lambda: None if executor is None else executor.origin())
+    raw = Descriptors(Path(config.directory) / "logs" / f"worker-{client_hex(client.me)}")
+    unbuffer()
+    output = Output(client.me, lambda: None if executor is None else executor.origin(), raw)
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()
@@ -76,7 +82,10 @@ def main(config: WorkerConfig) -> None:
     loop.after.append(look_after)
     sys.stdout = output.stream("stdout", sys.stdout)
     sys.stderr = output.stream("stderr", sys.stderr)
+    os.register_at_fork(after_in_child=plain_streams)
     session.install(engine)
+    session.publish_to(output)
+    showing.install()
     try:
         executor.run()
     finally:

@@ -74,6 +74,6 @@ def test_an_interrupted_plain_cell_is_stopped(ip, monkeypatch):
 
 
 def test_output_events_are_written_under_their_cell(ip, capsys):
-    router = magics._extensions()[ip]._router
+    router = magics._extensions()[ip].router
     router(Output("In[1]", 1, "lab", 1, "f", "stdout", "late\n"))
     assert capsys.readouterr().out == "late\n"

@@ -1,49 +1,155 @@
-"""Prefixes of what tasks print."""
+"""What tasks print and display: when it is drawn, and under which cell."""
 
-from nbray.events import Output
-from nbray.jupyter.output import REMEMBERED, Router
+from __future__ import annotations
 
+import pytest
+from fake_kernel import Kernel, Shell
 
-def said(*pieces):
-    written = []
-    router = Router(lambda cell, text, stream: written.append((cell, text, stream)))
-    for cell, pid, text in pieces:
-        router(Output(cell, 1, "lab", pid, "f", "stdout", text))
-    return written
+from nbray.events import Display, Output
+from nbray.jupyter.cells import Cells
+from nbray.jupyter.output import DRAW, REST, Router
 
 
-def test_one_worker_has_no_prefix():
-    assert said(("c", 1, "a\n"), ("c", 1, "b\n")) == [
-        ("c", "a\n", "stdout"),
-        ("c", "b\n", "stdout"),
-    ]
+class Stage:
+    """A router in a kernel that remembers, under a clock of its own."""
+
+    def __init__(self):
+        self.kernel = Kernel()
+        self.shell = Shell(self.kernel)
+        self.cells = Cells()
+        self.cells.attach(self.shell)
+        self.now = 100.0
+        self.left = 0
+        self.router = Router(self.cells, lambda cell: self.left, lambda: self.now)
+        self.router._watch = lambda: None  # `tick` is called by hand
+
+    def begin(self, cell):
+        self.kernel.receive(cell)
+        self.shell.events.fire("pre_run_cell")
+
+    def end(self, cell):
+        self.router.cell_ended(cell)
+        self.shell.events.fire("post_run_cell")
+
+    def say(self, text, cell="c", pid=1, stream="stdout"):
+        self.router(Output(cell, 1, "lab", pid, "f", stream, text))
+
+    def drawn(self):
+        """(kind, parent's cell, text) of each message."""
+        return [
+            (one["kind"], one["parent"]["header"]["msg_id"], one["content"]["data"]["text/plain"])
+            for one in self.kernel.sent
+        ]
 
 
-def test_a_second_worker_brings_prefixes():
-    texts = [text for _, text, _ in said(("c", 1, "a\n"), ("c", 2, "b\nc\n"), ("c", 1, "d\n"))]
-    assert texts == ["a\n", "[lab 2] b\n[lab 2] c\n", "[lab 1] d\n"]
+@pytest.fixture
+def stage():
+    return Stage()
 
 
-def test_cells_are_apart():
-    texts = [text for _, text, _ in said(("c", 1, "a\n"), ("d", 2, "b\n"))]
-    assert texts == ["a\n", "b\n"]
+def test_text_comes_at_once_and_then_in_the_same_place(stage):
+    stage.begin("c")
+    stage.say("a\n")
+    stage.say("b\n")
+    assert stage.drawn() == [("display_data", "c", "a")]
+    stage.now += DRAW
+    stage.router.tick()
+    assert stage.drawn()[1:] == [("update_display_data", "c", "a\nb")]
+    ids = {one["content"]["transient"]["display_id"] for one in stage.kernel.sent}
+    assert len(ids) == 1
 
 
-def test_an_open_line_is_closed_before_another_worker_speaks():
-    texts = [text for _, text, _ in said(("c", 1, "a"), ("c", 2, "b"), ("c", 2, "c\n"))]
-    assert "".join(texts) == "a\n[lab 2] bc\n"
+def test_a_flood_is_a_few_messages(stage):
+    stage.begin("c")
+    for number in range(1000):
+        stage.say(f"{number}\n" * 100)
+        if number % 100 == 0:
+            stage.now += DRAW
+    assert len(stage.kernel.sent) <= 11
+    assert sum(len(str(one["content"])) for one in stage.kernel.sent) < 200_000
+    assert len(stage.router.logs.get("c").lines()) == 100_000
 
 
-def test_streams_are_kept_and_empty_text_is_nothing():
-    written = []
-    router = Router(lambda cell, text, stream: written.append((text, stream)))
+def test_a_cells_end_shows_everything_that_is_there(stage):
+    stage.begin("c")
+    stage.say("a\n")
+    stage.say("b\n")
+    stage.end("c")
+    assert stage.drawn()[-1] == ("update_display_data", "c", "a\nb")
+
+
+def test_what_comes_late_stays_with_its_cell_while_another_runs(stage):
+    stage.begin("c")
+    stage.say("early\n")
+    stage.end("c")
+    stage.begin("d")
+    stage.now += DRAW
+    stage.say("late\n")
+    kind, _, text = stage.drawn()[-1]
+    assert (kind, text) == ("update_display_data", "early\nlate")
+    stage.say("mine\n", "d")
+    assert stage.drawn()[-1] == ("display_data", "d", "mine")
+
+
+def test_a_place_is_kept_for_what_unfinished_work_will_print(stage):
+    stage.begin("c")
+    stage.left = 3
+    stage.end("c")
+    assert stage.drawn() == [("display_data", "c", "")]
+    stage.say("late\n")
+    assert stage.drawn()[-1][0] == "update_display_data"
+
+
+def test_quiet_cells_get_no_place(stage):
+    stage.begin("c")
+    stage.end("c")
+    assert stage.drawn() == []
+
+
+def test_all_that_may_be_folded_out_is_drawn_when_nothing_comes_any_more(stage):
+    stage.begin("c")
+    stage.say("x\n" * 300)
+    assert stage.router.tick()
+    before = len(stage.kernel.sent[-1]["content"]["data"]["text/html"])
+    stage.now += REST
+    assert not stage.router.tick()
+    assert len(stage.kernel.sent[-1]["content"]["data"]["text/html"]) > before
+    count = len(stage.kernel.sent)
+    stage.now += REST
+    assert not stage.router.tick()
+    assert len(stage.kernel.sent) == count
+
+
+def test_rich_output_follows_the_text_before_it(stage):
+    stage.begin("c")
+    stage.say("a\n")
+    stage.say("b\n")
+    stage.router(Display("c", 1, "lab", 1, "f", {"text/plain": "a picture"}, {}, "id", False))
+    stage.router(Display("c", 1, "lab", 1, "f", {"text/plain": "another"}, {}, "id", True))
+    assert [text for _, _, text in stage.drawn()] == ["a", "a\nb", "a picture", "another"]
+    assert stage.drawn()[-1][0] == "update_display_data"
+
+
+def test_the_thread_draws_what_is_left_and_ends(monkeypatch):
+    from harness import eventually
+
+    from nbray.jupyter import output
+
+    monkeypatch.setattr(output, "IDLE", 0.05)
+    stage = Stage()
+    del stage.router._watch
+    stage.begin("c")
+    stage.say("a\n")
+    stage.say("b\n")
+    stage.now += DRAW
+    assert eventually(lambda: stage.drawn()[-1][2] == "a\nb")
+    assert eventually(lambda: stage.router._thread is None)
+
+
+def test_in_a_terminal_it_is_printed(capsys):
+    cells = Cells()
+    cells.attach(Shell())
+    router = Router(cells)
     router(Output("c", 1, "lab", 1, "f", "stderr", "oops\n"))
     router(Output("c", 1, "lab", 1, "f", "stdout", ""))
-    assert written == [("oops\n", "stderr")]
-
-
-def test_old_cells_are_forgotten():
-    router = Router(lambda cell, text, stream: None)
-    for number in range(REMEMBERED + 50):
-        router(Output(str(number), 1, "lab", 1, "f", "stdout", "x"))
-    assert len(router._cells) == REMEMBERED
+    assert capsys.readouterr().err == "oops\n"

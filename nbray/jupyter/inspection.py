@@ -1,0 +1,63 @@
+"""`%nbray logs`: what tasks printed, in full.
+
+Owns the choice of what is meant by the words after it. Does not own the text
+(`logs`). Rule: what is not found is one sentence with what there is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbray.jupyter import magics
+from nbray.jupyter.cells import cells
+from nbray.jupyter.errors import NotebookError
+from nbray.jupyter.logs import Log, Logs
+from nbray.view.figures import noun
+
+
+def logs(words: list[str], save: str = "") -> Log | None:
+    """The text of a cell ('3', 'In[3]'), of a worker (its pid) or of a node (its name).
+
+    Without words: of the last cell that printed, or a list of the cells if there are several.
+    """
+    kept = magics.logs()
+    if not len(kept):
+        print("No task has printed anything yet.")
+        return None
+    if not words:
+        if len(kept) > 1 and not save:
+            _list(kept)
+            return None
+        found = _of_cell(kept, kept.cells()[-1])
+    elif len(words) == 1:
+        cell = cells().labelled(words[0])
+        found = _of_cell(kept, cell) if kept.get(cell) else Log(kept.workers(words[0]))
+        if not found:
+            known = ", ".join(label for label in map(cells().label, kept.cells()) if label)
+            raise NotebookError(
+                f"%nbray logs: no cell, worker or node {words[0]!r} has printed anything; "
+                f"these cells have: {known or 'none that is remembered'}"
+            )
+    else:
+        raise NotebookError("%nbray logs takes one cell, pid or node")
+    if save:
+        Path(save).expanduser().write_text(found, encoding="utf-8")
+        print(f"{noun(len(found.lines), 'line')} written to {save}")
+        return None
+    return found
+
+
+def _of_cell(kept: Logs, cell: str) -> Log:
+    log = kept.get(cell)
+    return Log(log.lines() if log is not None else [])
+
+
+def _list(kept: Logs) -> None:
+    for cell in kept.cells():
+        log = kept.get(cell)
+        if log is not None:
+            count = sum(screen.count for screen in log.screens.values())
+            workers = noun(len(log.screens), "worker")
+            name = cells().label(cell) or "another program"
+            print(f"{name:>10}  {noun(count, 'line')} of {workers}")
+    print("%nbray logs CELL shows them all, %nbray logs PID or NODE those of a worker or node.")

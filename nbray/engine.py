@@ -168,6 +168,16 @@ class Engine(Protocol):
         """Where the calling code runs."""
         ...
 
+    def count(
+        self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
+        cancelled: int = 0,
+    ) -> None:
+        """Add to what screens show of *cell*, for tasks that are not `counted` themselves.
+
+        What is *done*, *failed* or *cancelled* was so on *node* (0: it never ran).
+        """
+        ...
+
     def snapshot(self) -> Snapshot:
         """What screens show; cheap, callable ten times a second while others block."""
         ...

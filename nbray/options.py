@@ -35,6 +35,8 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
     node: int = 0
     """Run on this node only (0: anywhere)."""
+    counted: bool = True
+    """False: whoever submits the task counts what it does (see `Engine.count`)."""
 
 
 class ActorOptions(msgspec.Struct, frozen=True, gc=False):

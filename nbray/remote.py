@@ -101,7 +101,12 @@ def refuse_streams(given: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_generators(call: Callable[..., Any]) -> None:
+def refuse_generators(call: Callable[..., Any]) -> None:
+    """Refuse functions whose call is not their result.
+
+    Raises:
+        ValueError: *call* is a generator function or a coroutine function.
+    """
     plain = inspect.unwrap(call)
     if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
         raise ValueError(
@@ -230,7 +235,7 @@ def _make(thing: Any, given: Mapping[str, Any]) -> Any:
     if not (inspect.isroutine(thing) or isinstance(thing, functools.partial)):
         raise TypeError(f"@remote takes a function or a class, not {type(thing).__name__}")
     refuse_streams(given)
-    _refuse_generators(thing)
+    refuse_generators(thing)
     return RemoteFunction(thing, task_options(given))
 
 

@@ -1,6 +1,6 @@
 """Ray's `ray.util`: small conveniences over the public API.
 
-Owns the functions here; `ActorPool` and `Queue` load when first asked for.
+Owns the functions here; `ActorPool`, `Queue` and `map` load when first asked for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from nbray import session
 
-__all__ = ["ActorPool", "get_node_ip_address", "list_named_actors"]
+__all__ = ["ActorPool", "get_node_ip_address", "list_named_actors", "map"]
 
 
 def get_node_ip_address() -> str:
@@ -33,4 +33,8 @@ def __getattr__(name: str) -> Any:
         from nbray.util.actor_pool import ActorPool
 
         return ActorPool
+    if name == "map":
+        from nbray.util.mapping import map
+
+        return map
     raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")

@@ -77,7 +77,9 @@ class InlineEngine:
     ) -> list[ObjectRef[Any]]:
         """See the protocol. The task has run when this returns."""
         target = self._load(function)
-        call = self._call(options.name or function.name, args, kwargs, options.num_returns)
+        call = self._call(
+            options.name or function.name, args, kwargs, options.num_returns, "", options.counted
+        )
         call.retries = options.max_retries
         call.retry_on = options.retry_exceptions
         call.info = self._task_info(call, options)
@@ -99,10 +101,13 @@ class InlineEngine:
         kwargs: dict[str, Any],
         num_returns: int,
         method: str = "",
+        counted: bool = True,
     ) -> Call:
         self._check_open()
         call = Call(self._objects, name, args, kwargs, num_returns, session.cell.get(), method)
-        self._tally.started(call.cell)
+        call.counted = counted
+        if counted:
+            self._tally.started(call.cell)
         return call
 
     def _now_or_later(self, call: Call, run: Callable[[], None]) -> None:
@@ -428,6 +433,13 @@ class InlineEngine:
             gpus=tuple(range(int(options.num_gpus))),
             assigned={key: amount / UNIT for key, amount in demand(options).items()},
         )
+
+    def count(
+        self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
+        cancelled: int = 0,
+    ) -> None:
+        """See the protocol."""
+        self._tally.add(cell, submitted, done, failed, cancelled)
 
     def snapshot(self) -> Snapshot:
         """See the protocol."""

@@ -52,8 +52,8 @@ class Call:
     """
 
     __slots__ = (
-        "cell", "data", "deps", "holds", "info", "method", "name", "refs", "retries", "retry_on",
-        "task",
+        "cell", "counted", "data", "deps", "holds", "info", "method", "name", "refs", "retries",
+        "retry_on", "task",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class Call:
         self.name = name
         self.cell = cell
         self.method = method
+        self.counted = True
         self.refs: list[ObjectRef[Any]] = [
             objects.new(self, bool(method)) for _ in range(num_returns)
         ]
@@ -164,7 +165,8 @@ class Runner:
         packed = [pack(value, f"the result of {call.name}") for value in values]
         for ref, one in zip(call.refs, packed, strict=True):
             self._objects.store(ref, one)
-        self._tally.ended(call.cell, failed=False)
+        if call.counted:
+            self._tally.ended(call.cell, failed=False)
 
     def fail(self, call: Call, error: BaseException | bytes) -> None:
         """Give the call's references an error."""
@@ -173,7 +175,8 @@ class Runner:
             name = "" if own else call.name
             error = pack_error(error, name, self._node_name, os.getpid())
         self._objects.fail(call.refs, error)
-        self._tally.ended(call.cell, failed=True)
+        if call.counted:
+            self._tally.ended(call.cell, failed=True)
 
 
 def may_retry(call: Call, error: BaseException, attempt: int) -> bool:

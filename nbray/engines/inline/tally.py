@@ -47,6 +47,22 @@ class Tally:
                 view, nodes=(counts,), updated=time.monotonic()
             )
 
+    def add(self, cell: str, submitted: int, done: int, failed: int, cancelled: int) -> None:
+        """Count what tasks that are not counted one by one have done."""
+        now = time.monotonic()
+        with self._lock:
+            view = self._cells.get(cell)
+            if view is None:
+                view = CellView(cell, nodes=(NodeCounts(1, self._node_name),), started=now)
+            counts = view.nodes[0]
+            counts = msgspec.structs.replace(
+                counts, done=counts.done + done, failed=counts.failed + failed
+            )
+            self._cells[cell] = msgspec.structs.replace(
+                view, submitted=view.submitted + submitted, nodes=(counts,),
+                cancelled=view.cancelled + cancelled, updated=now,
+            )  # fmt: skip
+
     def cells(self) -> dict[str, CellView]:
         """The counts as they are now."""
         with self._lock:

@@ -30,6 +30,15 @@ class Tally:
         counts = self.cancelled if cancelled else self.failed if failed else self.done
         counts[node] = counts.get(node, 0) + 1
 
+    def add(self, submitted: int, node: int, done: int, failed: int, cancelled: int) -> None:
+        """Count what the tasks here do not stand for one by one."""
+        self.submitted += submitted
+        for counts, more in (
+            (self.done, done), (self.failed, failed), (self.cancelled, cancelled),
+        ):
+            if more:
+                counts[node] = counts.get(node, 0) + more
+
     @property
     def left(self) -> int:
         """Tasks that have not ended."""

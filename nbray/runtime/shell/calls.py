@@ -20,6 +20,7 @@ from nbray.engine import Function
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import STORED, Entry
+from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
@@ -69,7 +70,9 @@ class Calls:
         key = (self, cell, origin, _key(options))
         works: dict[Any, Work] = function.cache.setdefault("works", {})
         work = works.get(key)
-        if work is None or work.tally is not self._brain.tallies.get(cell):
+        if work is None or (
+            options.counted and work.tally is not self._brain.tallies.get(cell)
+        ):
             if len(works) > 64:
                 works.clear()
             work = works[key] = self._new_work(function, options, cell, origin)
@@ -95,7 +98,9 @@ class Calls:
             namespace,
         )
         pool = self._brain.tasks.pool(resources, depth, options.node)
-        tally = self._brain.tally(cell, time.monotonic())
+        now = time.monotonic()
+        # Tasks that do not count themselves have a tally that nobody looks at.
+        tally = self._brain.tally(cell, now) if options.counted else Tally(cell, now)
         work = Work(spec, options.max_retries, pool, tally, blob)
         work.modules = (modules.digest, modules.data)
         return work
@@ -224,7 +229,7 @@ def _key(options: TaskOptions) -> tuple[Any, ...]:
     return (
         options.num_cpus, options.num_gpus, options.memory,
         tuple(sorted(options.resources.items())), options.num_returns, options.max_retries,
-        options.retry_exceptions, options.name, options.node,
+        options.retry_exceptions, options.name, options.node, options.counted,
     )  # fmt: skip
 
 

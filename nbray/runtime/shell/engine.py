@@ -532,6 +532,15 @@ class NativeEngine:
         head = self._brain.members.get(FIRST_NODE)
         return join_address(head.ip, head.port) if head else self._registered.address
 
+    def count(
+        self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
+        cancelled: int = 0,
+    ) -> None:
+        """Count for tasks that do not (see `Engine.count`)."""
+        tally = self._brain.tally
+        now = time.monotonic()
+        self._loop.locked(lambda: tally(cell, now).add(submitted, node, done, failed, cancelled))
+
     def snapshot(self) -> Snapshot:
         """What screens show (see `Engine.snapshot`)."""
         brain = self._brain

@@ -1,0 +1,253 @@
+"""What a worker does with one chunk of a map: its items one after the other, and a report.
+
+Owns the running of a chunk, the retries and errors of single items, and the
+hand-over of what was not begun in time. Does not own sizes (`sizes`) nor what
+becomes of a report (`mapping`).
+
+Rule: items are taken from one iterator, by single operations. So the watch,
+from its own thread, takes away what has not been begun without a lock, and the
+loop over the items runs at the speed of C.
+"""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from nbray import session
+from nbray.options import RetryOn
+from nbray.refs import ObjectRef
+from nbray.wire.failures import pack_error, unpack_error
+
+__all__ = ["Plan", "Report", "brief", "run_chunk", "unpack_error", "weight"]
+
+LOOKS = 3
+"""How often the watch looks at a chunk within its patience."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What all chunks of one map have in common; travels once to each worker."""
+
+    call: Callable[..., Any] | None
+    """None: it is large, and comes as a reference with each chunk."""
+    name: str
+    width: int = 1
+    """Arguments of one call."""
+    retries: int = 0
+    """How often an item is tried again after an error of `retry_on` (-1: without end)."""
+    retry_on: RetryOn = False
+    patience: float = float("inf")
+    """Seconds after which a chunk gives back the items it has not begun."""
+    filename: str = ""
+    source: str = ""
+    """Where the function was defined if that is no file, for tracebacks."""
+    noted: bool = True
+    """Errors get a note that names the item."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What became of a chunk."""
+
+    results: list[Any]
+    """One for each item that was run, in order; None for those that failed."""
+    failures: list[tuple[int, bytes]]
+    """(position in `results`, packed error)."""
+    seconds: float
+    node: str
+    """Hexadecimal id of the node it ran on."""
+    weight: int
+    """About how many bytes a result has."""
+
+
+def run_chunk(plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any) -> Report:
+    """Run the items of a chunk, the first of which is item *first* of the map.
+
+    Args:
+        large: the reference of the function where it is large.
+        given: the items; with a `width` of n, n arguments for each.
+
+    Returns:
+        A report on the items that were run. Those missing at its end were not
+        begun, because the ones before took longer than `Plan.patience`.
+    """
+    call = _loaded(plan, large)
+    if plan.retry_on:
+        call = _persistent(call, plan)
+    if plan.width == 1:
+        items: Iterator[Any] = iter(given)
+        calls: Iterator[Any] = map(call, items)
+    else:
+        width = plan.width
+        items = iter([given[at : at + width] for at in range(0, len(given), width)])
+        calls = itertools.starmap(call, items)
+    count = len(given) // plan.width
+    results: list[Any] = []
+    failures: list[tuple[int, bytes]] = []
+    started = time.perf_counter()
+    chunk = _Chunk(items, plan.patience)
+    if count > 1 and plan.patience < float("inf"):
+        _watch.add(chunk)
+    try:
+        while True:
+            try:
+                results.extend(calls)
+            except Exception as error:  # noqa: BLE001 - whatever an item raises is its result
+                _fail(plan, given, first, results, failures, error)
+                continue
+            if len(results) == count - len(chunk.taken):
+                break
+            # `extend` takes an item's StopIteration for the end of all items.
+            stopped = RuntimeError(f"{plan.name} raised StopIteration")
+            _fail(plan, given, first, results, failures, stopped)
+    finally:
+        _watch.remove(chunk)
+    seconds = time.perf_counter() - started
+    engine = session.current()
+    node = engine.runtime().node_id if engine is not None else ""
+    return Report(results, failures, seconds, node, weight(results[0]) if results else 0)
+
+
+def _fail(
+    plan: Plan, given: tuple[Any, ...], first: int, results: list[Any],
+    failures: list[tuple[int, bytes]], error: Exception,
+) -> None:
+    place = len(results)
+    if plan.noted:
+        item = given[place] if plan.width == 1 else given[place * plan.width :][: plan.width]
+        error.add_note(f"(item {first + place}: {brief(item)})")
+    failures.append((place, pack_error(error, plan.name, socket.gethostname(), os.getpid())))
+    results.append(None)
+    # The error holds this chunk's frame, and the frame all of its items.
+    error.__traceback__ = None
+
+
+def brief(value: Any) -> str:
+    """How *value* looks, in at most 80 characters; never raises."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a broken repr must not hide the item's own error
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def weight(value: Any) -> int:
+    """About how many bytes *value* has; arrays and strings exactly, containers hardly at all."""
+    size = getattr(value, "nbytes", None)
+    return size if isinstance(size, int) else sys.getsizeof(value, 64)
+
+
+def _persistent(call: Callable[..., Any], plan: Plan) -> Callable[..., Any]:
+    """*call*, tried again as the options of the function say."""
+    kinds = plan.retry_on if isinstance(plan.retry_on, tuple) else (Exception,)
+
+    def again(*item: Any) -> Any:
+        for attempt in itertools.count():
+            try:
+                return call(*item)
+            except kinds:
+                if attempt == plan.retries:
+                    raise
+        raise AssertionError("unreachable")
+
+    return again
+
+
+# -- the function -----------------------------------------------------------------
+
+
+class _Held(threading.local):
+    """The large function of the map whose chunk ran here last."""
+
+    key = ""
+    call: Any = None
+
+
+_held = _Held()
+
+
+def _loaded(plan: Plan, large: list[ObjectRef[Any]]) -> Callable[..., Any]:
+    if plan.source and plan.filename not in linecache.cache:
+        lines = plan.source.splitlines(keepends=True)
+        # A modification time of None tells linecache never to look for the file.
+        linecache.cache[plan.filename] = (len(plan.source), None, lines, plan.filename)
+    if plan.call is not None:
+        return plan.call
+    key = large[0].hex()
+    if _held.key != key:
+        _held.call = None  # before the next one is there: both may not fit
+        _held.call = session.require().get(large, None)[0]
+        _held.key = key
+    call: Callable[..., Any] = _held.call
+    return call
+
+
+# -- giving back --------------------------------------------------------------------
+
+
+class _Chunk:
+    """The items of a running chunk, taken away when its time is up."""
+
+    __slots__ = ("due", "items", "patience", "taken")
+
+    def __init__(self, items: Iterator[Any], patience: float) -> None:
+        self.items = items
+        self.patience = patience
+        self.due = time.monotonic() + patience
+        self.taken: list[Any] = []
+
+    def take(self) -> None:
+        """Take what has not been begun; the loop ends with the item it is at."""
+        self.taken.extend(self.items)  # one operation: the loop sees all of it or nothing
+
+
+class _Watch:
+    """The thread that looks at running chunks; it ends when none has run for a second."""
+
+    def __init__(self) -> None:
+        # Single operations instead of a lock, which an interrupt could leave locked.
+        self._chunks: set[_Chunk] = set()
+        self._pause = 1.0
+        self._thread: threading.Thread | None = None
+
+    def add(self, chunk: _Chunk) -> None:
+        """Take the chunk's items away when it is due."""
+        self._chunks.add(chunk)
+        self._pause = max(0.002, chunk.patience / LOOKS)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="nbray-map", daemon=True)
+            self._thread.start()
+
+    def remove(self, chunk: _Chunk) -> None:
+        """The chunk has ended."""
+        self._chunks.discard(chunk)
+
+    def _run(self) -> None:
+        idle = time.monotonic()
+        while True:
+            time.sleep(self._pause)
+            now = time.monotonic()
+            running = list(self._chunks)
+            for chunk in running:
+                if chunk.due <= now:
+                    chunk.take()
+                    self._chunks.discard(chunk)
+            if running:
+                idle = now
+            elif now - idle > 1.0:
+                self._thread = None
+                if not self._chunks:
+                    return
+                # One came before it could see that the thread ends.
+                self._thread = threading.current_thread()
+
+
+_watch = _Watch()

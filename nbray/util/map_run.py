@@ -1,0 +1,421 @@
+"""The work of one map: reading ahead, chunks in flight, the order of results, cancelling.
+
+Owns a map from its first item to its last result. Does not own the size of
+chunks (`sizes`), their running (`chunk_run`), nor what users call (`mapping`).
+
+Rules. Work is handed out and results are taken only while somebody asks for
+results, so what is read ahead stays bounded. Every item is counted once, when it
+is read, and once, when it ends; chunks are not counted. A chunk of several
+items that fails as a whole (its worker died, a result could not be pickled) is
+taken apart, and each of its items runs alone, to find the one to blame.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import functools
+import itertools
+import operator
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import msgspec
+
+from nbray import session
+from nbray.engine import Engine, Function
+from nbray.exceptions import RayError, RaySystemError, RayTaskError, TaskCancelledError
+from nbray.ids import FIRST_NODE
+from nbray.options import UNIT, TaskOptions, demand
+from nbray.refs import ObjectRef
+from nbray.util.chunk_run import Plan, Report, brief, run_chunk, unpack_error, weight
+from nbray.util.sizes import Sizes
+
+AHEAD = 3
+"""Unfinished chunks for each worker: one runs, one waits there, one is on its way."""
+KEPT = 16
+"""Chunks for each worker whose results wait for those of an earlier one."""
+PATIENCE = 2.0
+"""A chunk gives back what it has not begun after this many times what it should take."""
+LEAST_PATIENCE = 0.02
+"""Seconds; the watch need not look more often."""
+READING = 0.01
+"""Seconds that items are read for one chunk, so that a slow source holds nothing up."""
+
+
+class _Chunk:
+    """Some items that follow each other, from being read to their results."""
+
+    __slots__ = ("alone", "first", "items", "ref", "segments")
+
+    def __init__(self, first: int, items: Sequence[Any], alone: bool = False) -> None:
+        self.first = first
+        self.items = items
+        self.alone = alone
+        """Its items are to run one by one."""
+        self.ref: ObjectRef[Any] | None = None
+        self.segments: list[Iterator[Any]] | None = None
+        """Its results, once they are there."""
+
+
+class _Raise:
+    """An iterator that raises instead of giving a value, once."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error: BaseException | None = error
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        error, self._error = self._error, None
+        if error is None:
+            raise StopIteration
+        raise error
+
+    def __length_hint__(self) -> int:
+        return 1 if self._error is not None else 0
+
+
+class Run:
+    """The work of one map. Iterating gives iterators over results, as they come.
+
+    They are for `itertools.chain`, which hands out single results at the speed of
+    C. An error is an iterator that raises, so that the chain goes on after it.
+    """
+
+    _ended = True  # until it has begun
+    _watched: tuple[str, contextlib.AbstractContextManager[Any]] | None = None
+
+    def __init__(
+        self,
+        plan: Plan,
+        large: list[ObjectRef[Any]],
+        options: TaskOptions,
+        source: Iterator[Any],
+        total: int | None,
+        *,
+        seconds: float,
+        ordered: bool,
+        max_in_flight: int | None,
+        return_exceptions: bool,
+    ) -> None:
+        engine = session.require()
+        # The inline engine has run a task when `submit` returns: more ahead would only be late.
+        self._inline = engine.name == "inline"
+        if not self._inline:
+            patience = max(LEAST_PATIENCE, PATIENCE * seconds)
+            plan = msgspec.structs.replace(plan, patience=patience)
+        self.name = plan.name
+        self.total = total
+        self.done = 0
+        """Items that have ended, well or not."""
+        self.waits = True
+        """Whether asking for results may wait."""
+        self._engine: Engine = engine
+        self._function = Function(functools.partial(run_chunk, plan), plan.name)
+        self._options = options
+        self._width = plan.width
+        self._large = large
+        self._source = source
+        self._exhausted = False
+        self._broken: Exception | None = None
+        """What reading the items raised, to be raised where it came."""
+        self._ordered = ordered
+        self._limit = max_in_flight
+        self._keep_errors = return_exceptions
+        self._cell = session.cell.get()
+        self._sizes = Sizes(_workers(engine, options), seconds)
+        if options.max_retries == 0:
+            self._sizes.most = 1  # what must not run twice shares a chunk with nothing
+        self._looked = time.monotonic()
+        self._line: list[_Chunk] = []
+        """Chunks in the order of their items, until their results are handed out."""
+        self._flying: dict[ObjectRef[Any], _Chunk] = {}
+        self._segments: deque[Iterator[Any]] = deque()
+        self._given: Iterator[Any] = iter(())
+        self._counted = total or 0
+        self._read = 0
+        self._taken = 0
+        """Items whose results were handed out."""
+        self._stopped = ""
+        self._pulling = threading.Lock()
+        self._nodes: dict[str, int] = {}
+        self._ended = False
+        if total:
+            engine.count(self._cell, total)
+        self._fill()
+
+    # -- results out --------------------------------------------------------------
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Iterator[Any]:
+        try:
+            with self._pulling:
+                segment = self._next()
+        except StopIteration:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised by the segment: the chain goes on
+            self.cancel(f"cancelled by {type(error).__name__}")
+            segment = _Raise(error)
+        self._given = segment
+        self._taken += operator.length_hint(segment)
+        return segment
+
+    def _next(self) -> Iterator[Any]:
+        while True:
+            if self._stopped:
+                return _Raise(TaskCancelledError(f"the map of {self.name} was {self._stopped}"))
+            if self.waits or not self._segments:
+                if self._flying:
+                    self._collect(0)
+                self._fill()
+            if self._segments:
+                segment = self._segments.popleft()
+                if isinstance(segment, _Raise):
+                    self._unwatch()
+                return segment
+            if self._flying:
+                self._watch()
+                self._collect(None)
+            elif self._broken is not None:
+                broken, self._broken = self._broken, None
+                self._unwatch()
+                return _Raise(broken)
+            else:
+                self._ended = True
+                self._unwatch()
+                self._large.clear()
+                raise StopIteration
+
+    def arrive(self) -> None:
+        """Wait until there is a result at hand (in a thread, for `async for`)."""
+        with self._pulling:
+            while not self.at_hand():
+                self._fill()
+                if not self._flying:
+                    return
+                self._collect(None)
+
+    def at_hand(self) -> bool:
+        """Whether the next result is there already."""
+        return bool(
+            operator.length_hint(self._given) or self._segments or self._stopped or self._ended
+        )
+
+    def _watch(self) -> None:
+        """Have bars shown if the loop takes long: one wait from here to its end."""
+        watcher = session.watcher()
+        cell = session.cell.get()
+        if watcher is not None and (self._watched is None or self._watched[0] != cell):
+            self._unwatch()
+            context = watcher()
+            context.__enter__()
+            self._watched = cell, context
+
+    def _unwatch(self) -> None:
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            watched[1].__exit__(None, None, None)
+
+    # -- items in -------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Hand out chunks while there is room."""
+        now = time.monotonic()
+        if now - self._looked > 1.0:  # machines come and go
+            self._looked = now
+            self._sizes.workers = _workers(self._engine, self._options)
+        workers = self._sizes.workers
+        ahead, kept = (1, 1) if self._inline else (AHEAD * workers, KEPT * workers)
+        while len(self._flying) < ahead and not self._stopped:
+            chunk = next((c for c in self._line if c.ref is None and c.segments is None), None)
+            if chunk is not None:
+                self._split(chunk)
+            elif self._exhausted or len(self._line) >= kept:
+                return
+            else:
+                chunk = self._draw()
+                if chunk is None:
+                    return
+                self._line.append(chunk)
+            self._submit(chunk)
+            if time.monotonic() - now > READING:
+                return  # a slow source, or large items: see first what has come meanwhile
+
+    def _draw(self) -> _Chunk | None:
+        """Read items for a new chunk; None if there are none, or no more may be read ahead."""
+        wanted = self._sizes.next(None if self.total is None else max(0, self.total - self._read))
+        if self._limit is not None:
+            wanted = min(wanted, self._limit - (self._read - self._taken))
+        if wanted < 1:
+            return None
+        items: list[Any] = []
+        until = time.monotonic() + READING
+        step = 1
+        try:
+            while len(items) < wanted and time.monotonic() < until:
+                goal = min(wanted, len(items) + step)
+                # `extend` keeps what came before an error.
+                items.extend(itertools.islice(self._source, goal - len(items)))
+                if len(items) < goal:
+                    self._exhausted = True
+                    break
+                step *= 8
+        except Exception as error:  # noqa: BLE001 - raised again when the loop gets there
+            self._exhausted = True
+            self._broken = error
+        first, self._read = self._read, self._read + len(items)
+        if self._read > self._counted or self._exhausted:
+            self._count_read()
+        if not items:
+            return None
+        self._sizes.weighs(max(map(weight, self._arguments(items[:1]))))
+        return _Chunk(first, items)
+
+    def _count_read(self) -> None:
+        """Have the screens' total agree with what was read."""
+        if self._read != self._counted:
+            self._engine.count(self._cell, self._read - self._counted)
+            self._counted = self._read
+
+    def _arguments(self, items: Sequence[Any]) -> Sequence[Any]:
+        """The arguments of *items*, one after the other."""
+        return items if self._width == 1 else list(itertools.chain.from_iterable(items))
+
+    def _split(self, chunk: _Chunk) -> None:
+        """Leave in *chunk* what is to run together, and the rest in a chunk behind it."""
+        size = 1 if chunk.alone else self._sizes.next(len(chunk.items))
+        if len(chunk.items) > size:
+            self._cut(chunk, size)
+
+    def _cut(self, chunk: _Chunk, size: int) -> None:
+        rest = _Chunk(chunk.first + size, chunk.items[size:], chunk.alone)
+        self._line.insert(self._line.index(chunk) + 1, rest)
+        chunk.items = chunk.items[:size]
+
+    def _submit(self, chunk: _Chunk) -> None:
+        token = session.cell.set(self._cell)
+        try:
+            args = (chunk.first, self._large, *self._arguments(chunk.items))
+            (ref,) = self._engine.submit(self._function, args, {}, self._options)
+        except Exception as error:  # noqa: BLE001 - users' items raise what they like when pickled
+            self._fail(chunk, error)
+        else:
+            chunk.ref = ref
+            self._flying[ref] = chunk
+        finally:
+            session.cell.reset(token)
+
+    # -- what became of chunks ---------------------------------------------------------
+
+    def _collect(self, timeout: float | None) -> None:
+        """Take what has ended; wait up to *timeout* seconds for something to end."""
+        refs = list(self._flying)
+        ready, _ = self._engine.wait(refs, 1, timeout, False)
+        if ready and len(refs) > 1:
+            ready, _ = self._engine.wait(refs, len(refs), 0, False)
+        for ref in ready:
+            if self._stopped:
+                return
+            chunk = self._flying.pop(ref)
+            chunk.ref = None
+            try:
+                report: Report = self._engine.get([ref], None)[0]
+            except TaskCancelledError:
+                self.cancel("cancelled")
+                return
+            except RaySystemError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the user's classes may fail to unpickle
+                self._fail(chunk, error)
+            else:
+                self._take(chunk, report)
+
+    def _fail(self, chunk: _Chunk, error: Exception) -> None:
+        """A chunk failed as a whole."""
+        if len(chunk.items) > 1:
+            chunk.alone = True
+            return
+        if not isinstance(error, RayTaskError):
+            error.add_note(f"(item {chunk.first}: {brief(chunk.items[0])})")
+        self._engine.count(self._cell, 0, failed=1)
+        self._settle(chunk, [iter([error])] if self._keep_errors else [_Raise(error)])
+
+    def _take(self, chunk: _Chunk, report: Report) -> None:
+        """A chunk has ended, perhaps without having begun its last items."""
+        results, ran = report.results, len(report.results)
+        if ran < len(chunk.items):
+            self._cut(chunk, ran) if ran else None
+        if not ran:
+            return
+        self._sizes.measured(ran, report.seconds)
+        self._sizes.weighs(report.weight)
+        failed = len(report.failures)
+        self._engine.count(self._cell, 0, self._number(report.node), ran - failed, failed)
+        segments: list[Iterator[Any]] = []
+        begin = 0
+        for place, packed in report.failures:
+            error = unpack_error(packed)
+            if self._keep_errors:
+                results[place] = error
+                continue
+            segments += [iter(results[begin:place]), _Raise(error)]
+            begin = place + 1
+        self._settle(chunk, [*segments, iter(results[begin:] if begin else results)])
+
+    def _settle(self, chunk: _Chunk, segments: list[Iterator[Any]]) -> None:
+        """The results of *chunk* are there; hand out those whose turn has come."""
+        self.done += len(chunk.items)
+        chunk.items = ()
+        line = self._line
+        if not self._ordered:
+            line.remove(chunk)
+            self._segments.extend(segments)
+            return
+        chunk.segments = segments
+        while line and line[0].segments is not None:
+            self._segments.extend(line.pop(0).segments or ())
+
+    def _number(self, node: str) -> int:
+        if node not in self._nodes:
+            known = self._engine.nodes()
+            self._nodes = {row["NodeID"]: row.get("NodeNumber", FIRST_NODE) for row in known}
+        return self._nodes.get(node, FIRST_NODE)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def cancel(self, why: str = "cancelled") -> int:
+        """Cancel what has not ended, in the middle of a chunk too; how many items that were."""
+        if self._ended or self._stopped:
+            return 0
+        self._stopped = why
+        self._ended = True
+        self._unwatch()
+        left = self._read - self.done
+        engine = self._engine
+        if session.current() is engine:
+            with contextlib.suppress(RayError):
+                for ref in list(self._flying):
+                    engine.cancel(ref, False, True)
+                self._count_read()
+                engine.count(self._cell, 0, cancelled=left)
+        return left
+
+    def __del__(self) -> None:
+        if not self._ended:
+            # Garbage collection may come while this thread holds the engine's lock.
+            with contextlib.suppress(RuntimeError):
+                _thread.start_new_thread(self.cancel, ("dropped",))
+
+
+def _workers(engine: Engine, options: TaskOptions) -> int:
+    """How many tasks with these options the cluster can run at the same time."""
+    total = engine.cluster_resources()
+    wanted = demand(options) or {"CPU": UNIT}
+    return max(1, min(int(total.get(name, 0) * UNIT) // amount for name, amount in wanted.items()))

@@ -137,7 +137,7 @@ class ClusterContext:
             "object_store_address": "",
             "raylet_socket_name": "",
             "webui_url": self.dashboard_url,
-            "session_dir": "",
+            "session_dir": info.session_dir,
             "metrics_export_port": 0,
             "gcs_address": info.address,
             "address": info.address,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from nbray.details import Details
 from nbray.events import Display, Output, Snapshot
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
@@ -71,6 +72,8 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """Resources the running task or actor holds."""
     address: str = ""
     """The cluster's address, host:port."""
+    session_dir: str = ""
+    """The private folder of this machine's part of the cluster ('' where there is none)."""
 
 
 class Engine(Protocol):
@@ -180,6 +183,14 @@ class Engine(Protocol):
 
     def snapshot(self) -> Snapshot:
         """What screens show; cheap, callable ten times a second while others block."""
+        ...
+
+    def details(self, wanted: int) -> Details:
+        """What each task, actor, object is doing (*wanted*: bits of `nbray.details`).
+
+        Never waits: it asks all processes, at most five times a second, and
+        gives what they have answered so far; call it again for more.
+        """
         ...
 
     def unfinished(self, cell: str) -> int:

@@ -27,6 +27,10 @@ Watcher = Callable[[], AbstractContextManager[Any]]
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""
 
+cell_labels: dict[str, str] = {}
+"""What a person calls a cell, by its identity; a notebook fills and bounds it."""
+
+
 class Publisher(Protocol):
     """Takes what code in this process shows in rich form (see `nbray.events.Display`)."""
 
@@ -49,6 +53,11 @@ _started_with: InitConfig | None = None
 _watcher: Watcher | None = None
 _publisher: Publisher | None = None
 _guarded = False
+
+
+def cell_label(identity: str) -> str:
+    """What a person calls the cell ('' if nobody has said)."""
+    return cell_labels.get(identity, "")
 
 
 def current() -> Engine | None:

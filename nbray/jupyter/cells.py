@@ -83,12 +83,17 @@ class Cells:
             self._labels.clear()
             self._running.clear()
 
-    def _before(self, _info: object = None) -> None:
+    def _before(self, info: object = None) -> None:
         kernel = self.kernel
         parent: dict[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
         header = parent.get("header") or {}
         cell = str(header.get("msg_id") or f"In[{self._shell.execution_count}]")
+        lines = [line for line in str(getattr(info, "raw_cell", "")).splitlines() if line.strip()]
+        label = f"[{self._shell.execution_count}] {lines[0].strip() if lines else ''}".strip()
         with self._lock:
+            session.cell_labels[cell] = label[:80]
+            while len(session.cell_labels) > REMEMBERED:
+                del session.cell_labels[next(iter(session.cell_labels))]
             self._parents[cell] = parent
             self._parents.move_to_end(cell)
             self._labels[cell] = f"In[{_number(self._shell)}]"

@@ -5,6 +5,14 @@ Part of the vocabulary of `messages`, which gathers and re-exports everything.
 
 from __future__ import annotations
 
+from nbray.details import (
+    ActorRecord,
+    CellRecord,
+    ObjectRecord,
+    ProcessRecord,
+    TaskRecord,
+    TextRecord,
+)
 from nbray.events import Figures, NodeView
 from nbray.wire.parts import ActorSpec, Message, NodeInfo, Shape, Slot, Versions
 
@@ -139,6 +147,44 @@ class Picture(Message):
 
     nodes: list[NodeView]
     actors: int
+
+
+# -- what the detailed screens ask ----------------------------------------------------------
+
+
+class Describe(Message):
+    """Tell the sender what you are doing. A node passes it on to its clients."""
+
+    wanted: int
+    """Bits of `nbray.details`."""
+    limit: int
+    """Most unfinished tasks, and most objects, of one process."""
+    tasks_seen: dict[int, int] = {}
+    """How many ended tasks of each worker the sender has been told of."""
+    texts_seen: dict[int, int] = {}
+    """How many printed pieces of each driver it has."""
+
+
+class Described(Message):
+    """The answer of one process; every kind of process fills what it knows."""
+
+    now: float
+    """The clock by which its times are."""
+    tasks: list[TaskRecord] = []
+    unfinished: int = 0
+    """Of which `tasks` lists some."""
+    busy: int = 0
+    """Calls that a concurrent actor runs."""
+    ended: list[TaskRecord] = []
+    ended_count: int = 0
+    objects: list[ObjectRecord] = []
+    object_count: int = 0
+    object_bytes: int = 0
+    cells: list[CellRecord] = []
+    texts: list[TextRecord] = []
+    texts_count: int = 0
+    actors: list[ActorRecord] = []
+    processes: list[ProcessRecord] = []
 
 
 # -- actors ---------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ from nbray.wire.cluster import (
     BecomeActor,
     Chunk,
     CreateActor,
+    Describe,
+    Described,
     EndActor,
     Fetch,
     Fetched,
@@ -89,6 +91,8 @@ __all__ = [
     "CreateActor",
     "Death",
     "Demand",
+    "Describe",
+    "Described",
     "Died",
     "Displayed",
     "EndActor",
@@ -453,14 +457,16 @@ ToClient = (
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused
+    | Describe | Described
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
-    | Infeasible | Stays
+    | Infeasible | Stays | Describe
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register
     | CreateActor | FindActor | ListActors | WatchActor | EndActor | ActorUp | ActorDown
+    | Describe
 )  # fmt: skip

@@ -22,6 +22,7 @@ import msgspec
 
 from nbray import session
 from nbray.config import STORE_SHARE, InitConfig
+from nbray.details import CellRecord, Details
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.engines.inline.actors import Actor
 from nbray.engines.inline.objects import Objects
@@ -466,6 +467,14 @@ class InlineEngine:
         )
         alive = sum(actor.death is None for actor in list(self._actors.values()))
         return Snapshot((node,), self._tally.cells(), self.name, "", alive)
+
+    def details(self, wanted: int) -> Details:
+        """See the protocol; tasks have ended when `remote` returns, so only cells are told."""
+        cells = [
+            CellRecord(self._owner, view, session.cell_label(cell))
+            for cell, view in self._tally.cells().items()
+        ]
+        return Details(cells=tuple(cells), now=time.monotonic())
 
     def unfinished(self, cell: str) -> int:
         """See the protocol."""

@@ -16,8 +16,10 @@ import msgspec
 
 from nbray.events import CellView
 from nbray.runtime.core.actors import ActorLink, Callers
+from nbray.runtime.core.describing import Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
 from nbray.runtime.core.objects import Objects
+from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import ErrorMaker, Task
@@ -81,6 +83,10 @@ class ClientBrain:
         self.awaited: dict[int, Callable[[], None]] = {}
         """Whom to wake for a token's answer."""
         self.printed: deque[m.Printed | m.Displayed] = deque()
+        self.recent = Recent()
+        self.cell_label: Callable[[str], str] = lambda _cell: ""
+        self.survey: Survey | None = None
+        """Made when this client first asks what all others are doing."""
         self.held_views: Callable[[], set[m.Slot]] = set
         self.restless = True
         """Something happened since the last `pump`."""
@@ -198,6 +204,13 @@ class ClientBrain:
                 self.ended = message.why
             case m.Printed() | m.Displayed():
                 self.printed.append(message)
+                if isinstance(message, m.Printed):
+                    self.recent.add(message)
+            case m.Describe():
+                return describe(self, message, now)
+            case m.Described():
+                if self.survey is not None:
+                    self.survey.answered(message, now)
             case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor():
                 pass  # a driver runs nothing
             case _:

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from nbray.details import ActorRecord
 from nbray.ids import HEAD, node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.placement import able, fits, load, take, together, why_never
+from nbray.runtime.core.placement import able, fits, load, take, together, units, why_never
 from nbray.wire import messages as m
 
 Key = tuple[int, int]
@@ -30,6 +31,8 @@ _TABLE = {
 }  # fmt: skip
 DEAD_KEPT = 1000
 """Dead actors that are remembered in full, so that a late watcher hears why."""
+DEAD_SHOWN = 200
+"""Of those, the ones that screens list."""
 GONE_KEPT = 100_000
 """Older ones, and dead clients, of which only the fact is remembered."""
 
@@ -79,6 +82,19 @@ class Directory:
     def living(self) -> int:
         """How many actors are not dead."""
         return len(self._actors) - len(self._dead)
+
+    def records(self) -> list[ActorRecord]:
+        """All actors for screens, the youngest first; of the dead ones the latest."""
+        dead = set(self._dead[:-DEAD_SHOWN])
+        return [
+            ActorRecord(
+                *key, one.spec.class_name, one.spec.name, one.spec.namespace, one.state, one.node,
+                one.worker, one.restarts, one.spec.max_restarts, one.spec.detached, one.spec.cell,
+                one.spec.job, units(one.spec.resources), one.cause,
+            )
+            for key, one in reversed(self._actors.items())
+            if key not in dead
+        ]  # fmt: skip
 
     # -- creating and looking up ------------------------------------------------------
 

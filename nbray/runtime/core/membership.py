@@ -11,7 +11,7 @@ import msgspec
 
 from nbray.events import HISTORY, Figures, NodeView
 from nbray.ids import FIRST_NODE, node_hex
-from nbray.options import UNIT
+from nbray.runtime.core.placement import units
 from nbray.wire.messages import NodeInfo, Shape
 
 HISTORY_STEP = 1.0
@@ -86,14 +86,10 @@ class Membership:
                 address=node.ip,
                 is_head=node.is_head,
                 alive=node.alive,
-                resources=_units(node.total),
-                available=_units(node.available),
+                resources=units(node.total),
+                available=units(node.available),
                 figures=self.figures[node.number],
                 history=self._history.get(node.number, ()),
             )
             for node in self.all()
         ]
-
-
-def _units(shape: Shape) -> dict[str, float]:
-    return {name: amount / UNIT for name, amount in shape.items()}

@@ -15,6 +15,7 @@ from typing import assert_never
 import msgspec
 
 from nbray import config
+from nbray.details import ProcessRecord
 from nbray.events import Figures
 from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
 from nbray.options import UNIT
@@ -281,11 +282,21 @@ class NodeBrain:
                 return self.node_lost(message.node, message.why, now)
             case m.Exit(why=why):
                 return self.stop(why)
+            case m.Describe():
+                return self._describe(message, now)
             case m.Granted() | m.Infeasible():
                 pass  # other nodes speak to the client itself
             case _:
                 assert_never(message)
         return []
+
+    def _describe(self, message: m.Describe, now: float) -> list[Effect]:
+        """Pass the question on to all clients, the asker too, and say who they are."""
+        out: list[Effect] = [Send(client, message) for client in self.clients]
+        processes = [
+            ProcessRecord(client, one.pid, one.driver) for client, one in self.clients.items()
+        ]
+        return [*out, Send(message.sender, m.Described(self.me, now, processes=processes))]
 
     # -- clients --------------------------------------------------------------------
 

@@ -40,6 +40,19 @@ def together(first: Mapping[str, int], second: Mapping[str, int]) -> Shape:
     return {name: max(first.get(name, 0), second.get(name, 0)) for name in names}
 
 
+def units(shape: Mapping[str, int]) -> dict[str, float]:
+    """The shape in whole units, as users write it."""
+    return {name: amount / UNIT for name, amount in shape.items()}
+
+
+def total(shapes: Iterable[Mapping[str, int]]) -> dict[str, float]:
+    """The sum of shapes in whole units, without what nobody has."""
+    found: Shape = {}
+    for shape in shapes:
+        give(found, shape)
+    return {name: amount / UNIT for name, amount in found.items() if amount > 0}
+
+
 def slots(need: Mapping[str, int], free: Mapping[str, int], total: Mapping[str, int]) -> int:
     """How many workers of shape *need* fit into *free* at once."""
     most: int | None = None

@@ -569,6 +569,10 @@ class Submitter:
 
     # -- views --------------------------------------------------------------------------------
 
+    def pools(self) -> list[Pool]:
+        """Pools with queued tasks or leases."""
+        return list(self._active.values())
+
     def running(self) -> dict[str, dict[int, int]]:
         """Busy workers by cell and node."""
         counts: dict[str, dict[int, int]] = {}

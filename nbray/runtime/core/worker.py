@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.describing import PAST, Past, describe_worker
 from nbray.runtime.core.effects import Effect, Send
 from nbray.wire import messages as m
 
@@ -69,6 +70,8 @@ class WorkerBrain:
         self.me = client.me
         self.queue: deque[Item | Start] = deque()
         self.done: deque[Done] = deque()
+        self.past: deque[Past] = deque(maxlen=PAST)
+        """The last tasks that ended here, appended before their answers are."""
         self.current: Item | None = None
         """What the main thread runs; set by the executor."""
         self.started = 0.0
@@ -105,6 +108,8 @@ class WorkerBrain:
                 self.actor = message
                 self.functions[message.spec.function] = message.spec.blob
                 self.queue.append(Start(message))
+            case m.Describe():
+                return describe_worker(self, message, now)
             case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
                 # What it owns would be lost: it stays until that is gone.
                 return [Send(node_client(self.client.node), m.Stays(self.me))]

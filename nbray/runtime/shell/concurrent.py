@@ -66,8 +66,10 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
         try:
             result = executor._call(item)
             done = executor.answer(item, result, started)
+            executor.note(item, None, started, done)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
+            executor.note(item, error, started, done)
         with counting:
             brain.concurrent -= 1
         brain.cancelled.discard((item.caller, item.seq))
@@ -134,10 +136,13 @@ async def _serve(executor: Executor, concurrency: int) -> None:
                 if inspect.isawaitable(result):
                     result = await result
             done = executor.answer(item, result, started)
-        except asyncio.CancelledError:
+            executor.note(item, None, started, done)
+        except asyncio.CancelledError as error:
             done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
+            executor.note(item, error, started, done)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
+            executor.note(item, error, started, done)
         tasks.pop(key, None)
         executor.brain.concurrent -= 1
         executor.brain.cancelled.discard(key)

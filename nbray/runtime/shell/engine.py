@@ -19,16 +19,19 @@ import msgspec
 
 from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
+from nbray.details import Details
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import Display, Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_hex, node_of
-from nbray.options import UNIT, ActorOptions, MethodOptions, TaskOptions
+from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.client import Future as Settled
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.placement import total, units
+from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
@@ -77,6 +80,8 @@ class NativeEngine:
         self._sink: Callable[[Output | Display], None] | None = None
         self._watching = False
         self._closed = False
+        self._folder = folder
+        brain.cell_label = session.cell_label
         self._outside: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outside_thread: threading.Thread | None = None
         self._delivering = threading.Lock()
@@ -475,7 +480,7 @@ class NativeEngine:
                 "NodeNumber": node.number,
                 "IsHead": node.is_head,
                 "alive": node.alive,
-                "Resources": _units(node.total) if node.alive else {},
+                "Resources": units(node.total) if node.alive else {},
                 "Labels": {},
             }
             for _, node in sorted(self._brain.members.items())
@@ -488,12 +493,12 @@ class NativeEngine:
     def cluster_resources(self) -> dict[str, float]:
         """Totals (see `Engine.cluster_resources`)."""
         self._freshen()
-        return _sum([node.total for node in self._brain.members.values() if node.alive])
+        return total([node.total for node in self._brain.members.values() if node.alive])
 
     def available_resources(self) -> dict[str, float]:
         """What is free (see `Engine.available_resources`)."""
         self._freshen()
-        return _sum([node.available for node in self._brain.members.values() if node.alive])
+        return total([node.available for node in self._brain.members.values() if node.alive])
 
     def runtime(self) -> RuntimeInfo:
         """Where this code runs (see `Engine.runtime`)."""
@@ -504,10 +509,10 @@ class NativeEngine:
         assigned: dict[str, float] = {}
         attempt = 0
         if actor is not None:
-            assigned = _units(actor.spec.resources)
+            assigned = units(actor.spec.resources)
             job = actor.spec.job
         elif item is not None:
-            assigned = _units(item.spec.resources)
+            assigned = units(item.spec.resources)
             attempt = item.extra.attempt if item.extra is not None else 0
         here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
         return RuntimeInfo(
@@ -525,6 +530,7 @@ class NativeEngine:
             gpus=tuple(item.gpus if item is not None else actor.gpus if actor else ()),
             assigned=assigned,
             address=self._address(),
+            session_dir=self._folder,
         )
 
     def _address(self) -> str:
@@ -556,6 +562,23 @@ class NativeEngine:
             actors=picture.actors if picture is not None else 0,
         )
 
+    def details(self, wanted: int) -> Details:
+        """What every process does (see `Engine.details`)."""
+        brain = self._brain
+        now = time.monotonic()
+        alive = {node.number for node in brain.members.values() if node.alive}
+        if brain.survey is None:
+            brain.survey = Survey(brain.me)
+        survey = brain.survey
+        found: list[Details] = []
+
+        def look() -> list[Effect]:
+            found.append(survey.details(now, alive))
+            return survey.ask(alive, wanted, now) if not self._closed else []
+
+        self._loop.locked(look)
+        return found[0]
+
     def join_line(self) -> str:
         """The line for another machine (see `Engine.join_line`)."""
         if self._joinable is None:
@@ -586,15 +609,3 @@ class NativeEngine:
         self._loop.close()
         self._outside.put(None)
         self._on_shutdown()
-
-
-def _units(shape: m.Shape) -> dict[str, float]:
-    return {name: amount / UNIT for name, amount in shape.items()}
-
-
-def _sum(shapes: list[m.Shape]) -> dict[str, float]:
-    total: dict[str, int] = {}
-    for shape in shapes:
-        for name, amount in shape.items():
-            total[name] = total.get(name, 0) + amount
-    return {name: amount / UNIT for name, amount in total.items() if amount > 0}

@@ -43,6 +43,9 @@ FLUSH_SECONDS = 0.004
 FLUSH_REMOTE = 0.008
 """Seconds that answers gather while work is queued; longer when two nodes must forward them."""
 
+MOST_WORDS = 300
+"""Characters of an error that are kept for screens."""
+
 running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
 """What this context runs."""
 
@@ -72,6 +75,7 @@ class Executor:
         self._bracket: tuple[int, int] | None = None
         self._event = threading.Event()
         self._gpus: list[int] | None = None
+        self._past = brain.past.append
         self._news: Callable[[], None] | None = None
         """Called when calls arrive for an actor that runs them concurrently."""
 
@@ -185,6 +189,9 @@ class Executor:
                 self._bracket = None
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = self.failure(item, error, started)
+            self.note(item, error, started, done)
+        else:
+            self._past((item.spec, *key, started, done.micros, None))
         if self.output.at_end is not None and self.actor is None:
             self._show_open()
         running.reset(token)
@@ -332,6 +339,15 @@ class Executor:
         outcome = Outcome(item.seq, [Value(data, failed=True)], True, retry, cancelled)
         error.__traceback__ = None
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), ())
+
+    def note(
+        self, item: Item, error: BaseException | None, started: float, done: Done
+    ) -> None:
+        """Remember an ended task for screens; before its answer is appended to `done`."""
+        why = None if error is None else f"{type(error).__name__}: {error}"[:MOST_WORDS]
+        if done.outcome is not None and done.outcome.cancelled:
+            why = ""
+        self._past((item.spec, item.caller, item.seq, started, done.micros, why))
 
     def _exit(self, error: SystemExit) -> NoReturn:
         """User code ends the process, as in Ray: its answer is that the worker has died."""

@@ -1,0 +1,147 @@
+"""What the detailed screens know: one record for each task, actor, object, process.
+
+Part of the vocabulary, beside `events`: engines fill `Details` when somebody
+looks, never otherwise, and screens read it. Owns the records and the words for
+their states. Rule: every list is bounded by whoever fills it, and the counts
+beside it say what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import dataclass_transform
+
+import msgspec
+
+from nbray.events import CellView
+
+TASKS, OBJECTS, ACTORS, TEXTS = 1, 2, 4, 8
+"""What a screen wants to know, as bits; cells and processes always come along."""
+EVERYTHING = TASKS | OBJECTS | ACTORS | TEXTS
+
+WAITING, QUEUED, SENT, RUNNING, DONE, FAILED, CANCELLED = range(7)
+"""States of a task: for its arguments, for a worker, at a worker behind another one, ..."""
+STATES = ("waiting", "queued", "sent", "running", "done", "failed", "cancelled")
+ACTOR_STATES = ("starting", "alive", "restarting", "dead")
+OBJECT_STATES = ("pending", "inline", "stored", "failed")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of the records; times are monotonic seconds of whoever reads them."""
+
+
+class TaskRecord(Record):
+    """One task or actor call, unfinished or of late."""
+
+    owner: int
+    """Client id of the process that submitted it."""
+    seq: int
+    """Its number there."""
+    name: str
+    """The function, or 'Class.method'."""
+    cell: str
+    job: int
+    """Client id of the driver at the root of the work."""
+    state: int
+    worker: int = 0
+    """Client id of the process that runs or ran it (0: none yet)."""
+    started: float = 0.0
+    ended: float = 0.0
+    """0: it has not ended."""
+    why: str = ""
+    """Why it waits, or the error it ended with, in one line."""
+
+
+class ActorRecord(Record):
+    """One actor, dead ones of late included."""
+
+    owner: int
+    actor: int
+    class_name: str
+    name: str
+    """'' for an anonymous one."""
+    namespace: str
+    state: int
+    node: int
+    worker: int
+    restarts: int
+    max_restarts: int
+    detached: bool
+    cell: str
+    job: int
+    resources: dict[str, float]
+    cause: str = ""
+    """Why it restarted last, or died."""
+
+
+class ObjectRecord(Record):
+    """One object, told by its owner."""
+
+    owner: int
+    seq: int
+    state: int
+    size: int
+    """Bytes."""
+    nodes: list[int]
+    """Where copies lie in the store."""
+    held: int
+    """References and pins of its owner."""
+    borrowers: int
+    """Other processes that hold it."""
+    maker: str = ""
+    """The task that makes it, where that is remembered; '' for what was put."""
+    cell: str = ""
+
+
+class ProcessRecord(Record):
+    """A driver or worker, told by its node."""
+
+    client: int
+    pid: int
+    driver: bool
+
+
+class CellRecord(Record):
+    """The work of one cell of one driver."""
+
+    driver: int
+    view: CellView
+    label: str = ""
+    """What a person calls the cell: '[3] sizes = segment(photos)'."""
+
+
+class TextRecord(Record):
+    """A piece of text that a task printed."""
+
+    node: int
+    pid: int
+    cell: str
+    job: int
+    task: str
+    stream: str
+    """'stdout' or 'stderr'."""
+    text: str
+
+
+class Details(msgspec.Struct, frozen=True):
+    """What all processes of the cluster said of themselves when they were last asked."""
+
+    tasks: tuple[TaskRecord, ...] = ()
+    """Unfinished ones, then ended ones, the latest first."""
+    unlisted: int = 0
+    """Unfinished tasks beyond those that are listed."""
+    actors: tuple[ActorRecord, ...] = ()
+    objects: tuple[ObjectRecord, ...] = ()
+    """The largest of every process."""
+    object_count: int = 0
+    object_bytes: int = 0
+    cells: tuple[CellRecord, ...] = ()
+    processes: tuple[ProcessRecord, ...] = ()
+    texts: tuple[TextRecord, ...] = ()
+    """What was printed of late, oldest first for each driver."""
+    me: int = 0
+    """Client id of the reader."""
+    version: int = 0
+    """Changes whenever an answer has come."""
+    now: float = 0.0
+    """The reader's monotonic clock."""

@@ -1,0 +1,224 @@
+"""What a process says of itself when a detailed screen asks: its tasks, objects, prints.
+
+Owns the reading of a client's and a worker's tables into records, and the short
+memory of what was printed. Does not own the tables. Rules: nothing here runs
+unless somebody looks; an answer costs what it lists, not what there is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from nbray import details as d
+from nbray.ids import node_of
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.work import Task
+from nbray.wire.messages import Describe, Described, Printed, Spec
+
+if TYPE_CHECKING:
+    from nbray.runtime.core.client import ClientBrain
+    from nbray.runtime.core.worker import WorkerBrain
+
+SCANNED = 50_000
+"""Most objects that one answer looks at."""
+PAST = 2_000
+"""Ended tasks that a worker remembers."""
+MOST_TEXT = 1 << 20
+"""Characters of printed text that a driver remembers."""
+_STATES = {PENDING: 0, READY: 1, STORED: 2, FAILED: 3}
+
+Past = tuple[Spec, int, int, float, int, "str | None"]
+"""(spec, caller, seq, start on the performance counter, microseconds, error or None)."""
+
+
+class Recent:
+    """The last pieces of text that came to a driver, counted."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._pieces: deque[Printed] = deque()
+        self._size = 0
+
+    def add(self, piece: Printed) -> None:
+        """Note one; the oldest are forgotten."""
+        self.count += 1
+        self._pieces.append(piece)
+        self._size += len(piece.text)
+        while self._size > MOST_TEXT and len(self._pieces) > 1:
+            self._size -= len(self._pieces.popleft().text)
+
+    def after(self, seen: int) -> list[Printed]:
+        """Those beyond the first *seen*, as far as they are remembered."""
+        fresh = min(len(self._pieces), max(0, self.count - seen))
+        return list(islice(self._pieces, len(self._pieces) - fresh, None))
+
+
+def client(brain: ClientBrain, message: Describe, now: float) -> Described:
+    """The answer of a driver, or of a worker as far as it is a client like others."""
+    answer: dict[str, object] = {}
+    if message.wanted & d.TASKS:
+        answer["tasks"] = unfinished(brain, message.limit)
+        answer["unfinished"] = brain.tasks.unfinished
+    if message.wanted & d.OBJECTS:
+        rows, answer["object_count"], answer["object_bytes"] = objects(brain, message.limit)
+        answer["objects"] = rows
+    if message.wanted & d.TEXTS:
+        fresh = brain.recent.after(message.texts_seen.get(brain.me, 0))
+        answer["texts"] = [
+            d.TextRecord(
+                node_of(one.sender), one.pid, one.cell, brain.me, one.task, one.stream, one.text
+            )
+            for one in fresh
+        ]
+        answer["texts_count"] = brain.recent.count
+    answer["cells"] = [
+        d.CellRecord(brain.me, view, brain.cell_label(cell))
+        for cell, view in brain.cells(now).items()
+    ]
+    return Described(brain.me, now, **answer)  # type: ignore[arg-type]
+
+
+def describe(brain: ClientBrain, message: Describe, now: float) -> list[Effect]:
+    """Answer as a client."""
+    return [Send(message.sender, client(brain, message, now))]
+
+
+def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[Effect]:
+    """Answer as a worker: what it runs and ran, beside what it owns."""
+    answer = client(brain.client, message, now)
+    if message.wanted & d.TASKS:
+        current = brain.current
+        running = []
+        if current is not None:
+            spec = current.spec
+            running = [
+                d.TaskRecord(
+                    current.caller, current.seq, _name(brain, spec), spec.cell, spec.job,
+                    d.RUNNING, brain.me, brain.started,
+                )
+            ]  # fmt: skip
+        # Noted before the answer is: a count that lags only tells one of them twice.
+        count = brain.finished + len(brain.done)
+        past = list(brain.past)
+        fresh = min(len(past), max(0, count - message.tasks_seen.get(brain.me, 0)))
+        ended = [_ended(brain, one) for one in past[len(past) - fresh :]]
+        answer = Described(
+            answer.sender, now, running + answer.tasks, answer.unfinished, brain.concurrent,
+            ended, count, answer.objects, answer.object_count, answer.object_bytes,
+            answer.cells, answer.texts, answer.texts_count,
+        )  # fmt: skip
+    return [Send(message.sender, answer)]
+
+
+def _name(brain: WorkerBrain, spec: Spec) -> str:
+    actor = brain.actor
+    return spec.name if actor is None or spec.function else f"{actor.spec.class_name}.{spec.name}"
+
+
+def _ended(brain: WorkerBrain, one: Past) -> d.TaskRecord:
+    spec, caller, seq, started, micros, error = one
+    state = d.DONE if error is None else d.FAILED if error else d.CANCELLED
+    return d.TaskRecord(
+        caller, seq, _name(brain, spec), spec.cell, spec.job, state, brain.me,
+        started, started + micros / 1e6, error or "",
+    )  # fmt: skip
+
+
+def unfinished(brain: ClientBrain, limit: int) -> list[d.TaskRecord]:
+    """At most *limit* tasks and calls that have not ended: first those at workers."""
+    me = brain.me
+
+    def record(
+        task: Task, state: int, worker: int = 0, why: str = "", of: str = ""
+    ) -> d.TaskRecord:
+        spec = task.work.spec
+        name = f"{of}.{spec.name}" if of else spec.name
+        return d.TaskRecord(me, task.seq, name, spec.cell, spec.job, state, worker, why=why)
+
+    pools = brain.tasks.pools()
+    links = list(brain.actors.links.values())
+    at_workers = (
+        record(task, d.SENT, lease.worker)
+        for pool in pools
+        for lease in pool.leases.values()
+        for task in lease.inflight.values()
+    )
+    at_actors = (
+        record(task, d.SENT, link.worker, of=link.name)
+        for link in links
+        for task in link.inflight.values()
+    )
+    queued = (
+        record(task, d.QUEUED, why=pool.waiting)
+        for pool in pools
+        for task in pool.queue
+        if not task.cancelled
+    )
+    calls = (
+        record(task, d.WAITING if task.missing else d.QUEUED, why=link.cause, of=link.name)
+        for link in links
+        for task in link.queue
+        if not task.cancelled
+    )
+    found = list(islice(chain(at_workers, at_actors, queued, calls), limit))
+    if len(found) < min(limit, brain.tasks.unfinished):
+        # Those whose arguments are not ready stand in no queue: they are looked for.
+        entries = islice(brain.objects.owned.values(), SCANNED)
+        waiting = (
+            record(entry.maker, d.WAITING, why="for its arguments")
+            for entry in entries
+            if entry.state == PENDING and _waits(entry)
+        )
+        found += islice(waiting, limit - len(found))
+    return found
+
+
+def _waits(entry: Entry) -> bool:
+    task = entry.maker
+    if not isinstance(task, Task) or task.seq != entry.key[1]:
+        return False
+    return bool(task.missing) and task.work.pool is not None and not task.cancelled
+
+
+def objects(brain: ClientBrain, limit: int) -> tuple[list[d.ObjectRecord], int, int]:
+    """(the *limit* largest objects that the client owns, how many there are, their bytes)."""
+    owned = brain.objects.owned
+    found: list[tuple[int, Entry]] = []
+    total = 0
+    for entry in islice(owned.values(), SCANNED):
+        if entry.state != LIFE:
+            size = _size(entry)
+            total += size
+            found.append((size, entry))
+    largest = heapq.nlargest(limit, found, key=lambda one: one[0])
+    return [_object(entry, size) for size, entry in largest], len(owned), total
+
+
+def _size(entry: Entry) -> int:
+    value = entry.value
+    if entry.state == READY:
+        return len(value)
+    if entry.state == STORED and value.slots:
+        size: int = value.slots[0].size
+        return size
+    return 0
+
+
+def _object(entry: Entry, size: int) -> d.ObjectRecord:
+    value = entry.value
+    task = entry.maker if isinstance(entry.maker, Task) else None
+    return d.ObjectRecord(
+        entry.key[0],
+        entry.key[1],
+        _STATES.get(entry.state, 0),
+        size,
+        sorted({slot.node for slot in value.slots}) if entry.state == STORED else [],
+        entry.count,
+        len(entry.borrowers or ()),
+        task.work.spec.name if task is not None else "",
+        task.work.spec.cell if task is not None else "",
+    )

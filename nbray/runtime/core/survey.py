@@ -1,0 +1,193 @@
+"""Asking the whole cluster what it is doing, and putting the answers together.
+
+Owns one watcher's questions (`Describe`, to every node and the head) and the
+latest answer of every process. Does not own what a process says of itself
+(`describing`). Rules: who does not answer, because its code holds the
+interpreter, keeps its last answer while its node knows it; what has ended is
+remembered here, bounded, because workers forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from nbray import details as d
+from nbray.ids import HEAD, node_client, node_of
+from nbray.runtime.core.effects import Effect, Send
+from nbray.wire.messages import Describe, Described
+
+PAUSE = 0.2
+"""Least seconds between two rounds of questions."""
+LISTED = 10_000
+"""Unfinished tasks, and largest objects, that one process lists."""
+ENDED = 20_000
+"""Ended tasks that are remembered."""
+TEXT = 2 << 20
+"""Characters of printed text that are remembered."""
+STALE = 0.3
+"""Seconds by which the end of a task may be older than its owner's word and still outweigh it."""
+_Key = tuple[int, int]
+
+
+class Survey:
+    """One watcher's view of all processes."""
+
+    def __init__(self, me: int) -> None:
+        self.me = me
+        self.version = 0
+        self._asked = float("-inf")
+        self._wanted = 0
+        self._answers: dict[int, tuple[float, Described]] = {}
+        """By sender: when it came, and the last one."""
+        self._processes: dict[int, list[d.ProcessRecord]] = {}
+        self._tasks_seen: dict[int, int] = {}
+        self._texts_seen: dict[int, int] = {}
+        self._shifts: dict[int, float] = {}
+        """By node: our clock minus its. The least difference seen, which waited least."""
+        self._ended: dict[tuple[int, int, int, float], d.TaskRecord] = {}
+        self._ends: dict[_Key, float] = {}
+        """When a task ended last, by owner and number."""
+        self._texts: list[d.TextRecord] = []
+        self._text_size = 0
+
+    def ask(self, nodes: Iterable[int], wanted: int, now: float) -> list[Effect]:
+        """Questions to all *nodes* and the head, if the last ones are not too fresh."""
+        if now - self._asked < PAUSE and not wanted & ~self._wanted:
+            return []
+        self._asked = now
+        self._wanted = wanted
+        question = Describe(self.me, wanted, LISTED, self._tasks_seen, self._texts_seen)
+        out: list[Effect] = [Send(node_client(node), question) for node in nodes]
+        if wanted & d.ACTORS:
+            out.append(Send(HEAD, question))
+        return out
+
+    def answered(self, message: Described, now: float) -> None:
+        """Take one answer."""
+        sender = message.sender
+        self.version += 1
+        if message.processes or sender == node_client(node_of(sender)):
+            self._processes[node_of(sender)] = message.processes
+            return
+        node = node_of(sender)
+        shift = self._shifts[node] = min(now - message.now, self._shifts.get(node, float("inf")))
+        for task in message.ended:
+            key = (task.worker, task.owner, task.seq, task.started)  # may be told twice
+            self._remember(key, _shifted(task, shift))
+        if message.ended_count:
+            self._tasks_seen[sender] = message.ended_count
+        if message.texts_count and message.texts_count != self._texts_seen.get(sender):
+            self._texts_seen[sender] = message.texts_count
+            self._print(message.texts)
+        before = self._answers.get(sender)
+        kept = message
+        if before is not None:  # what was not asked this time stays as it was
+            last = before[1]
+            if not self._wanted & d.OBJECTS:
+                kept = msgspec.structs.replace(
+                    kept, objects=last.objects, object_count=last.object_count,
+                    object_bytes=last.object_bytes,
+                )  # fmt: skip
+            if not self._wanted & d.TASKS:
+                kept = msgspec.structs.replace(
+                    kept, tasks=last.tasks, unfinished=last.unfinished, busy=last.busy
+                )
+        self._answers[sender] = (now, msgspec.structs.replace(kept, ended=[], texts=[]))
+
+    def _remember(self, key: tuple[int, int, int, float], task: d.TaskRecord) -> None:
+        self._ended[key] = task
+        self._ends[task.owner, task.seq] = task.ended
+        if len(self._ended) > ENDED:
+            oldest = self._ended.pop(next(iter(self._ended)))
+            if self._ends.get((oldest.owner, oldest.seq)) == oldest.ended:
+                del self._ends[oldest.owner, oldest.seq]
+
+    def _print(self, texts: list[d.TextRecord]) -> None:
+        self._texts += texts
+        self._text_size += sum(len(one.text) for one in texts)
+        drop = 0
+        while self._text_size > TEXT and drop < len(self._texts) - 1:
+            self._text_size -= len(self._texts[drop].text)
+            drop += 1
+        del self._texts[:drop]
+
+    def details(self, now: float, alive: set[int]) -> d.Details:
+        """Everything that is known, of the nodes in *alive*."""
+        processes = [
+            one for node, some in self._processes.items() if node in alive for one in some
+        ]
+        known = {one.client for one in processes} | {HEAD}
+        for client in [client for client in self._answers if client not in known]:
+            if node_of(client) in self._processes:
+                for memory in (self._answers, self._tasks_seen, self._texts_seen):
+                    memory.pop(client, None)
+        answers = {
+            client: answer
+            for client, answer in self._answers.items()
+            if client in known and node_of(client) in alive
+        }
+        head = answers.pop(HEAD, None)
+        return d.Details(
+            tasks=self._merged(answers),
+            unlisted=sum(
+                max(0, message.unfinished - sum(one.owner == client for one in message.tasks))
+                for client, (_, message) in answers.items()
+            ),
+            actors=tuple(head[1].actors) if head is not None else (),
+            objects=tuple(one for _, message in answers.values() for one in message.objects),
+            object_count=sum(message.object_count for _, message in answers.values()),
+            object_bytes=sum(message.object_bytes for _, message in answers.values()),
+            cells=tuple(
+                _moved(one, self._shifts[node_of(client)])
+                for client, (_, message) in answers.items()
+                for one in message.cells
+            ),
+            processes=tuple(processes),
+            texts=tuple(self._texts),
+            me=self.me,
+            version=self.version,
+            now=now,
+        )
+
+    def _merged(self, answers: dict[int, tuple[float, Described]]) -> tuple[d.TaskRecord, ...]:
+        """Owners know what waits, workers what runs and has ended; a worker's word counts more."""
+        running: dict[_Key, d.TaskRecord] = {}
+        busy: dict[int, int] = {}
+        for client, (came, message) in answers.items():
+            busy[client] = message.busy
+            shift = self._shifts[node_of(client)]
+            for task in message.tasks:
+                if task.state == d.RUNNING:
+                    key = (task.owner, task.seq)
+                    if self._ends.get(key, float("-inf")) < came - STALE:
+                        running[key] = _shifted(task, shift)
+        found = list(running.values())
+        for came, message in answers.values():
+            for task in message.tasks:
+                key = (task.owner, task.seq)
+                if task.state == d.RUNNING or key in running:
+                    continue
+                if self._ends.get(key, float("-inf")) >= came - STALE:
+                    continue
+                if task.state == d.SENT and busy.get(task.worker, 0) > 0:
+                    busy[task.worker] -= 1
+                    task = msgspec.structs.replace(task, state=d.RUNNING)
+                found.append(task)
+        return (*found, *reversed(self._ended.values()))
+
+
+def _shifted(task: d.TaskRecord, shift: float) -> d.TaskRecord:
+    """The record by the reader's clock."""
+    if not task.started:
+        return task
+    ended = task.ended + shift if task.ended else 0.0
+    return msgspec.structs.replace(task, started=task.started + shift, ended=ended)
+
+
+def _moved(cell: d.CellRecord, shift: float) -> d.CellRecord:
+    view = msgspec.structs.replace(
+        cell.view, started=cell.view.started + shift, updated=cell.view.updated + shift
+    )
+    return msgspec.structs.replace(cell, view=view)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbray import actor, exceptions, util
+from nbray import actor, dashboard, exceptions, util
 from nbray.actor import method
 from nbray.api import (
     available_resources,
@@ -38,6 +38,7 @@ __all__ = [
     "available_resources",
     "cancel",
     "cluster_resources",
+    "dashboard",
     "exceptions",
     "get",
     "get_actor",

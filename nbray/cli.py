@@ -37,6 +37,8 @@ class Session(Protocol):
     """What the command line reads of a session's record."""
 
     @property
+    def directory(self) -> str: ...
+    @property
     def node(self) -> int: ...
     @property
     def head(self) -> bool: ...
@@ -249,6 +251,34 @@ def status() -> None:
         click.echo(text)
     if failed:
         raise SystemExit(1)
+
+
+@main.command()
+@click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: the youngest]")
+@click.option(
+    "--port", type=click.IntRange(1, 65535),
+    help="TCP port on this machine.  [default: 8265, or the next one that is free]",
+)  # fmt: skip
+@click.option("--stop", "end", is_flag=True, help="End the dashboard; the cluster goes on.")
+def dashboard(address: str | None, port: int | None, end: bool) -> None:
+    """Start the dashboard of a cluster that this machine is part of, and print its link."""
+    from nbray.dashboard import launch
+
+    with _one_sentence():
+        for session in _native().records():
+            if address in (None, session.head_address, session.address):
+                break
+        else:
+            raise click.ClickException(
+                f"this machine is not part of a cluster at {address}: see `nbray status`"
+                if address
+                else "no nbray runs on this machine: start a cluster with `nbray start --head`"
+            )
+        if end:
+            stopped = launch.stop(session)
+            click.echo("the dashboard has ended" if stopped else "no dashboard runs")
+        else:
+            click.echo(launch.of_session(session, port))
 
 
 @main.command()

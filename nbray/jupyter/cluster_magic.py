@@ -16,6 +16,8 @@ from IPython.core.error import UsageError
 
 import nbray
 from nbray import session
+from nbray.dashboard import open_here
+from nbray.dashboard.links import Link
 from nbray.engine import Engine
 from nbray.events import NodeView
 from nbray.exceptions import RayError
@@ -27,6 +29,7 @@ USAGE = {
     "start": "%nbray start [--cpus N]",
     "attach": "%nbray attach HOST:PORT [--secret SECRET]",
     "join": "%nbray join",
+    "dashboard": "%nbray dashboard",
     "status": "%nbray status",
     "stop": "%nbray stop",
     "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
@@ -71,7 +74,7 @@ def run(line: str) -> Any:
     values, options = _read(command, rest)
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
-        "logs": _logs,
+        "dashboard": _dashboard, "logs": _logs,
     }
     try:
         return work[command](values, options)
@@ -160,6 +163,12 @@ def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:
     if engine is None:
         raise NotebookError("nbray is not running: run %nbray start first")
     return JoinLine(engine.join_line())
+
+
+def _dashboard(_values: list[str], _options: dict[str, str]) -> Link:
+    if session.current() is None:
+        raise NotebookError("nbray is not running: run %nbray start first")
+    return open_here()
 
 
 def _status(_values: list[str], _options: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from nbray.view import figures
 from nbray.view.panel import panel
 from nbray.view.render import render
 
-_ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ def blocks(outputs: Sequence[Output]) -> list[Block]:
         lines = by_node.setdefault((output.node, name), [])
         who = f"{output.task} {output.pid}" if output.task else str(output.pid)
         source = (output.node, output.pid, output.stream)
-        text = _ANSI.sub("", output.text).replace("\r\n", "\n")
+        text = ANSI.sub("", output.text).replace("\r\n", "\n")
         pieces = text.split("\n")
         ends_open = pieces[-1] != ""
         if not ends_open:

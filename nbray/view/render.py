@@ -37,8 +37,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Our own file, never user text: the only thing that goes in unescaped.
+    # Our own file, never user text, and what `render` itself made: nothing else goes in unescaped.
     environment.globals["style"] = Markup(style())  # noqa: S704
+    environment.filters["ours"] = Markup
     return environment
 
 

@@ -170,6 +170,8 @@ class Described(Message):
 
     now: float
     """The clock by which its times are."""
+    wanted: int = 0
+    """As in the question."""
     tasks: list[TaskRecord] = []
     unfinished: int = 0
     """Of which `tasks` lists some."""

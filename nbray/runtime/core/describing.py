@@ -79,7 +79,7 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
         d.CellRecord(brain.me, view, brain.cell_label(cell))
         for cell, view in brain.cells(now).items()
     ]
-    return Described(brain.me, now, **answer)  # type: ignore[arg-type]
+    return Described(brain.me, now, message.wanted, **answer)  # type: ignore[arg-type]
 
 
 def describe(brain: ClientBrain, message: Describe, now: float) -> list[Effect]:
@@ -107,9 +107,9 @@ def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[E
         fresh = min(len(past), max(0, count - message.tasks_seen.get(brain.me, 0)))
         ended = [_ended(brain, one) for one in past[len(past) - fresh :]]
         answer = Described(
-            answer.sender, now, running + answer.tasks, answer.unfinished, brain.concurrent,
-            ended, count, answer.objects, answer.object_count, answer.object_bytes,
-            answer.cells, answer.texts, answer.texts_count,
+            answer.sender, now, message.wanted, running + answer.tasks, answer.unfinished,
+            brain.concurrent, ended, count, answer.objects, answer.object_count,
+            answer.object_bytes, answer.cells, answer.texts, answer.texts_count,
         )  # fmt: skip
     return [Send(message.sender, answer)]
 
@@ -185,7 +185,7 @@ def _waits(entry: Entry) -> bool:
 
 
 def objects(brain: ClientBrain, limit: int) -> tuple[list[d.ObjectRecord], int, int]:
-    """(the *limit* largest objects that the client owns, how many there are, their bytes)."""
+    """(the *limit* largest objects of the client, how many it has, bytes of those looked at)."""
     owned = brain.objects.owned
     found: list[tuple[int, Entry]] = []
     total = 0
@@ -195,7 +195,8 @@ def objects(brain: ClientBrain, limit: int) -> tuple[list[d.ObjectRecord], int, 
             total += size
             found.append((size, entry))
     largest = heapq.nlargest(limit, found, key=lambda one: one[0])
-    return [_object(entry, size) for size, entry in largest], len(owned), total
+    count = len(found) + max(0, len(owned) - SCANNED)
+    return [_object(entry, size) for size, entry in largest], count, total
 
 
 def _size(entry: Entry) -> int:

@@ -77,8 +77,9 @@ class HeadBrain:
                     out = [self._show(sender)]
                 else:
                     self._watchers.discard(sender)
-            case m.Describe(sender=sender):
-                out = [Send(sender, m.Described(HEAD, now, actors=self.directory.records()))]
+            case m.Describe(sender=sender, wanted=wanted):
+                actors = self.directory.records()
+                out = [Send(sender, m.Described(HEAD, now, wanted, actors=actors))]
             case m.CreateActor():
                 out = self.directory.create(message)
                 self._picture(now)

@@ -296,7 +296,8 @@ class NodeBrain:
         processes = [
             ProcessRecord(client, one.pid, one.driver) for client, one in self.clients.items()
         ]
-        return [*out, Send(message.sender, m.Described(self.me, now, processes=processes))]
+        answer = m.Described(self.me, now, message.wanted, processes=processes)
+        return [*out, Send(message.sender, answer)]
 
     # -- clients --------------------------------------------------------------------
 

@@ -85,12 +85,12 @@ class Survey:
         kept = message
         if before is not None:  # what was not asked this time stays as it was
             last = before[1]
-            if not self._wanted & d.OBJECTS:
+            if not message.wanted & d.OBJECTS:
                 kept = msgspec.structs.replace(
                     kept, objects=last.objects, object_count=last.object_count,
                     object_bytes=last.object_bytes,
                 )  # fmt: skip
-            if not self._wanted & d.TASKS:
+            if not message.wanted & d.TASKS:
                 kept = msgspec.structs.replace(
                     kept, tasks=last.tasks, unfinished=last.unfinished, busy=last.busy
                 )
@@ -148,7 +148,8 @@ class Survey:
             texts=tuple(self._texts),
             me=self.me,
             version=self.version,
-            now=now,
+            # What was running when it was said: by a later clock all of it would look slow.
+            now=max((came for came, _ in answers.values()), default=now),
         )
 
     def _merged(self, answers: dict[int, tuple[float, Described]]) -> tuple[d.TaskRecord, ...]:

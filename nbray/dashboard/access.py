@@ -1,0 +1,101 @@
+"""Who may see the dashboard: the link's key once, a cookie afterwards.
+
+Owns the decision over Host, Origin, key and cookie. Does not own the transport
+(`server`). Pure.
+
+Rules. A foreign Host is refused whatever else a request carries: that is how a
+page elsewhere would reach a server on this machine through a name of its own.
+A request that says where it comes from must come from the page itself. The
+cookie is good for one host only, and says nothing of the key. On a hub the
+host's name is the hub's, which nobody tells us: any is welcome with the key or
+a cookie made for it, for there the port is reached through the hub alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What to answer: 200, or why not."""
+
+    status: Literal[200, 401, 403]
+    why: str = ""
+    cookie: str = ""
+    """To be set in the answer."""
+
+
+class Access:
+    """The gate of one dashboard. An empty *key* opens it to whoever reaches its socket."""
+
+    def __init__(self, key: str, hosts: Iterable[str] = (), hub: bool = False) -> None:
+        self._key = key
+        self._hosts = {host.strip().lower() for host in hosts if host.strip()}
+        self._hub = hub
+
+    def mark(self, host: str) -> str:
+        """The cookie's value for *host*."""
+        return hmac.new(self._key.encode(), host_name(host).encode(), hashlib.sha256).hexdigest()
+
+    def judge(self, host: str, origin: str | None, key: str, cookie: str) -> Verdict:
+        """May a request with these headers pass?
+
+        Args:
+            host: the Host header.
+            origin: the Origin header, None where there is none.
+            key: what the address carries, '' if nothing.
+            cookie: likewise.
+        """
+        name = host_name(host)
+        if not name or not (self._hub or not self._key or self._known(name)):
+            return Verdict(
+                403,
+                f"this dashboard does not answer to the name {name or host!r}: "
+                "set NBRAY_DASHBOARD_HOSTS to the names that it may have",
+            )
+        if origin is not None and not _same(origin, host):
+            return Verdict(403, "the request comes from another page")
+        if not self._key:
+            return Verdict(200)
+        if key and hmac.compare_digest(key.encode(), self._key.encode()):
+            return Verdict(200, cookie=self.mark(host))
+        if cookie and hmac.compare_digest(cookie.encode(), self.mark(host).encode()):
+            return Verdict(200)
+        return Verdict(401, "open the link that nbray printed: it carries the key")
+
+    def _known(self, name: str) -> bool:
+        if name == "localhost" or name.endswith(".localhost") or name in self._hosts:
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port; '' if it makes no sense."""
+    try:
+        return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".").lower()
+    except ValueError:
+        return ""
+
+
+def _same(origin: str, host: str) -> bool:
+    """Whether an Origin is the page that *host* serves; the scheme may be a proxy's."""
+    try:
+        where, here = urlsplit(origin), urlsplit(f"//{host}")
+        default = _DEFAULT_PORTS.get(where.scheme, 0)
+        mine = here.port if here.port is not None else default
+        theirs = where.port if where.port is not None else default
+    except ValueError:
+        return False
+    return bool(default) and where.hostname == here.hostname and mine == theirs

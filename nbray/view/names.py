@@ -1,0 +1,60 @@
+"""What people call nodes, processes and cells on the detailed screens.
+
+Owns the words; numbers come from `Snapshot` and `Details`. Rule: a name that is
+not known is still said, by its number.
+"""
+
+from __future__ import annotations
+
+from nbray.details import Details
+from nbray.events import Snapshot
+from nbray.ids import node_of
+
+
+def cell_key(job: int, cell: str) -> str:
+    """What names a cell of a job in a query."""
+    return f"{job:x}:{cell}"
+
+
+class Names:
+    """The names in one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, details: Details) -> None:
+        counts: dict[str, int] = {}
+        for node in snapshot.nodes:
+            counts[node.name] = counts.get(node.name, 0) + 1
+        self._nodes = {
+            node.number: node.name
+            if counts[node.name] == 1 and node.name
+            else f"{node.name or node.address} · {node.number}"
+            for node in snapshot.nodes
+        }
+        self._pids = {one.client: one.pid for one in details.processes}
+        self._cells = {
+            (one.driver, one.view.cell): one.label for one in details.cells if one.label
+        }
+
+    def node(self, number: int) -> str:
+        """A node's host name, told apart from others of the same host by its number."""
+        return self._nodes.get(number) or f"node {number}"
+
+    def pid(self, client: int) -> int:
+        """A process's number on its machine; 0 if it is gone."""
+        return self._pids.get(client, 0)
+
+    def process(self, client: int) -> str:
+        """'laptop 1234'."""
+        if not client:
+            return ""
+        pid = self.pid(client)
+        return f"{self.node(node_of(client))} {pid}" if pid else f"{self.node(node_of(client))}"
+
+    def cell(self, job: int, cell: str) -> str:
+        """'[3] sizes = segment(photos)', or 'script 1234' where there is no notebook."""
+        known = self._cells.get((job, cell))
+        if known:
+            return known
+        if cell:
+            return cell if len(cell) <= 12 else f"cell {cell[:8]}"
+        pid = self.pid(job)
+        return f"script {pid}" if pid else "script"

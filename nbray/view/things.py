@@ -1,0 +1,246 @@
+"""Actors, objects, workers and jobs, each as a table.
+
+Owns what the tables say and their order. Does not own the records. Rule: as in
+`tables`, one page of rows is rendered, whatever the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nbray import details as d
+from nbray.details import ActorRecord, Details, ObjectRecord, TaskRecord
+from nbray.ids import node_of, object_hex
+from nbray.view import figures
+from nbray.view.names import Names, cell_key
+from nbray.view.tables import Cell, Chip, Column, Query, Table, link, pages
+from nbray.view.tasks import span
+
+_ACTOR_TONE = {"alive": "", "dead": "bad", "restarting": "run", "starting": "run"}
+
+
+def _counted(first: int, last: int, count: int) -> str:
+    if count <= last - first:
+        return figures.count(count) if count else ""
+    return f"{figures.count(first + 1)} to {figures.count(last)} of {figures.count(count)}"
+
+
+def _matches(words: Sequence[str], *texts: str) -> bool:
+    text = " ".join(texts).lower()
+    return all(word in text for word in words)
+
+
+def actors(details: Details, names: Names, query: Query) -> list[Table]:
+    """All actors, the living first."""
+    words = query.text.lower().split()
+    wanted = [
+        one
+        for one in details.actors
+        if not words
+        or _matches(words, one.class_name, one.name, one.namespace, one.cause,
+                    names.process(one.worker), names.cell(one.job, one.cell))
+    ]  # fmt: skip
+    counts = dict.fromkeys(d.ACTOR_STATES, 0)
+    for one in wanted:
+        counts[d.ACTOR_STATES[one.state]] += 1
+    chips = [Chip("all", figures.count(len(wanted)), link("actors", query, state=""),
+                  not query.state)]  # fmt: skip
+    chips += [
+        Chip(name, figures.count(count), link("actors", query, state=name), query.state == name)
+        for name, count in counts.items()
+        if count or name == query.state
+    ]
+    if query.state:
+        wanted = [one for one in wanted if d.ACTOR_STATES[one.state] == query.state]
+    wanted.sort(key=lambda one: one.state == d.ACTOR_STATES.index("dead"))
+    first, last, others = pages("actors", query, len(wanted))
+    calls = _calls(details)
+    return [
+        Table(
+            caption="Actors",
+            columns=(
+                Column("class"), Column("name"), Column("state"), Column("worker"),
+                Column("calls waiting", True), Column("restarts", True), Column("holds"),
+                Column("made in"),
+            ),
+            rows=tuple(_actor(one, names, calls) for one in wanted[first:last]),
+            chips=tuple(chips),
+            note=_counted(first, last, len(wanted)),
+            empty="No actor matches." if details.actors else "No actor has been made yet.",
+            pages=others,
+        )
+    ]  # fmt: skip
+
+
+def _calls(details: Details) -> dict[int, int]:
+    """Unfinished calls by the worker that they are at."""
+    found: dict[int, int] = {}
+    for task in details.tasks:
+        if task.ended:
+            break  # unfinished ones come first
+        if task.worker and task.state == d.SENT:
+            found[task.worker] = found.get(task.worker, 0) + 1
+    return found
+
+
+def _actor(one: ActorRecord, names: Names, calls: dict[int, int]) -> tuple[Cell, ...]:
+    state = d.ACTOR_STATES[one.state]
+    limit = "" if one.max_restarts == 0 else " of any" if one.max_restarts < 0 \
+        else f" of {one.max_restarts}"  # fmt: skip
+    holds = ", ".join(f"{amount:g} {name}" for name, amount in one.resources.items() if amount)
+    # A namespace that a driver did not choose is its identity: nobody wants to read it.
+    space = one.namespace if not _looks_random(one.namespace) else ""
+    alive = state == "alive"
+    return (
+        Cell(one.class_name, sub=one.cause if state != "alive" else ""),
+        Cell(one.name, sub=f"in {space}" if space and one.name else ""),
+        Cell(state + (", detached" if one.detached else ""), tone=_ACTOR_TONE[state]),
+        Cell(names.process(one.worker) if alive else "", tone="soft"),
+        Cell(figures.count(calls.get(one.worker, 0)) if alive else ""),
+        Cell(f"{one.restarts}{limit}"),
+        Cell(holds, tone="soft"),
+        Cell(
+            names.cell(one.job, one.cell),
+            link=link("tasks", Query(), cell=cell_key(one.job, one.cell)),
+        ),
+    )
+
+
+def _looks_random(namespace: str) -> bool:
+    return len(namespace) == 16 and all(char in "0123456789abcdef" for char in namespace)
+
+
+def objects(details: Details, names: Names, query: Query) -> list[Table]:
+    """The largest objects of every process."""
+    words = query.text.lower().split()
+    wanted = [
+        one
+        for one in details.objects
+        if not words
+        or _matches(words, one.maker or "put", names.process(one.owner),
+                    names.cell(one.owner, one.cell), *map(names.node, one.nodes))
+    ]  # fmt: skip
+    counts = dict.fromkeys(d.OBJECT_STATES, 0)
+    for one in wanted:
+        counts[d.OBJECT_STATES[one.state]] += 1
+    chips = [Chip("all", figures.count(len(wanted)), link("objects", query, state=""),
+                  not query.state)]  # fmt: skip
+    chips += [
+        Chip(name, figures.count(count), link("objects", query, state=name), query.state == name)
+        for name, count in counts.items()
+        if count or name == query.state
+    ]
+    if query.state:
+        wanted = [one for one in wanted if d.OBJECT_STATES[one.state] == query.state]
+    wanted.sort(key=lambda one: -one.size)
+    first, last, others = pages("objects", query, len(wanted))
+    note = f"{figures.noun(details.object_count, 'object')}, {figures.memory(details.object_bytes)}"
+    hidden = details.object_count - len(details.objects)
+    if hidden > 0:
+        note += f" · the {figures.count(len(details.objects))} largest are listed"
+    return [
+        Table(
+            caption="Objects",
+            columns=(
+                Column("made by"), Column("size", True), Column("state"), Column("lies on"),
+                Column("owner"), Column("references", True), Column("borrowed by", True),
+                Column("id"),
+            ),
+            rows=tuple(_object(one, names) for one in wanted[first:last]),
+            chips=tuple(chips),
+            note=note,
+            empty="No object matches." if details.objects else "There are no objects.",
+            pages=others,
+        )
+    ]  # fmt: skip
+
+
+def _object(one: ObjectRecord, names: Names) -> tuple[Cell, ...]:
+    state = d.OBJECT_STATES[one.state]
+    return (
+        Cell(one.maker or ("put" if state == "stored" else "a small value")
+             if state != "pending" else one.maker or "a task"),
+        Cell(figures.memory(one.size) if one.size else ""),
+        Cell(state, tone="bad" if state == "failed" else "soft" if state == "pending" else ""),
+        Cell(", ".join(names.node(number) for number in one.nodes)
+             or ("with its owner" if state == "inline" else ""), tone="soft"),
+        Cell(names.process(one.owner), tone="soft"),
+        Cell(figures.count(one.held)),
+        Cell(figures.noun(one.borrowers, "process", "processes") if one.borrowers else ""),
+        Cell(object_hex(one.owner, one.seq)[8:], tone="soft"),
+    )  # fmt: skip
+
+
+def workers(details: Details, names: Names, query: Query) -> Table:
+    """The worker processes and what they run now."""
+    running: dict[int, TaskRecord] = {}
+    for task in details.tasks:
+        if task.ended:
+            break
+        if task.state == d.RUNNING:
+            running.setdefault(task.worker, task)
+    homes = {one.worker: one for one in details.actors if d.ACTOR_STATES[one.state] == "alive"}
+    found = [one for one in details.processes if not one.driver]
+    found.sort(
+        key=lambda one: (one.client not in running, names.node(node_of(one.client)), one.pid)
+    )
+    first, last, others = pages("nodes", query, len(found))
+    rows = []
+    for one in found[first:last]:
+        task_now = running.get(one.client)
+        actor = homes.get(one.client)
+        rows.append(
+            (
+                Cell(names.node(node_of(one.client))),
+                Cell(str(one.pid), tone="soft"),
+                Cell(f"{actor.class_name} {actor.name}".strip() if actor else "tasks"),
+                Cell(task_now.name, tone="run") if task_now else Cell("idle", tone="soft"),
+                Cell(
+                    span(details.now - task_now.started)
+                    if task_now and task_now.started
+                    else ""
+                ),
+            )
+        )
+    return Table(
+        caption="Workers",
+        columns=(
+            Column("node"), Column("pid"), Column("serves"), Column("runs now"),
+            Column("for", True),
+        ),
+        rows=tuple(rows),
+        note=_counted(first, last, len(found)),
+        empty="There are no worker processes.",
+        pages=others,
+    )  # fmt: skip
+
+
+def jobs(details: Details, names: Names) -> Table:
+    """The drivers: kernels and scripts that use the cluster."""
+    rows = []
+    for one in details.processes:
+        if not one.driver or one.client == details.me:
+            continue
+        cells = [cell.view for cell in details.cells if cell.driver == one.client]
+        unfinished = sum(cell.submitted - cell.done - cell.failed for cell in cells)
+        failed = sum(cell.failed for cell in cells)
+        notebook = any(cell.cell for cell in cells)
+        rows.append(
+            (
+                Cell(f"{'notebook' if notebook else 'driver'} {one.pid}"),
+                Cell(names.node(node_of(one.client)), tone="soft"),
+                Cell(figures.count(len(cells))),
+                Cell(figures.count(sum(cell.submitted for cell in cells))),
+                Cell(figures.count(unfinished)),
+                Cell(figures.count(failed), tone="bad" if failed else ""),
+            )
+        )
+    return Table(
+        caption="Jobs",
+        columns=(
+            Column("process"), Column("node"), Column("cells", True), Column("tasks", True),
+            Column("unfinished", True), Column("failed", True),
+        ),
+        rows=tuple(rows),
+        empty="No kernel or script uses the cluster.",
+    )  # fmt: skip

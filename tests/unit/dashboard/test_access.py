@@ -1,0 +1,91 @@
+"""The gate: Host, Origin, key and cookie."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbray.dashboard.access import Access, host_name
+
+KEY = "k" * 32
+HERE = "127.0.0.1:8265"
+
+
+def gate(**more: object) -> Access:
+    return Access(KEY, **more)  # type: ignore[arg-type]
+
+
+def test_without_a_key_401() -> None:
+    verdict = gate().judge(HERE, None, "", "")
+    assert verdict.status == 401
+    assert "link" in verdict.why
+    assert gate().judge(HERE, None, "wrong", "wrong").status == 401
+    assert gate().judge(HERE, None, KEY + "x", "").status == 401
+
+
+def test_the_key_opens_and_leaves_a_cookie_that_opens() -> None:
+    access = gate()
+    first = access.judge(HERE, None, KEY, "")
+    assert first.status == 200
+    assert KEY not in first.cookie
+    then = access.judge(HERE, None, "", first.cookie)
+    assert (then.status, then.cookie) == (200, "")
+
+
+def test_the_cookie_is_good_for_its_host_only() -> None:
+    access = gate(hub=True)
+    cookie = access.judge("hub.example.org", None, KEY, "").cookie
+    assert access.judge("hub.example.org", None, "", cookie).status == 200
+    assert access.judge("evil.example.org", None, "", cookie).status == 401
+
+
+@pytest.mark.parametrize("host", ["evil.com", "evil.com:8265", "", "10.0.0.1", "[", "0.0.0.0"])
+def test_a_foreign_host_is_refused_even_with_the_key(host: str) -> None:
+    assert gate().judge(host, None, KEY, "").status == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8265", "127.0.0.1", "127.0.0.53:1", "[::1]:8265", "LOCALHOST"]
+)
+def test_names_of_this_machine(host: str) -> None:
+    assert gate().judge(host, None, KEY, "").status == 200
+
+
+def test_names_that_the_user_gives() -> None:
+    access = gate(hosts=["Lab.example.org ", ""])
+    assert access.judge("lab.example.org:443", None, KEY, "").status == 200
+    assert access.judge("other.example.org", None, KEY, "").status == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.com", "null", "http://127.0.0.1:8888", "http://localhost:8265", "x"]
+)
+def test_a_foreign_origin_is_refused(origin: str) -> None:
+    access = gate()
+    cookie = access.mark(HERE)
+    assert access.judge(HERE, origin, KEY, cookie).status == 403
+
+
+def test_its_own_origin_is_welcome_also_behind_tls() -> None:
+    access = gate(hub=True)
+    assert access.judge(HERE, f"http://{HERE}", KEY, "").status == 200
+    for host in ("hub.example.org", "hub.example.org:443"):
+        assert access.judge(host, "https://hub.example.org", KEY, "").status == 200
+
+
+def test_on_a_hub_a_name_needs_the_key_or_its_cookie() -> None:
+    access = gate(hub=True)
+    assert access.judge("hub.example.org", None, "", "").status == 401
+    assert access.judge("hub.example.org", "https://evil.com", KEY, "").status == 403
+
+
+def test_behind_a_private_socket_no_key_is_needed_but_the_origin_still_counts() -> None:
+    access = Access("")
+    assert access.judge("hub.example.org", "https://hub.example.org", "", "").status == 200
+    assert access.judge("hub.example.org", "https://evil.com", "", "").status == 403
+
+
+def test_host_names() -> None:
+    assert host_name("A.b:80") == "a.b"
+    assert host_name("[::1]:80") == "::1"
+    assert host_name("a.b.") == "a.b"
+    assert host_name("[") == ""

@@ -1,0 +1,116 @@
+"""What pages get, and when."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from details import details, task
+from unit.dashboard.fakes import RECORD, FakeNative
+
+from nbray import details as d
+from nbray.dashboard.feed import EAGER, SLOW, Feed, Page, query_of
+from nbray.dashboard.source import Source
+from nbray.view.tables import Query
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.native = FakeNative()
+        self.feed = Feed(Source(self.native, lambda: RECORD))
+
+    def page(self, **ask: Any) -> tuple[Page, list[dict[str, Any]]]:
+        got: list[dict[str, Any]] = []
+
+        def send(text: str) -> None:
+            got.append(json.loads(text))
+
+        page = Page(send)
+        self.feed.pages.add(page)
+        page.heard(json.dumps(ask))
+        return page, got
+
+    def ticks(self, count: int, *pages: tuple[Page, list[dict[str, Any]]]) -> None:
+        for _ in range(count):
+            self.feed.tick()
+            for page, got in pages:
+                if got:
+                    page.heard(json.dumps({"drawn": got[-1]["number"]}))
+
+
+def test_a_page_gets_its_section_at_once_and_then_only_what_changes() -> None:
+    scene = Scene()
+    one = scene.page(section="nodes")
+    scene.ticks(20, one)
+    assert len(one[1]) == 1
+    first = one[1][0]
+    assert first["section"] == "nodes"
+    assert first["state"] == "live"
+    assert "host1" in first["html"]
+    assert "3 nodes" in first["head"]
+
+
+def test_nothing_for_a_hidden_page_and_nobody_is_asked() -> None:
+    scene = Scene()
+    page, got = scene.page(section="tasks", hidden=True)
+    scene.ticks(10)
+    assert got == []
+    assert scene.native.starts == []
+    page.heard(json.dumps({"section": "tasks"}))
+    scene.ticks(1)
+    assert len(got) == 1
+
+
+def test_nothing_more_until_the_page_has_drawn() -> None:
+    scene = Scene()
+    page, got = scene.page(section="tasks")
+    scene.ticks(1)
+    for seq in range(40):
+        scene.native.engine.given = details(tasks=(task(seq),))
+        scene.ticks(1)
+    assert len(got) == 1
+    page.heard(json.dumps({"drawn": 1}))
+    scene.ticks(SLOW)
+    assert len(got) == 2
+
+
+def test_only_what_is_shown_is_asked_for_and_lists_only_once_a_second() -> None:
+    scene = Scene()
+    one, two = scene.page(section="tasks"), scene.page(section="logs")
+    scene.ticks(EAGER + 5 * SLOW, one, two)
+    asked = scene.native.engine.asked
+    assert set(asked) == {d.TASKS | d.TEXTS}
+    assert len(asked) <= EAGER + 5
+
+
+def test_a_new_question_is_answered_at_the_next_look() -> None:
+    scene = Scene()
+    page, got = scene.page(section="tasks")
+    scene.ticks(10, (page, got))
+    assert page.heard(json.dumps({"section": "tasks", "query": {"state": "failed"}}))
+    scene.ticks(1, (page, got))
+    assert "No task" in got[-1]["html"]
+    assert page.query == Query(state="failed")
+
+
+def test_what_makes_no_sense_is_left_out() -> None:
+    page = Page(lambda _text: None)
+    assert not page.heard("{")
+    assert not page.heard(b"\xff")
+    assert not page.heard('{"section": 5}')
+    assert page.heard('{"section": "nowhere", "query": {"page": "-3", "x": "y"}}')
+    assert page.section == "overview"
+    assert page.query == Query()
+    assert query_of({"page": "12", "text": "a" * 999}).text == "a" * 200
+    assert query_of({"page": "12"}).page == 12
+    assert query_of({"page": "²"}).page == 1
+
+
+def test_the_last_word() -> None:
+    scene = Scene()
+    page, got = scene.page(section="overview")
+    scene.ticks(2, (page, got))
+    scene.feed.end()
+    assert got[-1]["state"] == "ended"
+    assert "stopped" in got[-1]["head"]
+    assert not scene.feed.source.attached

@@ -31,13 +31,13 @@ from nbray.runtime.core.client import Future as Settled
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.placement import total, units
-from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import event_of, print_event
 from nbray.runtime.shell.imports import Imports
+from nbray.runtime.shell.looking import look_around
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -564,20 +564,7 @@ class NativeEngine:
 
     def details(self, wanted: int) -> Details:
         """What every process does (see `Engine.details`)."""
-        brain = self._brain
-        now = time.monotonic()
-        alive = {node.number for node in brain.members.values() if node.alive}
-        if brain.survey is None:
-            brain.survey = Survey(brain.me)
-        survey = brain.survey
-        found: list[Details] = []
-
-        def look() -> list[Effect]:
-            found.append(survey.details(now, alive))
-            return survey.ask(alive, wanted, now) if not self._closed else []
-
-        self._loop.locked(look)
-        return found[0]
+        return look_around(self._loop, self._brain, wanted)
 
     def join_line(self) -> str:
         """The line for another machine (see `Engine.join_line`)."""

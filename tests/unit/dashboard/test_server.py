@@ -57,6 +57,13 @@ class Site:
         self.server.stop()
 
 
+async def closed(socket: Any) -> None:
+    """Close it, and wait until it is."""
+    socket.close()
+    while await socket.read_message() is not None:
+        pass
+
+
 def on(work: Callable[[Site], Awaitable[None]], access: Access | None = None) -> None:
     """Run *work* with a site."""
 
@@ -140,7 +147,7 @@ def test_the_socket_sends_sections() -> None:
         piece = json.loads(await socket.read_message())
         assert piece["section"] == "tasks"
         assert "measure" in piece["html"]
-        socket.close()
+        await closed(socket)
 
     on(work)
 
@@ -172,7 +179,7 @@ def test_under_a_hubs_name_and_prefix() -> None:
         socket = await site.socket(**given)
         socket.write_message(json.dumps({"section": "nodes"}))
         assert "host1" in json.loads(await socket.read_message())["html"]
-        socket.close()
+        await closed(socket)
 
     on(work, Access(KEY, hub=True))
 
@@ -195,7 +202,7 @@ def test_hostile_messages_do_no_harm() -> None:
         for text in ("", "[]", '{"section": "tasks", "query": {"page": "' + "9" * 40 + '"}}'):
             socket.write_message(text)
         assert json.loads(await socket.read_message())["section"] == "tasks"
-        socket.close()
+        await closed(socket)
 
     on(work)
 

@@ -17,9 +17,9 @@ class Events:
     def unregister(self, name: str, hook: Any) -> None:
         self.callbacks[name].remove(hook)
 
-    def fire(self, name: str) -> None:
+    def fire(self, name: str, info: Any = None) -> None:
         for hook in list(self.callbacks[name]):
-            hook(None)
+            hook(info)
 
 
 class Session:

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from nbray import cli
 from nbray.config import InitConfig, NodeRequest
+from nbray.dashboard import launch
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 
@@ -29,6 +30,7 @@ class Session(msgspec.Struct, frozen=True):
     head_address: str = "10.0.0.5:6379"
     secret: str = SECRET
     node_ip: str = "10.0.0.5"
+    directory: str = "/nowhere"
 
 
 class FakeEngine:
@@ -291,3 +293,31 @@ def test_importing_it_brings_in_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_dashboard_prints_the_link_of_the_cluster_asked_for(
+    native: FakeNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, int | None]] = []
+
+    def of_session(session: Session, port: int | None) -> str:
+        started.append((session.head_address, port))
+        return "http://127.0.0.1:8265/?key=k"
+
+    monkeypatch.setattr(launch, "of_session", of_session)
+    monkeypatch.setattr(launch, "stop", lambda session: session.node == 1)
+    native.sessions = [Session(), Session(head_address="10.0.0.6:6379")]
+    assert invoke("dashboard").stdout == "http://127.0.0.1:8265/?key=k\n"
+    invoke("dashboard", "--address", "10.0.0.6:6379", "--port", "9000")
+    assert started == [("10.0.0.5:6379", None), ("10.0.0.6:6379", 9000)]
+    assert "has ended" in invoke("dashboard", "--stop").stdout
+    missing = invoke("dashboard", "--address", "1.2.3.4:5")
+    assert missing.exit_code == 1
+    assert "not part of a cluster at 1.2.3.4:5" in missing.stderr
+
+
+def test_dashboard_without_a_cluster(native: FakeNative) -> None:
+    result = invoke("dashboard")
+    assert result.exit_code == 1
+    assert "nbray start --head" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

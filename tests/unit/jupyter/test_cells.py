@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +36,17 @@ def test_the_cell_is_the_request_that_runs_it() -> None:
     assert run(shell, kernel, "a") == "a"
     assert session.cell.get() == ""
     assert own.parent("a")["header"]["msg_id"] == "a"
+
+
+def test_a_cell_is_called_by_its_number_and_first_line() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    kernel.receive("a")
+    shell.events.fire("pre_run_cell", SimpleNamespace(raw_cell="\n  sizes = f()\nmore()"))
+    shell.events.fire("post_run_cell")
+    assert session.cell_label("a") == f"[{shell.execution_count}] sizes = f()"
+    assert session.cell_label("unknown") == ""
 
 
 def test_attaching_inside_a_cell_counts_that_cell() -> None:

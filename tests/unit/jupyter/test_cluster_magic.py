@@ -84,3 +84,11 @@ def test_attach_again_and_elsewhere(say, monkeypatch):
     there = RuntimeInfo(address="lab:6379")
     monkeypatch.setattr(session.current(), "runtime", lambda: there)
     assert "attached already" in say("%nbray attach lab:6379")
+
+
+def test_dashboard_needs_a_cluster_of_processes(say):
+    assert "%nbray start first" in say("%nbray dashboard")
+    say("%nbray start")  # the inline engine: there is nothing to look at from outside
+    text = say("%nbray dashboard")
+    assert "inline engine has no cluster" in text
+    assert len(text.splitlines()) == 1

@@ -13,6 +13,7 @@ import builtins
 import linecache
 import pickle
 from collections.abc import Mapping
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -60,6 +61,9 @@ class Shown(msgspec.Struct, frozen=True):
         return self.text
 
 
+_remembered: dict[str, str] = {}
+"""What was said of each file, so that it is said once for thousands of elements."""
+
 Result = tuple[Any, dict[str, Any]]
 """(the last expression's value, the variables to bring back)."""
 
@@ -77,8 +81,9 @@ def run(program: Program, values: Values, index: int, item: Any, *large: Any) ->
         namespace |= pickle.loads(values.small)
     namespace |= values.live
     namespace |= zip(values.large, large, strict=True)
-    for filename, text in {**program.sources, program.filename: program.source}.items():
-        remember(filename, text)
+    for filename, text in (*program.sources.items(), (program.filename, program.source)):
+        if _remembered.get(filename) != text or filename not in linecache.cache:
+            remember(filename, text)
     statements, last = compiled(program.source, program.filename)
     try:
         if program.target:
@@ -93,12 +98,24 @@ def run(program: Program, values: Values, index: int, item: Any, *large: Any) ->
         raise
 
 
+def element(program: Program, values: Values, *rest: Any) -> Result:
+    """`run` for one element of `--each`: *rest* is the large values, its index and itself.
+
+    Raises:
+        Exception: as `run`.
+    """
+    *large, index, item = rest
+    return run(program, values, index, item, *large)
+
+
 def remember(filename: str, text: str) -> None:
     """Let tracebacks find *text* under *filename*, which is no file."""
     # A modification time of None tells linecache never to look for the file.
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    _remembered[filename] = text
 
 
+@lru_cache(maxsize=16)
 def compiled(source: str, filename: str) -> tuple[CodeType, CodeType | None]:
     """(code of the statements, code of the last expression if the cell shows one).
 

@@ -14,7 +14,7 @@ import io
 import re
 import tokenize
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -26,6 +26,7 @@ from nbray.exceptions import RayError
 from nbray.jupyter import body
 from nbray.jupyter.background import Background
 from nbray.jupyter.capture import Capture, Captured
+from nbray.jupyter.each import each
 from nbray.jupyter.errors import NotebookError, Stopped
 from nbray.jupyter.names import CellNames, names_of
 from nbray.jupyter.remote_line import RemoteLine, parse
@@ -33,6 +34,7 @@ from nbray.jupyter.stop import stop
 from nbray.options import TaskOptions, task_options
 from nbray.refs import ObjectRef
 from nbray.remote import RemoteFunction
+from nbray.util.mapping import Map
 
 _MAGIC_LINE = re.compile(r"^\s*(%\w|%%\w|!)")
 
@@ -46,13 +48,27 @@ class RemoteCells:
         self._background: list[Background] = []
 
     def magic(self, line: str, cell: str) -> Any:
-        """Run *cell* as asked by *line*; returns what the cell shows (IPython's Out).
+        """Run this cell as a task: `%%remote [OPTIONS]`, the code below it.
+
+        What the cell reads from the notebook travels by itself; its last expression
+        is shown. The notebook's variables stay as they are, but for those of `-o`.
+
+            -o NAME,...              bring these variables of the cell back
+            --each ITEM in ITERABLE  run the cell once for each element, with ITEM bound
+                                     as by the head of a loop: --each i, x in enumerate(data).
+                                     Shown is the list of the last expressions, in order,
+                                     and what -o brings back are lists. Tiny elements
+                                     travel thousands at a time, long ones alone.
+            --nodes all              run the cell once on each node, with lists likewise
+            --bg                     return at once, with a handle to the running cell
+            --cpus N, --gpus N, --resources JSON   what the cell, or each element, takes
+            --retries N              try again after an error, N times (-1: without end)
 
         Raises:
             UsageError: the line or the cell's variables do not make sense; one sentence.
             NotebookError: a value cannot travel, or no engine can be had; one sentence.
             Stopped: the Stop button; the cell's work is cancelled.
-            RayTaskError: the cell's code raised.
+            RayTaskError: the cell's code raised; with --each, a note names the element.
         """
         try:
             asked = parse(line)
@@ -64,17 +80,32 @@ class RemoteCells:
         program, names = self._program(asked, line, cell, f"Cell {name}")
         items = self._items(asked)
         running = session.cell.get()
+        results: list[body.Result]
+        streamed: Map | None = None
         try:
-            refs = self._launch(program, names, items, asked, options, name)
-            if asked.background:
-                return self._in_background(refs, asked, name)
-            results: list[body.Result] = nbray.get(refs)
+            program, captured = self._pack(program, names)
+            if asked.target and not asked.background:
+                streamed = each(program, captured, items, options, name)
+                results = list(streamed)
+            else:
+                refs = _launch(program, captured, items, asked, options, name)
+                if asked.background:
+                    return self._in_background(refs, asked, name)
+                results = nbray.get(refs)
         except KeyboardInterrupt:
-            count = stop(running)
-            raise Stopped(f"{count} task{'' if count == 1 else 's'} cancelled") from None
+            left = streamed.left() if streamed is not None else 0
+            if streamed is not None:
+                streamed.cancel()
+            count, what = stop(running), "task"
+            if streamed is not None:
+                count, what = left, "element"
+            raise Stopped(f"{count} {what}{'' if count == 1 else 's'} cancelled") from None
         except BaseException:
-            if len(items) > 1 and not asked.background:
-                stop(running)  # one failed: nobody waits for the others any more
+            # One failed: nobody waits for the others any more.
+            if streamed is not None:
+                streamed.cancel()
+            if streamed is not None or (asked.all_nodes and not asked.background):
+                stop(running)
             raise
         several = bool(asked.target) or asked.all_nodes
         self._shell.user_ns.update(outputs_of(results, asked.outputs, several))
@@ -114,22 +145,23 @@ class RemoteCells:
         )
         return program, names
 
-    def _items(self, asked: RemoteLine) -> list[Any]:
+    def _items(self, asked: RemoteLine) -> Iterable[Any]:
         """The elements of `--each`, or one None."""
         if not asked.target:
             return [None]
         code = compile(asked.iterable, "--each", "eval", dont_inherit=True)
         try:
-            return list(eval(code, self._shell.user_ns))  # noqa: S307 - the user's own expression
+            items = eval(code, self._shell.user_ns)  # noqa: S307 - the user's own expression
+            iter(items)
         except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
             raise NotebookError(
                 f"--each {asked.target} in {asked.iterable}: {type(error).__name__}: {error}"
             ) from None
+        found: Iterable[Any] = items
+        return found
 
-    def _launch(
-        self, program: body.Program, names: CellNames, items: Sequence[Any], asked: RemoteLine,
-        options: TaskOptions, name: str,
-    ) -> list[ObjectRef[Any]]:
+    def _pack(self, program: body.Program, names: CellNames) -> tuple[body.Program, Captured]:
+        """The values of the names that the cell reads; the program with their sources."""
         try:
             session.require()
         except (RayError, OSError) as error:
@@ -140,15 +172,7 @@ class RemoteCells:
             program.source, program.filename, program.target, program.outputs, program.quiet,
             captured.sources,
         )
-        if asked.all_nodes:
-            return _on_all_nodes(program, captured, asked, options, name)
-        values, large = captured.values, captured.large
-        if len(items) > 1 and not values.live:
-            # One function for all elements: what they share travels once to each worker.
-            shared = _remote(functools.partial(body.run, program, values), name, options)
-            return [shared.remote(i, item, *large) for i, item in enumerate(items)]
-        single = _remote(body.run, name, options)
-        return [single.remote(program, values, i, item, *large) for i, item in enumerate(items)]
+        return program, captured
 
     def _in_background(
         self, refs: list[ObjectRef[Any]], asked: RemoteLine, name: str
@@ -166,6 +190,22 @@ class RemoteCells:
 
 def _remote(call: Any, name: str, options: TaskOptions) -> RemoteFunction:
     return RemoteFunction(call, options, Function(call, name))
+
+
+def _launch(
+    program: body.Program, captured: Captured, items: Iterable[Any], asked: RemoteLine,
+    options: TaskOptions, name: str,
+) -> list[ObjectRef[Any]]:
+    """The cell as tasks: one for each node or, in the background, for each element."""
+    if asked.all_nodes:
+        return _on_all_nodes(program, captured, asked, options, name)
+    values, large = captured.values, captured.large
+    if asked.target and not values.live:
+        # One function for all elements: what they share travels once to each worker.
+        shared = _remote(functools.partial(body.run, program, values), name, options)
+        return [shared.remote(i, item, *large) for i, item in enumerate(items)]
+    single = _remote(body.run, name, options)
+    return [single.remote(program, values, i, item, *large) for i, item in enumerate(items)]
 
 
 def _on_all_nodes(

@@ -11,6 +11,7 @@ loop over the items runs at the speed of C.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import linecache
 import os
@@ -38,7 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     """What all chunks of one map have in common; travels once to each worker."""
 
     call: Callable[..., Any] | None
-    """None: it is large, and comes as a reference with each chunk."""
+    """None: it is large, and comes as the first of the references with each chunk."""
     name: str
     width: int = 1
     """Arguments of one call."""
@@ -72,7 +73,8 @@ def run_chunk(plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any) 
     """Run the items of a chunk, the first of which is item *first* of the map.
 
     Args:
-        large: the reference of the function where it is large.
+        large: references of what is large: of the function, if the plan has none, and of
+            values that come before the item in each call.
         given: the items; with a `width` of n, n arguments for each.
 
     Returns:
@@ -165,10 +167,10 @@ def _persistent(call: Callable[..., Any], plan: Plan) -> Callable[..., Any]:
 
 
 class _Held(threading.local):
-    """The large function of the map whose chunk ran here last."""
+    """The large values of the map whose chunk ran here last."""
 
-    key = ""
-    call: Any = None
+    key: tuple[str, ...] = ()
+    values: list[Any] = []
 
 
 _held = _Held()
@@ -179,15 +181,14 @@ def _loaded(plan: Plan, large: list[ObjectRef[Any]]) -> Callable[..., Any]:
         lines = plan.source.splitlines(keepends=True)
         # A modification time of None tells linecache never to look for the file.
         linecache.cache[plan.filename] = (len(plan.source), None, lines, plan.filename)
-    if plan.call is not None:
-        return plan.call
-    key = large[0].hex()
+    key = tuple(ref.hex() for ref in large)
     if _held.key != key:
-        _held.call = None  # before the next one is there: both may not fit
-        _held.call = session.require().get(large, None)[0]
-        _held.key = key
-    call: Callable[..., Any] = _held.call
-    return call
+        _held.key, _held.values = (), []  # first: old and new together may not fit
+        if large:
+            _held.values = session.require().get(large, None)
+            _held.key = key
+    call, *common = [plan.call, *_held.values] if plan.call is not None else _held.values
+    return functools.partial(call, *common) if common else call
 
 
 # -- giving back --------------------------------------------------------------------

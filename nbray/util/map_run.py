@@ -390,6 +390,10 @@ class Run:
 
     # -- the end ---------------------------------------------------------------------------
 
+    def left(self) -> int:
+        """How many items have not ended, of those that are known."""
+        return max(self._read, self.total or 0) - self.done
+
     def cancel(self, why: str = "cancelled") -> int:
         """Cancel what has not ended, in the middle of a chunk too; how many items that were."""
         if self._ended or self._stopped:

@@ -50,6 +50,10 @@ class Map:
             raise TypeError("how many results there will be is not known before the end")
         return total
 
+    def left(self) -> int:
+        """How many items have not ended (of those read so far, where the length is unknown)."""
+        return self._run.left()
+
     def cancel(self) -> int:
         """Cancel all items that have not ended; how many of those were on their way.
 

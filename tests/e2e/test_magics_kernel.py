@@ -60,6 +60,31 @@ def test_functions_classes_and_large_values_travel(kernel: Front) -> None:
     assert answer.result == "[90300.0, 180300.0]", answer.traceback
 
 
+def test_a_cell_for_each_of_many_small_elements(kernel: Front) -> None:
+    kernel.run("offset = 7")
+    answer = kernel.run(
+        "%%remote --each i, x in enumerate(range(3000)) -o y\ny = x + offset\ni * y"
+    )
+    assert answer.result.replace("\n", "").startswith("[0, 8, 18, 30,"), answer.traceback
+    assert kernel.run("len(y), y[2999], _[2999]").result == "(3000, 3006, 9014994)"
+
+
+def test_elements_are_read_from_a_generator(kernel: Front) -> None:
+    kernel.run("def letters():\n    yield from 'abc'")
+    assert kernel.run("%%remote --each c in letters()\n2 * c").result == "['aa', 'bb', 'cc']"
+
+
+def test_an_error_of_an_element_names_it_and_the_cells_line(kernel: Front) -> None:
+    answer = kernel.run("%%remote --each x in range(500, -1, -1)\nlimit = x\n\n1 / limit")
+    assert answer.error.startswith("RayTaskError(ZeroDivisionError)")
+    lines = answer.traceback.splitlines()
+    assert re.fullmatch(r"Cell In\[\d+\], line 4", lines[1])
+    assert lines[2].strip() == "1 / limit"
+    assert "(element 500: x = 0)" in answer.traceback
+    assert len(lines) <= 8
+    assert kernel.run("%%remote --each x in (1, 2)\nx").result == "[1, 2]"
+
+
 def test_an_error_is_short_and_shows_the_cells_line(kernel: Front) -> None:
     answer = kernel.run("%%remote\nlimit = 0\n\n1 / limit")
     assert answer.error.startswith("RayTaskError(ZeroDivisionError)")
@@ -127,11 +152,29 @@ def test_stop_ends_a_remote_cell_and_only_it(native: Front) -> None:
     answer = native.start("%%remote --each i in range(8)\ntime.sleep(60)")
     took = stop(native, answer)
     assert answer.error == "Stopped"
-    assert answer.traceback == "Stopped: 8 tasks cancelled"
+    assert answer.traceback == "Stopped: 8 elements cancelled"
     assert took < 10
     assert native.run("%%remote --each i in range(4)\ni").result == "[0, 1, 2, 3]"
     assert native.run("_ = time.sleep(4)\n").error == ""
     assert native.run("kept").result == "'kept'"
+
+
+def test_stop_ends_a_chunk_between_its_elements(native: Front) -> None:
+    answer = native.start("%%remote --each i in range(100_000)\ntime.sleep(0.001)")
+    took = stop(native, answer)
+    assert answer.error == "Stopped"
+    assert re.fullmatch(r"Stopped: \d+ elements cancelled", answer.traceback)
+    assert took < 10
+    assert native.run("%%remote --each i in range(4)\ni").result == "[0, 1, 2, 3]"
+
+
+def test_stop_ends_a_map(native: Front) -> None:
+    native.run("def nap(x):\n    time.sleep(60)")
+    answer = native.start("list(nbray.util.map(nap, range(100)))")
+    took = stop(native, answer)
+    assert answer.error == "KeyboardInterrupt"
+    assert took < 10
+    assert native.run("list(nbray.util.map(abs, range(-3, 3)))").result == "[3, 2, 1, 0, 1, 2]"
 
 
 def test_stop_ends_the_tasks_of_a_plain_cell(native: Front) -> None:

@@ -58,6 +58,22 @@ def test_each_makes_a_task_an_element(ip):
     assert run(ip, "--each x in items", "y = x") is None
 
 
+def test_each_reads_any_iterable(ip):
+    ip.user_ns["numbers"] = (n for n in range(2000))
+    assert run(ip, "--each n in numbers", "n + 1") == list(range(1, 2001))
+
+
+def test_elements_do_not_see_each_others_changes(ip):
+    ip.user_ns["seen"] = []
+    assert run(ip, "--each n in range(50)", "seen.append(n)\nlen(seen)") == [1] * 50
+
+
+def test_the_help_says_what_each_option_does(ip):
+    text = ip.magics_manager.magics["cell"]["remote"].__doc__
+    for option in ("-o", "--each ITEM in ITERABLE", "--nodes all", "--bg", "--retries"):
+        assert option in text
+
+
 def test_each_takes_the_values_of_references(ip):
     ip.user_ns["refs"] = [nbray.put(1), nbray.put(2)]
     assert run(ip, "--each r in refs", "r + 1") == [2, 3]

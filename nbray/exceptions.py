@@ -126,7 +126,11 @@ class RayTaskError(RayError):
         traceback_str: the remote traceback as text, the user's line first.
         cause: the user's exception (or an `UnserializableException`).
         node, pid: where it ran.
+        frames: the stack with its locals, packed (see `nbray.postmortem`); `%nbray debug` shows it.
+        alike: how many tasks of one `get` failed the same way, this one included.
     """
+
+    alike = 1
 
     def __init__(
         self,
@@ -135,8 +139,10 @@ class RayTaskError(RayError):
         cause: BaseException,
         node: str = "",
         pid: int = 0,
+        frames: bytes = b"",
     ) -> None:
-        super().__init__(function_name, traceback_str, cause, node, pid)
+        super().__init__(function_name, traceback_str, cause, node, pid, frames)
+        self.frames = frames
         self.function_name = function_name
         self.traceback_str = traceback_str
         self.cause = cause
@@ -161,8 +167,9 @@ class RayTaskError(RayError):
         try:
             dual = _dual_class(kind)  # type: ignore[arg-type] # classes are hashable
             error: RayTaskError = dual(
-                self.function_name, self.traceback_str, self.cause, self.node, self.pid
-            )
+                self.function_name, self.traceback_str, self.cause, self.node, self.pid,
+                self.frames,
+            )  # fmt: skip
         except TypeError:
             return self
         error.__cause__ = None
@@ -175,17 +182,19 @@ def _dual_class(kind: type[BaseException]) -> type[RayTaskError]:
 
     class Dual(RayTaskError, kind):  # type: ignore[misc, valid-type]
         def __init__(
-            self, function_name: str, traceback_str: str, cause: BaseException, node: str, pid: int
-        ) -> None:
+            self, function_name: str, traceback_str: str, cause: BaseException, node: str,
+            pid: int, frames: bytes = b"",
+        ) -> None:  # fmt: skip
             # The user's __init__ is not run: its signature is unknown. What it
             # set on the instance is copied instead.
-            Exception.__init__(self, function_name, traceback_str, cause, node, pid)
+            Exception.__init__(self, function_name, traceback_str, cause, node, pid, frames)
             self.__dict__.update(getattr(cause, "__dict__", {}))
             self.function_name = function_name
             self.traceback_str = traceback_str
             self.cause = cause
             self.node = node
             self.pid = pid
+            self.frames = frames
             self.args = cause.args
 
         def __reduce__(self) -> tuple[Any, ...]:
@@ -195,6 +204,7 @@ def _dual_class(kind: type[BaseException]) -> type[RayTaskError]:
                 self.cause,
                 self.node,
                 self.pid,
+                self.frames,
             )
 
         def __str__(self) -> str:
@@ -207,6 +217,8 @@ def _dual_class(kind: type[BaseException]) -> type[RayTaskError]:
 
 
 def _rebuild(
-    function_name: str, traceback_str: str, cause: BaseException, node: str, pid: int
-) -> RayTaskError:
-    return RayTaskError(function_name, traceback_str, cause, node, pid).as_instanceof_cause()
+    function_name: str, traceback_str: str, cause: BaseException, node: str, pid: int,
+    frames: bytes = b"",
+) -> RayTaskError:  # fmt: skip
+    error = RayTaskError(function_name, traceback_str, cause, node, pid, frames)
+    return error.as_instanceof_cause()

@@ -21,6 +21,7 @@ from nbray.dashboard.links import Link
 from nbray.engine import Engine
 from nbray.events import NodeView
 from nbray.exceptions import RayError
+from nbray.jupyter.cells import cells
 from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
 from nbray.view.figures import memory, noun
@@ -33,6 +34,7 @@ USAGE = {
     "status": "%nbray status",
     "stop": "%nbray stop",
     "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
+    "debug": "%nbray debug [FRAME] [-o NAME,NAME]",
 }
 _OPTIONS = {
     "start": {"--cpus": "--cpus", "--num-cpus": "--cpus"},
@@ -40,8 +42,9 @@ _OPTIONS = {
         "--secret": "--secret", "--redis-password": "--secret", "--address": "--address",
     },
     "logs": {"--save": "--save"},
+    "debug": {"-o": "-o", "--output": "-o"},
 }
-_WITH_WORDS = {"attach", "logs"}
+_WITH_WORDS = {"attach", "logs", "debug"}
 
 
 class JoinLine(str):
@@ -74,7 +77,7 @@ def run(line: str) -> Any:
     values, options = _read(command, rest)
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
-        "dashboard": _dashboard, "logs": _logs,
+        "dashboard": _dashboard, "logs": _logs, "debug": _debug,
     }
     try:
         return work[command](values, options)
@@ -93,7 +96,7 @@ def _read(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, str]
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("--"):
+        if not word.startswith("--") and word not in known:
             values.append(word)
             continue
         name, equals, value = word.partition("=")
@@ -194,6 +197,12 @@ def _logs(values: list[str], options: dict[str, str]) -> Any:
     from nbray.jupyter import inspection
 
     return inspection.logs(values, options.get("--save", ""))
+
+
+def _debug(values: list[str], options: dict[str, str]) -> Any:
+    from nbray.jupyter.debug import debug
+
+    return debug(values, options.get("-o", ""), cells().shell.user_ns)
 
 
 def summary(engine: Engine) -> str:

@@ -6,19 +6,26 @@ type and text and the node are always there, library frames are folded.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import traceback
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nbray import session
 from nbray.exceptions import RayError, RayTaskError
+from nbray.jupyter import cells
+from nbray.postmortem import WHERE
+from nbray.view.failure import traceback_html
 
 FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]")
 """Files whose frames are the libraries' business."""
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
+_PLACE = re.compile(r"^(?P<file>.*), line (?P<line>\d+), in (?P<name>.*)$")
 _TRACEBACK = "Traceback (most recent call last):"
 _RED, _CYAN, _BOLD, _DIM, _END = "\x1b[31m", "\x1b[36m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -45,6 +52,8 @@ def show(
     tb_offset: int | None = None,
 ) -> list[str]:
     """IPython's handler for the errors in `SHOWN` (see `set_custom_exc`); returns the lines."""
+    if isinstance(error, RayError) and not isinstance(error, NotebookError):
+        remember(error)
     if isinstance(error, RayTaskError):
         lines = render(error, trace)
     elif isinstance(error, NotebookError | Stopped):
@@ -60,7 +69,30 @@ def show(
         lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *_waiting(trace)]
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     shell._showtraceback(kind, error, lines)
+    if isinstance(error, RayTaskError):
+        _fold_out(error)
     return lines
+
+
+@cache
+def _last() -> list[RayError]:
+    return []
+
+
+def remember(error: RayError | None) -> None:
+    """Keep *error* for `%nbray debug` (None: none), without the notebook's own frames."""
+    _last().clear()
+    if error is not None:
+        kept = copy.copy(error)
+        kept.__traceback__ = kept.__context__ = kept.__cause__ = None
+        if isinstance(kept, RayTaskError) and isinstance(error, RayTaskError):
+            kept.alike = error.alike
+        _last().append(kept)
+
+
+def last() -> RayError | None:
+    """The last error that was shown."""
+    return _last()[-1] if _last() else None
 
 
 SHOWN = (RayError, KeyboardInterrupt)
@@ -69,17 +101,72 @@ SHOWN = (RayError, KeyboardInterrupt)
 
 def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]:
     """A task's error as lines with ANSI colours; *trace* is where the notebook waited for it."""
-    where = f" on {error.node}" if error.node else ""
-    pid = f", pid {error.pid}" if error.pid else ""
-    head = (
-        f"{_RED}{_BOLD}{type(error.cause).__name__}{_END}{_DIM} in {error.function_name}"
-        f"{where}{pid}{_END}"
-    )
-    lines = [head, *_waiting(trace), *fold(error.traceback_str)]
+    lines = [heading(error)]
+    own = _own_line(error.traceback_str)
+    lines += own
+    lines += _waiting(trace)
+    rest = fold(error.traceback_str)
+    if own:
+        rest = _without(rest, own)
+    lines += rest
     last = "".join(traceback.format_exception_only(error.cause)).rstrip()
     if _plain(lines[-1]) != last.splitlines()[-1]:
         lines.append(f"{_RED}{last}{_END}")
     return lines
+
+
+def heading(error: RayTaskError) -> str:
+    """'ValueError in f on lab, pid 12 (500 tasks failed the same way)', in colours."""
+    where = f" on {error.node}" if error.node else ""
+    pid = f", pid {error.pid}" if error.pid else ""
+    same = f"{_END}{_BOLD} ({error.alike:,} tasks failed the same way)" if error.alike > 1 else ""
+    return (
+        f"{_RED}{_BOLD}{type(error.cause).__name__}{_END}{_DIM} in {error.function_name}"
+        f"{where}{pid}{same}{_END}"
+    )
+
+
+def _own_line(text: str) -> list[str]:
+    """The user's innermost line, with the values on it, as the error's summary has them."""
+    summary, found, _ = text.partition(f"\n\n{_TRACEBACK}")
+    if not found:
+        return []
+    place, *rest = summary.splitlines()
+    match = _PLACE.match(place)
+    if match is None:
+        return []
+    lines = [_frame(match)]
+    for line in rest:
+        if not line.startswith("    "):
+            break
+        value = line.startswith(f"    {WHERE}")
+        lines.append(f"{_DIM}{line}{_END}" if value else line)
+    return lines
+
+
+def _without(lines: list[str], own: list[str]) -> list[str]:
+    """*lines* without the frame that is shown already, if it is shown just so."""
+    shown = [line for line in own if WHERE not in line]
+    for at in range(len(lines) - len(shown) + 1):
+        if [_plain(line) for line in lines[at : at + len(shown)]] == [_plain(o) for o in shown]:
+            end = at + len(shown)
+            while end < len(lines) and set(lines[end].strip()) <= set("^~ ") and lines[end].strip():
+                end += 1  # the marks below the line
+            return lines[:at] + lines[end:]
+    return lines
+
+
+def _fold_out(error: RayTaskError) -> None:
+    """Under the cell: the whole traceback, to be folded out; nothing where nothing is folded."""
+    full = error.traceback_str[max(error.traceback_str.find(_TRACEBACK), 0) :].rstrip()
+    frames = [match for line in full.splitlines() if (match := _FRAME.match(line))]
+    hidden = sum(FOLDED.search(frame["file"]) is not None for frame in frames)
+    own = cells.cells()
+    if not hidden or own.kernel is None:
+        return
+    text = f"({hidden} library frames are folded: %nbray debug shows everything)"
+    html = traceback_html(full, len(frames), hidden)
+    own.display(session.cell.get(), {"text/html": html, "text/plain": text})
 
 
 def fold(text: str) -> list[str]:
@@ -120,7 +207,14 @@ def _folded(count: int) -> str:
 
 def _frame(frame: re.Match[str]) -> str:
     inside = f" in {frame['name']}" if frame["name"] not in (None, "<module>") else ""
-    return f"{_CYAN}{frame['file']}{_END}, line {frame['line']}{inside}"
+    return f"{_CYAN}{cell_name(frame['file'])}{_END}, line {frame['line']}{inside}"
+
+
+def cell_name(file: str) -> str:
+    """'Cell In[3]' for the file name under which IPython compiled that cell; else *file*."""
+    compiler = getattr(cells.cells().shell, "compile", None)
+    name = getattr(compiler, "format_code_name", lambda _file: None)(file)
+    return " ".join(map(str, name)) if isinstance(name, tuple) and name[0] == "Cell" else file
 
 
 def _waiting(trace: TracebackType | None) -> list[str]:

@@ -20,6 +20,8 @@ from pathlib import Path
 import cloudpickle
 
 from nbray.exceptions import RayError, RayTaskError, UnserializableException
+from nbray.postmortem import WHERE
+from nbray.wire.autopsy import capture, values_on_line
 
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 
@@ -38,12 +40,21 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
     if isinstance(error, RayTaskError):
         cause = error.cause
         text = _nested_text(error, summary, function_name)
+        frames = error.frames  # where it began tells most
     elif isinstance(error, RayError):
-        return pickle.dumps(("", "", _pickled(error), _one_line(error), "", 0), 5)
+        return pickle.dumps(("", "", _pickled(error), _one_line(error), "", 0, b""), 5)
     else:
         cause = error
-        text = _text(summary)
-    return pickle.dumps((function_name, text, _pickled(cause), _one_line(cause), node, pid), 5)
+        text = _text(summary, values_on_line(error, _is_user_file))
+        frames = capture(error, _is_user_file, _is_own_file)
+    line = _one_line(cause)
+    return pickle.dumps((function_name, text, _pickled(cause), line, node, pid, frames), 5)
+
+
+def alike(data: bytes | memoryview) -> tuple[tuple[str, str, str], bytes]:
+    """(what the same failure shares, its frames): function, kind of error, the user's line."""
+    function_name, text, _, line, _, _, frames = pickle.loads(data)
+    return (function_name, line.partition(":")[0], text.partition("\n")[0]), frames
 
 
 def unpack_error(data: bytes | memoryview) -> Exception:
@@ -52,13 +63,13 @@ def unpack_error(data: bytes | memoryview) -> Exception:
     nbray's other errors come back as they are. A cause whose class is unknown
     here becomes an `UnserializableException` with its name and text.
     """
-    function_name, text, pickled, line, node, pid = pickle.loads(data)
+    function_name, text, pickled, line, node, pid, frames = pickle.loads(data)
     cause = _unpickled(pickled) if pickled else None
     if cause is None:
         cause = UnserializableException(line)
     if not function_name and isinstance(cause, RayError):
         return cause
-    return RayTaskError(function_name, text, cause, node, pid).as_instanceof_cause()
+    return RayTaskError(function_name, text, cause, node, pid, frames).as_instanceof_cause()
 
 
 def _unpickled(data: bytes) -> BaseException | None:
@@ -99,12 +110,20 @@ def _library_roots() -> tuple[str, ...]:
     return tuple({str(Path(root).absolute()) + os.sep for root in roots})
 
 
+def _is_own_file(name: str) -> bool:
+    return name.startswith(_OWN)
+
+
+def _is_user_file(name: str) -> bool:
+    return not name.startswith(("<frozen ", _OWN, *_library_roots()))
+
+
 def _is_own(frame: traceback.FrameSummary) -> bool:
-    return frame.filename.startswith(_OWN)
+    return _is_own_file(frame.filename)
 
 
 def _is_user(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith(("<frozen ", _OWN, *_library_roots()))
+    return _is_user_file(frame.filename)
 
 
 def _chain(summary: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
@@ -130,15 +149,16 @@ def _line(frame: traceback.FrameSummary) -> str:
     return f"{frame.filename}, line {frame.lineno}, in {frame.name}{source}"
 
 
-def _text(summary: traceback.TracebackException) -> str:
-    """The user's innermost line and the error; below it the traceback."""
+def _text(summary: traceback.TracebackException, values: list[str]) -> str:
+    """The user's innermost line with the values on it, and the error; below it the traceback."""
     frames = list(summary.stack)
     at = next((frame for frame in reversed(frames) if _is_user(frame)), None)
     full = "".join(summary.format()).rstrip()
     if at is None:
         return full
     short = "".join(summary.format_exception_only()).rstrip()
-    return f"{_line(at)}\n{short}\n\n{full}"
+    where = "".join(f"\n    {WHERE}{value}" for value in values)
+    return f"{_line(at)}{where}\n{short}\n\n{full}"
 
 
 def _nested_text(

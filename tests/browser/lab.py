@@ -49,6 +49,20 @@ def cleared(notebook: dict[str, Any]) -> dict[str, Any]:
     return notebook
 
 
+def notebook_of(*cells: str) -> dict[str, Any]:
+    """A notebook with these code cells."""
+    return {
+        "cells": [
+            {"cell_type": "code", "source": source, "metadata": {}, "outputs": [],
+             "execution_count": None, "id": f"cell{number}"}
+            for number, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }  # fmt: skip
+
+
 class Lab:
     """A JupyterLab server with folders of its own, on a free port, with a token."""
 

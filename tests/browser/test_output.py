@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from browser.lab import Lab, Notebook
+from browser.lab import Lab, Notebook, notebook_of
 from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -38,20 +37,6 @@ def steps(name):
     for _ in tqdm(range(30), desc=name):
         time.sleep(0.05)
 """
-
-
-def notebook_of(*cells: str) -> dict[str, Any]:
-    """A notebook with these code cells."""
-    return {
-        "cells": [
-            {"cell_type": "code", "source": source, "metadata": {}, "outputs": [],
-             "execution_count": None, "id": f"cell{number}"}
-            for number, source in enumerate(cells)
-        ],
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }  # fmt: skip
 
 
 @pytest.fixture

@@ -67,7 +67,8 @@ def test_the_message_starts_with_the_users_line():
     assert "divide" in lines[0]
     assert os.path.basename(__file__) in lines[1]  # noqa: PTH119 - a name in a text
     assert "the guilty line" in lines[2]
-    assert "ZeroDivisionError" in lines[3]
+    assert [line.strip() for line in lines[3:5]] == ["where a = 1", "where b = 0"]
+    assert "ZeroDivisionError" in lines[5]
     assert "nbray/engines" not in str(caught.value)
     assert "nbray/runtime" not in str(caught.value)
 

@@ -174,7 +174,7 @@ class NativeEngine:
         if self._brain.printed:
             self._deliver()
         memory.localize(entries)
-        return [memory.read(entry) for entry in entries]
+        return memory.values(entries)
 
     @contextlib.contextmanager
     def _waiting(self) -> Any:

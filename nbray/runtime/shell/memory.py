@@ -21,6 +21,7 @@ from nbray.exceptions import (
     ObjectLostError,
     ObjectStoreFullError,
     RaySystemError,
+    RayTaskError,
 )
 from nbray.ids import node_client
 from nbray.refs import ObjectRef
@@ -31,6 +32,7 @@ from nbray.runtime.shell.loop import Loop
 from nbray.runtime.store.mappings import Mappings
 from nbray.runtime.store.segments import SegmentGone
 from nbray.wire import messages as m
+from nbray.wire.failures import alike
 from nbray.wire.pickling import Packed, unpack, unpack_error
 
 if TYPE_CHECKING:
@@ -138,6 +140,15 @@ class Memory:
         if entry.state == STORED:
             return self._view(entry)
         raise self.error(entry)
+
+    def values(self, entries: Sequence[Entry]) -> list[Any]:
+        """The values of settled entries; the first failing one's error says how many are alike."""
+        try:
+            return [self.read(entry) for entry in entries]
+        except RayTaskError as error:
+            if len(entries) > 1:
+                _count_alike(error, entries)
+            raise
 
     def error(self, entry: Entry) -> Exception:
         """The error of a failed entry."""
@@ -284,6 +295,21 @@ class Memory:
             f"get() ran out of time after {timeout:g} s: {left} of {total} "
             f"object{'s' if total != 1 else ''} not ready"
         )
+
+
+def _count_alike(error: RayTaskError, entries: Sequence[Entry]) -> None:
+    failures = [
+        alike(entry.value.data)
+        for entry in {entry.key: entry for entry in entries}.values()
+        if entry.state == FAILED and entry.value is not None and entry.value.data
+    ]
+    first = failures[0][0]
+    same = [frames for what, frames in failures if what == first]
+    error.alike = len(same)
+    # Only the first few of each process carry their frames.
+    error.frames = error.frames or next(filter(None, same), b"")
+    if error.alike > 1:
+        error.add_note(f"({error.alike} of the {len(entries)} tasks failed the same way)")
 
 
 def _unregister(objects: Any, pending: list[Entry], group: Any) -> None:

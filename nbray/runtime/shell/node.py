@@ -22,7 +22,7 @@ import msgspec
 import zmq
 
 from nbray import config as constants
-from nbray.ids import FIRST_NODE, HEAD, node_of
+from nbray.ids import FIRST_NODE, HEAD, client_hex, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import NodeBrain
 from nbray.runtime.shell import machine
@@ -30,7 +30,7 @@ from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.sockets import Post
-from nbray.runtime.shell.watching import Watch, describe_end, last_line, sentence
+from nbray.runtime.shell.watching import Watch, describe_end, last_line, last_words, sentence
 from nbray.runtime.store.segments import Segment
 from nbray.wire import messages as m
 from nbray.wire.codec import CorruptFrame, encode, envelope, head_decoder, node_decoder, receiver
@@ -266,9 +266,12 @@ class Node:
         if ended.signal == 9:
             kills = machine.oom_kills()
             oom, self._oom_kills = kills > self._oom_kills, kills
-        cause = describe_end(ended, oom, self._brain.settings.info.name)
+        logs = Path(self._settings.directory) / "logs"
+        words = last_words(logs / f"worker-{client_hex(ended.client)}.log", ended.signal)
+        name = self._brain.settings.info.name
+        cause = describe_end(ended, oom, name, machine.memory() if ended.signal else 0, words)
         if ended.client == HEAD:
-            words = last_line(Path(self._settings.directory) / "logs" / "head.log")
+            words = last_line(logs / "head.log")
             cause += f" ({words})" if words else ""
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:

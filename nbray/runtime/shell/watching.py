@@ -8,6 +8,7 @@ kernel says so.
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 from collections.abc import Container, Iterator
@@ -70,8 +71,13 @@ def runs(pid: int) -> bool:
     return True
 
 
-def describe_end(ended: Ended, out_of_memory: bool, machine: str) -> str:
-    """One sentence: which process, how it ended, how much memory it had held."""
+def describe_end(
+    ended: Ended, out_of_memory: bool, machine: str, limit: int = 0, words: str = ""
+) -> str:
+    """One sentence: which process, how it ended, how much memory it had held, of how much.
+
+    *limit* is the bytes that the machine's processes may use together, *words* what it said last.
+    """
     who = f"its process (pid {ended.pid}) on {machine}"
     if ended.signal:
         try:
@@ -83,7 +89,37 @@ def describe_end(ended: Ended, out_of_memory: bool, machine: str) -> str:
             text += ", because the machine ran out of memory"
     else:
         text = f"{who} exited with code {ended.code}"
-    return f"{text}; it had used up to {ended.max_rss / 1e6:.0f} MB"
+    if words:
+        text += f": {words}"
+    of = f" of the {limit / 1e9:.1f} GB there are" if limit else ""
+    return f"{text}; it had used up to {ended.max_rss / 1e6:,.0f} MB{of}"
+
+
+_CRASHED = re.compile(r"^Fatal Python error: (?P<what>.*)$", re.MULTILINE)
+_AT = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$', re.MULTILINE)
+_LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+|nbray)[/\\]")
+
+
+def last_words(path: Path, number: int) -> str:
+    """What a process that signal *number* ended had to say: where it crashed, or its last line."""
+    if number not in {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}:
+        return ""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
+            text = log.read().decode(errors="replace")
+    except OSError:
+        return ""
+    crash = max(_CRASHED.finditer(text), key=re.Match.start, default=None)
+    before = text[: crash.start()] if crash is not None else text
+    spoken = [line for line in before.strip().splitlines() if line.strip()]
+    said = spoken[-1][:200] if spoken and number == signal.SIGABRT else ""
+    if crash is None:
+        return said
+    frames = list(_AT.finditer(text, crash.end()))
+    own = next((frame for frame in frames if not _LIBRARY.search(frame["file"])), None)
+    where = f" at {own['file']}, line {own['line']}, in {own['name']}" if own is not None else ""
+    return f"{crash['what']}{where}" + (f" ({said})" if said else "")
 
 
 def sentence(error: OSError) -> str:

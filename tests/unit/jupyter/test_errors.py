@@ -63,3 +63,31 @@ def test_sentences_have_no_traceback():
     assert plain(NotebookError("no cluster")._render_traceback_()) == ["no cluster"]
     shown = plain(Stopped("3 tasks cancelled")._render_traceback_())
     assert shown == ["Stopped: 3 tasks cancelled"]
+
+
+SUMMARY = f"""Cell In[3], line 2, in fit
+    return 1 / limit
+    where limit = 0
+ValueError: no data
+
+{TRACEBACK.replace("<module>", "fit").replace("fit(data)", "return 1 / limit")}"""
+
+
+def test_the_users_line_and_its_values_come_first():
+    error = RayTaskError("f", SUMMARY, ValueError("no data"), "lab", 12).as_instanceof_cause()
+    assert plain(render(error)) == [
+        "ValueError in f on lab, pid 12",
+        "Cell In[3], line 2 in fit",
+        "    return 1 / limit",
+        "    where limit = 0",
+        "  ... 2 library frames",
+        "ValueError: no data",
+    ]
+
+
+def test_the_same_failure_is_counted():
+    error = RayTaskError("f", SUMMARY, ValueError("no data"), "lab", 12)
+    error.alike = 500
+    assert plain(render(error))[0] == (
+        "ValueError in f on lab, pid 12 (500 tasks failed the same way)"
+    )

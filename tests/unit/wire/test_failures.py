@@ -38,7 +38,8 @@ def test_the_error_is_of_both_types_and_says_where() -> None:
     assert lines[0].startswith(__file__)
     assert lines[0].endswith("in divide")
     assert lines[1].strip() == "return 1 / x"
-    assert lines[2] == "ZeroDivisionError: division by zero"
+    assert lines[2] == "    where x = 0"
+    assert lines[3] == "ZeroDivisionError: division by zero"
     assert "Traceback (most recent call last)" in error.traceback_str
 
 
@@ -119,7 +120,7 @@ def test_exceptions_that_do_not_survive_keep_name_and_text(error: Exception, wor
 
 def test_a_cause_unknown_here_keeps_its_text() -> None:
     module_gone = b"\x80\x05cno_such_module\nGone\n)R."
-    data = failures.pickle.dumps(("f", "text", module_gone, "Gone: why", "n", 1))
+    data = failures.pickle.dumps(("f", "text", module_gone, "Gone: why", "n", 1, b""))
     back = unpack_error(data)
     assert isinstance(back, RayTaskError)
     assert str(back.cause) == "Gone: why"

@@ -1,0 +1,115 @@
+"""The frames of a failed task, as they travel with its error.
+
+Owns these records, their bytes and how a value looks in a line. Does not own
+the capturing (`nbray.wire.autopsy`) nor the looking at them
+(`nbray.jupyter.debug`). Rule: a record can be shown whatever is in it; a value
+is rebuilt only when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+WHERE = "where "
+"""Stands before the values of the names on the line that failed."""
+SHORT = 120
+"""Characters of a value in a line."""
+
+
+class Local(msgspec.Struct, frozen=True):
+    """One name in a frame."""
+
+    name: str
+    kind: str
+    """The value's type."""
+    text: str
+    """How it looks: its repr, shortened; of an array type, shape and size."""
+    data: bytes = b""
+    """The pickled value, if it travelled."""
+    why: str = ""
+    """Why it did not."""
+
+    def value(self) -> Any:
+        """The value itself.
+
+        Raises:
+            ValueError: it did not travel; says why.
+            Exception: what its class raises when it is rebuilt here.
+        """
+        if not self.data:
+            raise ValueError(f"the value of {self.name!r} stayed where it was: {self.why}")
+        return pickle.loads(self.data)
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One frame of a failed task's stack."""
+
+    file: str
+    line: int
+    name: str
+    source: tuple[tuple[int, str], ...] = ()
+    """(line number, text) of the lines around it."""
+    locals: tuple[Local, ...] = ()
+    library: bool = False
+    """It is not the user's own code."""
+    left_out: int = 0
+    """Names that found no room."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def pack_frames(frames: Sequence[Frame]) -> bytes:
+    """*frames* as bytes."""
+    return _encode(frames)
+
+
+def unpack_frames(data: bytes) -> list[Frame]:
+    """The frames, outermost first; none if there is nothing, or nothing that makes sense."""
+    if not data:
+        return []
+    try:
+        return msgspec.msgpack.decode(data, type=list[Frame])
+    except msgspec.MsgspecError:
+        return []
+
+
+# -- how a value looks -------------------------------------------------------------------
+
+
+class _Short(reprlib.Repr):
+    """Reprs of bounded length that touch little of a large value."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.maxlevel = 3
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = 6
+        self.maxdict = 5
+        self.maxstring = most
+        self.maxlong = self.maxother = most
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """What `reprlib` does not know: arrays by their shape, the rest by its own repr."""
+        shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
+        if isinstance(shape, tuple) and dtype is not None and getattr(x, "size", 0) != 1:
+            return f"{type(x).__name__} {'x'.join(map(str, shape)) or '0-d'} of {dtype}"
+        if isinstance(shape, tuple) and hasattr(x, "columns"):
+            return f"{type(x).__name__} of {' x '.join(map(str, shape))}"
+        text = " ".join(repr(x).split())
+        return text if len(text) <= self.most else f"{text[: self.most - 3]}..."
+
+
+def brief(value: Any, most: int = SHORT) -> str:
+    """*value* in at most about *most* characters of one line; never raises."""
+    try:
+        text = _Short(most).repr(value)
+    except Exception as error:  # noqa: BLE001 - users' __repr__ methods raise what they like
+        return f"<{type(value).__name__}; its repr failed: {type(error).__name__}>"
+    text = text.replace("\n", " ")
+    return text if len(text) <= 2 * most else f"{text[: 2 * most - 3]}..."

@@ -1,0 +1,129 @@
+"""When a task fails: what a notebook shows, and what it can look at afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from e2e.front import Front
+from jupyter_client.manager import start_new_kernel
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Front]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    front = Front(manager, client)
+    try:
+        setup = front.run("import os, time, json\n%load_ext nbray\n%nbray start --cpus 2")
+        assert not setup.error, setup.traceback
+        yield front
+        front.run("%nbray stop")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+def test_the_cells_own_line_comes_first_with_its_values(kernel: Front) -> None:
+    answer = kernel.run(
+        "@remote\ndef share(part, whole):\n    label = 'x'\n    return part / whole\n"
+        "nbray.get(share.remote(3, 0))"
+    )
+    lines = answer.traceback.splitlines()
+    assert lines[0].startswith("ZeroDivisionError in share on ")
+    assert re.fullmatch(r"Cell In\[\d+\], line 4 in share", lines[1])
+    assert lines[2].strip() == "return part / whole"
+    assert lines[3:5] == ["    where part = 3", "    where whole = 0"]
+    assert lines[5] == "  awaited at line 5: nbray.get(share.remote(3, 0))"
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert len(lines) == 7
+
+
+def test_library_frames_are_folded_and_nothing_is_cut(kernel: Front) -> None:
+    answer = kernel.run(
+        "@remote\ndef parse(text):\n    return json.loads(text)\nnbray.get(parse.remote('{'))"
+    )
+    assert "... 3 library frames" in answer.traceback
+    assert "where text = '{'" in answer.traceback
+    (details,) = [d for d in answer.displays.values() if "Full traceback" in d["text/html"]]
+    assert "4 frames, 3 of libraries" in details["text/html"]
+    assert details["text/html"].count("json/decoder.py") == 2
+    assert "folded" in details["text/plain"]
+
+
+def test_the_same_failure_of_500_tasks_shows_once_with_a_count(kernel: Front) -> None:
+    answer = kernel.run(
+        "@remote\ndef bad(i):\n    raise ValueError(f'item {i} is bad')\n"
+        "nbray.get([bad.remote(i) for i in range(500)])"
+    )
+    assert "(500 tasks failed the same way)" in answer.traceback
+    assert answer.traceback.count("ValueError: item") == 1
+    assert len(answer.traceback) < 2_000
+    mixed = kernel.run(
+        "@remote\ndef some(i):\n    if i % 2:\n        raise KeyError(i)\n    return 1 / (i % 4)\n"
+        "nbray.get([some.remote(i) for i in range(100)])"
+    )
+    assert "(25 tasks failed the same way)" in mixed.traceback
+
+
+def test_an_each_cell_counts_too(kernel: Front) -> None:
+    answer = kernel.run("%%remote --each i in range(40)\nlimit = 0\ni / limit")
+    assert "(40 tasks failed the same way)" in answer.traceback
+    assert "where i = 0" in answer.traceback
+    assert "where limit = 0" in answer.traceback
+
+
+def test_debug_opens_a_post_mortem_with_the_remote_locals(kernel: Front) -> None:
+    kernel.run(
+        "import threading\n"
+        "@remote\ndef outer(n):\n    table = {i: i * i for i in range(n)}\n"
+        "    lock = threading.Lock()\n    return inner(table, 'missing')\n"
+        "def inner(table, key):\n    return table[key]\n"
+        "ref = outer.remote(3)\nnbray.get(ref)"
+    )
+    shown = kernel.run("%nbray debug")
+    assert "KeyError: 'missing'" in shown.result
+    assert re.search(r"Cell In\[\d+\], line 8 in inner", shown.result)
+    assert "table = {0: 0, 1: 1, 2: 4}" in shown.result
+    assert kernel.run("p = %nbray debug\np['table'][2]").result == "4"
+    assert "lock" in kernel.run("%nbray debug 0").result
+    assert kernel.run("%nbray debug 1 -o table,key").text == "table, key from frame 1\n"
+    assert kernel.run("(table, key)").result == "({0: 0, 1: 1, 2: 4}, 'missing')"
+    assert kernel.run("p.eval('len(table)')").result == "3"
+    stayed = kernel.run("%nbray debug 0 -o lock")
+    assert "the value of 'lock' stayed where it was: it cannot be pickled" in stayed.traceback
+    assert kernel.run("'the kernel is fine'").result == "'the kernel is fine'"
+
+
+def test_debug_of_an_actors_failure(kernel: Front) -> None:
+    kernel.run(
+        "@remote\nclass Counter:\n    def __init__(self):\n        self.value = 5\n"
+        "    def add(self, by):\n        self.value += by\n"
+        "counter = Counter.remote()\nnbray.get(counter.add.remote('x'))"
+    )
+    shown = kernel.run("%nbray debug").result
+    assert "TypeError" in shown
+    assert "in Counter.add" in shown
+    assert re.search(r"by +='x'|by +=? ?= 'x'", shown.replace("  ", " "))
+
+
+def test_a_worker_that_died_says_which_task_memory_limit_node_and_signal(kernel: Front) -> None:
+    answer = kernel.run(
+        "@remote(max_retries=0)\ndef die():\n    os.kill(os.getpid(), 9)\nnbray.get(die.remote())"
+    )
+    text = answer.traceback
+    assert text.startswith("WorkerCrashedError: die: its process (pid ")
+    assert re.search(r"on \S+ was killed by SIGKILL; it had used up to [\d,]+ MB of the "
+                     r"[\d.]+ GB there are", text), text  # fmt: skip
+    assert "awaited at line 4: nbray.get(die.remote())" in text
+    assert "The process is gone" in kernel.run("%nbray debug").result
+
+
+def test_a_crash_in_c_code_says_on_which_line(kernel: Front) -> None:
+    answer = kernel.run(
+        "@remote(max_retries=0)\ndef crash():\n    import ctypes\n    print('about to')\n"
+        "    time.sleep(0.2)\n    ctypes.string_at(0)\nnbray.get(crash.remote())"
+    )
+    assert "was killed by SIGSEGV: Segmentation fault at " in answer.traceback
+    assert "line 6, in crash" in answer.traceback
+    assert "about to" in answer.printed

@@ -2,13 +2,14 @@
 # make test   everything
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
 # make lab    JupyterLab on notebooks/
+# make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test check lab bench clean static notebooks browser venv
+.PHONY: demo test check lab bench clean static notebooks browser again venv
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -68,6 +69,9 @@ notebooks: $(READY)
 
 browser: $(SYSTEM)
 	$(PYTEST) tests/browser
+
+again: $(READY)
+	NBRAY_TEST_RUNS=200 $(PYTEST) tests/e2e/test_again_and_again.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -78,6 +78,10 @@ STATS_INTERVAL = 0.5
 """Seconds between a node's figures."""
 STORE_SHARE = 0.3
 """Part of the machine's memory the object store may use."""
+SPARE_SECONDS = 10.0
+"""Seconds that shared memory in which nothing lies is kept warm for the next object."""
+SCARCE_SHARE = 0.1
+"""Part of the machine's memory; when less is available, nothing is kept warm."""
 MAX_FRAME = 64 << 20
 """Bytes; a peer that sends a larger frame over TCP is disconnected."""
 DEFAULT_PORT = 6379

@@ -128,6 +128,8 @@ class NodeProcess(Process):
             number, f"host{number}", f"10.0.0.{number}", 6379, total, dict(total), number == 1
         )
         self.keeper = Keeper(STORE, number)
+        if world.seed % 2:  # in half of the stories 2.5 MB are a large object
+            self.keeper._books.arena = 1 << 20
         self.brain = NodeBrain(
             NodeConfig(number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=40, ready=ready),
             self.keeper,
@@ -139,7 +141,8 @@ class NodeProcess(Process):
         self._links: dict[int, Link] = {}
         self._sessions = itertools.count(number * 1_000_000 + 1)
         self._own: deque[Any] = deque()
-        self._segments = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self.segments: set[int] = set()
         self._stats_due = 0.05
         self._killed: set[int] = set()
         self.stale = 0
@@ -308,8 +311,8 @@ class NodeProcess(Process):
                     pass  # a driver's end is reported by `child_ended`
                 case fx.AddSegment(size=size):
                     world.at(0.002 * world.rng.random(), self._segment_added, size)
-                case fx.DropSegment():
-                    pass
+                case fx.DropSegment(segment=segment):
+                    self._segment_dropped(segment)
                 case fx.Log(text=text):
                     world.note(f"node{self.number} logs: {text}")
                 case fx.Stop(why=why):
@@ -322,7 +325,20 @@ class NodeProcess(Process):
 
     def _segment_added(self, size: int) -> None:
         if self.alive:
-            self._perform(self.brain.segment_added(next(self._segments), size))
+            number = next(self._numbers)
+            self.segments.add(number)
+            self._perform(self.brain.segment_added(number, size))
+
+    def _segment_dropped(self, segment: int) -> None:
+        if segment not in self.segments:
+            self.world.fail(f"node{self.number} drops segment {segment}, which it does not have")
+        self.segments.discard(segment)
+        for process in self.world.processes.values():
+            api = getattr(process, "api", None)
+            if process.alive and api is not None:
+                for slot in api.viewed:
+                    if (slot.node, slot.segment) == (self.number, segment):
+                        self.world.fail(f"node{self.number} drops memory under {slot}")
 
     def _send(self, to: int, message: Any) -> None:
         node = node_of(to)

@@ -15,6 +15,7 @@ from sim.drive import Drive
 from sim.machines import VERSIONS, HeadProcess, NodeProcess
 from sim.world import SimFailure, World, who
 
+from nbray.config import SPARE_SECONDS
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.options import UNIT
 from nbray.wire import messages as m
@@ -184,8 +185,11 @@ class Scenario:
         for driver in self.drivers:
             if driver.alive:
                 driver.goodbye()
-        world.rest(3.0)
+        world.rest(SPARE_SECONDS + 1.0)
         self._check_nodes()
+        for node in world.nodes.values():
+            if node.alive and node.segments:
+                world.fail(f"node{node.number} keeps segments {node.segments} for nobody")
 
     def _check_clients(self) -> None:
         for process in self.world.processes.values():

@@ -134,7 +134,7 @@ class NodeBrain:
         """When `tick` has something to do; None if nothing is planned."""
         due = [
             self.scheduler.recheck, self.transfers.next_deadline(), self.spread.next_deadline(),
-            self.pool.next_deadline(now), self._load_due,
+            self.pool.next_deadline(now), self.storage.books.next_deadline(now), self._load_due,
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
 
@@ -203,7 +203,11 @@ class NodeBrain:
             store_used=store.used,
             store_total=store.capacity,
         )
-        return [] if self.ending else [self._load(now)]
+        if self.ending:
+            return []
+        free = figures.memory_total - figures.memory_used
+        scarce = free < config.SCARCE_SHARE * figures.memory_total
+        return [self._load(now), *(self.storage.relieve() if scarce else ())]
 
     def stop(self, why: str) -> list[Effect]:
         """End everything on this machine in order."""
@@ -469,7 +473,7 @@ class NodeBrain:
                 self.storage.made(client, message.owner, slot)
             return [Send(client, m.Allocated(self.me, token, slot, why))]
 
-        return self.storage.allocate(message.owner, message.size, done)
+        return self.storage.allocate(message.owner, message.size, client, done)
 
     # -- after every step --------------------------------------------------------------
 
@@ -493,6 +497,7 @@ class NodeBrain:
             self.leases.sweep(want)
         for _ in range(self.pool.missing(now)):
             out.extend(self.scheduler.fork(1, now)[1])
+        out.extend(self.storage.sweep(now))
         if self.ledger.changed or (self._load_due is not None and now >= self._load_due):
             if now >= self._load_sent + LOAD_PAUSE:
                 out.append(self._load(now))

@@ -32,8 +32,8 @@ class Books(Protocol):
         """Bytes that objects may take."""
         ...
 
-    def allocate(self, owner: int, size: int) -> Slot | int | str:
-        """A slot, or the size of the segment it takes, or why it will not fit."""
+    def allocate(self, owner: int, size: int, writer: int) -> Slot | tuple[int, list[int]] | str:
+        """A slot; or the size of the segment it takes and segments to drop; or why it won't fit."""
         ...
 
     def segment_added(self, segment: int, size: int) -> None:
@@ -64,6 +64,18 @@ class Books(Protocol):
         """The client views nothing any more; segments to drop."""
         ...
 
+    def sweep(self, now: float) -> list[int]:
+        """Segments to drop because nobody has used them for a while."""
+        ...
+
+    def next_deadline(self, now: float) -> float | None:
+        """When `sweep` has something to do."""
+        ...
+
+    def relieve(self) -> list[int]:
+        """Every segment that is spare; to drop."""
+        ...
+
     def validate(self) -> None:
         """Assert the invariants."""
         ...
@@ -75,7 +87,7 @@ class Storage:
     def __init__(self, me: int, books: Books) -> None:
         self._me = me
         self.books = books
-        self._waiting: deque[tuple[int, int, Done]] = deque()
+        self._waiting: deque[tuple[int, int, int, Done]] = deque()
         self._asked = False
         self._made: dict[int, dict[int, tuple[int, Slot]]] = {}
         """Worker -> generation -> (owner, slot) of what it took for results of others' tasks."""
@@ -87,20 +99,23 @@ class Storage:
             self._made.setdefault(worker, {})[slot.generation] = (owner, slot)
             self._maker[slot.generation] = worker
 
-    def allocate(self, owner: int, size: int, done: Done) -> list[Effect]:
-        """Find room for an object; *done* is called now or when a segment was added."""
-        self._waiting.append((owner, size, done))
+    def allocate(self, owner: int, size: int, writer: int, done: Done) -> list[Effect]:
+        """Find room for an object that *writer* will fill.
+
+        *done* is called now, or when a segment was added.
+        """
+        self._waiting.append((owner, size, writer, done))
         return [] if self._asked else self._serve()
 
     def _serve(self) -> list[Effect]:
         out: list[Effect] = []
         while self._waiting:
-            owner, size, done = self._waiting[0]
-            result = self.books.allocate(owner, size)
-            if isinstance(result, int):
+            owner, size, writer, done = self._waiting[0]
+            result = self.books.allocate(owner, size, writer)
+            if isinstance(result, tuple):
                 self._asked = True
-                out.append(AddSegment(result))
-                return out
+                new, drops = result
+                return [*out, *_drops(drops), AddSegment(new)]
             self._waiting.popleft()
             if isinstance(result, str):
                 out.extend(done(None, result))
@@ -115,11 +130,11 @@ class Storage:
         return self._serve()
 
     def segment_failed(self, why: str) -> list[Effect]:
-        """The system has no memory for a segment: the first request fails."""
+        """The system has nothing for a segment: without spare ones the first request fails."""
         self._asked = False
-        out: list[Effect] = []
-        if self._waiting:
-            _, _, done = self._waiting.popleft()
+        out = self.relieve()
+        if not out and self._waiting:
+            *_, done = self._waiting.popleft()
             out.extend(done(None, why))
         return [*out, *self._serve()]
 
@@ -135,6 +150,15 @@ class Storage:
                     del self._made[worker]
             out += _drops(self.books.free(slot))
         return out
+
+    def sweep(self, now: float) -> list[Effect]:
+        """Give back memory that nobody has used for a while; after every step."""
+        due = self.books.sweep(now)
+        return _drops(due) if due else []
+
+    def relieve(self) -> list[Effect]:
+        """Memory is scarce: give back what is only kept warm."""
+        return _drops(self.books.relieve())
 
     def owner_died(self, owner: int, clients: Collection[int]) -> list[Effect]:
         """Ask the live *clients* of this machine what of a dead owner's they still view."""

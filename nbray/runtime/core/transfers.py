@@ -88,7 +88,7 @@ class Transfers:
             transfer.local = slot
             return self._begin(transfer, now)
 
-        return self._storage.allocate(message.owner, size, allocated)
+        return self._storage.allocate(message.owner, size, self._me, allocated)
 
     def _begin(self, transfer: Transfer, now: float) -> list[Effect]:
         """Ask the next source that is alive for everything."""

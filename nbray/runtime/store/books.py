@@ -7,19 +7,29 @@ owner is dead and no process of this machine views it any more.
 
 Every slot has a generation of its own, so a message about a slot that has been
 used again since is recognised: it changes nothing and is reported.
+
+A segment in which nothing lies is spare: its pages are warm, and fresh ones
+cost ten times the copy into them, so the next object that fits gets it, most
+readily from the client that wrote there last and has it mapped. A spare segment
+that nobody wanted for a while is dropped (`sweep`), and earlier when the store
+has no room or the machine no memory left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from math import inf
 
 import msgspec
 
+from nbray.config import SPARE_SECONDS
 from nbray.runtime.store.allocator import PAGE, Allocator, pages
 from nbray.wire.messages import Slot
 
 ARENA = 64 << 20
 """Bytes of a segment that many objects share; larger objects get one of their own."""
+ROOMY = 2
+"""An object may get a spare segment of at most this many times its size."""
 
 
 class NeedSegment(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +37,7 @@ class NeedSegment(msgspec.Struct, frozen=True, gc=False):
 
     size: int
     drop: tuple[int, ...] = ()
-    """Drop these empty segments first: their warm pages would go beyond the capacity."""
+    """Drop these spare segments first: their warm pages would go beyond the capacity."""
 
 
 class Full(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +89,12 @@ class StoreBooks:
         self.reserved = 0
         self.arena = min(ARENA, self.capacity)
         self._segments: dict[int, Allocator] = {}
+        self._spare: dict[int, float] = {}
+        """Empty segments, longest empty first, each with the time when it is dropped."""
+        self._unstamped = 0
+        """How many of them, the last ones, have not been given a time yet (it is infinite)."""
+        self._writer: dict[int, int] = {}
+        """The client that took room in a segment last, so has it mapped."""
         self._live: dict[int, tuple[int, Slot]] = {}
         """By generation: owner and slot."""
         self._by_owner: dict[int, dict[int, Slot]] = {}
@@ -109,8 +125,14 @@ class StoreBooks:
 
     # Segments and slots
 
-    def allocate(self, owner: int, size: int) -> Slot | NeedSegment | Full:
-        """A slot for *size* bytes of an object of *owner*'s, or what it takes to get one."""
+    def allocate(self, owner: int, size: int, writer: int = 0) -> Slot | NeedSegment | Full:
+        """A slot for *size* bytes of an object of *owner*'s, or what it takes to get one.
+
+        Args:
+            owner: the client that frees it.
+            size: bytes.
+            writer: the client that will fill it (0: the owner).
+        """
         need = pages(size)
         if need > self.capacity:
             return Full(
@@ -125,24 +147,45 @@ class StoreBooks:
                 "Drop references you no longer need (del ref), or start the cluster with a larger "
                 f"store (nbray.init(object_store_memory={_round(self.used + need)}))"
             )
-        own = need > self.arena
-        for segment, allocator in self._segments.items():
-            # A segment made for one large object takes no other than such a one.
-            if own != (allocator.capacity > self.arena):
-                continue
-            offset = allocator.allocate(size)
-            if offset is not None:
-                return self._hand_out(owner, segment, offset, size)
-        new = need if own else self.arena
-        drop = []
-        if self.reserved + new > self.capacity:
-            for segment, allocator in list(self._segments.items()):
-                if not allocator.used:
-                    self._forget(segment)
-                    drop.append(segment)
-        return NeedSegment(new, tuple(drop))
+        writer = writer or owner
+        if need > self.arena:
+            found = self._best_spare(need, writer)
+            if found is not None:
+                self._segments[found].allocate(size)
+                return self._hand_out(owner, writer, found, 0, size)
+            return self._need(need, _rounded(need))
+        for here_before in (True, False):
+            for segment, allocator in self._segments.items():
+                if allocator.capacity > self.arena:
+                    continue  # made for one large object: takes no other than such a one
+                if (self._writer.get(segment) == writer) == here_before:
+                    offset = allocator.allocate(size)
+                    if offset is not None:
+                        return self._hand_out(owner, writer, segment, offset, size)
+        return self._need(self.arena, self.arena)
 
-    def _hand_out(self, owner: int, segment: int, offset: int, size: int) -> Slot:
+    def _best_spare(self, need: int, writer: int) -> int | None:
+        """The spare segment for a large object: the writer's own, else the smallest that fits."""
+        best, rank = None, (True, ROOMY * need + 1)
+        for segment in self._spare:
+            size = self._segments[segment].capacity
+            this = (self._writer.get(segment) != writer, size)
+            if max(need, self.arena + 1) <= size <= ROOMY * need and this < rank:
+                best, rank = segment, this
+        return best
+
+    def _need(self, least: int, size: int) -> NeedSegment:
+        """A new segment of *size* bytes, or of *least* if there is no room for more."""
+        drop = []
+        while self._spare and self.reserved + size > self.capacity:
+            drop.append(next(iter(self._spare)))
+            self._forget(drop[-1])
+        return NeedSegment(size if self.reserved + size <= self.capacity else least, tuple(drop))
+
+    def _hand_out(self, owner: int, writer: int, segment: int, offset: int, size: int) -> Slot:
+        if self._spare.pop(segment, 0.0) == inf:
+            self._unstamped -= 1
+        self._writer[segment] = writer
         self._generation += 1
         slot = Slot(self.node, segment, offset, size, self._generation)
         self.used += pages(size)
@@ -155,6 +198,7 @@ class StoreBooks:
         assert segment not in self._segments, "a segment's number is never used twice"
         self._segments[segment] = Allocator(size)
         self.reserved += size
+        self._spared(segment)
 
     def free(self, slot: Slot) -> list[Effect]:
         """The owner no longer refers to *slot*."""
@@ -172,20 +216,47 @@ class StoreBooks:
                 del self._orphans[owner]
         allocator = self._segments[slot.segment]
         self.used -= allocator.free(slot.offset)
-        if not allocator.used and self._is_spare(slot.segment, allocator):
-            self._forget(slot.segment)
-            return [DropSegment(slot.segment)]
+        if not allocator.used:
+            self._spared(slot.segment)
         return []
 
+    # Spare segments
+
+    def _spared(self, segment: int) -> None:
+        self._spare[segment] = inf
+        self._unstamped += 1
+
     def _forget(self, segment: int) -> None:
+        if self._spare.pop(segment) == inf:
+            self._unstamped -= 1
+        self._writer.pop(segment, None)
         self.reserved -= self._segments.pop(segment).capacity
 
-    def _is_spare(self, segment: int, empty: Allocator) -> bool:
-        """Whether to drop an empty segment: all but one arena, kept because its pages are warm."""
-        return empty.capacity > self.arena or any(
-            not other.used and other.capacity <= self.arena and number != segment
-            for number, other in self._segments.items()
-        )
+    def sweep(self, now: float) -> list[Effect]:
+        """Give back the segments that have been spare for `SPARE_SECONDS`.
+
+        They count from the first call after they became so: call it after every
+        step, and at `next_deadline`.
+        """
+        if self._unstamped:
+            for segment in list(self._spare)[-self._unstamped :]:
+                self._spare[segment] = now + SPARE_SECONDS
+            self._unstamped = 0
+        due = [segment for segment, when in self._spare.items() if when <= now]
+        for segment in due:
+            self._forget(segment)
+        return [DropSegment(segment) for segment in due]
+
+    def next_deadline(self, now: float) -> float | None:
+        """When `sweep` has something to do."""
+        return now if self._unstamped else next(iter(self._spare.values()), None)
+
+    def relieve(self) -> list[Effect]:
+        """The machine is short of memory: give back every spare segment now."""
+        due = list(self._spare)
+        for segment in due:
+            self._forget(segment)
+        return [DropSegment(segment) for segment in due]
 
     # Ends
 
@@ -247,10 +318,25 @@ class StoreBooks:
         assert self.used == sum(self.owners().values())
         assert self.used <= self.capacity
         assert self.reserved == sum(one.capacity for one in self._segments.values())
+        empty = {number for number, one in self._segments.items() if not one.used}
+        assert empty == set(self._spare), "a segment is spare when nothing is in it"
+        assert set(self._writer) <= set(self._segments)
+        times = list(self._spare.values())
+        assert times == sorted(times)
+        assert times.count(inf) == self._unstamped
         assert len(self._live) == sum(len(one) for one in self._segments.values())
         for owner, orphans in self._orphans.items():
             assert orphans, "a dead owner without slots is forgotten"
             assert set(orphans) <= set(self._by_owner[owner])
+
+
+def _rounded(need: int) -> int:
+    """A little more than *need*, so that objects of about one size can follow each other.
+
+    Pages that nobody touches cost nothing.
+    """
+    step = max(PAGE, (1 << need.bit_length()) // 16)
+    return -(-need // step) * step
 
 
 def _bytes(size: int) -> str:

@@ -34,13 +34,13 @@ class Keeper:
         """Bytes that objects may take."""
         return self._books.capacity
 
-    def allocate(self, owner: int, size: int) -> Slot | int | str:
-        """A slot, or the size of the segment it takes, or why it will not fit."""
-        result = self._books.allocate(owner, size)
+    def allocate(self, owner: int, size: int, writer: int) -> Slot | tuple[int, list[int]] | str:
+        """A slot; or the size of the segment it takes and segments to drop; or why it won't fit."""
+        result = self._books.allocate(owner, size, writer)
         if isinstance(result, Slot):
             return result
         if isinstance(result, NeedSegment):
-            return result.size
+            return result.size, list(result.drop)
         return result.reason
 
     def segment_added(self, segment: int, size: int) -> None:
@@ -71,6 +71,18 @@ class Keeper:
     def client_died(self, client: int) -> list[int]:
         """A client is dead; segments to drop."""
         return self._drops(self._books.client_died(client))
+
+    def sweep(self, now: float) -> list[int]:
+        """Segments to drop because nobody has used them for a while."""
+        return self._drops(self._books.sweep(now))
+
+    def next_deadline(self, now: float) -> float | None:
+        """When `sweep` has something to do."""
+        return self._books.next_deadline(now)
+
+    def relieve(self) -> list[int]:
+        """Every segment that is spare; to drop."""
+        return self._drops(self._books.relieve())
 
     def validate(self) -> None:
         """Assert the invariants."""

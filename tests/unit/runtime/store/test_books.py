@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from nbray.config import SPARE_SECONDS
 from nbray.runtime.store import books as module
 from nbray.runtime.store.allocator import PAGE
 from nbray.runtime.store.books import DropSegment, Full, NeedSegment, StaleFree, StoreBooks
@@ -23,21 +24,21 @@ class Node:
         self.serial = 0
         self.stale: list[Slot] = []
 
-    def allocate(self, owner: int, size: int) -> Slot | Full:
-        answer = self.books.allocate(owner, size)
+    def allocate(self, owner: int, size: int, writer: int = 0) -> Slot | Full:
+        answer = self.books.allocate(owner, size, writer)
         if isinstance(answer, NeedSegment):
             for segment in answer.drop:
                 del self.segments[segment]
             self.serial += 1
             self.segments[self.serial] = answer.size
             self.books.segment_added(self.serial, answer.size)
-            answer = self.books.allocate(owner, size)
+            answer = self.books.allocate(owner, size, writer)
             assert not isinstance(answer, NeedSegment)
         self.check()
         return answer
 
-    def slot(self, owner: int, size: int) -> Slot:
-        slot = self.allocate(owner, size)
+    def slot(self, owner: int, size: int, writer: int = 0) -> Slot:
+        slot = self.allocate(owner, size, writer)
         assert isinstance(slot, Slot)
         return slot
 
@@ -71,26 +72,14 @@ def test_small_objects_share_an_arena() -> None:
     assert node.books.owner_of(slots[2]) == 2
 
 
-def test_large_objects_get_their_own_segment_and_give_it_back() -> None:
+def test_large_objects_get_their_own_segment() -> None:
     node = Node(1000 * MB)
     large = node.slot(1, 100 * MB + 1)
-    assert node.segments[large.segment] == 100 * MB + PAGE
+    assert node.segments[large.segment] == 104 * MB  # a little more, for the next one
     small = node.slot(1, 5)
     assert small.segment != large.segment
-    node.free(large)
-    assert large.segment not in node.segments
     node.free(small)
-    assert list(node.segments) == [small.segment]  # kept: its pages are warm
     assert node.slot(1, 9).segment == small.segment
-
-
-def test_only_one_empty_arena_is_kept() -> None:
-    node = Node(1000 * MB)
-    slots = [node.slot(1, 40 * MB) for _ in range(4)]
-    assert len(node.segments) == 4
-    for slot in slots:
-        node.free(slot)
-    assert len(node.segments) == 1
 
 
 def test_the_empty_arena_makes_room() -> None:
@@ -140,6 +129,101 @@ def test_stale_frees_change_nothing_and_are_reported() -> None:
     assert node.stale == [old]
     assert node.books.is_live(new)
     assert node.books.free(Slot(7, 99, 0, 1, 12345)) == [StaleFree(Slot(7, 99, 0, 1, 12345))]
+
+
+# Spare segments
+
+
+def test_a_large_segment_is_used_again() -> None:
+    node = Node(1000 * MB)
+    first = node.slot(1, 100 * MB)
+    node.free(first)
+    second = node.slot(2, 103 * MB)
+    assert second.segment == first.segment
+    assert second.generation != first.generation
+    node.free(first)  # late
+    assert node.stale == [first]
+    assert node.books.is_live(second)
+    assert node.slot(1, 100 * MB).segment != second.segment
+
+
+def test_a_small_object_does_not_take_a_huge_segment() -> None:
+    node = Node(1000 * MB)
+    node.free(node.slot(1, 400 * MB))
+    assert len({node.slot(1, size * MB).segment for size in (1, 100, 199)} | {1}) == 4
+    assert node.slot(1, 250 * MB).segment == 1
+
+
+def test_who_wrote_there_before_gets_it_back() -> None:
+    node = Node(2000 * MB)
+    slots = {writer: node.slot(9, 100 * MB, writer) for writer in (1, 2)}
+    for slot in slots.values():
+        node.free(slot)
+    assert node.slot(9, 90 * MB, writer=2).segment == slots[2].segment
+    assert node.slot(9, 100 * MB, writer=3).segment == slots[1].segment
+
+
+def test_the_smallest_that_fits_is_taken() -> None:
+    node = Node(2000 * MB)
+    slots = [node.slot(1, size * MB) for size in (190, 100, 150)]
+    for slot in slots:
+        node.free(slot)
+    assert node.slot(2, 120 * MB).segment == slots[2].segment
+
+
+def test_writers_find_their_own_arena_first() -> None:
+    node = Node(1000 * MB)
+    slots = {writer: node.slot(writer, 40 * MB) for writer in (1, 2)}
+    node.free(slots[1])
+    node.free(slots[2])
+    assert node.slot(2, 40 * MB).segment == slots[2].segment
+    assert node.slot(1, 40 * MB).segment == slots[1].segment
+
+
+def test_what_nobody_uses_for_a_while_is_given_back() -> None:
+    node = Node(2000 * MB)
+    large, other, small = node.slot(1, 100 * MB), node.slot(1, 200 * MB), node.slot(1, 5)
+    assert node.books.sweep(0.0) == []
+    assert node.books.next_deadline(0.0) is None
+    node.free(large)
+    assert node.books.next_deadline(50.0) == 50.0  # the time is not known yet
+    assert node.books.sweep(50.0) == []
+    node.free(small)
+    node.books.sweep(53.0)
+    assert node.books.next_deadline(53.0) == 50.0 + SPARE_SECONDS
+    node.apply(node.books.sweep(50.0 + SPARE_SECONDS))
+    assert sorted(node.segments) == sorted([other.segment, small.segment])
+    assert node.slot(1, 9).segment == small.segment  # wanted just in time
+    assert node.books.sweep(1000.0) == []
+    assert len(node.segments) == 2
+
+
+def test_a_store_without_room_gives_up_its_oldest_spare_segments_only() -> None:
+    node = Node(1000 * MB)
+    slots = [node.slot(1, 300 * MB) for _ in range(3)]
+    for slot in slots:
+        node.free(slot)
+    large = node.slot(1, 100 * MB)  # too small for theirs
+    assert slots[0].segment not in node.segments
+    assert set(node.segments) == {slots[1].segment, slots[2].segment, large.segment}
+    node.slot(1, 900 * MB)
+    assert len(node.segments) == 2
+    assert isinstance(node.allocate(1, MB), Full)
+
+
+def test_without_room_a_segment_is_no_larger_than_its_object() -> None:
+    node = Node(100 * MB)
+    assert node.segments[node.slot(1, 99 * MB).segment] == 99 * MB
+
+
+def test_scarce_memory_leaves_nothing_spare() -> None:
+    node = Node(2000 * MB)
+    kept = node.slot(1, 100 * MB)
+    node.free(node.slot(1, 200 * MB))
+    node.free(node.slot(1, 5))
+    node.apply(node.books.relieve())
+    assert list(node.segments) == [kept.segment]
+    assert node.books.relieve() == []
 
 
 # Dead owners
@@ -207,11 +291,17 @@ def test_nothing_leaks_whatever_happens(seed: int, monkeypatch: pytest.MonkeyPat
     clients = set(range(1, 6))
     live: dict[int, tuple[int, Slot]] = {}
     held: dict[tuple[int, int], list[Slot]] = {}
+    now = 0.0
     for _ in range(400):
+        now += rng.random()
+        if rng.random() < 0.5:
+            node.apply(node.books.sweep(now))
+        elif rng.random() < 0.02:
+            node.apply(node.books.relieve())
         step = rng.random()
         if step < 0.5:
             owner = rng.choice(sorted(clients))
-            answer = node.allocate(owner, rng.randint(0, 100 * PAGE))
+            answer = node.allocate(owner, rng.randint(0, 100 * PAGE), rng.randint(0, 5))
             if isinstance(answer, Slot):
                 live[answer.generation] = (owner, answer)
             else:
@@ -247,4 +337,6 @@ def test_nothing_leaks_whatever_happens(seed: int, monkeypatch: pytest.MonkeyPat
     assert node.books.used == 0
     assert len(node.books) == 0
     assert node.stale == []
-    assert len(node.segments) <= 1
+    node.apply(node.books.sweep(now))
+    node.apply(node.books.sweep(now + SPARE_SECONDS))
+    assert node.segments == {}

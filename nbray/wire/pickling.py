@@ -81,21 +81,18 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
             position += gap + buffer.nbytes
         return b"".join(parts)
 
-    def write(self, target: memoryview) -> None:
-        """Copy the contiguous form into *target*, a flat byte view of at least `size` bytes."""
-        stream = self.stream
+    def pieces(self) -> list[tuple[int, bytes | memoryview]]:
+        """The contiguous form without copying: what stands at which place, gaps left out."""
         if not self.buffers:
-            target[: len(stream)] = stream
-            return
+            return [(0, self.stream)]
         head = self._head()
-        position = len(head) + len(stream)
-        target[: len(head)] = head
-        target[len(head) : position] = stream
+        position = len(head) + len(self.stream)
+        parts: list[tuple[int, bytes | memoryview]] = [(0, head), (len(head), self.stream)]
         for buffer in self.buffers:
             position += -position % ALIGN
-            end = position + buffer.nbytes
-            target[position:end] = buffer
-            position = end
+            parts.append((position, buffer))
+            position += buffer.nbytes
+        return parts
 
     def _head(self) -> bytes:
         lengths = [buffer.nbytes for buffer in self.buffers]

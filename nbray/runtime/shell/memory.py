@@ -111,19 +111,25 @@ class Memory:
         Raises:
             ObjectStoreFullError: it does not fit; says what to do.
         """
-        answer = self.request(
-            self.node, lambda token: m.Allocate(self._brain.me, token, packed.size, owner)
-        )
-        if answer.slot is None:
-            raise ObjectStoreFullError(f"{what} does not fit in the object store: {answer.why}")
-        slot: m.Slot = answer.slot
+        slot: m.Slot | None = None
         try:
-            target = self._mappings.writable(slot)
-            packed.write(target)
-            target.release()
-        except BaseException:
-            self._loop.locked(lambda: self._brain.objects.free_slots([slot]))
-            raise
+            answer = self.request(
+                self.node, lambda token: m.Allocate(self._brain.me, token, packed.size, owner)
+            )
+            slot = answer.slot
+            if slot is None:
+                raise ObjectStoreFullError(f"{what} does not fit in the object store: {answer.why}")
+            self._mappings.fill(slot, packed.pieces())
+        except BaseException as error:
+            taken = slot
+            if taken is None:
+                raise
+            self._loop.locked(lambda: self._brain.objects.free_slots([taken]))
+            if not isinstance(error, OSError):
+                raise
+            raise ObjectStoreFullError(
+                f"{what} could not be written to the object store: {error}"
+            ) from error
         return slot
 
     # -- reading -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nbray.runtime.store.segments import Segment, segment_path
 from nbray.wire.messages import Slot
@@ -33,13 +33,16 @@ class Mappings:
         self._segments: OrderedDict[int, Segment] = OrderedDict()
         self._lock = threading.Lock()
 
-    def writable(self, slot: Slot) -> memoryview:
-        """The slot's bytes, to be filled once by whoever was given it.
+    def fill(self, slot: Slot, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
+        """Write *pieces*, each with its place in the slot, by whoever was given it.
+
+        When it returns or raises, nothing is written any more.
 
         Raises:
             SegmentGone: the slot's segment does not exist any more.
+            OSError: the system has no memory or disk for it.
         """
-        return self._segment(slot.segment).view(slot.offset, slot.size)
+        self._segment(slot.segment).fill(slot.offset, pieces)
 
     def readonly(self, slot: Slot, on_release: Callable[[], object] | None = None) -> memoryview:
         """The slot's bytes; see `Segment.readonly` for *on_release*.

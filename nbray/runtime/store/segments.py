@@ -13,20 +13,22 @@ from __future__ import annotations
 import mmap
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nbray.runtime.store.allocator import PAGE
+from nbray.runtime.store.copying import copy
 
 if TYPE_CHECKING:
     import ctypes
 
 MEMFD: Final = hasattr(os, "memfd_create")
 _FD_BITS = 20
-_POPULATE_WRITE = 23
-"""`MADV_POPULATE_WRITE` of Linux 5.14, which `mmap` does not name."""
+GRAIN = 1 << 16
+"""Bytes about which a process remembers together whether it has written there."""
+_WRITE = 64 << 20
+"""Bytes written between two looks for an interrupt: 30 milliseconds."""
 
 
 class SegmentGone(OSError):
@@ -45,6 +47,33 @@ def segment_path(segment: int, node_pid: int, folder: str) -> str:
     if descriptor:
         return f"/proc/{node_pid}/fd/{descriptor}"
     return f"{folder}/segment-{segment >> _FD_BITS}"
+
+
+def _open(segment: int, path: str) -> int:
+    """A descriptor of a segment, and of nothing else.
+
+    Raises:
+        SegmentGone: it is not there any more.
+    """
+    try:
+        # Whatever took the descriptor's place must not make us wait.
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise SegmentGone(error.errno, f"segment {segment} cannot be opened", path) from error
+    # The node may have reused the descriptor for something else since.
+    if path.startswith("/proc/"):
+        target = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        if target.removesuffix(" (deleted)") != f"/memfd:{_name(segment)}":
+            os.close(descriptor)
+            raise SegmentGone(f"segment {segment} has been dropped")
+    return descriptor
+
+
+def _write(descriptor: int, offset: int, data: memoryview) -> None:
+    position = 0
+    while position < data.nbytes:
+        piece = data[position : position + _WRITE]
+        position += os.pwrite(descriptor, piece, offset + position)
 
 
 def _name(segment: int) -> str:
@@ -68,7 +97,7 @@ class Segment:
         path: where others open it.
     """
 
-    __slots__ = ("__weakref__", "_descriptor", "_map", "id", "path", "size")
+    __slots__ = ("__weakref__", "_descriptor", "_map", "_touched", "id", "path", "size")
 
     def __init__(self, number: int, size: int, path: str, descriptor: int) -> None:
         self.id = number
@@ -76,6 +105,8 @@ class Segment:
         self.path = path
         self._map = mmap.mmap(descriptor, size)
         self._descriptor = -1
+        self._touched = 0
+        """A bit for each `GRAIN` into which this process has written."""
 
     @classmethod
     def create(cls, size: int, serial: int, folder: str = "", *, memfd: bool = MEMFD) -> Segment:
@@ -122,17 +153,8 @@ class Segment:
         Raises:
             SegmentGone: it is not there any more.
         """
+        descriptor = _open(number, path)
         try:
-            # Whatever took the descriptor's place must not make us wait.
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        except OSError as error:
-            raise SegmentGone(error.errno, f"segment {number} cannot be opened", path) from error
-        try:
-            # The node may have reused the descriptor for something else since.
-            if path.startswith("/proc/"):
-                target = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-                if target.removesuffix(" (deleted)") != f"/memfd:{_name(number)}":
-                    raise SegmentGone(f"segment {number} has been dropped")
             found = os.fstat(descriptor).st_size
             if not found or (size is not None and found < size):
                 raise SegmentGone(f"segment {number} has {found} bytes, not {size}")
@@ -157,17 +179,41 @@ class Segment:
             weakref.finalize(exporter, on_release).atexit = False
         return memoryview(exporter).cast("B")[offset : offset + size].toreadonly()
 
-    def prefault(self, offset: int, size: int) -> None:
-        """Make pages exist and mapped before they are needed; the content stays.
+    def fill(self, offset: int, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
+        """Write *pieces*, each with its place behind *offset*, where nobody reads yet.
 
-        Fresh pages cost ten times the copy into them. Call it in slices of about a
-        megabyte, when there is nothing else to do: it holds the GIL.
+        Pages that this process has not written before are costly to map, ten times
+        the copy into them if they do not exist yet: there the system is asked to
+        write, which costs half. From the second time on it is a plain copy.
+
+        Raises:
+            OSError: the system has no memory or disk for it.
+            SegmentGone: it has been dropped.
         """
-        start = offset // PAGE * PAGE
+        descriptor = -1
         try:
-            self._map.madvise(_POPULATE_WRITE, start, offset + size - start)
-        except (OSError, AttributeError):
-            pass  # an older kernel or another system: the first touch does it
+            for place, piece in pieces:
+                start = offset + place
+                size = piece.nbytes if isinstance(piece, memoryview) else len(piece)
+                if size < GRAIN:
+                    self._map[start : start + size] = piece
+                elif self._is_touched(start, size):
+                    copy(self.view(start, size), memoryview(piece))
+                else:
+                    if descriptor < 0:
+                        descriptor = _open(self.id, self.path)
+                    _write(descriptor, start, memoryview(piece))
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _is_touched(self, offset: int, size: int) -> bool:
+        """Whether this process has written all of it before; notes that it has now."""
+        first, last = offset // GRAIN, (offset + size - 1) // GRAIN
+        grains = ((1 << (last - first + 1)) - 1) << first
+        touched = self._touched & grains == grains
+        self._touched |= grains
+        return touched
 
     def discard(self) -> None:
         """Give the memory back to the system, though other processes may still map it.

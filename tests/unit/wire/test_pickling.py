@@ -32,7 +32,9 @@ def ref(owner: int, seq: int) -> ObjectRef[Any]:
 
 def written(packed: Packed) -> bytes:
     target = bytearray(packed.size + 16)
-    packed.write(memoryview(target))
+    for place, piece in packed.pieces():
+        view = memoryview(piece)
+        target[place : place + view.nbytes] = view
     assert not any(target[packed.size :])
     return bytes(target[: packed.size])
 

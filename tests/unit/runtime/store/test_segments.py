@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import gc
 import os
+import random
 import subprocess
 import sys
 import textwrap
@@ -18,7 +19,7 @@ import pytest
 
 from nbray.refs import ObjectRef
 from nbray.runtime.store.mappings import Mappings
-from nbray.runtime.store.segments import MEMFD, Segment, SegmentGone, segment_path
+from nbray.runtime.store.segments import GRAIN, MEMFD, Segment, SegmentGone, segment_path
 from nbray.wire.messages import Slot
 from nbray.wire.pickling import pack, unpack
 
@@ -147,10 +148,40 @@ def test_dropping_frees_memory_that_others_still_map() -> None:
         os.close(descriptor)
 
 
-def test_pages_are_made_in_advance_and_keep_their_content(segment: Segment) -> None:
-    segment.view(4096, 3)[:] = b"abc"
-    segment.prefault(100, SIZE - 100)
-    assert bytes(segment.view(4096, 3)) == b"abc"
+@pytest.mark.parametrize("size", [1, 1000, GRAIN, SIZE - 8192, SIZE - 8192 - 3])
+def test_filling_is_the_same_at_every_size_and_time(segment: Segment, size: int) -> None:
+    attached = Segment.attach(segment.id, segment.path)
+    for times in range(1, 4):  # by the system first, then by copying
+        data = random.Random(times).randbytes(size)
+        attached.fill(4096, [(0, b"head"), (64, memoryview(data))])
+        assert bytes(segment.view(4096, 4)) == b"head"
+        assert bytes(segment.view(4096 + 64, size)) == data
+        assert not any(segment.view(4096 + 64 + size, 100))
+
+
+def test_writing_goes_through_the_map_where_this_process_has_written(segment: Segment) -> None:
+    data = bytes([1]) * (4 * GRAIN)
+    assert not segment._is_touched(GRAIN, len(data))
+    assert segment._is_touched(GRAIN, len(data))
+    assert segment._is_touched(2 * GRAIN, 1)
+    assert not segment._is_touched(4 * GRAIN, 2 * GRAIN)
+    assert not Segment.attach(segment.id, segment.path)._is_touched(GRAIN, 1)
+
+
+def test_filling_what_was_dropped_is_an_error(segment: Segment) -> None:
+    attached = Segment.attach(segment.id, segment.path)
+    segment.drop()
+    with pytest.raises(SegmentGone):
+        attached.fill(0, [(0, bytes(GRAIN))])
+
+
+def test_a_descriptor_of_filling_is_closed(segment: Segment) -> None:
+    if not MEMFD:
+        pytest.skip("descriptors are counted in /proc")
+    attached = Segment.attach(segment.id, segment.path)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    attached.fill(0, [(0, bytes(GRAIN)), (GRAIN, bytes(GRAIN))])
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_size_that_cannot_be_had_leaves_nothing(tmp_path: Path) -> None:
@@ -169,7 +200,7 @@ def test_slots_as_memory(segment: Segment) -> None:
     value: dict[str, Any] = {"a": np.arange(1000), "b": b"x" * 100_000}
     packed = pack(value)
     slot = Slot(1, segment.id, 8192, packed.size, 1)
-    packed.write(mappings.writable(slot))
+    mappings.fill(slot, packed.pieces())
     ended: list[bool] = []
 
     def restore(owner: int, seq: int) -> ObjectRef[object]:
@@ -193,7 +224,7 @@ def test_mappings_keep_a_bounded_number(monkeypatch: pytest.MonkeyPatch, tmp_pat
         views = []
         for segment in segments:
             slot = Slot(1, segment.id, 0, 10, 1)
-            mappings.writable(slot)[:] = b"%010d" % segment.id
+            mappings.fill(slot, [(0, b"%010d" % segment.id)])
             views.append(mappings.readonly(slot))
         assert len(mappings._segments) == 2
         assert [int(bytes(view)) for view in views] == [segment.id for segment in segments]

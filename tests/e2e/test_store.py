@@ -1,0 +1,105 @@
+"""The store's memory with real processes: given back when idle, and after a writer's death."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import eventually, marked
+
+import nbray as ray
+from nbray import session
+from nbray.config import SPARE_SECONDS
+from nbray.runtime.store.segments import MEMFD
+
+MB = 1 << 20
+pytestmark = pytest.mark.skipif(not MEMFD, reason="memory is looked at through /proc")
+
+
+@pytest.fixture(autouse=True)
+def cluster() -> Iterator[None]:
+    ray.init(num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+def shared(mark: str) -> int:
+    """Bytes of memory that the session's segments take."""
+    found: dict[int, int] = {}
+    for pid in marked(mark):
+        try:
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
+                if str(entry.readlink()).startswith("/memfd:nbray-"):
+                    status = entry.stat()
+                    found[status.st_ino] = status.st_blocks * 512
+        except OSError:
+            continue  # it has ended meanwhile
+    return sum(found.values())
+
+
+def used() -> int:
+    gc.collect()
+    return sum(node.figures.store_used for node in session.require().snapshot().nodes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_idle_memory_goes_back_to_the_system(mark: str) -> None:
+    small, large = ray.put(np.ones(MB)), ray.put(np.ones(12 * MB))
+    assert shared(mark) >= 104 * MB
+    del large
+    assert shared(mark) >= 104 * MB  # kept for the next one
+    ray.put(np.ones(12 * MB))
+    assert shared(mark) < 150 * MB
+    assert eventually(lambda: shared(mark) < 20 * MB, SPARE_SECONDS + 10)
+    assert (ray.get(small) == 1).all()
+    del small
+    assert eventually(lambda: shared(mark) == 0, SPARE_SECONDS + 10)
+
+
+def test_a_writer_killed_in_the_middle_leaves_its_memory_to_others(mark: str) -> None:
+    @ray.remote
+    class Writer:
+        def pid(self) -> int:
+            return os.getpid()
+
+        def write(self) -> None:
+            while True:
+                ray.put(np.full(12 * MB, 5))
+
+    for _ in range(3):
+        writer: Any = Writer.remote()
+        pid = ray.get(writer.pid.remote(), timeout=30)
+        running = writer.write.remote()
+        time.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ray.exceptions.RayActorError):
+            ray.get(running, timeout=30)
+        del writer, running
+        assert eventually(lambda: used() < MB)
+        value = ray.get(ray.put(np.full(12 * MB, 6)))
+        assert (value == 6).all()
+        del value
+    assert shared(mark) < 500 * MB
+
+
+def test_memory_that_the_system_does_not_have_is_a_named_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nbray.runtime.store.segments._write", refuse)
+        with pytest.raises(ray.exceptions.ObjectStoreFullError, match="No space left"):
+            ray.put(np.ones(12 * MB))
+    assert eventually(lambda: used() == 0)
+    assert (ray.get(ray.put(np.ones(12 * MB))) == 1).all()

@@ -152,6 +152,8 @@ def _row(task: TaskRecord, names: Names, query: Query, now: float) -> tuple[Cell
     group = _GROUP_OF[task.state]
     state = "queued there" if task.state == d.SENT else group
     ago = f"{figures.duration(now - task.started)} ago" if task.started else ""
+    if not ago and task.ended:
+        state += ", not run" if not task.worker else ""
     took = span(_took(task, now)) if task.started else ""
     return (
         Cell(task.name, sub=task.why, link=link("tasks", query, function=task.name)),
@@ -171,6 +173,7 @@ class _Sum:
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(GROUPS, 0)
+        self.ran = 0
         self.took = 0.0
         self.longest = 0.0
 
@@ -186,15 +189,16 @@ def _sums(wanted: Sequence[TaskRecord], names: Names, query: Query) -> Table:
         if one is None:
             one = sums[key] = _Sum()
         one.counts[_GROUP_OF[task.state]] += 1
-        if task.ended:
+        if task.ended and task.started:
             took = task.ended - task.started
+            one.ran += 1
             one.took += took
             one.longest = max(one.longest, took)
     ordered = sorted(sums.items(), key=lambda item: (-sum(item[1].counts.values()), item[0]))
     first, last, others = pages("tasks", query, len(ordered))
     rows = []
     for (name_of, said), one in ordered[first:last]:
-        ended = sum(one.counts[name] for name in ("done", "failed", "cancelled"))
+        ended = one.ran
         where = link("tasks", query, by="", **{query.by: name_of})
         counts = [
             Cell(figures.count(count) if count else "", tone="bad" if name == "failed" else "")

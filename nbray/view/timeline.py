@@ -8,6 +8,7 @@ drawn as one that says how many it stands for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ COLOURS = 8
 """Functions with a colour of their own; the rest share them in turn."""
 _HUES = ("#2f6fde", "#2c8a4b", "#b7791f", "#8250c4", "#0f8b8d", "#c2557a", "#5d7a1f", "#6a737d")
 _BAD = "#c9372c"
+_DIGITS = re.compile(r"(\d+)")
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ def timeline(
     rows: dict[tuple[str, int], list[Bar]] = {}
     for bar in shown:
         rows.setdefault((bar.node, bar.pid), []).append(bar)
-    keys = sorted(rows)[:MOST_ROWS]
+    keys = sorted(rows, key=_natural)[:MOST_ROWS]
     colours = _colours(shown)
     scale = (width - LABEL - 12) / (last - first)
     # Finer than this nothing can be told apart, or there would be too many bars.
@@ -121,6 +123,12 @@ def timeline(
         f"{figures.duration(last - first)}",
         note=f"and {figures.noun(hidden, 'more worker')}" if hidden else "",
     )
+
+
+def _natural(key: tuple[str, int]) -> tuple[list[tuple[int, str]], int]:
+    """host2 before host10."""
+    parts = [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(key[0])]
+    return parts, key[1]
 
 
 def _colours(bars: Sequence[Bar]) -> dict[str, str]:
@@ -182,12 +190,20 @@ def _ticks(first: float, last: float, scale: float) -> Iterable[Tick]:
 
 
 def _steps() -> Iterable[float]:
-    for power in range(-4, 8):
+    """Lengths that people count in."""
+    for power in range(-4, 1):
         for factor in (1, 2, 5):
             yield factor * 10.0**power
+    yield from (10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200)
+    for days in (1, 2, 5, 10, 20, 50, 100):
+        yield days * 86_400.0
 
 
 def _tick(at: float, step: float) -> str:
+    if step >= 86_400:
+        return f"{at / 86_400:g} d"
+    if step >= 3600:
+        return f"{at / 3600:g} h"
     if step >= 60:
         return f"{at / 60:g} min"
     if step >= 1 or at == 0:

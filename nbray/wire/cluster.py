@@ -163,6 +163,8 @@ class Describe(Message):
     """How many ended tasks of each worker the sender has been told of."""
     texts_seen: dict[int, int] = {}
     """How many printed pieces of each driver it has."""
+    lost_seen: dict[int, int] = {}
+    """How many of each client's tasks that ended outside a worker."""
 
 
 class Described(Message):
@@ -187,6 +189,9 @@ class Described(Message):
     texts_count: int = 0
     actors: list[ActorRecord] = []
     processes: list[ProcessRecord] = []
+    lost: list[TaskRecord] = []
+    """Tasks that ended outside a worker, told by their owner."""
+    lost_count: int = 0
 
 
 # -- actors ---------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import msgspec
 
 from nbray.events import CellView
 from nbray.runtime.core.actors import ActorLink, Callers
-from nbray.runtime.core.describing import Recent, describe
+from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
 from nbray.runtime.core.objects import Objects
 from nbray.runtime.core.survey import Survey
@@ -84,6 +84,7 @@ class ClientBrain:
         """Whom to wake for a token's answer."""
         self.printed: deque[m.Printed | m.Displayed] = deque()
         self.recent = Recent()
+        self.lost = Lost()
         self.cell_label: Callable[[str], str] = lambda _cell: ""
         self.survey: Survey | None = None
         """Made when this client first asks what all others are doing."""

@@ -57,12 +57,43 @@ class Recent:
         return list(islice(self._pieces, len(self._pieces) - fresh, None))
 
 
+class Lost:
+    """Tasks of a client that ended without a worker's word: cancelled, impossible, crashed.
+
+    They get their time when they are first looked at; nobody else asks for it.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._records: deque[d.TaskRecord] = deque(maxlen=PAST)
+
+    def take(self, brain: ClientBrain, now: float) -> None:
+        """Note the new ones."""
+        ends = brain.tasks.ends
+        while ends:
+            spec, seq, worker, why = ends.popleft()
+            state = d.FAILED if why else d.CANCELLED
+            self.count += 1
+            self._records.append(
+                d.TaskRecord(brain.me, seq, spec.name, spec.cell, spec.job, state, worker, 0.0,
+                             now, why)
+            )  # fmt: skip
+
+    def after(self, seen: int) -> list[d.TaskRecord]:
+        """Those beyond the first *seen*, as far as they are remembered."""
+        fresh = min(len(self._records), max(0, self.count - seen))
+        return list(islice(self._records, len(self._records) - fresh, None))
+
+
 def client(brain: ClientBrain, message: Describe, now: float) -> Described:
     """The answer of a driver, or of a worker as far as it is a client like others."""
     answer: dict[str, object] = {}
     if message.wanted & d.TASKS:
         answer["tasks"] = unfinished(brain, message.limit)
         answer["unfinished"] = brain.tasks.unfinished
+        brain.lost.take(brain, now)
+        answer["lost"] = brain.lost.after(message.lost_seen.get(brain.me, 0))
+        answer["lost_count"] = brain.lost.count
     if message.wanted & d.OBJECTS:
         rows, answer["object_count"], answer["object_bytes"] = objects(brain, message.limit)
         answer["objects"] = rows
@@ -110,6 +141,7 @@ def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[E
             answer.sender, now, message.wanted, running + answer.tasks, answer.unfinished,
             brain.concurrent, ended, count, answer.objects, answer.object_count,
             answer.object_bytes, answer.cells, answer.texts, answer.texts_count,
+            lost=answer.lost, lost_count=answer.lost_count,
         )  # fmt: skip
     return [Send(message.sender, answer)]
 
@@ -139,7 +171,7 @@ def unfinished(brain: ClientBrain, limit: int) -> list[d.TaskRecord]:
         name = f"{of}.{spec.name}" if of else spec.name
         return d.TaskRecord(me, task.seq, name, spec.cell, spec.job, state, worker, why=why)
 
-    pools = brain.tasks.pools()
+    pools = list(brain.tasks.active.values())
     links = list(brain.actors.links.values())
     at_workers = (
         record(task, d.SENT, lease.worker)

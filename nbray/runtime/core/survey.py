@@ -44,6 +44,7 @@ class Survey:
         self._processes: dict[int, list[d.ProcessRecord]] = {}
         self._tasks_seen: dict[int, int] = {}
         self._texts_seen: dict[int, int] = {}
+        self._lost_seen: dict[int, int] = {}
         self._shifts: dict[int, float] = {}
         """By node: our clock minus its. The least difference seen, which waited least."""
         self._ended: dict[tuple[int, int, int, float], d.TaskRecord] = {}
@@ -58,7 +59,9 @@ class Survey:
             return []
         self._asked = now
         self._wanted = wanted
-        question = Describe(self.me, wanted, LISTED, self._tasks_seen, self._texts_seen)
+        question = Describe(
+            self.me, wanted, LISTED, self._tasks_seen, self._texts_seen, self._lost_seen
+        )
         out: list[Effect] = [Send(node_client(node), question) for node in nodes]
         if wanted & d.ACTORS:
             out.append(Send(HEAD, question))
@@ -73,11 +76,13 @@ class Survey:
             return
         node = node_of(sender)
         shift = self._shifts[node] = min(now - message.now, self._shifts.get(node, float("inf")))
-        for task in message.ended:
+        for task in (*message.ended, *message.lost):
             key = (task.worker, task.owner, task.seq, task.started)  # may be told twice
             self._remember(key, _shifted(task, shift))
         if message.ended_count:
             self._tasks_seen[sender] = message.ended_count
+        if message.lost_count:
+            self._lost_seen[sender] = message.lost_count
         if message.texts_count and message.texts_count != self._texts_seen.get(sender):
             self._texts_seen[sender] = message.texts_count
             self._print(message.texts)
@@ -94,7 +99,7 @@ class Survey:
                 kept = msgspec.structs.replace(
                     kept, tasks=last.tasks, unfinished=last.unfinished, busy=last.busy
                 )
-        self._answers[sender] = (now, msgspec.structs.replace(kept, ended=[], texts=[]))
+        self._answers[sender] = (now, msgspec.structs.replace(kept, ended=[], texts=[], lost=[]))
 
     def _remember(self, key: tuple[int, int, int, float], task: d.TaskRecord) -> None:
         self._ended[key] = task
@@ -121,7 +126,9 @@ class Survey:
         known = {one.client for one in processes} | {HEAD}
         for client in [client for client in self._answers if client not in known]:
             if node_of(client) in self._processes:
-                for memory in (self._answers, self._tasks_seen, self._texts_seen):
+                for memory in (
+                    self._answers, self._tasks_seen, self._texts_seen, self._lost_seen,
+                ):  # fmt: skip
                     memory.pop(client, None)
         answers = {
             client: answer
@@ -181,10 +188,9 @@ class Survey:
 
 def _shifted(task: d.TaskRecord, shift: float) -> d.TaskRecord:
     """The record by the reader's clock."""
-    if not task.started:
-        return task
+    started = task.started + shift if task.started else 0.0
     ended = task.ended + shift if task.ended else 0.0
-    return msgspec.structs.replace(task, started=task.started + shift, ended=ended)
+    return msgspec.structs.replace(task, started=started, ended=ended)
 
 
 def _moved(cell: d.CellRecord, shift: float) -> d.CellRecord:

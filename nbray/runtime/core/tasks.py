@@ -32,6 +32,7 @@ from nbray.runtime.core.work import (
     Task,
     fill_dependencies,
     watch_dependencies,
+    why_unrun,
     with_attempt,
 )
 from nbray.wire.messages import (
@@ -73,9 +74,11 @@ class Submitter:
         self._deaths: list[tuple[float, int, str, bool]] = []
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
-        self._active: dict[int, Pool] = {}
+        self.active: dict[int, Pool] = {}
         """Pools with queued tasks or leases."""
         self.unfinished = 0
+        self.ends: deque[tuple[Spec, int, int, str]] = deque(maxlen=500)
+        """(spec, number, worker, why or '' for cancelled) of tasks that ended outside a worker."""
 
     @property
     def restless(self) -> bool:
@@ -120,7 +123,7 @@ class Submitter:
         pool = task.work.pool
         assert pool is not None
         pool.queue.append(task)
-        self._active[pool.id] = pool
+        self.active[pool.id] = pool
 
     # -- sending --------------------------------------------------------------------
 
@@ -136,7 +139,7 @@ class Submitter:
                 effects += self.fail(task, failure)
             else:
                 self._enqueue(task)
-        for pool in list(self._active.values()):
+        for pool in list(self.active.values()):
             if pool.queue:
                 if pool.infeasible:
                     effects += self._fail_pool(pool)
@@ -144,7 +147,7 @@ class Submitter:
                     self._dispatch(pool, effects)
             self._ask(pool, effects)
             if not pool.queue and not pool.leases:
-                self._active.pop(pool.id, None)
+                self.active.pop(pool.id, None)
         return effects
 
     def _dispatch(self, pool: Pool, effects: list[Effect]) -> None:
@@ -434,6 +437,7 @@ class Submitter:
             task.work.tally.end(0, failed=True, cancelled=True)
         else:
             task.work.tally.end(0, failed=True)
+        self.ends.append((task.work.spec, task.seq, 0, "" if cancelled else why_unrun(task.work)))
         self._unpin(task, 0)
         return self._complete(task, [error], True, 0)
 
@@ -452,7 +456,7 @@ class Submitter:
                 effects += self.fail(task, self._cancelled(task), cancelled=True)
             elif task.work.pool is not None:
                 task.work.pool.queue.appendleft(task)
-                self._active[task.work.pool.id] = task.work.pool
+                self.active[task.work.pool.id] = task.work.pool
         if lease is not None:
             lease.stalled = bool(lease.inflight)
         return effects
@@ -527,6 +531,7 @@ class Submitter:
                     if task.attempt:
                         text += f" (attempt {task.attempt + 1})"
                     task.work.tally.end(lease.node, failed=True)
+                    self.ends.append((task.work.spec, task.seq, lease.worker, cause))
                     self._unpin(task, 0)
                     error = Value(self._error(kind, text), failed=True)
                     effects += self._complete(task, [error], True, 0)
@@ -534,7 +539,7 @@ class Submitter:
                 again.append(task)
         pool.queue.extendleft(reversed(again))
         if pool.queue:
-            self._active[pool.id] = pool
+            self.active[pool.id] = pool
         return effects
 
     # -- time --------------------------------------------------------------------------------
@@ -544,7 +549,7 @@ class Submitter:
         deadlines = [death[0] for death in self._deaths]
         deadlines += [
             lease.idle_since + LEASE_LINGER
-            for pool in self._active.values()
+            for pool in self.active.values()
             if not pool.queue
             for lease in pool.leases.values()
             if not lease.inflight and not lease.dead
@@ -559,7 +564,7 @@ class Submitter:
             self._deaths = [death for death in self._deaths if death[0] > now]
             for _, lease_id, cause, oom in due:
                 effects += self._bury(lease_id, cause, oom)
-        for pool in self._active.values():
+        for pool in self.active.values():
             if pool.queue:
                 continue
             for lease in list(pool.leases.values()):
@@ -568,10 +573,6 @@ class Submitter:
         return effects
 
     # -- views --------------------------------------------------------------------------------
-
-    def pools(self) -> list[Pool]:
-        """Pools with queued tasks or leases."""
-        return list(self._active.values())
 
     def running(self) -> dict[str, dict[int, int]]:
         """Busy workers by cell and node."""
@@ -586,7 +587,7 @@ class Submitter:
     def reasons(self) -> dict[str, list[str]]:
         """Why queued work waits, by cell."""
         reasons: dict[str, list[str]] = {}
-        for pool in self._active.values():
+        for pool in self.active.values():
             if pool.queue and pool.waiting:
                 reasons.setdefault(pool.queue[0].work.spec.cell, []).append(pool.waiting)
         return reasons

@@ -140,6 +140,13 @@ class Pool:
         self.infeasible = ""
 
 
+def why_unrun(work: Work) -> str:
+    """Why a task failed that has not run, in a few words for a table."""
+    if work.pool is None:
+        return "its actor has ended"
+    return work.pool.infeasible or "one of its arguments failed"
+
+
 def with_attempt(extra: Extra | None, attempt: int) -> Extra:
     """*extra* as sent for this attempt."""
     if extra is None:

@@ -82,9 +82,18 @@ def test_the_axis_has_few_round_ticks() -> None:
     for span in (0.003, 0.7, 8, 59, 600, 90_000):
         ticks = timeline([bar(0, span)]).ticks
         assert 2 <= len(ticks) <= 9
-        assert ticks[0].label in {"0 s", "0 min"}
+        assert ticks[0].label in {"0 s", "0 min", "0 h"}
     assert [tick.label for tick in timeline([bar(0, 4)]).ticks] == [
         "0 s", "500 ms", "1.0 s", "1.5 s", "2.0 s", "2.5 s", "3.0 s", "3.5 s", "4.0 s",
+    ]  # fmt: skip
+
+
+def test_minutes_are_whole_and_hosts_in_the_order_of_their_numbers() -> None:
+    bars = [Bar(f"host{n}", n, "f", "", 0, 600) for n in (10, 2, 1)]
+    what = timeline(bars)
+    assert [lane.label for lane in what.lanes] == ["host1 · 1", "host2 · 2", "host10 · 10"]
+    assert [tick.label for tick in what.ticks] == [
+        "0 min", "2 min", "4 min", "6 min", "8 min", "10 min",
     ]  # fmt: skip
 
 

@@ -191,3 +191,23 @@ def test_an_unknown_tally_does_not_matter() -> None:
     play = Play()
     play.brain.tallies["other"] = Tally("other", 1.0)
     assert {one.view.cell for one in ask(play.brain).cells} == {"cell", "other"}
+
+
+def test_tasks_that_no_worker_speaks_for_are_told_by_their_owner() -> None:
+    play = Play()
+    crashed, *_ = play.submit(2)
+    play.work.max_retries = 0
+    play.grant()
+    play.brain.handle(m.Died(NODE, [m.Death(WORKER, "killed by signal 9")]), 22.0)
+    play.brain.tick(23.0)
+    play.brain.handle(m.Infeasible(NODE, play.pool.id, "no node has 9 CPUs"), 24.0)
+    answer = ask(play.brain)
+    assert [(one.seq, one.worker, d.STATES[one.state], one.why) for one in answer.lost] == [
+        (crashed.seq, WORKER, "failed", "killed by signal 9"),
+        (crashed.seq + 1, 0, "failed", "no node has 9 CPUs"),
+    ]
+    assert answer.lost_count == 2
+    (waiting,) = play.submit(1)
+    play.brain.cancel([waiting], force=False)
+    (one,) = ask(play.brain, lost_seen={ME: 2}).lost
+    assert (one.seq, d.STATES[one.state]) == (waiting.seq, "cancelled")

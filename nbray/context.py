@@ -6,6 +6,7 @@ they are never out of date.
 
 from __future__ import annotations
 
+import importlib
 import platform
 from collections.abc import Iterator
 from types import TracebackType
@@ -115,7 +116,6 @@ class ClusterContext:
     `with nbray.init(): ...` shuts down at the end.
     """
 
-    dashboard_url = ""
     ray_commit = ""
 
     def __init__(self, engine: Engine) -> None:
@@ -124,10 +124,26 @@ class ClusterContext:
         self.ray_version = __version__
 
     @property
+    def dashboard_url(self) -> str:
+        """The dashboard's address with its key; started when it is asked for.
+
+        '' with an engine that has no processes to look at.
+
+        Raises:
+            RaySystemError: it does not start; says why.
+        """
+        if not self._engine.runtime().session_dir:
+            return ""
+        # By name: screens see us, not we them.
+        launch = importlib.import_module("nbray.dashboard.launch")
+        return str(launch.of_engine(self._engine))
+
+    @property
     def address_info(self) -> dict[str, Any]:
         """node_ip_address, address, gcs_address, node_id and the rest of Ray's keys.
 
-        What nbray has no counterpart of is ''.
+        What nbray has no counterpart of is ''; so is the dashboard's address, which
+        `dashboard_url` tells.
         """
         info = self._engine.runtime()
         return {
@@ -136,7 +152,7 @@ class ClusterContext:
             "redis_address": "",
             "object_store_address": "",
             "raylet_socket_name": "",
-            "webui_url": self.dashboard_url,
+            "webui_url": "",
             "session_dir": info.session_dir,
             "metrics_export_port": 0,
             "gcs_address": info.address,

@@ -26,7 +26,7 @@ from tornado.websocket import websocket_connect
 PROGRAM = textwrap.dedent(
     """
     import sys, time, nbray
-    nbray.init(num_cpus=2)
+    context = nbray.init(num_cpus=2)
 
     @nbray.remote
     def segment(number):
@@ -47,8 +47,7 @@ PROGRAM = textwrap.dedent(
     nbray.get(counter.increment.remote())
     nbray.wait(refs, num_returns=len(refs))
     print(nbray.dashboard(), flush=True)
-    again = nbray.dashboard()
-    print(again, flush=True)
+    print(context["dashboard_url"], flush=True)
     sleeper = segment.options(name="sleeper").remote(100)
     for line in sys.stdin:
         exec(line)

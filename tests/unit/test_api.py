@@ -70,6 +70,12 @@ def test_the_context_closes_the_session(fresh):
     assert context._repr_mimebundle_() == {"text/plain": "nbray: disconnected"}
 
 
+def test_the_context_knows_the_dashboard_where_there_is_one(fresh):
+    with nbray.init() as context:
+        assert context.dashboard_url == context["dashboard_url"] == ""
+        assert context["session_dir"] == ""
+
+
 def test_an_old_context_does_not_close_a_new_session(fresh):
     old = nbray.init()
     nbray.shutdown()

@@ -11,8 +11,9 @@ Owns nothing of the cluster. Rule: of the secret it writes nothing unasked.
 from __future__ import annotations
 
 import os
-import select
+import queue
 import sys
+import threading
 import time
 from typing import Protocol, cast
 
@@ -26,6 +27,8 @@ from nbray.view import panel_html
 
 REFRESH = 0.25
 """Seconds between looks."""
+GRACE = 2.0
+"""Seconds in which it takes its leave of the cluster."""
 
 
 class View(msgspec.Struct, frozen=True, tag=True):
@@ -78,6 +81,7 @@ def view(snapshot: Snapshot) -> View:
 
 def main(directory: str) -> int:
     """Look until the cluster or standard input ends; the exit status."""
+    lines = _Input()
     native = cast("Native", load("native"))
     record = next((one for one in native.records() if one.directory == directory), None)
     if record is None:
@@ -91,7 +95,7 @@ def main(directory: str) -> int:
         print(error, file=sys.stderr)
         return 1
     try:
-        _look(native, record, engine)
+        _look(native, record, engine, lines)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or exit complains
     except (RayError, OSError) as error:
@@ -102,7 +106,7 @@ def main(directory: str) -> int:
     return 0
 
 
-def _look(native: Native, record: Session, engine: Engine) -> None:
+def _look(native: Native, record: Session, engine: Engine, lines: _Input) -> None:
     last: View | None = None
     while native.alive(record):
         seen = engine.snapshot()
@@ -110,25 +114,35 @@ def _look(native: Native, record: Session, engine: Engine) -> None:
         if seen.nodes and (now := view(seen)) != last:
             last = now
             _say(now)
-        asked = _asked(REFRESH if seen.nodes else 0.02)
+        asked = lines.asked(REFRESH if seen.nodes else 0.02)
         if asked is None:
             return
         if asked == "join":
             _say(_join(engine))
 
 
-def _asked(timeout: float) -> str | None:
-    """The next line of standard input within *timeout* seconds ('' if none), None at its end."""
-    deadline = time.monotonic() + timeout
-    while (left := deadline - time.monotonic()) > 0:
-        if not select.select([sys.stdin], [], [], left)[0]:
-            break
-        line = os.read(sys.stdin.fileno(), 4096)
-        if not line:
-            return None
-        if line.strip():
-            return line.decode().strip()
-    return ""
+class _Input(threading.Thread):
+    """Reads standard input; at its end this process has a moment to end, whatever it waits for."""
+
+    def __init__(self) -> None:
+        super().__init__(name="nbray-observer-input", daemon=True)
+        self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.start()
+
+    def asked(self, timeout: float) -> str | None:
+        """The next line within *timeout* seconds ('' if none), None at the end."""
+        try:
+            return self._asked.get(timeout=timeout)
+        except queue.Empty:
+            return ""
+
+    def run(self) -> None:
+        """The thread's work."""
+        for line in sys.stdin:
+            self._asked.put(line.strip())
+        self._asked.put(None)
+        time.sleep(GRACE)
+        os._exit(0)  # a cluster that died meanwhile may never answer
 
 
 def _join(engine: Engine) -> Joins:

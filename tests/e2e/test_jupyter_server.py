@@ -73,6 +73,9 @@ async def relay(
         yield socket
     finally:
         socket.close()
+        async with asyncio.timeout(10):
+            while await socket.read_message() is not None:  # until the server has closed, too
+                pass
 
 
 async def until(

@@ -1,7 +1,7 @@
 # make demo   run notebooks/quickstart.ipynb for real and show what it printed
 # make test   everything
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
-# make lab    JupyterLab on notebooks/
+# make lab    JupyterLab on notebooks/, with the sidebar
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
@@ -9,7 +9,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test check lab bench clean static notebooks browser again venv
+.PHONY: demo test check lab bench clean static notebooks browser again venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -26,12 +26,13 @@ BENCH := .venv-bench
 RUNS ?= 3
 SYSTEM := $(VENV)/.system
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+SIDEBAR := $(wildcard labextension/*.* labextension/src/*.ts labextension/style/*)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export JUPYTER_PLATFORM_DIRS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
-venv: $(READY)
+venv sidebar: $(READY)
 
 $(PY): .ci/find-python
 	@python=$$(.ci/find-python) && echo "creating $(VENV) with $$python" \
@@ -39,7 +40,8 @@ $(PY): .ci/find-python
 	  || { echo "could not create $(VENV) (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@touch $(PY)
 
-$(READY): pyproject.toml $(PY)
+# The sidebar is built by pip, too (labextension/hatch_build.py), when its sources have changed.
+$(READY): pyproject.toml $(PY) $(SIDEBAR)
 	@echo "installing nbray and its tools into $(VENV)"
 	@$(PY) -m pip install -qq -e '.[lab,test,dev]'
 	@touch $@
@@ -87,4 +89,4 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --peers --all --write --runs $(RUNS)
 
 clean:
-	rm -rf .venv .venv-* build dist artifacts .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-* build dist artifacts labextension/built labextension/lib .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -21,10 +21,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from harness import ARTIFACTS, private_folder
+from harness import ARTIFACTS, ROOT, private_folder
 from playwright.sync_api import Locator, Page, expect
 
 STARTUP = 90.0
+BUILT = ROOT / "labextension" / "built"
+"""Where the sidebar's build is, if it has been built."""
 HAS_RUN = re.compile(r"\[\d+\]:")
 """The prompt of a cell that has run."""
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -72,11 +74,10 @@ class Lab:
         shutil.copytree(notebooks, self.root, ignore=shutil.ignore_patterns(".*"))
         for path in self.root.glob("*.ipynb"):
             path.write_text(json.dumps(cleared(json.loads(path.read_text()))))
-        settings = self.home / "settings"
+        self._settings = self.home / "settings"
         for name, values in SETTINGS.items():
-            path = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(values))
+            self.setting(name, values)
+        self._sidebar()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -89,7 +90,7 @@ class Lab:
             "JUPYTER_CONFIG_DIR": str(self.home / "config"),
             "JUPYTER_DATA_DIR": str(self.home / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.home / "runtime"),
-            "JUPYTERLAB_SETTINGS_DIR": str(settings),
+            "JUPYTERLAB_SETTINGS_DIR": str(self._settings),
             "JUPYTERLAB_WORKSPACES_DIR": str(self.home / "workspaces"),
         }
         options = [
@@ -111,6 +112,22 @@ class Lab:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def setting(self, name: str, values: dict[str, Any]) -> None:
+        """Set one of JupyterLab's settings, from the page's next load on."""
+        path = self._settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+
+    def _sidebar(self) -> None:
+        """Have this checkout's sidebar found, as an installed one is; built by `make sidebar`."""
+        extensions = self.home / "data" / "labextensions"
+        config = self.home / "config" / "jupyter_server_config.d"
+        for folder in (extensions, config):
+            folder.mkdir(parents=True)
+        if BUILT.exists():
+            (extensions / "nbray").symlink_to(BUILT)
+        shutil.copy(ROOT / "labextension" / "server.json", config / "nbray.json")
 
     def wait_until_up(self) -> None:
         """Return when the server answers.

@@ -23,7 +23,7 @@ def test_identity():
 
 def test_hex_and_binary():
     ref = make()
-    assert ref.hex() == "0000000000000001" "0000000000000002"
+    assert ref.hex() == "00000000000000010000000000000002"
     assert ref.binary() == bytes.fromhex(ref.hex())
     assert repr(ref) == f"ObjectRef({ref.hex()})"
 

@@ -50,7 +50,9 @@ def test_functions_classes_and_modules_of_the_notebook_travel(ip):
 def test_each_makes_a_task_an_element(ip):
     ip.user_ns["items"] = ["a", "b", "c"]
     assert run(ip, "--each i, x in enumerate(items) -o twice", "twice = 2 * x\n(i, x)") == [
-        (0, "a"), (1, "b"), (2, "c"),
+        (0, "a"),
+        (1, "b"),
+        (2, "c"),
     ]
     assert ip.user_ns["twice"] == ["aa", "bb", "cc"]
     assert run(ip, "--each x in []", "x") is None
@@ -184,9 +186,7 @@ def test_a_failed_background_cell_says_so_once(ip, capsys):
 
 def test_the_stop_button_cancels_the_cells_work(ip, capsys, monkeypatch):
     cancelled = []
-    monkeypatch.setattr(
-        "nbray.jupyter.remote_cell.stop", lambda cell: cancelled.append(cell) or 3
-    )
+    monkeypatch.setattr("nbray.jupyter.remote_cell.stop", lambda cell: cancelled.append(cell) or 3)
 
     def interrupted(refs):
         raise KeyboardInterrupt

@@ -171,6 +171,18 @@ class Engine(Protocol):
         """Where the calling code runs."""
         ...
 
+    def early(self, index: int) -> Callable[[Any], None]:
+        """How the running task gives its return number *index*, not the first, before it ends.
+
+        What is returned takes a value, from any thread, and sends it to the caller
+        at once; what the task returns there in the end is then ignored. The value
+        must hold no references (`TypeError`).
+
+        Raises:
+            RaySystemError: no task runs here.
+        """
+        ...
+
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,

@@ -42,7 +42,7 @@ def each(
     run = Run(
         plan,
         large,
-        msgspec.structs.replace(options, counted=False, retry_exceptions=False),
+        msgspec.structs.replace(options, num_returns=2, counted=False, retry_exceptions=False),
         enumerate(items),
         len(items) if isinstance(items, Sized) else None,
         seconds=SECONDS,

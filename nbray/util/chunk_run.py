@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from nbray import session
+from nbray.exceptions import RayError
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
 from nbray.wire.failures import pack_error, unpack_error
@@ -65,11 +66,15 @@ class Report(msgspec.Struct, frozen=True):
     seconds: float
     node: str
     """Hexadecimal id of the node it ran on."""
-    weight: int
+    weight: int = 0
     """About how many bytes a result has."""
+    left: int = 0
+    """How many items at its end were given back; the report may come before its last results."""
 
 
-def run_chunk(plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any) -> Report:
+def run_chunk(
+    plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any
+) -> tuple[Report, Report | None]:
     """Run the items of a chunk, the first of which is item *first* of the map.
 
     Args:
@@ -78,8 +83,9 @@ def run_chunk(plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any) 
         given: the items; with a `width` of n, n arguments for each.
 
     Returns:
-        A report on the items that were run. Those missing at its end were not
-        begun, because the ones before took longer than `Plan.patience`.
+        A report on the items that were run, and None. Instead of None, the caller gets a
+        first report early if the chunk takes longer than `Plan.patience`: with the
+        results so far and how many items, not begun, were given back.
     """
     call = _loaded(plan, large)
     if plan.retry_on:
@@ -94,10 +100,10 @@ def run_chunk(plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any) 
     count = len(given) // plan.width
     results: list[Any] = []
     failures: list[tuple[int, bytes]] = []
-    started = time.perf_counter()
-    chunk = _Chunk(items, plan.patience)
+    engine = session.require()
+    chunk = _Chunk(items, results, failures, engine.runtime().node_id)
     if count > 1 and plan.patience < float("inf"):
-        _watch.add(chunk)
+        _watch.add(chunk, plan.patience, engine.early(1))
     try:
         while True:
             try:
@@ -112,10 +118,7 @@ def run_chunk(plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any) 
             _fail(plan, given, first, results, failures, stopped)
     finally:
         _watch.remove(chunk)
-    seconds = time.perf_counter() - started
-    engine = session.current()
-    node = engine.runtime().node_id if engine is not None else ""
-    return Report(results, failures, seconds, node, weight(results[0]) if results else 0)
+    return chunk.report(len(results)), None
 
 
 def _fail(
@@ -195,19 +198,40 @@ def _loaded(plan: Plan, large: list[ObjectRef[Any]]) -> Callable[..., Any]:
 
 
 class _Chunk:
-    """The items of a running chunk, taken away when its time is up."""
+    """A running chunk, whose items are taken away when its time is up."""
 
-    __slots__ = ("due", "items", "patience", "taken")
+    __slots__ = ("due", "failures", "give", "items", "node", "results", "started", "taken")
 
-    def __init__(self, items: Iterator[Any], patience: float) -> None:
+    def __init__(
+        self, items: Iterator[Any], results: list[Any], failures: list[tuple[int, bytes]], node: str
+    ) -> None:
         self.items = items
-        self.patience = patience
-        self.due = time.monotonic() + patience
+        self.results = results
+        self.failures = failures
+        self.node = node
+        self.started = time.perf_counter()
         self.taken: list[Any] = []
+        self.due = 0.0
+        self.give: Callable[[Any], None] = lambda _report: None
 
-    def take(self) -> None:
-        """Take what has not been begun; the loop ends with the item it is at."""
+    def report(self, ran: int) -> Report:
+        """What is to be said of the first *ran* items."""
+        failures = [failure for failure in self.failures if failure[0] < ran]
+        seconds = time.perf_counter() - self.started
+        results = self.results[:ran]
+        size = weight(results[0]) if results else 0
+        return Report(results, failures, seconds, self.node, size, len(self.taken))
+
+    def hand_over(self) -> None:
+        """Give back what has not been begun, and the results so far (from the watch's thread)."""
         self.taken.extend(self.items)  # one operation: the loop sees all of it or nothing
+        report = self.report(len(self.results))
+        if not report.results and not report.left:
+            return
+        try:
+            self.give(report)
+        except Exception:  # noqa: BLE001 - references or user types: such results come at the end
+            self.give(Report([], [], report.seconds, self.node, left=report.left))
 
 
 class _Watch:
@@ -219,10 +243,12 @@ class _Watch:
         self._pause = 1.0
         self._thread: threading.Thread | None = None
 
-    def add(self, chunk: _Chunk) -> None:
-        """Take the chunk's items away when it is due."""
+    def add(self, chunk: _Chunk, patience: float, give: Callable[[Any], None]) -> None:
+        """In *patience* seconds, take the chunk's items away and *give* an early report."""
+        chunk.due = time.monotonic() + patience
+        chunk.give = give
         self._chunks.add(chunk)
-        self._pause = max(0.002, chunk.patience / LOOKS)
+        self._pause = max(0.002, patience / LOOKS)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="nbray-map", daemon=True)
             self._thread.start()
@@ -230,6 +256,12 @@ class _Watch:
     def remove(self, chunk: _Chunk) -> None:
         """The chunk has ended."""
         self._chunks.discard(chunk)
+
+    def _hand_over(self, chunk: _Chunk) -> None:
+        try:
+            chunk.hand_over()
+        except RayError:
+            pass  # the cluster ends; what was taken is missing in the last report too
 
     def _run(self) -> None:
         idle = time.monotonic()
@@ -239,8 +271,8 @@ class _Watch:
             running = list(self._chunks)
             for chunk in running:
                 if chunk.due <= now:
-                    chunk.take()
                     self._chunks.discard(chunk)
+                    self._hand_over(chunk)
             if running:
                 idle = now
             elif now - idle > 1.0:

@@ -49,7 +49,7 @@ READING = 0.01
 class _Chunk:
     """Some items that follow each other, from being read to their results."""
 
-    __slots__ = ("alone", "first", "items", "ref", "segments")
+    __slots__ = ("alone", "early", "first", "items", "ref", "segments", "skip")
 
     def __init__(self, first: int, items: Sequence[Any], alone: bool = False) -> None:
         self.first = first
@@ -57,6 +57,11 @@ class _Chunk:
         self.alone = alone
         """Its items are to run one by one."""
         self.ref: ObjectRef[Any] | None = None
+        """Its report, once it has been submitted."""
+        self.early: ObjectRef[Any] | None = None
+        """An early report, if it takes longer than it should."""
+        self.skip = 0
+        """How many of its first results came with the early report."""
         self.segments: list[Iterator[Any]] | None = None
         """Its results, once they are there."""
 
@@ -135,6 +140,8 @@ class Run:
         self._line: list[_Chunk] = []
         """Chunks in the order of their items, until their results are handed out."""
         self._flying: dict[ObjectRef[Any], _Chunk] = {}
+        """By the reference of their report."""
+        self._early: dict[ObjectRef[Any], _Chunk] = {}
         self._segments: deque[Iterator[Any]] = deque()
         self._given: Iterator[Any] = iter(())
         self._counted = total or 0
@@ -303,39 +310,55 @@ class Run:
         token = session.cell.set(self._cell)
         try:
             args = (chunk.first, self._large, *self._arguments(chunk.items))
-            (ref,) = self._engine.submit(self._function, args, {}, self._options)
+            ref, early = self._engine.submit(self._function, args, {}, self._options)
         except Exception as error:  # noqa: BLE001 - users' items raise what they like when pickled
             self._fail(chunk, error)
         else:
-            chunk.ref = ref
-            self._flying[ref] = chunk
+            chunk.ref, chunk.early, chunk.skip = ref, early, 0
+            self._flying[ref] = self._early[early] = chunk
         finally:
             session.cell.reset(token)
 
     # -- what became of chunks ---------------------------------------------------------
 
     def _collect(self, timeout: float | None) -> None:
-        """Take what has ended; wait up to *timeout* seconds for something to end."""
-        refs = list(self._flying)
+        """Take what has come; wait up to *timeout* seconds for something to come."""
+        refs = [*self._flying, *self._early]
         ready, _ = self._engine.wait(refs, 1, timeout, False)
-        if ready and len(refs) > 1:
+        if ready:
             ready, _ = self._engine.wait(refs, len(refs), 0, False)
         for ref in ready:
             if self._stopped:
                 return
-            chunk = self._flying.pop(ref)
+            chunk = self._flying.pop(ref, None)
+            if chunk is None:
+                chunk = self._early.pop(ref, None)
+                early = self._get(ref) if chunk is not None and chunk.ref in self._flying else None
+                if isinstance(early, Report) and chunk is not None:
+                    self._take_early(chunk, early)
+                continue
             chunk.ref = None
-            try:
-                report: Report = self._engine.get([ref], None)[0]
-            except TaskCancelledError:
-                self.cancel("cancelled")
-                return
-            except RaySystemError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the user's classes may fail to unpickle
-                self._fail(chunk, error)
-            else:
+            if chunk.early is not None:
+                self._early.pop(chunk.early, None)
+                chunk.early = None
+            report = self._get(ref)
+            if isinstance(report, Report):
                 self._take(chunk, report)
+            elif report is not None:
+                self._fail(chunk, report)
+
+    def _get(self, ref: ObjectRef[Any]) -> Report | Exception | None:
+        """A report, or why there is none; cancels everything if that is because of a cancel."""
+        try:
+            found: Report | None = self._engine.get([ref], None)[0]
+        except TaskCancelledError:
+            self.cancel()
+            return None
+        except RaySystemError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's classes may fail to unpickle
+            return error
+        return found
 
     def _fail(self, chunk: _Chunk, error: Exception) -> None:
         """A chunk failed as a whole."""
@@ -347,20 +370,43 @@ class Run:
         self._engine.count(self._cell, 0, failed=1)
         self._settle(chunk, [iter([error])] if self._keep_errors else [_Raise(error)])
 
+    def _take_early(self, chunk: _Chunk, report: Report) -> None:
+        """A chunk takes long: its first results, and how many of its items are given back."""
+        ran = len(report.results)
+        self._sizes.measured(ran + 1, report.seconds)
+        if report.left:
+            self._cut(chunk, len(chunk.items) - report.left)
+        if ran:
+            head = _Chunk(chunk.first, chunk.items[:ran])
+            self._line.insert(self._line.index(chunk), head)
+            chunk.first, chunk.items, chunk.skip = chunk.first + ran, chunk.items[ran:], ran
+            self._deliver(head, report, 0)
+
     def _take(self, chunk: _Chunk, report: Report) -> None:
         """A chunk has ended, perhaps without having begun its last items."""
-        results, ran = report.results, len(report.results)
+        ran = min(len(report.results) - chunk.skip, len(chunk.items))
+        if ran < 1:
+            return  # nothing was begun: it is handed out again
         if ran < len(chunk.items):
-            self._cut(chunk, ran) if ran else None
-        if not ran:
-            return
-        self._sizes.measured(ran, report.seconds)
+            self._cut(chunk, ran)
+        self._sizes.measured(len(report.results), report.seconds)
+        self._deliver(chunk, report, chunk.skip)
+
+    def _deliver(self, chunk: _Chunk, report: Report, skip: int) -> None:
+        """Settle *chunk* with the results from number *skip* on."""
         self._sizes.weighs(report.weight)
-        failed = len(report.failures)
-        self._engine.count(self._cell, 0, self._number(report.node), ran - failed, failed)
+        size = len(chunk.items)
+        results = report.results[skip : skip + size]
+        failures = [
+            (place - skip, packed)
+            for place, packed in report.failures
+            if skip <= place < skip + size
+        ]
+        bad = len(failures)
+        self._engine.count(self._cell, 0, self._number(report.node), size - bad, bad)
         segments: list[Iterator[Any]] = []
         begin = 0
-        for place, packed in report.failures:
+        for place, packed in failures:
             error = unpack_error(packed)
             if self._keep_errors:
                 results[place] = error

@@ -167,7 +167,7 @@ def map(
     run = Run(
         plan,
         large,
-        msgspec.structs.replace(options, num_returns=1, retry_exceptions=False, counted=False),
+        msgspec.structs.replace(options, num_returns=2, retry_exceptions=False, counted=False),
         zip(*iterables, strict=False) if more else iter(iterable),
         min(known) if len(known) == len(sized) else None,
         seconds=chunk_seconds,

@@ -95,6 +95,7 @@ __all__ = [
     "Described",
     "Died",
     "Displayed",
+    "Early",
     "EndActor",
     "Exit",
     "Extra",
@@ -203,6 +204,13 @@ class Results(Message):
     micros: int = 0
     """Time the user's code took, summed."""
     longest: int = 0
+
+
+class Early(Message):
+    """A return of a task that still runs, other than the first."""
+
+    seq: int
+    value: Value
 
 
 class Bounced(Message):
@@ -452,7 +460,7 @@ class PortOpen(Message):
 
 
 ToClient = (
-    Tasks | Calls | Results | Bounced | Cancel | Printed | Displayed
+    Tasks | Calls | Results | Early | Bounced | Cancel | Printed | Displayed
     | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

@@ -451,19 +451,65 @@ def test_an_interrupt_while_it_waits_cancels_the_rest(until, cell):
 # -- slow items -------------------------------------------------------------------------
 
 
+def wait_for(path):
+    """What a slow item does: it ends when *path* is there."""
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, "this item held back what it waits for"
+        time.sleep(0.005)
+
+
 @pytest.mark.concurrent
-def test_what_is_behind_a_slow_item_is_run_elsewhere(tmp_path, until):
-    """The slow item ends when the last one has run: with all in one chunk it never would."""
-    last = tmp_path / "last"
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_is_behind_a_slow_item_is_run_elsewhere(tmp_path, ordered):
+    behind = tmp_path / "behind"
 
     def work(x):
-        if x == 9_000:
-            deadline = time.monotonic() + 30
-            while not last.exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-        if x == 9_999:
-            last.touch()
+        if x == 3:
+            wait_for(behind)
+        if x == 5:
+            behind.touch()
         return x
 
-    assert list(nmap(work, range(10_000), chunk_seconds=0.02)) == list(range(10_000))
+    # From a generator, so that the first chunk of several items is as large as it can be.
+    found = list(nmap(work, (i for i in range(200)), ordered=ordered))
+    assert sorted(found) == list(range(200))
+    assert found == sorted(found) or not ordered
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("kind", ["small", "large", "references"])
+def test_results_before_a_slow_item_do_not_wait_for_it(tmp_path, kind):
+    seen = tmp_path / "seen"
+
+    def work(x):
+        if x == 6 and kind != "references":
+            wait_for(seen)
+        return {"small": x, "large": np.full(9000, x), "references": ray.put(x)}[kind]
+
+    results = nmap(work, (i for i in range(50)), chunk_seconds=0.02)
+    first = [next(results) for _ in range(6)]
+    seen.touch()
+    found = [*first, *results]
+    if kind == "references":
+        found = ray.get(found)
+    assert [int(np.max(x)) for x in found] == list(range(50))
+
+
+@pytest.mark.concurrent
+def test_a_crash_behind_early_results_is_blamed_on_its_item(tmp_path):
+    seen = tmp_path / "seen"
+
+    @ray.remote(max_retries=1)
+    def work(x):
+        if x == 6:
+            wait_for(seen)
+            os._exit(3)
+        return x
+
+    results = nmap(work, (i for i in range(50)), return_exceptions=True, chunk_seconds=0.02)
+    first = [next(results) for _ in range(6)]
+    seen.touch()
+    found = [*first, *results]
+    assert isinstance(found[6], ray.exceptions.WorkerCrashedError)
+    assert found[:6] + found[7:] == [*range(6), *range(7, 50)]

@@ -435,6 +435,10 @@ class InlineEngine:
             assigned={key: amount / UNIT for key, amount in demand(options).items()},
         )
 
+    def early(self, index: int) -> Callable[[Any], None]:
+        """See the protocol. A task has ended before its caller could look: too late for early."""
+        return lambda _value: None
+
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,

@@ -144,6 +144,8 @@ class ClientBrain:
         match message:
             case m.Results():
                 return self._results(message, now)
+            case m.Early():
+                return self._early(message)
             case m.Bounced():
                 return tasks.bounced(message)
             case m.Granted():
@@ -245,6 +247,16 @@ class ClientBrain:
         effects = self.tasks.results(message, now)
         self.actors.answered(message)
         return effects
+
+    def _early(self, message: m.Early) -> list[Effect]:
+        entry = self.objects.owned.get(message.seq)
+        task = entry.maker if entry is not None else None
+        lease = task.lease if isinstance(task, Task) else None
+        if entry is None or entry.state or lease is None or lease.worker != message.sender:
+            # Nobody holds it any more, or the task was tried again elsewhere.
+            return self.objects.free_slots(message.value.slots)
+        entry.maker = task if message.value.slots else None
+        return self.objects.resolve(entry, message.value)
 
     def _died(self, message: m.Died, now: float) -> list[Effect]:
         effects: list[Effect] = []

@@ -8,7 +8,6 @@ through `submitted`, the counts' deques, or under the loop's lock.
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -41,6 +40,7 @@ from nbray.runtime.shell.looking import look_around
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
+from nbray.runtime.shell.outside import Outside
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack, unpack
@@ -82,8 +82,7 @@ class NativeEngine:
         self._closed = False
         self._folder = folder
         brain.cell_label = session.cell_label
-        self._outside: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._outside_thread: threading.Thread | None = None
+        self._outside = Outside()
         self._delivering = threading.Lock()
 
     def _origin(self) -> tuple[int, int, str]:
@@ -281,7 +280,7 @@ class NativeEngine:
         ref_held = [ref]  # the object must live until it has been read
 
         def settle() -> None:
-            self._later(complete)
+            self._outside.later(complete)
 
         def register() -> list[Effect]:
             effects = self._brain.pump(time.monotonic())
@@ -297,23 +296,10 @@ class NativeEngine:
 
     # -- callbacks outside the lock -----------------------------------------------------
 
-    def _later(self, action: Callable[[], None]) -> None:
-        """Run *action* on a thread that holds no lock and drives nothing."""
-        self._outside.put(action)
-        if self._outside_thread is None:
-            self._outside_thread = threading.Thread(
-                target=self._run_outside, name="nbray-callbacks", daemon=True
-            )
-            self._outside_thread.start()
-
-    def _run_outside(self) -> None:
-        while (action := self._outside.get()) is not None:
-            action()
-
     def after_round(self, now: float) -> list[Effect]:
         """Called by the loop thread: have printed text shown."""
         if self._brain.printed:
-            self._later(self._deliver)
+            self._outside.later(self._deliver)
         return []
 
     def _deliver(self) -> None:
@@ -538,6 +524,10 @@ class NativeEngine:
         head = self._brain.members.get(FIRST_NODE)
         return join_address(head.ip, head.port) if head else self._registered.address
 
+    def early(self, index: int) -> Callable[[Any], None]:
+        """How the running task gives a return before it ends (see `Engine.early`)."""
+        return self.memory.early(self._running(), index)
+
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,
@@ -594,5 +584,5 @@ class NativeEngine:
         if not self._brain.ended:
             self._brain.ended = "nbray.shutdown() was called"
         self._loop.close()
-        self._outside.put(None)
+        self._outside.close()
         self._on_shutdown()

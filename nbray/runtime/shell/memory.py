@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nbray.config import INLINE_LIMIT
 from nbray.exceptions import (
     GetTimeoutError,
     ObjectLostError,
@@ -28,12 +29,13 @@ from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain, Group
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
+from nbray.runtime.core.worker import Item
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.store.mappings import Mappings
 from nbray.runtime.store.segments import SegmentGone
 from nbray.wire import messages as m
 from nbray.wire.failures import alike
-from nbray.wire.pickling import Packed, unpack, unpack_error
+from nbray.wire.pickling import Packed, pack, unpack, unpack_error
 
 if TYPE_CHECKING:
     from nbray.engine import Engine
@@ -131,6 +133,24 @@ class Memory:
                 f"{what} could not be written to the object store: {error}"
             ) from error
         return slot
+
+    def early(self, item: Item | None, index: int) -> Callable[[Any], None]:
+        """See `Engine.early`; *item* is the running task."""
+        if item is None:
+            raise RaySystemError("only a running task can give a return before it ends")
+        caller, seq, name = item.caller, item.seq + index, item.spec.name
+
+        def give(value: Any) -> None:
+            packed = pack(value, f"an early return of {name}")
+            if packed.refs:
+                raise TypeError(f"an early return of {name} must hold no references")
+            if packed.size > INLINE_LIMIT:
+                given = m.Value(b"", [self.store(packed, caller, f"an early return of {name}")])
+            else:
+                given = m.Value(packed.join())
+            self._loop.locked(lambda: [Send(caller, m.Early(self._brain.me, seq, given))])
+
+        return give
 
     # -- reading -------------------------------------------------------------------------
 

@@ -6,7 +6,24 @@ import threading
 import numpy as np
 import pytest
 
-from nbray.util.chunk_run import Plan, brief, run_chunk, unpack_error, weight
+import nbray
+from nbray import session
+from nbray.util import chunk_run
+from nbray.util.chunk_run import Plan, brief, unpack_error, weight
+
+
+@pytest.fixture(autouse=True)
+def engine():
+    nbray.shutdown()
+    nbray.init(engine="inline")
+    yield
+    nbray.shutdown()
+
+
+def run_chunk(*args):
+    report, early = chunk_run.run_chunk(*args)
+    assert early is None
+    return report
 
 
 def half(x):
@@ -63,17 +80,43 @@ def test_an_interrupt_ends_the_chunk():
         run_chunk(Plan(interrupted, "interrupted"), 0, [], 1, 2)
 
 
-def test_what_a_slow_item_holds_back_is_not_run():
-    gone_on = threading.Event()
-    seen = []
+def test_what_a_slow_item_holds_back_is_given_back_at_once(monkeypatch):
+    reported = threading.Event()
+    early = []
+
+    def give(report):
+        early.append(report)
+        reported.set()
+
+    monkeypatch.setattr(type(session.current()), "early", lambda self, index: give)
 
     def slow(x):
-        seen.append(x)
-        gone_on.wait(0.3)  # the watch takes what is behind this item
+        if x == 2:
+            reported.wait(10)  # ends when the early report has been given
+        return x
 
-    report = run_chunk(Plan(slow, "slow", patience=0.02), 0, [], *range(100))
-    assert seen == [0]
-    assert report.results == [None]
+    report = run_chunk(Plan(slow, "slow", patience=0.05), 0, [], *range(100))
+    assert early[0].results == [0, 1]
+    assert early[0].left == 97
+    assert report.results == [0, 1, 2]
+
+
+def test_results_that_cannot_be_given_early_come_at_the_end(monkeypatch):
+    reported = threading.Event()
+    early = []
+
+    def give(report):
+        if report.results:
+            raise TypeError("references")
+        early.append(report)
+        reported.set()
+
+    monkeypatch.setattr(type(session.current()), "early", lambda self, index: give)
+    report = run_chunk(
+        Plan(lambda x: x and reported.wait(10), "slow", patience=0.05), 0, [], 0, 1, 2, 3
+    )
+    assert (early[0].results, early[0].left) == ([], 2)
+    assert report.results == [0, True]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ class Engine:
         self.outcomes = {}
         self.cancelled = []
         self.counts = [0, 0, 0, 0]
+        self.early = None
+        """Makes a chunk's early report."""
         self.next = None
         """Which of the unfinished chunks ends when somebody waits (None: the first)."""
 
@@ -38,13 +40,22 @@ class Engine:
     def submit(self, function, args, kwargs, options):
         ref = ObjectRef(1, len(self.chunks) + 1, self, None)
         self.chunks[ref] = (args[0], args[2:])
-        return [ref]
+        return [ref, ObjectRef(2, ref.seq, self, None)]
 
     def wait(self, refs, num_returns, timeout, fetch_local):
         ready = [ref for ref in refs if ref in self.outcomes]
         if not ready and timeout is None:
-            chosen = refs[(self.next or (lambda count: 0))(len(refs))]
+            flying = [ref for ref in refs if ref.owner == 1]
+            chosen = flying[(self.next or (lambda count: 0))(len(flying))]
+            if self.early is not None:
+                early = ObjectRef(2, chosen.seq, self, None)
+                if early in refs and early not in self.outcomes:
+                    report = self.early(*self.chunks[chosen])
+                    if report is not None:
+                        self.outcomes[early] = report
+                        return [early], [ref for ref in refs if ref != early]
             self.outcomes[chosen] = self.run(*self.chunks[chosen])
+            self.outcomes.setdefault(ObjectRef(2, chosen.seq, self, None), None)
             ready = [chosen]
         return ready[:num_returns], [ref for ref in refs if ref not in ready]
 
@@ -130,6 +141,62 @@ def test_what_a_chunk_did_not_begin_is_run_in_its_place(engine):
     engine.run = two
     assert list(results(start(range(300), 300))) == list(range(300))
     assert engine.counts == [300, 300, 0, 0]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("ran", [0, 1, 5])
+def test_an_early_report_brings_results_and_gives_the_rest_back(engine, ran, ordered):
+    """The chunk then ends with what it was at; another try of it brings all again."""
+    again = []
+
+    def early(first, items):
+        if len(items) < 7:
+            return None
+        return Report(list(items[:ran]), [], 0.06, "a", 32, left=len(items) - ran - 1)
+
+    def run(first, items):
+        again.append(first)
+        ran_now = len(items) if len(items) < 7 or len(again) % 2 else ran + 1
+        return Report(list(items[:ran_now]), [], 1e-5 * ran_now, "a", 32)
+
+    engine.early, engine.run = early, run
+    found = list(results(start(range(400), 400, ordered=ordered)))
+    assert sorted(found) == list(range(400))
+    assert (found == sorted(found)) or not ordered
+    assert engine.counts == [400, 400, 0, 0]
+
+
+def test_early_results_do_not_wait_for_the_slow_item(engine):
+    def early(first, items):
+        return Report(list(items[:2]), [], 0.06, "a", 32, left=0) if len(items) == 8 else None
+
+    def run(first, items):
+        assert len(items) != 8, "the slow chunk has not ended"
+        return Report(list(items), [], 1e-4 * len(items), "a", 32)
+
+    engine.early, engine.run = early, run
+    stream = results(start(range(9), None))
+    chunk = [first for first, items in engine.chunks.values() if len(items) == 8]
+    assert not chunk
+    assert [next(stream) for _ in range(6)] == list(range(6))
+
+
+def test_a_crash_after_an_early_report_blames_what_was_running(engine):
+    def early(first, items):
+        return Report(list(items[:2]), [], 0.06, "a", 32, left=len(items) - 3) if 77 in items and (
+            len(items) > 3
+        ) and items.index(77) == 2 else None
+
+    def run(first, items):
+        if 77 in items:
+            return WorkerCrashedError("the worker died")
+        return Report(list(items), [], 1e-4 * len(items), "a", 32)
+
+    engine.early, engine.run = early, run
+    found = list(results(start(range(200), 200, return_exceptions=True)))
+    assert isinstance(found[77], WorkerCrashedError)
+    assert found[:77] + found[78:] == [i for i in range(200) if i != 77]
+    assert engine.counts == [200, 199, 1, 0]
 
 
 def test_a_chunk_that_began_nothing_is_run_again(engine):

@@ -233,3 +233,36 @@ def test_a_worker_that_owns_objects_stays_when_asked_to_leave() -> None:
     del brain.objects.owned[4]
     worker.handle(m.Exit(NODE, "idle", if_idle=True), 1.0)
     assert brain.ended
+
+
+def two_returns(play: Play) -> Task:
+    task = play.task(play.work())
+    task.returns = 2
+    second = Entry((ME, task.seq + 1), 1)
+    second.maker = task
+    play.brain.objects.owned[task.seq + 1] = second
+    play.brain.pump(play.now)
+    play.grant()
+    return task
+
+
+def test_a_return_may_come_before_its_task_ends() -> None:
+    play = Play()
+    task = two_returns(play)
+    owned = play.brain.objects.owned
+    play.say(m.Early(WORKER, task.seq + 1, m.Value(b"early")))
+    assert owned[task.seq + 1].value == b"early"
+    assert not owned[task.seq].state
+    outcome = m.Outcome(task.seq, [m.Value(b"last"), m.Value(b"too late")])
+    play.say(m.Results(WORKER, [], [], [outcome]))
+    assert [owned[task.seq + i].value for i in (0, 1)] == [b"last", b"early"]
+    assert play.brain.tasks.unfinished == 0
+
+
+def test_an_early_return_that_nobody_waits_for_is_freed() -> None:
+    play = Play()
+    task = two_returns(play)
+    slot = m.Slot(1, 0, 0, 100_000, 5)
+    early = m.Early(OTHER, task.seq + 1, m.Value(b"", [slot]))
+    assert sent(play.say(early), m.Free)[0].slots == [slot]
+    assert not play.brain.objects.owned[task.seq + 1].state

@@ -1,0 +1,33 @@
+"""Running callbacks on a thread that holds no lock and drives no sockets.
+
+Owns that thread, which starts with the first callback. Does not own what runs there.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+
+class Outside:
+    """Callbacks in the order in which they came, one at a time."""
+
+    def __init__(self) -> None:
+        self._actions: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def later(self, action: Callable[[], None]) -> None:
+        """Run *action* soon; it must not raise."""
+        self._actions.put(action)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="nbray-callbacks", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread after what was handed to it so far."""
+        self._actions.put(None)
+
+    def _run(self) -> None:
+        while (action := self._actions.get()) is not None:
+            action()

@@ -93,6 +93,20 @@ class ObjectRecord(Record):
     cell: str = ""
 
 
+class HoldingRecord(Record):
+    """One object that a process owns or borrows, and what of its work holds it."""
+
+    object: ObjectRecord
+    tasks: list[str]
+    """Unfinished tasks that take it, by name (each name once)."""
+    inside: list[tuple[int, int]] = []
+    """The objects that its value refers to: (owner, seq)."""
+    views: int = 0
+    """Values over its memory that are alive in this process."""
+    address: int = 0
+    """Where its bytes are mapped in this process (0: nowhere)."""
+
+
 class ProcessRecord(Record):
     """A driver or worker, told by its node."""
 

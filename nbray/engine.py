@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nbray.details import Details
+from nbray.details import Details, HoldingRecord
 from nbray.events import Display, Output, Snapshot
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
@@ -203,6 +203,10 @@ class Engine(Protocol):
         Never waits: it asks all processes, at most five times a second, and
         gives what they have answered so far; call it again for more.
         """
+        ...
+
+    def holdings(self) -> list[HoldingRecord]:
+        """Every object that this process owns or borrows, and what of the work holds it."""
         ...
 
     def unfinished(self, cell: str) -> int:

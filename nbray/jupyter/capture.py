@@ -87,6 +87,10 @@ class Capture:
         """Forget what was put (the engine has ended)."""
         self._puts.clear()
 
+    def copies(self) -> dict[str, ObjectRef[Any]]:
+        """What was put, by the variable's name."""
+        return {name: one.ref for name, one in self._puts.items()}
+
     def pack(
         self, names: CellNames, user_ns: Mapping[str, Any], hidden: Mapping[str, Any]
     ) -> Captured:

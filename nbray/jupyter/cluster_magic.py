@@ -34,6 +34,8 @@ USAGE = {
     "status": "%nbray status",
     "stop": "%nbray stop",
     "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
+    "memory": "%nbray memory",
+    "free": "%nbray free",
     "debug": "%nbray debug [FRAME] [-o NAME,NAME]",
 }
 _OPTIONS = {
@@ -78,6 +80,7 @@ def run(line: str) -> Any:
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
         "dashboard": _dashboard, "logs": _logs, "debug": _debug,
+        "memory": _memory, "free": _free,
     }
     try:
         return work[command](values, options)
@@ -197,6 +200,18 @@ def _logs(values: list[str], options: dict[str, str]) -> Any:
     from nbray.jupyter import inspection
 
     return inspection.logs(values, options.get("--save", ""))
+
+
+def _memory(_values: list[str], _options: dict[str, str]) -> Any:
+    from nbray.jupyter import holdings, magics
+
+    return holdings.memory(cells().shell, magics.copies())
+
+
+def _free(_values: list[str], _options: dict[str, str]) -> None:
+    from nbray.jupyter import holdings
+
+    holdings.free(cells().shell)
 
 
 def _debug(values: list[str], options: dict[str, str]) -> Any:

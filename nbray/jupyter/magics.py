@@ -19,11 +19,12 @@ from IPython.core.magic import no_var_expand
 import nbray
 from nbray import session
 from nbray.engine import Engine
-from nbray.jupyter import cells, cluster_magic, environment, errors, progress
+from nbray.jupyter import cells, cluster_magic, environment, errors, holdings, progress
 from nbray.jupyter.logs import Logs
 from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
 from nbray.jupyter.stop import InterruptHook
+from nbray.refs import ObjectRef
 
 
 class Extension:
@@ -42,6 +43,7 @@ class Extension:
         cells.cells().attach(shell)
         progress.install()
         environment.install(shell)
+        holdings.install(shell)
         cells.cells().on_end.append(self.router.cell_ended)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
@@ -74,8 +76,13 @@ class Extension:
         cells.cells().on_end.remove(self.router.cell_ended)
         shell.set_custom_exc((), None)
         environment.uninstall(shell)
+        holdings.uninstall(shell)
         progress.uninstall()
         cells.cells().detach()
+
+    def copies(self) -> dict[str, ObjectRef[Any]]:
+        """What `%%remote` has put, by the variable's name."""
+        return self._remote.capture.copies()
 
     def _engine_changed(self, engine: Engine | None) -> None:
         self._remote.forget()
@@ -92,6 +99,15 @@ class Extension:
 def _unfinished(cell: str) -> int:
     engine = session.current()
     return engine.unfinished(cell) if engine is not None else 0
+
+
+def copies() -> dict[str, ObjectRef[Any]]:
+    """What `%%remote` has put for itself, by the variable's name."""
+    return {
+        name: ref
+        for extension in _extensions().values()
+        for name, ref in extension.copies().items()
+    }
 
 
 def logs() -> Logs:

@@ -22,7 +22,7 @@ import msgspec
 
 from nbray import session
 from nbray.config import STORE_SHARE, InitConfig
-from nbray.details import CellRecord, Details
+from nbray.details import CellRecord, Details, HoldingRecord, ObjectRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.engines.inline.actors import Actor
 from nbray.engines.inline.objects import Objects
@@ -479,6 +479,13 @@ class InlineEngine:
             for cell, view in self._tally.cells().items()
         ]
         return Details(cells=tuple(cells), now=time.monotonic())
+
+    def holdings(self) -> list[HoldingRecord]:
+        """See the protocol; no task outlives the call that makes it, so none holds anything."""
+        return [
+            HoldingRecord(ObjectRecord(self._owner, seq, state, size, [1], held, 0), [], inside)
+            for seq, state, size, held, inside in self._objects.rows()
+        ]
 
     def unfinished(self, cell: str) -> int:
         """See the protocol."""

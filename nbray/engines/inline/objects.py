@@ -67,6 +67,16 @@ class Objects:
         self._drain()
         return len(self._slots)
 
+    def rows(self) -> list[tuple[int, int, int, int, list[tuple[int, int]]]]:
+        """(number, state, bytes, count, objects inside) of each (states: `nbray.details`)."""
+        self._drain()
+        with self._changed:
+            return [
+                (seq, 3 if slot.failed else int(slot.done), len(slot.data), slot.count,
+                 [(self._owner, inside) for inside in slot.refs])
+                for seq, slot in self._slots.items()
+            ]  # fmt: skip
+
     # -- references
 
     def new(self, call: Any = None, from_actor: bool = False) -> ObjectRef[Any]:

@@ -231,6 +231,22 @@ def objects(brain: ClientBrain, limit: int) -> tuple[list[d.ObjectRecord], int, 
     return [_object(entry, size) for size, entry in largest], count, total
 
 
+def holdings(brain: ClientBrain) -> list[d.HoldingRecord]:
+    """Every object of the client, foreign ones included, and which unfinished tasks take it."""
+    tasks: dict[tuple[int, int], dict[str, None]] = {}
+    for task in brain.unfinished():
+        spec = task.work.spec
+        for key in {*task.pins, *(key for _, key in task.deps or ())}:
+            tasks.setdefault(key, {})[spec.name] = None
+    entries = islice(chain(brain.objects.owned.values(), brain.objects.foreign.values()), SCANNED)
+    return [
+        d.HoldingRecord(_object(entry, _size(entry)), list(tasks.get(entry.key, ())),
+                        list(entry.refs))
+        for entry in entries
+        if entry.state != LIFE
+    ]  # fmt: skip
+
+
 def _size(entry: Entry) -> int:
     value = entry.value
     if entry.state == READY:

@@ -18,7 +18,7 @@ import msgspec
 
 from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
-from nbray.details import Details
+from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import Display, Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
@@ -36,7 +36,7 @@ from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import event_of, print_event
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.looking import look_around
+from nbray.runtime.shell.looking import holdings, look_around
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -454,7 +454,7 @@ class NativeEngine:
 
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes, with Ray's keys and NodeNumber (see `Engine.nodes`)."""
-        self._freshen()
+        self._loop.flush()  # take what has arrived
         return [
             {
                 "NodeID": node_hex(node.number, self._registered.cluster),
@@ -472,18 +472,14 @@ class NativeEngine:
             for _, node in sorted(self._brain.members.items())
         ]
 
-    def _freshen(self) -> None:
-        """Take messages that have already arrived."""
-        self._loop.flush()
-
     def cluster_resources(self) -> dict[str, float]:
         """Totals (see `Engine.cluster_resources`)."""
-        self._freshen()
+        self._loop.flush()  # take what has arrived
         return total([node.total for node in self._brain.members.values() if node.alive])
 
     def available_resources(self) -> dict[str, float]:
         """What is free (see `Engine.available_resources`)."""
-        self._freshen()
+        self._loop.flush()  # take what has arrived
         return total([node.available for node in self._brain.members.values() if node.alive])
 
     def runtime(self) -> RuntimeInfo:
@@ -555,6 +551,10 @@ class NativeEngine:
     def details(self, wanted: int) -> Details:
         """What every process does (see `Engine.details`)."""
         return look_around(self._loop, self._brain, wanted)
+
+    def holdings(self) -> list[HoldingRecord]:
+        """What is held, and by whom (see `Engine.holdings`)."""
+        return holdings(self._loop, self._brain, self.memory.address)
 
     def join_line(self) -> str:
         """The line for another machine (see `Engine.join_line`)."""

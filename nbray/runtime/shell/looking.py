@@ -1,18 +1,41 @@
 """Looking around: what all processes of the cluster do, as one client may ask.
 
-Owns the lock around the survey. Does not own the questions and answers
-(`core.survey`, `core.describing`).
+Owns the lock around the survey and around the list of what is held. Does not own
+the questions and answers (`core.survey`, `core.describing`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from nbray.details import Details
+import msgspec
+
+from nbray.details import Details, HoldingRecord
+from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.shell.loop import Loop
+
+
+def holdings(
+    loop: Loop, brain: ClientBrain, address: Callable[[int, int], tuple[int, int]]
+) -> list[HoldingRecord]:
+    """What is held (see `Engine.holdings`); *address* says where an object is mapped, and views."""
+    found: list[HoldingRecord] = []
+
+    def look() -> list[Effect]:
+        effects = brain.pump(time.monotonic())
+        found.extend(describing.holdings(brain))
+        return effects
+
+    loop.locked(look)
+    return [
+        msgspec.structs.replace(one, views=views, address=where)
+        for one in found
+        for where, views in [address(one.object.owner, one.object.seq)]
+    ]
 
 
 def look_around(loop: Loop, brain: ClientBrain, wanted: int) -> Details:

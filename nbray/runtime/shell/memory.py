@@ -220,6 +220,15 @@ class Memory:
             raise ObjectLostError(f"the object's memory is gone: {gone}") from gone
         return unpack(data, self.restore)
 
+    def address(self, owner: int, seq: int) -> tuple[int, int]:
+        """(where an object's bytes are mapped here, how many views of them live); (0, 0) if not."""
+        entry = self._brain.objects.find((owner, seq))
+        slot = entry.local if entry is not None else None
+        views = self._viewed.get(slot, 0) if slot is not None else 0
+        if slot is None or not views:
+            return 0, 0
+        return self._mappings.address(slot), views
+
     def value(self, value: m.Value, key: m.Ref) -> Any:
         """A value that came with a task.
 

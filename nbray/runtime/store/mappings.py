@@ -52,6 +52,12 @@ class Mappings:
         """
         return self._segment(slot.segment).readonly(slot.offset, slot.size, on_release)
 
+    def address(self, slot: Slot) -> int:
+        """Where the slot's bytes are in this process; 0 if its segment is not mapped any more."""
+        with self._lock:
+            segment = self._segments.get(slot.segment)
+        return segment.address + slot.offset if segment is not None else 0
+
     def _segment(self, number: int) -> Segment:
         with self._lock:
             segment = self._segments.get(number)

@@ -166,6 +166,13 @@ class Segment:
         """Writable bytes, for whoever fills the slot; nothing tells when the view ends."""
         return memoryview(self._map)[offset : offset + size]
 
+    @property
+    def address(self) -> int:
+        """Where it is mapped in this process."""
+        import ctypes
+
+        return ctypes.addressof(_exporter(self.size).from_buffer(self._map))
+
     def readonly(
         self, offset: int, size: int, on_release: Callable[[], object] | None = None
     ) -> memoryview:

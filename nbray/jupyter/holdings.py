@@ -1,0 +1,157 @@
+"""`%nbray memory` and `%nbray free`; how a displayed reference looks.
+
+Owns the joining of the engine's objects with what holds them in the notebook.
+Does not own the search (`pins`) nor the look (`nbray.view.holdings`). Rule: a
+displayed reference shows its state and never fetches its value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbray import session
+from nbray.details import HoldingRecord, ObjectRecord
+from nbray.engine import Engine
+from nbray.exceptions import RayError
+from nbray.jupyter.cells import cells
+from nbray.jupyter.errors import NotebookError
+from nbray.jupyter.pins import HISTORY, TRACEBACK, Key, Pin, forget_history, pins
+from nbray.refs import ObjectRef
+from nbray.view.figures import memory as as_memory
+from nbray.view.figures import memory_share, noun
+from nbray.view.holdings import Held, holdings_html, holdings_text, one_line, reference_html
+
+
+class Holdings:
+    """Every object of this notebook and what holds it, at one moment."""
+
+    def __init__(self, objects: list[Held], store: str) -> None:
+        self.objects = objects
+        self.store = store
+
+    @property
+    def bytes(self) -> int:
+        """Of all objects."""
+        return sum(one.object.size for one in self.objects)
+
+    def __repr__(self) -> str:
+        return holdings_text(self.objects, self.store)
+
+    def _repr_html_(self) -> str:
+        return holdings_html(self.objects, self.store)
+
+
+def _engine(command: str) -> Engine:
+    engine = session.current()
+    if engine is None:
+        raise NotebookError(f"%nbray {command}: nbray is not running")
+    return engine
+
+
+def _nodes(engine: Engine) -> dict[int, str]:
+    return {
+        int(node.get("NodeNumber", 1)): str(node["NodeManagerHostname"]) for node in engine.nodes()
+    }
+
+
+def _made(one: ObjectRecord) -> str:
+    if not one.maker:
+        return ""
+    label = cells().label(one.cell)
+    return one.maker if not label or label == one.maker else f"{one.maker} in {label}"
+
+
+def _held(
+    one: HoldingRecord, names: dict[int, str], found: dict[Key, list[Pin]],
+    parents: dict[Key, list[Key]],
+) -> Held:  # fmt: skip
+    key = (one.object.owner, one.object.seq)
+    mine = found.get(key, [])
+    holders = list(dict.fromkeys(pin.base for pin in mine))
+    holders += [f"task {name}" for name in one.tasks]
+    inside = parents.get(key, [])
+    for parent in inside:
+        bases = [pin.base for pin in found.get(parent, [])]
+        holders.append(f"an object that {bases[0]} holds" if bases else "another object")
+    if one.object.borrowers:
+        holders.append(noun(one.object.borrowers, "other process", "other processes"))
+    others = one.tasks or inside or one.object.borrowers
+    history = bool(mine) and not others and all(p.kind in {HISTORY, TRACEBACK} for p in mine)
+    where = tuple(names.get(node, f"node {node}") for node in one.object.nodes)
+    return Held(one.object, tuple(dict.fromkeys(holders)), history, where, _made(one.object))
+
+
+def memory(shell: Any, copies: dict[str, ObjectRef[Any]]) -> Holdings:
+    """`%nbray memory`: what holds which object."""
+    engine = _engine("memory")
+    records = engine.holdings()
+    found = pins(shell.user_ns, records, copies)
+    parents: dict[Key, list[Key]] = {}
+    for one in records:
+        for key in one.inside:
+            parents.setdefault(key, []).append((one.object.owner, one.object.seq))
+    names = _nodes(engine)
+    return Holdings([_held(one, names, found, parents) for one in records], _store(engine))
+
+
+def _store(engine: Engine) -> str:
+    figures = [node.figures for node in engine.snapshot().nodes if node.alive]
+    total = sum(one.store_total for one in figures)
+    return f"store {memory_share(sum(one.store_used for one in figures), total)}" if total else ""
+
+
+def free(shell: Any) -> None:
+    """`%nbray free`: let go of what only IPython's history holds."""
+    engine = _engine("free")
+    before = engine.holdings()
+    entries = forget_history(shell, before)
+    left = {(one.object.owner, one.object.seq) for one in engine.holdings()}
+    gone = [one for one in before if (one.object.owner, one.object.seq) not in left]
+    size = sum(one.object.size for one in gone)
+    if not entries:
+        print("Nothing is held by history only.")
+        return
+    print(f"{as_memory(size)} freed: {noun(len(gone), 'object')} that only history held.")
+
+
+# -- displayed references ----------------------------------------------------------------
+
+
+def _look(ref: ObjectRef[Any]) -> Held | None:
+    engine = session.current()
+    if engine is None:
+        return None
+    try:
+        records = engine.holdings()
+        names = _nodes(engine)
+    except (RayError, OSError):  # the engine is going down under us
+        return None
+    for one in records:
+        if (one.object.owner, one.object.seq) == (ref.owner, ref.seq):
+            return _held(one, names, {}, {})
+    return None
+
+
+def show_reference(ref: ObjectRef[Any]) -> str | None:
+    """The HTML of a reference; None where nothing is known of it."""
+    held = _look(ref)
+    return reference_html(held) if held is not None else None
+
+
+def print_reference(ref: ObjectRef[Any], printer: Any, _cycle: bool) -> None:
+    """The text of a reference (for IPython's pretty printer)."""
+    held = _look(ref)
+    printer.text(f"ObjectRef({one_line(held)})" if held is not None else repr(ref))
+
+
+def install(shell: Any) -> None:
+    """Have *shell* show references by their state."""
+    formatters = shell.display_formatter.formatters
+    formatters["text/html"].for_type(ObjectRef, show_reference)
+    formatters["text/plain"].for_type(ObjectRef, print_reference)
+
+
+def uninstall(shell: Any) -> None:
+    """Take that back."""
+    for mime in ("text/html", "text/plain"):
+        shell.display_formatter.formatters[mime].pop(ObjectRef, None)

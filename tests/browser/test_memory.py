@@ -1,0 +1,57 @@
+"""Memory by variable in JupyterLab: displayed references, the table, the free button's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser.lab import Lab, Notebook, notebook_of
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SETUP = """%load_ext nbray
+%nbray start --cpus 2
+import numpy as np, time
+
+@remote
+def block(i):
+    return np.full(1_000_000, i)
+
+@remote
+def nap(data):
+    time.sleep(20)
+"""
+
+
+@pytest.fixture
+def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
+    Path(lab.root / "memory.ipynb").write_text(json.dumps(notebook_of(SETUP)))
+    opened = Notebook(page, lab, "memory.ipynb")
+    opened.run(0)
+    yield opened
+    opened.run(opened.append("%nbray stop"))
+    opened.close()
+
+
+@pytest.mark.timeout(240)
+def test_memory(notebook: Notebook) -> None:
+    shown = notebook.append("ref = block.remote(1)\nnbray.wait([ref])\nref")
+    assert "ObjectRef · stored, 7.6 MB, on " in notebook.run(shown)
+    notebook.run(notebook.append("nbray.put(np.zeros(3_000_000))"))
+    notebook.run(notebook.append("blocks = [block.remote(i) for i in range(12)]\nblocks[0]"))
+    notebook.run(notebook.append("failed = nbray.put([ref])\nsleeping = nap.remote(blocks[3])"))
+    table = notebook.append("%nbray memory")
+    notebook.run(table)
+    rows = notebook.cell(table).locator(".nbray-holdings tbody tr")
+    expect(rows.filter(has_text="blocks").first).to_contain_text("10")
+    expect(notebook.cell(table)).to_contain_text("held by history only: %nbray free")
+    notebook.screenshot("memory", table)
+    notebook.theme(dark=True)
+    notebook.screenshot("memory-dark", table)
+    notebook.theme(dark=False)
+    free = notebook.append("%nbray free")
+    assert "freed: 1 object that only history held" in notebook.run(free)
+    notebook.run(notebook.append("nbray.cancel(sleeping, force=True)"))

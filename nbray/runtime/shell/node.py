@@ -31,6 +31,7 @@ from nbray.runtime.shell.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.sockets import Post
 from nbray.runtime.shell.watching import Watch, describe_end, last_line, last_words, sentence
+from nbray.runtime.store.leaving import Leaving
 from nbray.runtime.store.segments import Segment
 from nbray.wire import messages as m
 from nbray.wire.codec import CorruptFrame, encode, envelope, head_decoder, node_decoder, receiver
@@ -73,6 +74,7 @@ class Node:
         self._tickets: dict[int, int] = {}
         """Peers without a number, by the ticket of their `Join`."""
         self._segments: dict[int, Segment] = {}
+        self._leaving = Leaving()
         self._serial = 0
         self._watch = Watch()
         self._own: deque[Any] = deque()
@@ -117,6 +119,7 @@ class Node:
             while self._own:
                 self._do(self._brain.handle(self._own.popleft(), now), now)
             self._time(now)
+            self._leaving.step()
 
     def _sockets(self) -> None:
         sockets = self._links.sockets
@@ -130,7 +133,7 @@ class Node:
             self._known_sockets = sockets
 
     def _timeout(self, now: float) -> int:
-        if self._own:
+        if self._own or self._leaving:
             return 0
         planned = (
             self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due,
@@ -303,7 +306,7 @@ class Node:
                 case fx.DropSegment(segment=segment):
                     dropped = self._segments.pop(segment, None)
                     if dropped is not None:
-                        dropped.drop()
+                        self._leaving.add(dropped)
                 case fx.Listen():
                     queue.extend(self._listen(effect))
                 case fx.Log(text=text):

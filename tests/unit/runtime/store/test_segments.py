@@ -33,7 +33,7 @@ def segment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Segment]
         pytest.skip("this system has no memfd")
     segment = Segment.create(SIZE, 1, str(tmp_path), memfd=request.param)
     yield segment
-    segment.drop()
+    segment.close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,7 +107,7 @@ def test_views_outlive_the_segment_object(tmp_path: Path) -> None:
 
 def test_a_dropped_segment_cannot_be_attached(segment: Segment) -> None:
     assert Segment.attach(segment.id, segment.path).size == SIZE
-    segment.drop()
+    segment.close()
     with pytest.raises(SegmentGone):
         Segment.attach(segment.id, segment.path)
 
@@ -115,7 +115,7 @@ def test_a_dropped_segment_cannot_be_attached(segment: Segment) -> None:
 @pytest.mark.skipif(not MEMFD, reason="descriptors name segments only with memfd")
 def test_a_descriptor_used_again_is_not_mistaken() -> None:
     first = Segment.create(SIZE, 3)
-    first.drop()
+    first.close()
     second = Segment.create(SIZE, 4)
     try:
         assert second.path == first.path
@@ -123,7 +123,7 @@ def test_a_descriptor_used_again_is_not_mistaken() -> None:
             Segment.attach(first.id, first.path)
         assert Segment.attach(second.id, second.path).id == second.id
     finally:
-        second.drop()
+        second.close()
     read, write = os.pipe()
     try:
         with pytest.raises(SegmentGone):
@@ -141,11 +141,12 @@ def test_dropping_frees_memory_that_others_still_map() -> None:
     try:
         segment.view(0, SIZE)[:] = bytes([1]) * SIZE
         assert os.fstat(descriptor).st_blocks * 512 >= SIZE
-        segment.drop()
+        segment.discard(0, SIZE)
         assert os.fstat(descriptor).st_blocks * 512 < SIZE // 10
         assert mapped.size == SIZE
     finally:
         os.close(descriptor)
+        segment.close()
 
 
 @pytest.mark.parametrize("size", [1, 1000, GRAIN, SIZE - 8192, SIZE - 8192 - 3])
@@ -170,7 +171,7 @@ def test_writing_goes_through_the_map_where_this_process_has_written(segment: Se
 
 def test_filling_what_was_dropped_is_an_error(segment: Segment) -> None:
     attached = Segment.attach(segment.id, segment.path)
-    segment.drop()
+    segment.close()
     with pytest.raises(SegmentGone):
         attached.fill(0, [(0, bytes(GRAIN))])
 
@@ -230,7 +231,7 @@ def test_mappings_keep_a_bounded_number(monkeypatch: pytest.MonkeyPatch, tmp_pat
         assert [int(bytes(view)) for view in views] == [segment.id for segment in segments]
     finally:
         for segment in segments:
-            segment.drop()
+            segment.close()
     with pytest.raises(SegmentGone):
         mappings.readonly(Slot(1, segments[0].id, 0, 10, 1))
 

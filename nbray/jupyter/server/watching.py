@@ -27,6 +27,8 @@ REFRESH = 0.5
 RETRY = 5.0
 """Seconds after which a cluster that could not be looked at is tried again."""
 JOIN_SECONDS = 10.0
+END_SECONDS = 5.0
+"""How long an observer's process may take to end after its input has."""
 _LINE = 16 << 20
 """Bytes of one line of an observer."""
 
@@ -238,6 +240,11 @@ class Observer:
             for answer in self._joins:
                 answer.cancel()
             self._joins.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), END_SECONDS)
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     def _take(self, said: observer.Said) -> None:
         if isinstance(said, observer.View):

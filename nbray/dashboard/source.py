@@ -20,7 +20,7 @@ from nbray.exceptions import RayError
 LINGER = 20.0
 """Seconds without a page after which the dashboard detaches."""
 RETRY = 1.0
-"""Seconds between two tries to attach."""
+"""Seconds between two tries to attach, or to see whether the cluster still runs."""
 
 
 class Session(Protocol):
@@ -83,6 +83,7 @@ class Source:
         if self._record is not None and self._native.alive(self._record):
             return True
         if self._engine is not None:
+            self.why = "the cluster has ended"
             self.detach()
         self._record = self._find()
         return self._record is not None
@@ -90,9 +91,12 @@ class Source:
     def look(self, wanted: int) -> None:
         """Fresh figures; attaches if need be. Never raises."""
         self._used = now = self._clock()
-        if self._engine is None and now - self._tried >= RETRY:
+        if now - self._tried >= RETRY:
             self._tried = now
-            self._attach()
+            if self._engine is not None:
+                self.alive()  # detaches if the cluster has ended; the next look finds another
+            else:
+                self._attach()
         if self._engine is None:
             return
         try:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,10 +19,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import tornado.netutil
 from e2e import cli
 from harness import MARK, Traces, assert_nothing_left, eventually, marked, run_directory
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
+
+from nbray.dashboard import proxy
 
 PROGRAM = textwrap.dedent(
     """
@@ -106,10 +110,10 @@ def fetch(url: str, **headers: str) -> tuple[int, str, str]:
             return error.code, error.read().decode(), ""
 
 
-async def closed(socket: Any) -> None:
+async def closed(page: Any) -> None:
     """Close it, and wait until it is."""
-    socket.close()
-    while await asyncio.wait_for(socket.read_message(), 20) is not None:
+    page.close()
+    while await asyncio.wait_for(page.read_message(), 20) is not None:
         pass
 
 
@@ -120,16 +124,16 @@ def section(link: str, name: str, until: str, **query: str) -> str:
 
     async def run() -> str:
         headers = {"Cookie": cookie, "Origin": f"http://{parts.netloc}"}
-        socket = await websocket_connect(HTTPRequest(f"ws://{parts.netloc}/ws", headers=headers))
-        await socket.write_message(json.dumps({"section": name, "query": query}))
+        page = await websocket_connect(HTTPRequest(f"ws://{parts.netloc}/ws", headers=headers))
+        await page.write_message(json.dumps({"section": name, "query": query}))
         html = ""
         while not re.search(until, re.sub(r"<[^>]+>", " ", html)):
-            text = await asyncio.wait_for(socket.read_message(), 20)
+            text = await asyncio.wait_for(page.read_message(), 20)
             assert text is not None, "the dashboard has closed the connection"
             piece: dict[str, Any] = json.loads(text)
             html = piece.get("html", html)
-            await socket.write_message(json.dumps({"drawn": piece["number"]}))
-        await closed(socket)
+            await page.write_message(json.dumps({"drawn": piece["number"]}))
+        await closed(page)
         return html
 
     return asyncio.run(run())
@@ -179,19 +183,19 @@ def test_updates_arrive_while_it_is_open(program: Program) -> None:
 
     async def run() -> None:
         request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
-        socket = await websocket_connect(request)
-        await socket.write_message(json.dumps({"section": "tasks", "query": {"text": "fresh"}}))
+        page = await websocket_connect(request)
+        await page.write_message(json.dumps({"section": "tasks", "query": {"text": "fresh"}}))
         seen = ""
         asked = False
         while "1 to 3 of 3" not in seen and "· 1 to 3" not in seen and seen.count("<tr>") < 4:
-            text = await asyncio.wait_for(socket.read_message(), 20)
+            text = await asyncio.wait_for(page.read_message(), 20)
             piece = json.loads(text)
             seen = piece.get("html", seen)
-            await socket.write_message(json.dumps({"drawn": piece["number"]}))
+            await page.write_message(json.dumps({"drawn": piece["number"]}))
             if not asked:
                 asked = True
                 program.do("kept = [segment.options(name='fresh').remote(n) for n in range(3)]")
-        await closed(socket)
+        await closed(page)
 
     asyncio.run(run())
 
@@ -276,3 +280,63 @@ def test_a_port_that_is_taken(program: Program) -> None:
         assert f"port {taken} cannot be used" in done.stderr
     finally:
         other.close()
+
+
+def test_behind_a_private_socket_for_jupyters_proxy(mark: str, tmp_path: Path) -> None:
+    """As jupyter-server-proxy starts it: before any cluster, and it finds the one that comes."""
+    eventually(lambda: not list(run_directory().glob("*/record.json")))
+    before = Traces.now(mark)
+    path = tmp_path / "socket"
+    line = [str(path) if word == "{unix_socket}" else word for word in proxy.setup()["command"]]
+    server = subprocess.Popen(line, env=cli.environment(), cwd=tmp_path)
+    program = None
+    try:
+        assert eventually(path.exists)
+        assert path.stat().st_mode & 0o077 == 0
+        status, page = asyncio.run(through(path, "/", "hub.example.org", ""))
+        assert (status, "<title>nbray</title>" in page) == (200, True)
+        assert asyncio.run(through(path, "/", "hub.example.org", "https://evil.com"))[0] == 403
+        program = Program()
+        seen = asyncio.run(watch(path, "Counter.increment"))
+        assert "40" in seen
+    finally:
+        if program is not None:
+            program.close()
+        server.terminate()
+        server.wait(20)
+    assert not path.exists()
+    assert_nothing_left(before, mark)
+
+
+async def through(path: Path, url: str, host: str, origin: str) -> tuple[int, str]:
+    """(status, body) of a request over a Unix socket."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    headers = [f"GET {url} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    headers += [f"Origin: {origin}"] if origin else []
+    writer.write("\r\n".join([*headers, "", ""]).encode())
+    answer = (await asyncio.wait_for(reader.read(), 20)).decode()
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+async def watch(path: Path, until: str) -> str:
+    """The tasks by function once they contain *until*, over a WebSocket on a Unix socket."""
+
+    class Resolver(tornado.netutil.Resolver):
+        async def resolve(self, *_: Any, **__: Any) -> Any:
+            return [(socket.AF_UNIX, str(path))]
+
+    request = HTTPRequest("ws://localhost/ws")
+    page = await websocket_connect(request, resolver=Resolver())
+    await page.write_message(json.dumps({"section": "tasks", "query": {"by": "function"}}))
+    html = ""
+    while until not in html:
+        text = await asyncio.wait_for(page.read_message(), 20)
+        assert text is not None
+        piece = json.loads(text)
+        html = piece.get("html", html)
+        await page.write_message(json.dumps({"drawn": piece["number"]}))
+    await closed(page)
+    return html

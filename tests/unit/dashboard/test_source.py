@@ -52,6 +52,20 @@ def test_a_cluster_that_cannot_be_reached_says_why_and_is_tried_again_later() ->
     assert source.why == ""
 
 
+def test_the_next_cluster_is_found_when_one_has_ended() -> None:
+    source, native, clock = make()
+    source.look(0)
+    native.lives = False
+    clock.now += 2
+    source.look(0)
+    assert not source.attached
+    assert source.why == "the cluster has ended"
+    native.lives = True
+    clock.now += 2
+    source.look(0)
+    assert source.attached
+
+
 def test_a_cluster_that_ends() -> None:
     source, native, _ = make()
     source.look(0)

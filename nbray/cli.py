@@ -330,6 +330,7 @@ def _greeting(session: Session) -> str:
         "    import nbray\n"
         '    nbray.init(address="auto")\n\n'
         f"{elsewhere}"
+        "To see it in a browser:\n    nbray dashboard\n\n"
         "To end what runs here:\n    nbray stop"
     )
 

@@ -82,7 +82,8 @@ def _nodes(snapshot: Snapshot, details: Details, names: Names, query: Query) -> 
             if all(word in f"{node.name} {node.address}".lower() for word in words)
         )
         snapshot = msgspec.structs.replace(snapshot, nodes=kept)
-    return panel_html(snapshot) + table_html([things.workers(details, names, query)])
+    tables = [*things.resources(snapshot), things.workers(details, names, query)]
+    return panel_html(snapshot) + table_html(tables)
 
 
 def _tasks(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:

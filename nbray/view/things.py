@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 from nbray import details as d
 from nbray.details import ActorRecord, Details, ObjectRecord, TaskRecord
+from nbray.events import NodeView, Snapshot
 from nbray.ids import node_of, object_hex
 from nbray.view import figures
 from nbray.view.names import Names, cell_key
-from nbray.view.tables import Cell, Chip, Column, Query, Table, link, pages
+from nbray.view.tables import PAGE, Cell, Chip, Column, Query, Table, link, pages
 from nbray.view.tasks import span
 
+_COMMON = {"CPU", "memory", "object_store_memory"}
 _ACTOR_TONE = {"alive": "", "dead": "bad", "restarting": "run", "starting": "run"}
 
 
@@ -169,6 +171,31 @@ def _object(one: ObjectRecord, names: Names) -> tuple[Cell, ...]:
         Cell(figures.noun(one.borrowers, "process", "processes") if one.borrowers else ""),
         Cell(object_hex(one.owner, one.seq)[8:], tone="soft"),
     )  # fmt: skip
+
+
+def resources(snapshot: Snapshot) -> list[Table]:
+    """GPUs and whatever else nodes have beside CPUs and memory; nothing where there is none."""
+    names = sorted(
+        {name for node in snapshot.nodes if node.alive for name in node.resources} - _COMMON
+    )
+    names = [name for name in names if not name.startswith("node:")]
+    if not names:
+        return []
+    rows = tuple(
+        (Cell(node.name or node.address), *(_share(node, name) for name in names))
+        for node in snapshot.nodes
+        if node.alive and any(name in node.resources for name in names)
+    )
+    columns = (Column("node"), *(Column(name, True) for name in names))
+    return [Table(caption="Further resources", columns=columns, rows=rows[:PAGE])]
+
+
+def _share(node: NodeView, name: str) -> Cell:
+    whole = node.resources.get(name, 0.0)
+    if not whole:
+        return Cell("")
+    used = whole - node.available.get(name, 0.0)
+    return Cell(f"{figures.brief(used)} of {figures.brief(whole)}", tone="run" if used else "")
 
 
 def workers(details: Details, names: Names, query: Query) -> Table:

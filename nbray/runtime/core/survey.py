@@ -20,14 +20,16 @@ from nbray.wire.messages import Describe, Described
 
 PAUSE = 0.2
 """Least seconds between two rounds of questions."""
-LISTED = 10_000
-"""Unfinished tasks, and largest objects, that one process lists."""
+LISTED, LISTED_AFAR = 10_000, 2_000
+"""Unfinished tasks, and largest objects, that one process lists; fewer if others must forward."""
 ENDED = 20_000
 """Ended tasks that are remembered."""
 TEXT = 2 << 20
 """Characters of printed text that are remembered."""
 STALE = 0.3
 """Seconds by which the end of a task may be older than its owner's word and still outweigh it."""
+SILENT = 1.5
+"""Seconds behind the others after which a worker counts as one that cannot answer."""
 _Key = tuple[int, int]
 
 
@@ -59,12 +61,15 @@ class Survey:
             return []
         self._asked = now
         self._wanted = wanted
-        question = Describe(
-            self.me, wanted, LISTED, self._tasks_seen, self._texts_seen, self._lost_seen
-        )
-        out: list[Effect] = [Send(node_client(node), question) for node in nodes]
+        seen = (self._tasks_seen, self._texts_seen, self._lost_seen)
+        near = Describe(self.me, wanted, LISTED, *seen)
+        far = Describe(self.me, wanted, LISTED_AFAR, *seen)
+        here = node_of(self.me)
+        out: list[Effect] = [
+            Send(node_client(node), near if node == here else far) for node in nodes
+        ]
         if wanted & d.ACTORS:
-            out.append(Send(HEAD, question))
+            out.append(Send(HEAD, near))
         return out
 
     def answered(self, message: Described, now: float) -> None:
@@ -172,6 +177,9 @@ class Survey:
                     if self._ends.get(key, float("-inf")) < came - STALE:
                         running[key] = _shifted(task, shift)
         found = list(running.values())
+        latest = max((came for came, _ in answers.values()), default=0.0)
+        # Who does not answer runs code that holds the interpreter: the first task sent there.
+        working = {task.worker for task in found}
         for came, message in answers.values():
             for task in message.tasks:
                 key = (task.owner, task.seq)
@@ -179,9 +187,15 @@ class Survey:
                     continue
                 if self._ends.get(key, float("-inf")) >= came - STALE:
                     continue
-                if task.state == d.SENT and busy.get(task.worker, 0) > 0:
-                    busy[task.worker] -= 1
-                    task = msgspec.structs.replace(task, state=d.RUNNING)
+                if task.state == d.SENT:
+                    worker = task.worker
+                    heard = answers[worker][0] if worker in answers else float("-inf")
+                    if busy.get(worker, 0) > 0:
+                        busy[worker] -= 1
+                        task = msgspec.structs.replace(task, state=d.RUNNING)
+                    elif latest - heard > SILENT and worker not in working:
+                        working.add(worker)
+                        task = msgspec.structs.replace(task, state=d.RUNNING)
                 found.append(task)
         return (*found, *reversed(self._ended.values()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from details import DRIVER, NOW, details, many, task, worker
 from scenes import HOSTILE, cluster
@@ -140,6 +141,16 @@ def test_nodes_are_searched_and_workers_listed() -> None:
     assert "host17" in html
     assert "host18" not in html
     assert "segment" in html
+
+
+def test_gpus_and_other_resources_of_nodes() -> None:
+    html = section_html("nodes", cluster(2), details(), Query())
+    assert "Further resources" in html
+    assert "0 of 1" in html
+    plain = cluster(1)
+    node = msgspec.structs.replace(plain.nodes[0], resources={"CPU": 2.0, "node:10.0.0.1": 1.0})
+    plain = msgspec.structs.replace(plain, nodes=(node,))
+    assert "Further resources" not in section_html("nodes", plain, details(), Query())
 
 
 def test_actors() -> None:

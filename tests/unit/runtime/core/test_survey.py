@@ -38,6 +38,8 @@ def test_everybody_is_asked_and_not_too_often() -> None:
     survey = Survey(ME)
     first = survey.ask([1, 2], d.TASKS, 10.0)
     assert [e.to for e in first if isinstance(e, Send)] == [node_client(1), node_client(2)]
+    limits = [e.message.limit for e in first if isinstance(e, Send)]
+    assert limits == [module.LISTED, module.LISTED_AFAR]
     assert survey.ask([1, 2], d.TASKS, 10.0 + PAUSE / 2) == []
     more = survey.ask([1, 2], d.TASKS | d.ACTORS, 10.0 + PAUSE / 2)
     assert HEAD in [e.to for e in more if isinstance(e, Send)], "a new wish is not put off"
@@ -140,6 +142,17 @@ def test_calls_that_a_concurrent_actor_runs_count_as_running() -> None:
     survey.answered(m.Described(WORKER, 10.0, d.TASKS, busy=3), 10.0)
     states = [d.STATES[one.state] for one in survey.details(10.0, {1, 2}).tasks]
     assert states == ["running"] * 3 + ["sent"]
+
+
+def test_who_cannot_answer_runs_the_first_task_sent_there() -> None:
+    survey = started()
+    survey.answered(m.Described(WORKER, 10.0, d.TASKS), 10.0)
+    calls = [record(seq, d.SENT) for seq in range(3)]
+    survey.answered(m.Described(DRIVER, 10.5, d.TASKS, calls, 3), 10.5)
+    assert [one.state for one in survey.details(10.5, {1, 2}).tasks] == [d.SENT] * 3
+    survey.answered(m.Described(DRIVER, 13.0, d.TASKS, calls, 3), 13.0)
+    states = [one.state for one in survey.details(13.0, {1, 2}).tasks]
+    assert states == [d.RUNNING, d.SENT, d.SENT]
 
 
 def test_actors_come_from_the_head() -> None:

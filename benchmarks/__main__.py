@@ -27,6 +27,7 @@ TITLES = {
     "screens": "Events and progress",
     "namespaces": "Two machines",
     "million": "A million tasks",
+    "map": "A map",
 }
 
 
@@ -59,7 +60,8 @@ def main() -> None:
     for found in tables.derived(book):
         print("  ".join(found))
     if len(tables.pools(book)) > 2:
-        print(tables.lines(tables.pools(book), ("system", "tasks async /s", "tasks sync /s")))
+        head = ("system", "tasks async /s", "tasks sync /s", "map items /s")
+        print(tables.lines(tables.pools(book), head))
     for group, rows in plan:
         for row in rows if group.name == "limits" else ():
             print(f"{row.name}: {tables.text(statistics.median(book.of(row.name, 'limits')))}"

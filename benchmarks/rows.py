@@ -38,6 +38,7 @@ class Group:
 
 
 ASYNC, SYNC = "single client tasks async", "single client tasks sync"
+MAP = "map of 1,000,000 tiny items"
 POOLS = ("concurrent.futures", "multiprocessing.Pool", "loky", "dask", "ipyparallel")
 
 MICROBENCHMARK = (
@@ -102,6 +103,8 @@ GROUPS = (
     Group("feel", "feel.py", FEEL),
     Group("microbenchmark", "calls.py", MICROBENCHMARK),
     Group("pools", "pools.py", (Row(ASYNC, "/s"), Row(SYNC, "/s")), POOLS, slow=True),
+    # Python's own maps are the peers: Ray has no map over plain functions in its core.
+    Group("map", "map.py", (Row(MAP, "/s"),), ("nbray", *POOLS[:2]), slow=True),
     Group("screens", "screens.py",
           (Row("cost of events and progress", "%", bound=5, lower_is_better=True),), ("nbray",)),
     Group("namespaces", "namespaces.py",
@@ -114,5 +117,4 @@ GROUPS = (
 
 LEFT_OUT = {
     "placement group create/removal": "nbray has no placement groups yet",
-    "map of 1,000,000 tiny items": "nbray.util.map does not exist yet",
 }

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.rows import ASYNC, LIMITS, POOLS, SYNC, Row
+from benchmarks.rows import ASYNC, LIMITS, MAP, POOLS, SYNC, Row
 from benchmarks.running import Book
 
 HEAD = ("row", "unit", "nbray", "spread", "Ray", "spread", "ratio", "asked", "")
@@ -102,10 +102,10 @@ def markdown(rows: Iterable[tuple[str, ...]], head: tuple[str, ...]) -> str:
 
 
 def pools(book: Book) -> list[tuple[str, ...]]:
-    """The async and sync rows beside the other pools."""
+    """The async and sync rows, and the map, beside the other pools."""
     found = []
     for system in ("nbray", "ray", *POOLS):
-        figures = [book.of(row, system) for row in (ASYNC, SYNC)]
+        figures = [book.of(row, system) for row in (ASYNC, SYNC, MAP)]
         if any(figures):
             found.append((system, *(text(statistics.median(f)) if f else "" for f in figures)))
     return found
@@ -152,8 +152,8 @@ def page(groups: list[tuple[str, tuple[Row, ...]]], book: Book, about: str) -> s
         parts += ["### Two figures together", markdown(found, ("what", "", "asked", ""))]
     beside = pools(book)
     if len(beside) > 2:
-        parts += ["### Beside other pools (tasks a second)",
-                  markdown(beside, ("system", ASYNC, SYNC))]  # fmt: skip
+        parts += ["### Beside other pools (tasks, or items, a second)",
+                  markdown(beside, ("system", ASYNC, SYNC, MAP))]  # fmt: skip
     raw = [
         (row.name.removeprefix("limit: "), row.unit, text(statistics.median(values)),
          spread(values))

@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -73,14 +73,15 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def run_chunk(
-    plan: Plan, first: int, large: list[ObjectRef[Any]], *given: Any
+    plan: Plan, first: int, large: list[ObjectRef[Any]], items: Sequence[Any] | None, *flat: Any
 ) -> tuple[Report, Report | None]:
     """Run the items of a chunk, the first of which is item *first* of the map.
 
     Args:
         large: references of what is large: of the function, if the plan has none, and of
             values that come before the item in each call.
-        given: the items; with a `width` of n, n arguments for each.
+        items: the items; with a `width` of n, tuples of n arguments. None: they are in
+            *flat*, all arguments one after the other, for references were among them.
 
     Returns:
         A report on the items that were run, and None. Instead of None, the caller gets a
@@ -90,18 +91,18 @@ def run_chunk(
     call = _loaded(plan, large)
     if plan.retry_on:
         call = _persistent(call, plan)
-    if plan.width == 1:
-        items: Iterator[Any] = iter(given)
-        calls: Iterator[Any] = map(call, items)
-    else:
-        width = plan.width
-        items = iter([given[at : at + width] for at in range(0, len(given), width)])
-        calls = itertools.starmap(call, items)
-    count = len(given) // plan.width
+    width = plan.width
+    if items is None and width == 1:
+        items = flat
+    elif items is None:
+        items = [flat[at : at + width] for at in range(0, len(flat), width)]
+    count = len(items)
+    rest = iter(items)
+    calls: Iterator[Any] = map(call, rest) if width == 1 else itertools.starmap(call, rest)
     results: list[Any] = []
     failures: list[tuple[int, bytes]] = []
     engine = session.require()
-    chunk = _Chunk(items, results, failures, engine.runtime().node_id)
+    chunk = _Chunk(rest, results, failures, engine.runtime().node_id)
     if count > 1 and plan.patience < float("inf"):
         _watch.add(chunk, plan.patience, engine.early(1))
     try:
@@ -109,26 +110,25 @@ def run_chunk(
             try:
                 results.extend(calls)
             except Exception as error:  # noqa: BLE001 - whatever an item raises is its result
-                _fail(plan, given, first, results, failures, error)
+                _fail(plan, items, first, results, failures, error)
                 continue
             if len(results) == count - len(chunk.taken):
                 break
             # `extend` takes an item's StopIteration for the end of all items.
             stopped = RuntimeError(f"{plan.name} raised StopIteration")
-            _fail(plan, given, first, results, failures, stopped)
+            _fail(plan, items, first, results, failures, stopped)
     finally:
         _watch.remove(chunk)
     return chunk.report(len(results)), None
 
 
 def _fail(
-    plan: Plan, given: tuple[Any, ...], first: int, results: list[Any],
+    plan: Plan, items: Sequence[Any], first: int, results: list[Any],
     failures: list[tuple[int, bytes]], error: Exception,
 ) -> None:
     place = len(results)
     if plan.noted:
-        item = given[place] if plan.width == 1 else given[place * plan.width :][: plan.width]
-        error.add_note(f"(item {first + place}: {brief(item)})")
+        error.add_note(f"(item {first + place}: {brief(items[place])})")
     failures.append((place, pack_error(error, plan.name, socket.gethostname(), os.getpid())))
     results.append(None)
     # The error holds this chunk's frame, and the frame all of its items.

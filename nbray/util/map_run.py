@@ -20,7 +20,7 @@ import operator
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -42,6 +42,10 @@ PATIENCE = 2.0
 """A chunk gives back what it has not begun after this many times what it should take."""
 LEAST_PATIENCE = 0.02
 """Seconds; the watch need not look more often."""
+READ = 500_000
+"""Items read and not yet handed out, at most."""
+SLICED = (range, list, tuple)
+"""What is cut into slices; anything else is read item by item."""
 READING = 0.01
 """Seconds that items are read for one chunk, so that a slow source holds nothing up."""
 
@@ -100,7 +104,7 @@ class Run:
         plan: Plan,
         large: list[ObjectRef[Any]],
         options: TaskOptions,
-        source: Iterator[Any],
+        source: Iterable[Any],
         total: int | None,
         *,
         seconds: float,
@@ -125,7 +129,8 @@ class Run:
         self._options = options
         self._width = plan.width
         self._large = large
-        self._source = source
+        self._source = iter(source)
+        self._sequence: Any = source if type(source) in SLICED else None
         self._exhausted = False
         self._broken: Exception | None = None
         """What reading the items raised, to be raised where it came."""
@@ -244,7 +249,7 @@ class Run:
             chunk = next((c for c in self._line if c.ref is None and c.segments is None), None)
             if chunk is not None:
                 self._split(chunk)
-            elif self._exhausted or len(self._line) >= kept:
+            elif self._exhausted or len(self._line) + len(self._segments) >= kept:
                 return
             else:
                 chunk = self._draw()
@@ -258,10 +263,25 @@ class Run:
     def _draw(self) -> _Chunk | None:
         """Read items for a new chunk; None if there are none, or no more may be read ahead."""
         wanted = self._sizes.next(None if self.total is None else max(0, self.total - self._read))
-        if self._limit is not None:
-            wanted = min(wanted, self._limit - (self._read - self._taken))
+        limit = READ if self._limit is None else self._limit
+        wanted = min(wanted, limit - (self._read - self._taken))
         if wanted < 1:
             return None
+        if self._sequence is not None:
+            items = self._sequence[self._read : self._read + wanted]
+            self._exhausted = len(items) < wanted
+        else:
+            items = self._pull(wanted)
+        first, self._read = self._read, self._read + len(items)
+        if self._read > self._counted or self._exhausted:
+            self._count_read()
+        if not items:
+            return None
+        self._sizes.weighs(max(map(weight, items[:1] if self._width == 1 else items[0])))
+        return _Chunk(first, items)
+
+    def _pull(self, wanted: int) -> list[Any]:
+        """Take up to *wanted* items from the source; fewer if it is slow."""
         items: list[Any] = []
         until = time.monotonic() + READING
         step = 1
@@ -277,13 +297,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - raised again when the loop gets there
             self._exhausted = True
             self._broken = error
-        first, self._read = self._read, self._read + len(items)
-        if self._read > self._counted or self._exhausted:
-            self._count_read()
-        if not items:
-            return None
-        self._sizes.weighs(max(map(weight, self._arguments(items[:1]))))
-        return _Chunk(first, items)
+        return items
 
     def _count_read(self) -> None:
         """Have the screens' total agree with what was read."""
@@ -292,8 +306,11 @@ class Run:
             self._counted = self._read
 
     def _arguments(self, items: Sequence[Any]) -> Sequence[Any]:
-        """The arguments of *items*, one after the other."""
-        return items if self._width == 1 else list(itertools.chain.from_iterable(items))
+        """*items* as `run_chunk` takes them: references must be arguments of their own."""
+        if type(items) is range:
+            return (items,)
+        flat = items if self._width == 1 else list(itertools.chain.from_iterable(items))
+        return (None, *flat) if ObjectRef in set(map(type, flat)) else (items,)
 
     def _split(self, chunk: _Chunk) -> None:
         """Leave in *chunk* what is to run together, and the rest in a chunk behind it."""
@@ -396,7 +413,9 @@ class Run:
         """Settle *chunk* with the results from number *skip* on."""
         self._sizes.weighs(report.weight)
         size = len(chunk.items)
-        results = report.results[skip : skip + size]
+        results = report.results
+        if skip or len(results) > size:
+            results = results[skip : skip + size]
         failures = [
             (place - skip, packed)
             for place, packed in report.failures

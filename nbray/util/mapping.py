@@ -168,7 +168,7 @@ def map(
         plan,
         large,
         msgspec.structs.replace(options, num_returns=2, retry_exceptions=False, counted=False),
-        zip(*iterables, strict=False) if more else iter(iterable),
+        zip(*iterables, strict=False) if more else iterable,
         min(known) if len(known) == len(sized) else None,
         seconds=chunk_seconds,
         ordered=ordered,

@@ -14,7 +14,7 @@ SECONDS = 0.03
 """Work in one chunk: long beside a task's own cost, short for whoever waits for results."""
 GROWTH = 8
 """Times by which a chunk may be larger than the largest that was measured."""
-MOST = 16_384
+MOST = 50_000
 """Items of a chunk, however short they are."""
 BYTES = 4 << 20
 """Bytes of a chunk's items, and of its results, as far as they can be told."""

@@ -46,6 +46,27 @@ def test_results_come_in_order(count):
     assert list(results) == []
 
 
+@pytest.mark.parametrize("kind", [range, list, tuple, iter, dict.fromkeys, np.array])
+def test_any_iterable(kind):
+    items = range(5, 12_000, 3) if kind is range else kind(range(5, 12_000, 3))
+    assert list(nmap(double, items)) == [2 * i for i in range(5, 12_000, 3)]
+
+
+def test_a_slow_loop_bounds_what_is_read_ahead():
+    read = 0
+
+    def number(n):
+        nonlocal read
+        read = n
+        return n
+
+    results = iter(nmap(double, map(number, range(10**9))))
+    for _ in range(60_000):
+        next(results)
+    assert read < 700_000
+    del results
+
+
 def test_any_order():
     assert sorted(nmap(double, range(5000), ordered=False)) == [2 * i for i in range(5000)]
 

@@ -20,8 +20,8 @@ def engine():
     nbray.shutdown()
 
 
-def run_chunk(*args):
-    report, early = chunk_run.run_chunk(*args)
+def run_chunk(plan, first, large, *items):
+    report, early = chunk_run.run_chunk(plan, first, large, items)
     assert early is None
     return report
 
@@ -38,8 +38,14 @@ def test_results_in_order():
 
 
 def test_several_arguments_a_call():
-    report = run_chunk(Plan(lambda x, y: (x, y), "pair", width=2), 0, [], 1, "a", 2, "b")
+    report = run_chunk(Plan(lambda x, y: (x, y), "pair", width=2), 0, [], (1, "a"), (2, "b"))
     assert report.results == [(1, "a"), (2, "b")]
+
+
+def test_arguments_one_after_the_other():
+    plan = Plan(lambda x, y: (x, y), "pair", width=2)
+    assert chunk_run.run_chunk(plan, 0, [], None, 1, "a", 2, "b")[0].results == [(1, "a"), (2, "b")]
+    assert chunk_run.run_chunk(Plan(half, "half"), 0, [], None, 5, 2)[0].results == [2, 5]
 
 
 def test_an_error_stands_at_its_place_and_names_the_item():
@@ -56,7 +62,7 @@ def test_an_error_stands_at_its_place_and_names_the_item():
 
 
 def test_an_error_of_several_arguments_shows_them():
-    report = run_chunk(Plan(lambda x, y: x / y, "ratio", width=2), 0, [], 1, 1, 2, 0)
+    report = run_chunk(Plan(lambda x, y: x / y, "ratio", width=2), 0, [], (1, 1), (2, 0))
     assert "(item 1: (2, 0))" in str(unpack_error(report.failures[0][1]))
 
 

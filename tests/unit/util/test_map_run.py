@@ -39,7 +39,7 @@ class Engine:
 
     def submit(self, function, args, kwargs, options):
         ref = ObjectRef(1, len(self.chunks) + 1, self, None)
-        self.chunks[ref] = (args[0], args[2:])
+        self.chunks[ref] = (args[0], tuple(args[2]))
         return [ref, ObjectRef(2, ref.seq, self, None)]
 
     def wait(self, refs, num_returns, timeout, fetch_local):

@@ -407,19 +407,12 @@ def wait(
         raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
     if not isinstance(refs, (list, tuple)):
         raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
-    if set(map(type, refs)) - {ObjectRef}:  # one look in C for each, for lists are long
-        for position, ref in enumerate(refs):
-            if not isinstance(ref, ObjectRef):
-                raise TypeError(
-                    f"wait(): item {position} of the list is no ObjectRef but a "
-                    f"{type(ref).__name__}{_hint(ref)}"
-                )
+    global _last_rest  # noqa: PLW0603 - a memo of names, not of state
+    if not refs or _identity(refs) != _last_rest:
+        _check_wait(refs)
     _check_timeout(timeout)
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
-    # Numbers differ within one owner; only where they do not are references compared.
-    if len(set(map(_SEQ, refs))) != len(refs) and len(set(refs)) != len(refs):
-        raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
     if not refs:
         return [], []
     if num_returns < 1:
@@ -427,8 +420,42 @@ def wait(
     if num_returns > len(refs):
         raise ValueError(f"num_returns is {num_returns}, but there are only {len(refs)} ObjectRefs")
     engine = session.current() or session.require()
-    with _watched():
-        return engine.wait(refs, num_returns, timeout, fetch_local)
+    if session.watcher() is None:
+        ready, rest = engine.wait(refs, num_returns, timeout, fetch_local)
+    else:
+        with _watched():
+            ready, rest = engine.wait(refs, num_returns, timeout, fetch_local)
+    if rest:
+        _last_rest = _identity(rest)
+    return ready, rest
+
+
+_last_rest = (0, 0, 0, 0)
+"""The list that the last `wait` returned as not ready: it need not be checked again."""
+
+
+def _identity(refs: Sequence[Any]) -> tuple[int, int, int, int]:
+    """What tells a list that came from `wait` from others, without looking at all of it."""
+    return id(refs), len(refs), id(refs[0]), id(refs[-1])
+
+
+def _check_wait(refs: Sequence[Any]) -> None:
+    """Refuse what is no list of different references.
+
+    Raises:
+        TypeError: an item is no reference.
+        ValueError: a reference twice.
+    """
+    if set(map(type, refs)) - {ObjectRef}:  # one look in C for each, for lists are long
+        for position, ref in enumerate(refs):
+            if not isinstance(ref, ObjectRef):
+                raise TypeError(
+                    f"wait(): item {position} of the list is no ObjectRef but a "
+                    f"{type(ref).__name__}{_hint(ref)}"
+                )
+    # Numbers differ within one owner; only where they do not are references compared.
+    if len(set(map(_SEQ, refs))) != len(refs) and len(set(refs)) != len(refs):
+        raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
 
 
 def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:

@@ -12,6 +12,7 @@ views of the caller's memory, to be written or joined before it may change.
 
 from __future__ import annotations
 
+import gc
 import io
 import pickle
 import struct
@@ -38,6 +39,7 @@ __all__ = [
     "pack_function",
     "pack_function_with_refs",
     "unpack",
+    "unpack_many",
     "unpack_error",
 ]
 
@@ -353,6 +355,35 @@ def _restore_ref(owner: int, seq: int) -> ObjectRef[Any]:
     return restore(owner, seq)
 
 
+class _Unpickler(pickle.Unpickler):
+    """Calls *restore* itself for each reference, instead of `_restore_ref`, which calls it."""
+
+    def __init__(
+        self, stream: Any, buffers: Iterable[Any], restore: Callable[[int, int], ObjectRef[Any]]
+    ) -> None:
+        super().__init__(stream, buffers=buffers)
+        self._restore = restore
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        return self._restore if found is _restore_ref else found
+
+
+def unpack_many(data: bytes | memoryview, restore: Callable[[int, int], ObjectRef[Any]]) -> Any:
+    """As `unpack`, for a value with many references inside: half the time for each.
+
+    No garbage is looked for meanwhile: nothing of what is made can be garbage yet.
+    """
+    stream, buffers = (data, ()) if data[0] == 0x80 else _parts(data)
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _Unpickler(io.BytesIO(stream), buffers, restore).load()
+    finally:
+        if collects:
+            gc.enable()
+
+
 def unpack(data: bytes | memoryview, restore: Callable[[int, int], ObjectRef[Any]]) -> Any:
     """The value again. Its arrays are read-only views of *data* and keep it alive.
 
@@ -374,12 +405,14 @@ def unpack(data: bytes | memoryview, restore: Callable[[int, int], ObjectRef[Any
     try:
         if data[0] == 0x80:
             return _loads(data)
-        return _unpack_buffers(data)
+        stream, buffers = _parts(data)
+        return _loads(stream, buffers=buffers)
     finally:
         _restoring.restore = before
 
 
-def _unpack_buffers(data: bytes | memoryview) -> Any:
+def _parts(data: bytes | memoryview) -> tuple[memoryview, list[memoryview]]:
+    """The pickle stream and the buffers of a value that has some."""
     if isinstance(data, memoryview) and data.nbytes <= INLINE_LIMIT:
         data = bytes(data)
     view = memoryview(data).toreadonly()
@@ -400,4 +433,4 @@ def _unpack_buffers(data: bytes | memoryview) -> Any:
         position += nbytes
     if position > view.nbytes:
         raise ValueError(f"a pickled value needs {position} bytes but has {view.nbytes}")
-    return _loads(stream, buffers=buffers)
+    return stream, buffers

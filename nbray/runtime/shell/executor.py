@@ -61,6 +61,8 @@ class Executor:
         self.loop = loop
         self.memory = memory
         self.output = output
+        self.taken = 0
+        """How many tasks and calls the main thread took since it last waited."""
         self.instance: Any = None
         self.actor: BecomeActor | None = None
         self.leaving = False
@@ -139,7 +141,9 @@ class Executor:
                 self.flush()
                 brain.current = None
                 loop.wait(wanted, None, self._event)
+                self.taken = 0
                 continue
+            self.taken += 1
             if type(item) is Start:
                 self._become(item.message)
                 if self.actor is not None and self._concurrent():

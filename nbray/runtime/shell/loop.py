@@ -36,6 +36,9 @@ BUSY_POLL = 0.01
 """The same while work is in flight."""
 NAP = 0.001
 """How long a driver must have been away before the loop thread steps in."""
+SPIN = 0.0002
+"""Seconds that a quick answer is looked for before the thread sleeps. Waking a sleeping thread
+costs both sides more than the whole of a short call; see `Loop.lone` for when it is done."""
 PARKED = 1.0
 PARKED_BUSY = 0.2
 """Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
@@ -45,6 +48,8 @@ _SIGINT = int(signal.SIGINT)
 # more than all else that a `get` of a ready value does.
 _set_handler: Callable[[int, Any], Any] = getattr(signal, "_signal", signal).signal
 _get_handler: Callable[[int], Any] = getattr(signal, "_signal", signal).getsignal
+
+_yield: Callable[[], Any] = getattr(os, "sched_yield", lambda: None)
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -79,6 +84,11 @@ class Loop:
         """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
         self.busy: Callable[[], bool] = lambda: False
         """Whether this process runs something that must be looked after."""
+        self.lone: Callable[[], bool] = lambda: brain.tasks.unfinished <= 1
+        """Whether one call at a time goes to and fro, so that whoever waits may as well look."""
+        self._quick = False
+        """The last wait was shorter than `SPIN`: the next one may be, too."""
+        self._spins = _processors() > 1
         self._driver = 0
         self._turns = 0
         self._woken = False
@@ -328,8 +338,16 @@ class Loop:
     def _drive(self, done: Callable[[], bool], deadline: float | None) -> None:
         poll = self._poll.poll
         while not done() and not self.closed:
-            timeout = self._timeout(deadline)
-            fired = poll(timeout)
+            began = time.monotonic()
+            fired: list[tuple[int, int]] = []
+            if self._quick and self.lone() and (deadline is None or deadline > began + SPIN):
+                until = began + SPIN
+                while not fired and time.monotonic() < until:
+                    _yield()
+                    fired = poll(0)
+            if not fired:
+                fired = poll(self._timeout(deadline))
+            self._quick = self._spins and time.monotonic() - began < SPIN
             if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
                 self._drain_wake()
                 self._woken = False
@@ -417,6 +435,13 @@ class Loop:
             self.post.close(linger)
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _raise_interrupt() -> None:

@@ -35,11 +35,13 @@ from nbray.runtime.store.mappings import Mappings
 from nbray.runtime.store.segments import SegmentGone
 from nbray.wire import messages as m
 from nbray.wire.failures import alike
-from nbray.wire.pickling import Packed, pack, unpack, unpack_error
+from nbray.wire.pickling import Packed, pack, unpack, unpack_error, unpack_many
 
 if TYPE_CHECKING:
     from nbray.engine import Engine
 
+MANY = 64
+"""References from which on a value is unpickled with a pickler made for them."""
 REPLY_SECONDS = 60.0
 """Longest wait for an answer from node or head; they answer in well under one."""
 
@@ -162,6 +164,8 @@ class Memory:
             ObjectLostError: its bytes are gone.
         """
         if entry.state == READY:
+            if len(entry.refs) > MANY:
+                return unpack_many(entry.value, self.restore)
             return unpack(entry.value, self.restore)
         if entry.state == STORED:
             return self._view(entry)
@@ -192,10 +196,12 @@ class Memory:
         slot = entry.local
         if slot is None:
             raise ObjectLostError("the object has not been brought to this node")
-        return self.view(slot, entry.key)
+        return self.view(slot, entry.key, len(entry.refs) > MANY)
 
-    def view(self, slot: m.Slot, key: m.Ref) -> Any:
-        """The value in a local slot; arrays over it hold *key* until they are gone.
+    def view(self, slot: m.Slot, key: m.Ref, many: bool = False) -> Any:
+        """The value in a local slot, with *many* references or few.
+
+        Arrays over it hold *key* until they are gone.
 
         Raises:
             OwnerDiedError: the slot's owner is dead, so only views that exist already keep it.
@@ -218,7 +224,7 @@ class Memory:
         except SegmentGone as gone:
             release()
             raise ObjectLostError(f"the object's memory is gone: {gone}") from gone
-        return unpack(data, self.restore)
+        return unpack_many(data, self.restore) if many else unpack(data, self.restore)
 
     def address(self, owner: int, seq: int) -> tuple[int, int]:
         """(where an object's bytes are mapped here, how many views of them live); (0, 0) if not."""
@@ -238,11 +244,13 @@ class Memory:
         if value.failed:
             raise unpack_error(value.data)
         if not value.slots:
+            if len(value.refs) > MANY:
+                return unpack_many(value.data, self.restore)
             return unpack(value.data, self.restore)
         local = next((slot for slot in value.slots if slot.node == self._brain.node), None)
         if local is None:
             local = self.fetch(key, value.slots)
-        return self.view(local, key)
+        return self.view(local, key, len(value.refs) > MANY)
 
     def fetch(self, key: m.Ref, slots: Sequence[m.Slot]) -> m.Slot:
         """Bring an object to this node; its slot here.

@@ -31,7 +31,7 @@ from nbray.runtime.shell.address import is_loopback, parse_address
 RECORD = "record.json"
 _SOCKET_PATH_LIMIT = 103
 """Bytes of a Unix socket's path that every platform accepts (Linux: 107)."""
-_INBOX_LENGTH = len("/s-12345678/0123456789abcdef")
+_INBOX_LENGTH = len("/s-12345678/.0123456789abcdef")
 _KILL_WAIT = 5.0
 _STEP = 0.02
 _HAS_PROC = Path("/proc/self/stat").exists()

@@ -71,6 +71,9 @@ def main(config: WorkerConfig) -> None:
     executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()
     loop.busy = brain.busy
+    loop.lone = lambda: (
+        executor.taken <= 1 if brain.current is None else client.tasks.unfinished <= 1
+    )
     loop.on_interrupt = executor.raise_if_cancelled
 
     def look_after(now: float) -> list[Effect]:

@@ -39,8 +39,8 @@ __all__ = [
     "pack_function",
     "pack_function_with_refs",
     "unpack",
-    "unpack_many",
     "unpack_error",
+    "unpack_many",
 ]
 
 MAGIC = 0xB5

@@ -14,7 +14,8 @@ gives anything back; its calls carry an order, and a repeated one is dropped.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import NamedTuple
+
+import msgspec
 
 from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
@@ -26,7 +27,7 @@ REPORT_SECONDS = 0.25
 """Least time between two reports to the node."""
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One task or call to run."""
 
     caller: int
@@ -38,13 +39,13 @@ class Item(NamedTuple):
     patience: float
 
 
-class Start(NamedTuple):
+class Start(msgspec.Struct, frozen=True):
     """Run the constructor of the actor that this worker becomes."""
 
     message: m.BecomeActor
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """An answer: a small value, or an outcome."""
 
     caller: int

@@ -12,10 +12,12 @@ import inspect
 import threading
 import time
 from queue import Empty, SimpleQueue
+from types import CoroutineType
 from typing import TYPE_CHECKING
 
 from nbray import session
 from nbray.runtime.core.worker import Item
+from nbray.runtime.shell.executor import FLUSH_SECONDS, running
 
 if TYPE_CHECKING:
     from nbray.runtime.shell.executor import Executor
@@ -79,8 +81,6 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
             event.set()
             executor.loop.wake()
 
-    from nbray.runtime.shell.executor import FLUSH_SECONDS, running
-
     while not _ended(executor):
         try:
             item = queue.popleft()
@@ -101,40 +101,77 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
 
 def serve_async(executor: Executor, concurrency: int) -> None:
     """Run calls as coroutines of one event loop in the main thread until the actor ends."""
-    asyncio.run(_serve(executor, concurrency))
+    asyncio.run(AsyncCalls(executor, concurrency).serve())
 
 
-async def _serve(executor: Executor, concurrency: int) -> None:
-    loop = asyncio.get_running_loop()
-    news = asyncio.Event()
-    limit = asyncio.Semaphore(concurrency)
-    queue = executor.brain.queue
-    tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
-    flushing = False
+class AsyncCalls:
+    """The calls of an async actor: at most *concurrency* at a time, started in order.
 
-    def wake() -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(news.set)
+    The event loop reads the inbox itself, so that a call wakes one thread; the loop
+    thread takes over while a coroutine does not await.
+    """
 
-    def flush() -> None:
-        nonlocal flushing
-        flushing = False
-        executor.flush()
+    def __init__(self, executor: Executor, concurrency: int) -> None:
+        self._executor = executor
+        self._brain = executor.brain
+        self._limit = concurrency
+        self._loop: asyncio.AbstractEventLoop
+        self._ended = asyncio.Event()
+        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._flushing = False
 
-    async def run(item: Item) -> None:
-        from nbray.runtime.shell.executor import running
+    async def serve(self) -> None:
+        """Take calls until the actor ends."""
+        executor = self._executor
+        self._loop = asyncio.get_running_loop()
+        executor.watch_news(self._news)
+        fd = executor.loop.post.fd
+        self._loop.add_reader(fd, self._read)
+        self._start()
+        try:
+            await self._ended.wait()
+        finally:
+            self._loop.remove_reader(fd)
+            executor.watch_news(None)
 
-        nonlocal flushing
+    def _read(self) -> None:
+        """The inbox has something."""
+        self._executor.loop.turn()
+        self._start()
+
+    def _news(self) -> None:
+        """Calls or cancellations have come; in whichever thread took them."""
+        if threading.current_thread() is not threading.main_thread() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        """Start what is queued, as far as the limit allows; cancel what is to be cancelled."""
+        brain, tasks, loop = self._brain, self._tasks, self._loop
+        queue = brain.queue
+        while queue and len(tasks) < self._limit:
+            item = queue.popleft()
+            if isinstance(item, Item):
+                tasks[item.caller, item.seq] = loop.create_task(self._run(item))
+        for key in list(brain.cancelled):
+            task = tasks.get(key)
+            if task is not None:
+                task.cancel()
+            else:
+                brain.cancelled.discard(key)
+        if _ended(self._executor):
+            self._ended.set()
+
+    async def _run(self, item: Item) -> None:
+        executor, brain = self._executor, self._brain
         running.set(item)
         session.cell.set(item.spec.cell)
         started = time.perf_counter()
         key = (item.caller, item.seq)
-        executor.brain.concurrent += 1
+        brain.concurrent += 1
         try:
-            async with limit:
-                result = executor._call(item)
-                if inspect.isawaitable(result):
-                    result = await result
+            result = executor._call(item)
+            if type(result) is CoroutineType or inspect.isawaitable(result):
+                result = await result
             done = executor.answer(item, result, started)
             executor.note(item, None, started, done)
         except asyncio.CancelledError as error:
@@ -143,31 +180,20 @@ async def _serve(executor: Executor, concurrency: int) -> None:
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
             executor.note(item, error, started, done)
-        tasks.pop(key, None)
-        executor.brain.concurrent -= 1
-        executor.brain.cancelled.discard(key)
-        executor.brain.done.append(done)
+        del self._tasks[key]
+        brain.concurrent -= 1
+        if brain.cancelled:
+            brain.cancelled.discard(key)
+        brain.done.append(done)
         if executor.leaving:
             executor.flush()
-            news.set()
-        elif not flushing:
-            flushing = True
-            loop.call_soon(flush)
+            self._ended.set()
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
 
-    executor.watch_news(wake)
-    try:
-        while not _ended(executor):
-            while queue:
-                item = queue.popleft()
-                if isinstance(item, Item):
-                    tasks[item.caller, item.seq] = loop.create_task(run(item))
-            for key in list(executor.brain.cancelled):
-                task = tasks.get(key)
-                if task is not None:
-                    task.cancel()
-                else:
-                    executor.brain.cancelled.discard(key)
-            await news.wait()
-            news.clear()
-    finally:
-        executor.watch_news(None)
+    def _flush(self) -> None:
+        self._flushing = False
+        self._executor.flush()
+        if self._brain.queue:
+            self._start()

@@ -39,6 +39,11 @@ from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
 
 NONE = pack(None).join()
+NUMBERS = frozenset({type(None), bool, int, float, complex})
+TEXTS = frozenset({str, bytes})
+SHORT = 1000
+"""Characters up to which texts, like numbers, are pickled at once, without a closer look."""
+_dumps = pickle.dumps
 FLUSH_SECONDS = 0.004
 FLUSH_REMOTE = 0.008
 """Seconds that answers gather while work is queued; longer when two nodes must forward them."""
@@ -279,8 +284,13 @@ class Executor:
         """The answer for a result. Raises what packing raises."""
         spec = item.spec
         micros = int((time.perf_counter() - started) * 1e6)
-        if result is None and spec.num_returns == 1:
-            return Done(item.caller, item.seq, spec.id, NONE, None, micros, self._third(item), ())
+        kind = type(result)
+        if spec.num_returns == 1 and (
+            kind in NUMBERS or (kind in TEXTS and len(result) <= SHORT)
+        ):
+            data = NONE if result is None else _dumps(result, 5)
+            third = () if item.extra is None else self._third(item)
+            return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
         name = self._task_name(item)
         if spec.num_returns == 1:
             value, data = self._value(item, result, f"the result of {name}")

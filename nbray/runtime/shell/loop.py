@@ -241,6 +241,16 @@ class Loop:
             if guarded:
                 self._unguard()
 
+    def turn(self) -> None:
+        """Take what has arrived, for a thread that polls `post.fd` by itself (an event loop)."""
+        self._turns += 1
+        main = self._acquire()
+        try:
+            if not self.closed:
+                self.round()
+        finally:
+            self._release(main)
+
     def nudge(self) -> None:
         """Have the loop thread send what was submitted, soon."""
         if not self._woken:

@@ -12,22 +12,23 @@ import secrets
 import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbray.config import InitConfig, NodeRequest
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.runtime.shell import rundir
 from nbray.runtime.shell.address import parse_address, settle
-from nbray.runtime.shell.client import open_brain, register
-from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.launch import reap, start_root
-from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.rundir import Record
 from nbray.runtime.shell.rundir import alive as alive
 from nbray.runtime.shell.rundir import read_all as records
 from nbray.runtime.shell.rundir import stop_session as stop_session
 from nbray.runtime.shell.rundir import stop_sessions as stop_all
 from nbray.wire.secret import Secret
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.engine import NativeEngine
 
 __all__ = ["alive", "records", "settle", "start", "start_node", "stop_all", "stop_session"]
 
@@ -72,8 +73,20 @@ def start_node(request: NodeRequest) -> Record:
         RaySystemError, AuthenticationError, VersionMismatchError, OSError: it
             cannot; one sentence. Nothing is left running.
     """
-    owner = os.getpid() if request.owner == "driver" else 0
-    return _record(Path(start_root(request, owner).directory))
+    owner, meanwhile = 0, _nothing
+    if request.owner == "driver":
+        owner, meanwhile = os.getpid(), _import_client
+    return _record(Path(start_root(request, owner, meanwhile=meanwhile).directory))
+
+
+def _nothing() -> None:
+    """Nobody attaches."""
+
+
+def _import_client() -> None:
+    """What this process needs to attach, loaded while the node starts."""
+    import nbray.runtime.shell.client
+    import nbray.runtime.shell.engine  # noqa: F401
 
 
 def _record(folder: Path) -> Record:
@@ -133,6 +146,10 @@ def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
 
 
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
+    from nbray.runtime.shell.client import open_brain, register
+    from nbray.runtime.shell.engine import NativeEngine
+    from nbray.runtime.shell.loop import Loop
+
     folder = Path(record.directory)
     me = client_id(record.node, DRIVER_FLAG | secrets.randbits(31))
     post, brain = open_brain(me, folder)

@@ -20,7 +20,7 @@ from nbray.runtime.core.node import NodeBrain, NodeConfig
 from nbray.runtime.shell import machine, rundir
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.address import LOOPBACK, join_address
-from nbray.runtime.shell.lanes import Lanes, make_context
+from nbray.runtime.shell.door import Door
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.node import Node, Seat
 from nbray.runtime.shell.sockets import Post
@@ -58,7 +58,10 @@ def _start(
 ) -> tuple[Node, p.Started]:
     request = settings.request
     secret = Secret.parse(request.secret)
-    lanes = Lanes(make_context(), secret, FIRST_NODE if request.head else 0)
+    door = Door(secret, FIRST_NODE if request.head else 0)
+    # A driver's own cluster can be reached from other machines only once it is asked to.
+    private = request.head and request.owner == "driver"
+    lanes = door if private else door.open()
     brain: NodeBrain | None = None
 
     def address_of(number: int) -> str:
@@ -66,8 +69,6 @@ def _start(
         return join_address(info.ip, info.port) if info is not None and info.alive else ""
 
     links = Links(lanes, address_of)
-    # A driver's own cluster can be reached from other machines only once it is asked to.
-    private = request.head and request.owner == "driver"
     bound, port = lanes.bind(LOOPBACK if private else request.node_ip, request.port)
     total = machine.resources(request)
     info = m.NodeInfo(
@@ -84,7 +85,7 @@ def _start(
         welcome = join(links, request.address, secret, info, versions)
         info = msgspec.structs.replace(info, number=welcome.number)
         cluster, members, head_address = welcome.cluster, welcome.nodes, request.address
-        lanes.identify(welcome.number)
+        links.open().identify(welcome.number)
     number = info.number
     config = NodeConfig(number, cluster, info, versions, head_address)
     brain = NodeBrain(config, Keeper(machine.store_bytes(request), number))

@@ -22,19 +22,22 @@ quick: a DEALER's lane is bound to its own thread.
 from __future__ import annotations
 
 import contextlib
-import enum
 import errno
 import os
 import struct
 from collections import deque
 from collections.abc import Container, Sequence
-from typing import TypeAlias
 
-import msgspec
 import zmq
 
 from nbray.config import HEARTBEAT, MAX_FRAME, NODE_TIMEOUT
 from nbray.runtime.shell.address import join_address, parse_address
+from nbray.runtime.shell.lane import Arrived as Arrived
+from nbray.runtime.shell.lane import Connected as Connected
+from nbray.runtime.shell.lane import Disconnected as Disconnected
+from nbray.runtime.shell.lane import Event as Event
+from nbray.runtime.shell.lane import Lane as Lane
+from nbray.runtime.shell.lane import Refused as Refused
 from nbray.runtime.shell.monitor import parse_monitor_message
 from nbray.wire.secret import Secret
 
@@ -53,51 +56,6 @@ _FAILED = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 _WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _FAILED
-
-
-class Lane(enum.IntEnum):
-    """Which of a link's two connections."""
-
-    CONTROL = 0
-    BULK = 1
-
-
-class Connected(msgspec.Struct, frozen=True):
-    """A lane to the peer stands (again): replay what is not acknowledged."""
-
-    peer: int
-    lane: Lane
-
-
-class Disconnected(msgspec.Struct, frozen=True):
-    """A lane to the peer was lost. `still` says whether another path carries it."""
-
-    peer: int
-    lane: Lane
-    still: bool
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A handshake failed. `peer` 0: somebody who knocked at our port.
-
-    For a peer that we dialled: it has another secret, or is no node. Reported
-    once until the lane stands; dialling goes on.
-    """
-
-    peer: int
-    lane: Lane
-    address: str
-
-
-class Arrived(msgspec.Struct, frozen=True, gc=False):
-    """A message. Frames are bytes on the control lane, memoryviews on the bulk lane."""
-
-    peer: int
-    lane: Lane
-    frames: list[bytes | memoryview]
-
-
-Event: TypeAlias = Connected | Disconnected | Refused | Arrived
 
 
 class _Dialled:
@@ -186,6 +144,17 @@ class Lanes:
         """
         self._port = self._bind(ip, port)
         return ip, self._port
+
+    def take_over(self, ip: str, port: int, listening: int) -> None:
+        """Go on with a port that was opened already.
+
+        Args:
+            listening: descriptor of a listening socket, which is ours from now on.
+        """
+        self._port = port
+        self._router.set(zmq.USE_FD, listening)
+        self._bind(ip, port)
+        self._router.set(zmq.USE_FD, -1)
 
     def listen_also(self, ip: str) -> tuple[str, int]:
         """Open the same port on a further address of this machine.

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -23,11 +24,24 @@ from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatc
 from nbray.runtime.shell import processes as p
 
 START_SECONDS = 30.0
-_PROGRAM = "import sys; sys.path.append({0!r}); from nbray.runtime.shell.root import main; main()"
+_PROGRAM = """
+import gc, sys, types
+gc.disable()
+sys.path.append({0!r})
+sys.modules["nbray"] = package = types.ModuleType("nbray")
+package.__path__ = [{1!r}]
+from nbray.runtime.shell.root import main
+main()
+"""
+"""Root. Its package has modules, but not yet its public names: nobody needs them until there
+are workers, and loading them takes as long as starting the node (see `root.complete_package`)."""
 
 
 def start_root(
-    request: NodeRequest, owner_pid: int = 0, timeout: float = START_SECONDS
+    request: NodeRequest,
+    owner_pid: int = 0,
+    timeout: float = START_SECONDS,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> p.Started:
     """Start root with head and node (or a node that joins) and wait until it can be used.
 
@@ -35,6 +49,7 @@ def start_root(
         request: settled (`address.settle`).
         owner_pid: everything ends with this process (0: it is left to `nbray stop`).
         timeout: seconds.
+        meanwhile: done while the node starts.
 
     Raises:
         AuthenticationError: the cluster has another secret.
@@ -47,7 +62,7 @@ def start_root(
     home = str(Path(__file__).parents[3])
     root = subprocess.Popen(
         # -P: a file in the working directory must not stand in for a module of ours.
-        [sys.executable, "-P", "-c", _PROGRAM.format(home)],
+        [sys.executable, "-P", "-c", _PROGRAM.format(home, str(Path(home, "nbray")))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -64,6 +79,7 @@ def start_root(
         with contextlib.suppress(BrokenPipeError):
             root.stdin.write(msgspec.msgpack.encode(config))
             root.stdin.close()
+        meanwhile()
         line = _read_line(root.stdout.fileno(), deadline)
     except BaseException:
         _end(root)

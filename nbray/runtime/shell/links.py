@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Container, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nbray.runtime.core.link import Link, Payload, refusal
-from nbray.runtime.shell.lanes import Arrived, Connected, Disconnected, Lane, Lanes, Refused
+from nbray.runtime.shell.door import Door
+from nbray.runtime.shell.lane import Arrived, Connected, Disconnected, Lane, Refused
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.lanes import Lanes
 
 LATE_MESSAGES = 16
 """Bulk messages (of a chunk each) that wait for a lane."""
@@ -34,8 +38,8 @@ class Received(msgspec.Struct):
 class Links:
     """All links over *lanes*. *address* gives a node's host:port, '' if it is not known."""
 
-    def __init__(self, lanes: Lanes, address: Callable[[int], str]) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: Lanes | Door, address: Callable[[int], str]) -> None:
+        self.lanes: Lanes | Door = lanes
         self._address = address
         self._links: dict[int, Link] = {}
         self._late: dict[int, list[Payload]] = {}
@@ -64,6 +68,12 @@ class Links:
         if peer not in self._links:
             self._links[peer] = self._new(now)
         self.lanes.dial(peer, address)
+
+    def open(self) -> Lanes:
+        """The lanes, opened if they were not."""
+        if isinstance(self.lanes, Door):
+            self.lanes = self.lanes.open()
+        return self.lanes
 
     def _open(self, peer: int, now: float) -> Link | None:
         address = self._address(peer)

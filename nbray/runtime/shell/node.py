@@ -9,6 +9,7 @@ blocks but in the poll.
 from __future__ import annotations
 
 import contextlib
+import select
 import shutil
 import sys
 import time
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import msgspec
-import zmq
 
 from nbray import config as constants
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_of
@@ -28,6 +28,7 @@ from nbray.runtime.core.node import NodeBrain
 from nbray.runtime.shell import machine
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.address import is_loopback, join_address, primary_ip
+from nbray.runtime.shell.door import Door
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.sockets import Post
 from nbray.runtime.shell.watching import Watch, describe_end, last_line, last_words, sentence
@@ -79,7 +80,7 @@ class Node:
         self._watch = Watch()
         self._own: deque[Any] = deque()
         """Messages of the node to itself."""
-        self._poller = zmq.Poller()
+        self._poller: Any = _poller(links)
         self._known_sockets: list[Any] = []
         self._stats_due = 0.0
         self._oom_kills = machine.oom_kills()
@@ -90,8 +91,10 @@ class Node:
 
     def run(self, now: float) -> None:
         """Serve until the brain says stop or root is gone."""
-        self._poller.register(self._post.fd, zmq.POLLIN)
-        self._poller.register(self._channel.fileno(), zmq.POLLIN)
+        self._poller.register(self._post.fd, select.POLLIN)
+        self._poller.register(self._channel.fileno(), select.POLLIN)
+        if isinstance(self._links.lanes, Door):
+            self._poller.register(self._links.lanes.fd, select.POLLIN)
         self._stats_due = now + 0.05  # the first report; psutil is imported by then
         self._do(self._brain.start(now), now)
         try:
@@ -114,12 +117,26 @@ class Node:
                 self._hear_root(now)
             for client, why in self._watch.ended(events, self._poller):
                 self._do(self._brain.client_gone(client, why, now), now)
-            if any(socket in events for socket in self._known_sockets):
+            if isinstance(self._links.lanes, Door):
+                if self._links.lanes.fd in events:
+                    self._open_lanes()
+            elif any(socket in events for socket in self._known_sockets):
                 self._hear_links(now, events)
             while self._own:
                 self._do(self._brain.handle(self._own.popleft(), now), now)
             self._time(now)
             self._leaving.step()
+
+    def _open_lanes(self) -> None:
+        """Somebody knocks, or is about to: from now on there are sockets of ZeroMQ's."""
+        if not isinstance(self._links.lanes, Door):
+            return
+        with contextlib.suppress(KeyError):
+            self._poller.unregister(self._links.lanes.fd)
+        self._links.open()
+        self._poller = _poller(self._links)
+        for fd in (self._post.fd, self._channel.fileno(), *self._watch.descriptors):
+            self._poller.register(fd, select.POLLIN)
 
     def _sockets(self) -> None:
         sockets = self._links.sockets
@@ -129,7 +146,7 @@ class Node:
                     with contextlib.suppress(KeyError):
                         self._poller.unregister(socket)
             for socket in sockets:
-                self._poller.register(socket, zmq.POLLIN)
+                self._poller.register(socket, select.POLLIN)
             self._known_sockets = sockets
 
     def _timeout(self, now: float) -> int:
@@ -365,7 +382,8 @@ class Node:
             why = f"the password is easy to guess, so {ip} is not opened: start with a strong one"
             return brain.listening(effect.token, effect.client, "", why)
         try:
-            self._links.lanes.listen_also(ip)
+            self._open_lanes()
+            self._links.open().listen_also(ip)
         except OSError as error:
             return brain.listening(effect.token, effect.client, "", sentence(error))
         self._bound.add(ip)
@@ -397,3 +415,12 @@ class Node:
         self._post.close(linger=0.1)
         if self._channel.closed:  # root cannot do it any more
             shutil.rmtree(self._settings.directory, ignore_errors=True)
+
+
+def _poller(links: Links) -> Any:
+    """ZeroMQ's own, if there are sockets of ZeroMQ's."""
+    if isinstance(links.lanes, Door):
+        return select.poll()
+    import zmq
+
+    return zmq.Poller()

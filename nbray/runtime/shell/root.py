@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import os
 import select
 import shutil
@@ -77,9 +78,9 @@ class Root:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, _noted)
-        gc.collect()
-        gc.freeze()
         request = self._config.request
+        _import_common()
+        gc.freeze()
         cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
         if request.head:
             self._fork(HEAD, "head", lambda: _head(self._config, cluster))
@@ -90,6 +91,7 @@ class Root:
         _import_worker()  # while head and node start
         gc.collect()
         gc.freeze()
+        gc.enable()
         self._poll.register(self._channel.fileno(), select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
         owner = self._watch_owner()
@@ -226,6 +228,7 @@ class Root:
             self._pids[client] = pid
             return pid
         code = 1
+        gc.enable()
         try:
             self._settle(root, name, dies=name != "node")
             body()
@@ -297,9 +300,32 @@ def _head(config: p.RootConfig, cluster: int) -> None:
     head_main(Path(config.directory), cluster)
 
 
+def _import_common() -> None:
+    """What both head and node need, imported once."""
+    import nbray.runtime.core.effects
+    import nbray.runtime.shell.sockets
+    import nbray.wire.messages  # noqa: F401
+
+
+def complete_package() -> None:
+    """Give root's package `nbray` its public names (see `launch`)."""
+    package = sys.modules["nbray"]
+    if getattr(package, "__spec__", None) is not None:
+        return
+    folder = package.__path__[0]
+    spec = importlib.util.spec_from_file_location(
+        "nbray", f"{folder}/__init__.py", submodule_search_locations=[folder]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    package.__spec__, package.__loader__, package.__file__ = spec, spec.loader, spec.origin
+    spec.loader.exec_module(package)
+
+
 def _import_worker() -> None:
     """What every worker needs, imported once, so that a fork has it."""
     try:
+        complete_package()
         import cloudpickle  # noqa: F401
 
         import nbray.runtime.shell.worker  # noqa: F401

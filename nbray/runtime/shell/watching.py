@@ -13,10 +13,19 @@ import select
 import signal
 from collections.abc import Container, Iterator
 from pathlib import Path
-
-import zmq
+from typing import Protocol
 
 from nbray.runtime.shell.processes import Ended
+
+
+class Poller(Protocol):
+    """What `select.poll()` and `zmq.Poller()` have in common."""
+
+    def register(self, fd: int, flags: int = ..., /) -> None:
+        """Look at *fd*."""
+
+    def unregister(self, fd: int, /) -> None:
+        """Look at *fd* no longer."""
 
 
 class Watch:
@@ -28,7 +37,7 @@ class Watch:
         self._polled: dict[int, int] = {}
         """Client to pid, where there are no pidfds."""
 
-    def add(self, client: int, pid: int, poller: zmq.Poller) -> bool:
+    def add(self, client: int, pid: int, poller: Poller) -> bool:
         """Watch a process; False if it has ended already."""
         if not hasattr(os, "pidfd_open"):
             self._polled[client] = pid
@@ -44,7 +53,12 @@ class Watch:
         poller.register(descriptor, select.POLLIN)
         return True
 
-    def ended(self, events: Container[object], poller: zmq.Poller) -> Iterator[tuple[int, str]]:
+    @property
+    def descriptors(self) -> list[int]:
+        """What is to be polled."""
+        return list(self._watched)
+
+    def ended(self, events: Container[object], poller: Poller) -> Iterator[tuple[int, str]]:
         """(client, why) of those whose descriptor is among *events*."""
         for descriptor in [one for one in self._watched if one in events]:
             client, pid = self._watched.pop(descriptor)

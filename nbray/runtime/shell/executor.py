@@ -161,7 +161,7 @@ class Executor:
             self._run_item(item)
             brain.current = None
             patience = FLUSH_SECONDS if node_of(item.caller) == node else FLUSH_REMOTE
-            if monotonic() - flushed > patience or self.output.pending():
+            if monotonic() - flushed > patience or self.output.waiting:
                 self.flush()
                 flushed = monotonic()
         self.flush()

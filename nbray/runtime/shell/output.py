@@ -82,6 +82,11 @@ class Output:
         if origin is not None:
             self._pieces.extend((origin, name, text) for name, text in raw.read())
 
+    @property
+    def waiting(self) -> bool:
+        """Whether Python's own streams have something to send (a look at no descriptor)."""
+        return bool(self._pieces)
+
     def pending(self) -> bool:
         """Whether there is something to send."""
         return bool(self._pieces) or (self._raw is not None and self._raw.grown())

@@ -243,12 +243,14 @@ def workers(details: Details, names: Names, query: Query) -> Table:
 
 
 def jobs(details: Details, names: Names) -> Table:
-    """The drivers: kernels and scripts that use the cluster."""
+    """The drivers that have launched work; whoever only looks is none."""
     rows = []
     for one in details.processes:
         if not one.driver or one.client == details.me:
             continue
         cells = [cell.view for cell in details.cells if cell.driver == one.client]
+        if not cells:
+            continue
         unfinished = sum(cell.submitted - cell.done - cell.failed for cell in cells)
         failed = sum(cell.failed for cell in cells)
         notebook = any(cell.cell for cell in cells)
@@ -269,5 +271,5 @@ def jobs(details: Details, names: Names) -> Table:
             Column("unfinished", True), Column("failed", True),
         ),
         rows=tuple(rows),
-        empty="No kernel or script uses the cluster.",
+        empty="No kernel or script has launched work yet.",
     )  # fmt: skip

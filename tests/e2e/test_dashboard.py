@@ -21,7 +21,9 @@ from urllib.parse import urlsplit
 import pytest
 import tornado.netutil
 from e2e import cli
+from e2e.front import Front
 from harness import MARK, Traces, assert_nothing_left, eventually, marked, run_directory
+from jupyter_client.manager import start_new_kernel
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -257,6 +259,49 @@ def test_on_a_hub_the_link_and_the_gate_know_it() -> None:
         assert fetch(local, Host="evil.com", Cookie=cookie)[0] == 401
     finally:
         hub.close()
+
+
+def test_work_on_another_node_is_seen_from_this_one() -> None:
+    """What a worker elsewhere runs comes by way of its node, by its own clock turned into ours."""
+    program = Program()
+    try:
+        program.do(
+            "import json, shlex, subprocess; from nbray import session; "
+            "line = shlex.split(session.current().join_line()); "
+            "far = json.dumps({'far': 2}); "
+            "subprocess.run([*line, '--resources', far], check=True)"
+        )
+        program.do("there = segment.options(name='elsewhere', resources={'far': 1})")
+        program.do("kept = [there.remote(number) for number in range(6)]")
+        rows = section(program.link, "tasks", r"1 to 6 of 6|· 6", text="elsewhere", state="done")
+        text = re.sub(r"<[^>]+>", " ", rows)
+        assert re.search(r"elsewhere +done +script \d+ +\S+ · 2 \d+ +[\d.]+ s ago +2\d ms", text)
+        html = section(program.link, "nodes", "Further resources")
+        assert "of 2" in html
+    finally:
+        program.do("nbray.shutdown()")
+        program.close()
+        cli.nbray("stop")
+
+
+def test_in_a_notebook_the_link_is_a_link() -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    front = Front(manager, client)
+    try:
+        front.run("%load_ext nbray\n%nbray start --cpus 1")
+        answer = front.run("%nbray dashboard")
+        assert "http://127.0.0.1:" in answer.result, answer.traceback
+        link = re.search(r"http\S+", answer.result)
+        assert link
+        front.run("@remote\ndef f():\n    return 1\nnbray.get(f.remote())")
+        html = section(link[0], "overview", r"1 of 1")
+        assert re.search(r"\[\d+\] @remote", re.sub(r"<[^>]+>", " ", html))
+        assert "notebook" in html
+        shown = front.run("nbray.dashboard()._repr_html_()").result
+        assert "<a href=" in shown
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
 
 
 def test_without_a_cluster_the_command_line_says_what_to_do() -> None:

@@ -130,6 +130,8 @@ def test_overview_shows_cells_jobs_and_few_nodes() -> None:
     assert "40 of 100" in html
     assert "[3] sizes = segment(photos)" in html
     assert "notebook 70" in html
+    idle = details(processes=(d.ProcessRecord(9, 99, True),))
+    assert "driver 99" not in section_html("overview", cluster(3), idle, Query())
     assert "host3" in html
     assert "host3" not in section_html("overview", cluster(200), details(), Query())
     assert "200 nodes" in section_html("overview", cluster(200), details(), Query())

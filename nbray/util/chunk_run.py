@@ -103,7 +103,7 @@ def run_chunk(
     failures: list[tuple[int, bytes]] = []
     engine = session.require()
     chunk = _Chunk(rest, results, failures, engine.runtime().node_id)
-    if count > 1 and plan.patience < float("inf"):
+    if (count > 1 or large) and plan.patience < float("inf"):
         _watch.add(chunk, plan.patience, engine.early(1))
     try:
         while True:
@@ -119,6 +119,8 @@ def run_chunk(
             _fail(plan, items, first, results, failures, stopped)
     finally:
         _watch.remove(chunk)
+        if plan.patience == float("inf"):
+            _held.clear()  # nobody watches
     return chunk.report(len(results)), None
 
 
@@ -169,11 +171,14 @@ def _persistent(call: Callable[..., Any], plan: Plan) -> Callable[..., Any]:
 # -- the function -----------------------------------------------------------------
 
 
-class _Held(threading.local):
-    """The large values of the map whose chunk ran here last."""
+class _Held:
+    """The large values of the map whose chunk ran here last, until none has for a second."""
 
-    key: tuple[str, ...] = ()
-    values: list[Any] = []
+    now: tuple[tuple[str, ...], list[Any]] = ((), [])
+
+    def clear(self) -> None:
+        """Let go of them."""
+        self.now = ((), [])
 
 
 _held = _Held()
@@ -185,12 +190,14 @@ def _loaded(plan: Plan, large: list[ObjectRef[Any]]) -> Callable[..., Any]:
         # A modification time of None tells linecache never to look for the file.
         linecache.cache[plan.filename] = (len(plan.source), None, lines, plan.filename)
     key = tuple(ref.hex() for ref in large)
-    if _held.key != key:
-        _held.key, _held.values = (), []  # first: old and new together may not fit
+    known, values = _held.now
+    if known != key:
+        values = []
+        _held.clear()  # first: old and new together may not fit
         if large:
-            _held.values = session.require().get(large, None)
-            _held.key = key
-    call, *common = [plan.call, *_held.values] if plan.call is not None else _held.values
+            values = session.require().get(large, None)
+            _held.now = (key, values)
+    call, *common = [plan.call, *values] if plan.call is not None else values
     return functools.partial(call, *common) if common else call
 
 
@@ -276,6 +283,7 @@ class _Watch:
             if running:
                 idle = now
             elif now - idle > 1.0:
+                _held.clear()
                 self._thread = None
                 if not self._chunks:
                     return

@@ -72,7 +72,7 @@ class Progress(msgspec.Struct, frozen=True):
     def wide(self) -> bool:
         """Whether the figures need more room than the usual columns."""
         rows = (self.total, *self.rows)
-        return len(self.total.label) > 16 or any(len(row.said) > 33 for row in rows)
+        return len(self.total.label) > 16 or any(len(row.said) > 30 for row in rows)
 
 
 def progress(cell: CellView, now: float, rate: float) -> Progress:

@@ -168,6 +168,13 @@ def test_stop_ends_a_chunk_between_its_elements(native: Front) -> None:
     assert native.run("%%remote --each i in range(4)\ni").result == "[0, 1, 2, 3]"
 
 
+def test_bars_count_the_items_of_a_map(native: Front) -> None:
+    native.run("def brief(x):\n    time.sleep(0.001)")
+    answer = native.run("for _ in nbray.util.map(brief, range(5000)):\n    pass")
+    bars = [data.get("text/plain", "") for data in answer.displays.values()]
+    assert any(text.startswith("5,000 of 5,000") for text in bars), bars
+
+
 def test_stop_ends_a_map(native: Front) -> None:
     native.run("def nap(x):\n    time.sleep(60)")
     answer = native.start("list(nbray.util.map(nap, range(100)))")

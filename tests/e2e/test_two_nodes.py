@@ -67,6 +67,26 @@ def far_sum(values: Any) -> tuple[float, bool, str]:
     return float(values.sum()), values.flags.writeable, ray.get_runtime_context().get_node_id()
 
 
+def test_a_map_runs_on_both_nodes_and_counts_its_items_there(cluster: Any) -> None:
+    token = session.cell.set("the map's cell")
+    try:
+        table = np.arange(100_000)
+
+        def work(x: int) -> tuple[int, str]:
+            time.sleep(0.002)
+            return int(table[x]), ray.get_runtime_context().get_node_id()
+
+        found = list(ray.util.map(work, range(2000)))
+        assert [value for value, _ in found] == list(range(2000))
+        used = [node_id for _, node_id in found]
+        view = cluster.snapshot().cells["the map's cell"]
+    finally:
+        session.cell.reset(token)
+    assert sorted(node.done for node in view.nodes) == sorted(map(used.count, set(used)))
+    assert len(set(used)) == 2
+    assert view.submitted == view.done == 2000
+
+
 def test_a_large_result_comes_from_the_other_node(cluster: Any) -> None:
     values = ray.get(far_arange.remote(2_000_000), timeout=60)
     assert values[-1] == 1_999_999

@@ -144,6 +144,14 @@ def test_items_are_tried_again(retry_on, retries, calls):
     assert report.results == (["done"] if calls == 3 else [None])
 
 
+def test_large_values_come_before_the_item_and_are_let_go():
+    refs = [nbray.put("a"), nbray.put("b")]
+    plan = Plan(lambda a, b, x: a + b + x, "join")
+    assert run_chunk(plan, 0, refs, "x", "y").results == ["abx", "aby"]
+    assert run_chunk(Plan(None, "upper"), 0, [nbray.put(str.upper)], "x").results == ["X"]
+    assert chunk_run._held.now == ((), [])
+
+
 def test_the_text_of_a_cell_is_remembered():
     run_chunk(Plan(half, "half", filename="Cell In[77]", source="a = 1\nb = 2\n"), 0, [], 1)
     assert linecache.getline("Cell In[77]", 2) == "b = 2\n"

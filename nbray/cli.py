@@ -1,4 +1,4 @@
-"""The command line: `nbray start`, `nbray status`, `nbray stop`.
+"""The command line: `nbray start`, `nbray status`, `nbray stop`, `nbray doctor`.
 
 Owns the options, what is printed, and exit statuses. Does not own the runtime:
 it is reached through `nbray.engine.load("native")`, as `Native` describes it.
@@ -290,6 +290,23 @@ def stop() -> None:
         click.echo("no nbray runs on this machine")
     else:
         click.echo(f"stopped {count} node{'s' if count != 1 else ''}")
+
+
+@main.command()
+def doctor() -> None:
+    """Say what is installed and switched on, and the command that mends what is not."""
+    from nbray.jupyter.doctor import examine
+
+    problems = 0
+    for finding in examine():
+        click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.text}")
+        if not finding.good:
+            problems += 1
+            click.echo(f"       {finding.mend}")
+    if problems:
+        things = "one thing" if problems == 1 else f"{problems} things"
+        raise click.ClickException(f"{things} to mend: the line below each says how")
+    click.echo("Everything is in place.")
 
 
 # -- what is printed ---------------------------------------------------------------

@@ -158,11 +158,14 @@ class Lab:
 
 
 class Notebook:
-    """One notebook open in the page; cells are counted among the code cells, from 0."""
+    """One notebook open in the page; cells are counted among the code cells, from 0.
 
-    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+    Alone in it ('doc'), or with sidebars and status bar ('lab').
+    """
+
+    def __init__(self, page: Page, lab: Lab, name: str, mode: str = "doc") -> None:
         self.page = page
-        page.goto(f"{lab.url}/doc/tree/{name}?token={lab.token}&reset", wait_until="commit")
+        page.goto(f"{lab.url}/{mode}/tree/{name}?token={lab.token}&reset", wait_until="commit")
         self.cells = page.locator(".jp-Notebook .jp-CodeCell")
         cells = json.loads((lab.root / name).read_text())["cells"]
         count = sum(cell["cell_type"] == "code" for cell in cells)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser.lab import BUILT, Lab, Notebook
+from e2e.cli import nbray
 from harness import ARTIFACTS, require_or_skip
 from playwright.sync_api import Page, expect
 
@@ -18,8 +20,6 @@ NAME = "sidebar.ipynb"
 
 
 def notebook_json(*sources: str) -> str:
-    import json
-
     cells = [
         {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": source, "outputs": [],
          "execution_count": None}
@@ -73,28 +73,24 @@ def _built() -> None:
         require_or_skip("the sidebar is not built (run `make sidebar`)")
 
 
-@pytest.fixture(params=["light", "dark"])
-def theme(request: pytest.FixtureRequest, lab: Lab) -> Iterator[str]:
-    name = "JupyterLab Dark" if request.param == "dark" else "JupyterLab Light"
-    lab.setting("apputils-extension/themes", {"theme": name})
-    yield request.param
-    lab.setting("apputils-extension/themes", {})
-
-
 @pytest.fixture
-def notebook(lab: Lab, page: Page, theme: str) -> Iterator[Notebook]:
+def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
     (lab.root / NAME).write_text(notebook_json(""))
-    page.goto(f"{lab.url}/lab/tree/{NAME}?token={lab.token}&reset", wait_until="commit")
-    opened = Notebook.__new__(Notebook)
-    opened.page = page
-    opened.cells = page.locator(".jp-Notebook .jp-CodeCell")
-    expect(opened.cells).to_have_count(1, timeout=60_000)
-    opened.idle()
+    opened = Notebook(page, lab, NAME, mode="lab")
     yield opened
+    page.unroute_all()
     opened.close()
 
 
+@pytest.fixture(autouse=True)
+def _no_cluster_left() -> Iterator[None]:
+    yield
+    nbray("stop")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> None:
+    notebook.theme(theme == "dark")
     sidebar = Sidebar(notebook.page)
     sidebar.open()
     expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine", timeout=SLOW)
@@ -128,3 +124,65 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     expect(sidebar.cards).to_have_count(0, timeout=SLOW)
     expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine")
     expect(sidebar.status).to_be_hidden()
+
+
+def test_a_notebooks_own_cluster_is_listed_by_its_name(notebook: Notebook) -> None:
+    """Started by `%nbray start`, announced nowhere; one of a terminal beside it."""
+    sidebar = Sidebar(notebook.page)
+    sidebar.open()
+    first = notebook.cells.first.locator(".cm-content")
+    first.click()
+    notebook.page.keyboard.insert_text("%load_ext nbray\n%nbray start --cpus 1")
+    notebook.run(0)
+    expect(sidebar.cards).to_have_count(1, timeout=SLOW)
+    expect(sidebar.cards.first).to_contain_text(NAME)
+    assert nbray("start", "--head", "--port=0", "--num-cpus=2").returncode == 0
+    expect(sidebar.cards).to_have_count(2, timeout=SLOW)
+    expect(sidebar.status).to_contain_text("2 nodes · 0 of 3 CPUs busy", timeout=SLOW)
+    sidebar.screenshot("sidebar-two-clusters")
+    assert nbray("stop").returncode == 0
+    expect(sidebar.cards).to_have_count(0, timeout=SLOW)
+
+
+def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
+    page, sidebar = notebook.page, Sidebar(notebook.page)
+    page.keyboard.press("Control+Shift+KeyC")
+    page.locator(".lm-CommandPalette-input").fill("nbray start a cluster")
+    item = page.locator(".lm-CommandPalette-item.lm-mod-active[data-command='nbray:start']")
+    expect(item).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(sidebar.status).to_contain_text("1 node · ", timeout=SLOW)
+    sidebar.status.click()
+    expect(sidebar.cards).to_have_count(1)
+
+    source = sidebar.cards.locator(".nbray-card-head").bounding_box()
+    target = page.locator(".jp-Notebook .jp-Cell").first.bounding_box()
+    assert source is not None
+    assert target is not None
+    page.mouse.move(source["x"] + 20, source["y"] + 8)
+    page.mouse.down()
+    for step in range(1, 9):
+        page.mouse.move(
+            source["x"] + 20 + (target["x"] + 200 - source["x"]) * step / 8,
+            source["y"] + 8 + (target["y"] + 6 - source["y"] - 8) * step / 8,
+        )
+    page.mouse.up()
+    expect(notebook.cells).to_have_count(2, timeout=SLOW)
+    dropped = notebook.cells.filter(has_text="%nbray attach 127.0.0.1:")
+    expect(dropped).to_have_count(1)
+
+    sidebar.press("Insert")
+    expect(notebook.cells.filter(has_text="%nbray attach 127.0.0.1:")).to_have_count(2)
+
+
+def test_without_the_servers_part_it_says_what_to_do(notebook: Notebook) -> None:
+    page = notebook.page
+    page.route("**/nbray/clusters*", lambda route: route.fulfill(status=404, body="none"))
+    page.route_web_socket("**/nbray/events*", lambda socket: socket.close())
+    page.reload(wait_until="commit")
+    sidebar = Sidebar(page)
+    page.locator(".jp-SideBar.jp-mod-left [data-id='nbray-sidebar']").wait_for(timeout=60_000)
+    sidebar.open()
+    expect(sidebar.note).to_contain_text("run `nbray doctor`", timeout=SLOW)
+    expect(sidebar.root.locator("button", has_text="Start a cluster")).to_be_disabled()
+    sidebar.screenshot("sidebar-no-server")

@@ -1,0 +1,124 @@
+"""What the doctor finds in made-up installations, and the commands it gives."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from nbray.cli import main
+from nbray.jupyter import doctor
+from nbray.jupyter.doctor import Finding, Kernel
+from nbray.version import __version__
+
+PY = "/env/bin/python"
+
+
+def put(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("version", "good"), [("4.6.6", True), ("4.1.0rc1", True), ("4.0.9", False), ("3.6.7", False)]
+)
+def test_an_old_jupyterlab(version: str, good: bool) -> None:
+    found = doctor.lab_finding(version, PY)
+    assert found.good is good
+    assert good or found.mend == f"{PY} -m pip install --upgrade 'jupyterlab>=4.1'"
+
+
+def test_an_environment_of_a_kernel_only() -> None:
+    found = doctor.lab_finding("", PY)
+    assert found.good, "nothing is wrong with it"
+    assert "with the Python that runs JupyterLab" in found.text
+
+
+def test_the_sidebar_is_looked_for_where_jupyterlab_looks(tmp_path: Path) -> None:
+    user, environment = tmp_path / "user", tmp_path / "env"
+    missing = doctor.sidebar_finding([user, environment], PY)
+    assert not missing.good
+    assert missing.mend.startswith(f"{PY} -m pip install --force-reinstall")
+    put(environment / "nbray" / "package.json", {"version": __version__})
+    found = doctor.sidebar_finding([user, environment], PY)
+    assert (found.good, str(environment) in found.text) == (True, True)
+    put(user / "nbray" / "package.json", {"version": "0.0.1"})
+    old = doctor.sidebar_finding([user, environment], PY)
+    assert (old.good, "of nbray 0.0.1" in old.text) == (False, True)
+
+
+def test_a_disabled_sidebar(tmp_path: Path) -> None:
+    user, system = tmp_path / "user", tmp_path / "system"
+    assert doctor.disabled_finding([user, system]).good
+    put(system / "labconfig" / "page_config.json", {"disabledExtensions": ["nbray", "@x/y"]})
+    found = doctor.disabled_finding([user, system])
+    assert (found.good, found.mend) == (False, "jupyter labextension enable nbray")
+    off = {"disabledExtensions": {"nbray": False, "nbray:status": True, "other": True}}
+    put(user / "labconfig" / "page_config.json", off)
+    found = doctor.disabled_finding([user, system])
+    assert found.mend == "jupyter labextension enable nbray:status"
+    put(user / "labconfig" / "page_config.json", "{broken")
+    assert not doctor.disabled_finding([user, system]).good
+
+
+def test_the_servers_part(tmp_path: Path) -> None:
+    user, system = tmp_path / "user", tmp_path / "system"
+    mend = "jupyter server extension enable nbray.jupyter.server"
+    unknown = doctor.server_finding([user, system])
+    assert (unknown.good, unknown.mend) == (False, mend)
+    part = {"ServerApp": {"jpserver_extensions": {"nbray.jupyter.server": True}}}
+    put(system / "jupyter_server_config.d" / "nbray.json", part)
+    assert doctor.server_finding([user, system]).good
+    part["ServerApp"]["jpserver_extensions"]["nbray.jupyter.server"] = False
+    put(user / "jupyter_server_config.json", part)
+    off = doctor.server_finding([user, system])
+    assert (off.good, off.mend) == (False, mend)
+
+
+def test_widgets() -> None:
+    assert doctor.widgets_finding("3.0.17", PY).good
+    assert doctor.widgets_finding("", PY).mend == f"{PY} -m pip install jupyterlab_widgets"
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "mend"),
+    [
+        (Kernel((3, 11, 7), ""), "not installed", f"{PY} -m pip install nbray=={__version__}"),
+        (Kernel((3, 11, 7), "9.9"), "nbray 9.9", f"{PY} -m pip install nbray=={__version__}"),
+        (Kernel((3, 9, 1), ""), "Python 3.9.1 is too old", "make an environment"),
+        (None, "cannot be run", "jupyter kernelspec list"),
+    ],
+)
+def test_a_kernel_that_cannot_use_nbray(said: Kernel | None, text: str, mend: str) -> None:
+    found = doctor.kernel_finding("Mine", PY, said)
+    assert not found.good
+    assert text in found.text
+    assert found.mend.startswith(mend)
+
+
+def test_a_python_is_asked() -> None:
+    said = doctor.ask(sys.executable)
+    assert said == Kernel(sys.version_info[:3], __version__)
+    assert doctor.kernel_finding("Mine", sys.executable, said).good
+    assert doctor.ask("/nowhere/python") is None
+
+
+def test_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = Finding(False, "the sidebar is disabled", "jupyter labextension enable nbray")
+    monkeypatch.setattr(doctor, "examine", lambda: iter([Finding(True, "JupyterLab 4.6.6"), bad]))
+    done = CliRunner().invoke(main, ["doctor"])
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        "ok   JupyterLab 4.6.6",
+        "BAD  the sidebar is disabled",
+        "       jupyter labextension enable nbray",
+        "Error: one thing to mend: the line below each says how",
+    ]
+    monkeypatch.setattr(doctor, "examine", lambda: iter([Finding(True, "JupyterLab 4.6.6")]))
+    done = CliRunner().invoke(main, ["doctor"])
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Everything is in place.")

@@ -75,6 +75,7 @@ def _built() -> None:
 
 @pytest.fixture
 def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
+    page.set_viewport_size({"width": 1080, "height": 640})
     (lab.root / NAME).write_text(notebook_json(""))
     opened = Notebook(page, lab, NAME, mode="lab")
     yield opened

@@ -30,6 +30,7 @@ from headless import text_of
 
 MEMORY = 1 << 30
 """Bytes that a session on Binder may have to itself."""
+BUILT = ROOT / "labextension" / "built"
 KNOWN = {"postBuild", "requirements.txt", "runtime.txt"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -93,6 +94,8 @@ def session(_nothing_left: None) -> Iterator[Session]:
             target = made.repository / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
+        if BUILT.exists():  # `make` has built it from the same sources; again takes a minute
+            shutil.copytree(BUILT, made.repository / "labextension" / "built")
         assert made.run(wanted_python(), "-m", "venv", str(made.prefix)).returncode == 0
         done = made.run(
             made.python, "-m", "pip", "install", "--no-cache-dir", "-q", "-r",
@@ -109,6 +112,13 @@ def session(_nothing_left: None) -> Iterator[Session]:
         yield made
     finally:
         shutil.rmtree(home)
+
+
+def test_all_parts_are_installed(session: Session) -> None:
+    """One install brings the sidebar and the server's part, switched on."""
+    done = session.run(session.prefix / "bin" / "nbray", "doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"the sidebar is installed: {session.prefix}" in done.stdout
 
 
 @pytest.fixture

@@ -42,12 +42,12 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
         text = _nested_text(error, summary, function_name)
         frames = error.frames  # where it began tells most
     elif isinstance(error, RayError):
-        return pickle.dumps(("", "", _pickled(error), _one_line(error), "", 0, b""), 5)
+        return pickle.dumps(("", "", _pickled(error), one_line(error), "", 0, b""), 5)
     else:
         cause = error
         text = _text(summary, values_on_line(error, _is_user_file))
         frames = capture(error, _is_user_file, _is_own_file)
-    line = _one_line(cause)
+    line = one_line(cause)
     return pickle.dumps((function_name, text, _pickled(cause), line, node, pid, frames), 5)
 
 
@@ -89,7 +89,7 @@ def _pickled(error: BaseException) -> bytes:
     return data if _unpickled(data) is not None else b""
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """'type: text', even where the exception's own `__str__` fails."""
     try:
         text = str(error)

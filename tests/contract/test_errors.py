@@ -35,6 +35,32 @@ def test_the_error_is_the_users_type_and_a_task_error():
         ray.get(ray.remote(lambda: 1 / 0).remote())
 
 
+def test_an_error_that_cannot_say_its_text_is_still_an_error_and_its_worker_lives():
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError("no text")
+
+    @ray.remote(max_retries=0)
+    def fail():
+        raise Mute
+
+    @ray.remote(num_cpus=1)
+    class Holder:
+        def fail(self):
+            raise Mute
+
+        def fine(self):
+            return 1
+
+    for _ in range(3):
+        with pytest.raises(RayTaskError):
+            ray.get(fail.remote())
+    holder = Holder.remote()
+    with pytest.raises(RayTaskError):
+        ray.get(holder.fail.remote())
+    assert ray.get(holder.fine.remote()) == 1
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -35,6 +35,7 @@ from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Packed
 from nbray.runtime.shell.output import Origin, Output
+from nbray.wire.failures import one_line
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
 
@@ -358,7 +359,7 @@ class Executor:
         self, item: Item, error: BaseException | None, started: float, done: Done
     ) -> None:
         """Remember an ended task for screens; before its answer is appended to `done`."""
-        why = None if error is None else f"{type(error).__name__}: {error}"[:MOST_WORDS]
+        why = None if error is None else one_line(error)[:MOST_WORDS]
         if done.outcome is not None and done.outcome.cancelled:
             why = ""
         self._past((item.spec, item.caller, item.seq, started, done.micros, why))

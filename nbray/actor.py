@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from nbray import session
-from nbray.engine import ActorInfo, Function
+from nbray.engine import ActorInfo, Engine, Function
 from nbray.options import ActorOptions, MethodOptions, actor_options, method_options
 from nbray.refs import ObjectRef
 from nbray.remote import Shape, _restore_handle, refuse_streams, short_name, source_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEFAULTS = MethodOptions()
+REPLACE_SECONDS = 5.0
+"""How long the name of an actor that gives way may stay taken."""
 _MARK = "__nbray_method_options__"
 
 
@@ -292,12 +295,55 @@ def _creator(
             max_task_retries=options.max_task_retries,
             signatures=blueprint.signatures,
         )
-        info, life = (session.current() or session.require()).create_actor(
-            blueprint.target, args, kwargs, options, described
-        )
-        return ActorHandle(info, life, blueprint.shapes)
+        engine = session.current() or session.require()
+
+        def create() -> tuple[ActorInfo, ObjectRef[Any]]:
+            return engine.create_actor(blueprint.target, args, kwargs, options, described)
+
+        made = create() if not options.name else _named(engine, create, options, described)
+        return ActorHandle(*made, blueprint.shapes)
 
     return remote
+
+
+def _named(
+    engine: Engine, create: Callable[[], tuple[ActorInfo, ObjectRef[Any]]],
+    options: ActorOptions, described: ActorInfo,
+) -> tuple[ActorInfo, ObjectRef[Any]]:  # fmt: skip
+    """Create a named actor; one that an earlier run of a notebook's cell has made gives way.
+
+    Raises:
+        ValueError: the name is taken, and by another actor than that.
+    """
+    cell = session.cell.get()
+    key = (options.namespace, options.name)
+    makers = session.named_actors
+    deadline = time.monotonic() + REPLACE_SECONDS
+    ended = False
+    while True:
+        try:
+            made = create()
+        except ValueError:
+            before = makers.get(key, "")
+            if not cell or not before or (before == cell and not ended):
+                raise
+            if options.lifetime == "detached" or time.monotonic() > deadline:
+                raise
+            if not ended:
+                try:
+                    old, _ = engine.get_actor(options.name, options.namespace)
+                except ValueError:  # it has just ended
+                    continue
+                mine = f"{old.owner:016x}" == engine.runtime().worker_id
+                if not mine or old.class_name != described.class_name:
+                    raise
+                engine.kill_actor(old, no_restart=True)
+                ended = True
+            time.sleep(0.002)
+        else:
+            if cell:
+                makers[key] = cell
+            return made
 
 
 def _class_source(cls: type) -> str:

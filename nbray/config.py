@@ -54,6 +54,8 @@ class NodeRequest(msgspec.Struct, frozen=True):
 
 INLINE_LIMIT = 64 * 1024
 """Bytes of a pickled value up to which it rides in messages; larger goes to the store."""
+LARGE_FUNCTION = 1 << 20
+"""Bytes of a pickled function from which on it is put into the store, with a warning."""
 CHUNK = 1 << 20
 """Bytes of one bulk message between machines."""
 BATCH_TASKS = 50

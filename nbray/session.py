@@ -46,6 +46,9 @@ class Publisher(Protocol):
 on_install: list[Callable[[Engine | None], None]] = []
 """Called with every engine that becomes the one in use (None: none is any more)."""
 
+named_actors: dict[tuple[str, str], str] = {}
+"""(namespace, name) of actors that this process made, and the cell that did (it may again)."""
+
 lock = threading.RLock()
 """Held while an engine starts or ends."""
 _engine: Engine | None = None
@@ -121,6 +124,7 @@ def install(engine: Engine | None, started: InitConfig | None = None) -> None:
             os.register_at_fork(after_in_child=_after_fork)
             _guarded = True
         _engine = engine
+        named_actors.clear()
         _started_with = started
     for hook in tuple(on_install):  # a hook may take itself out
         hook(engine)

@@ -19,7 +19,7 @@ from IPython.core.magic import no_var_expand
 import nbray
 from nbray import session
 from nbray.engine import Engine
-from nbray.jupyter import cells, cluster_magic, environment, errors, holdings, progress
+from nbray.jupyter import cells, cluster_magic, environment, errors, holdings, progress, signatures
 from nbray.jupyter.logs import Logs
 from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
@@ -44,6 +44,7 @@ class Extension:
         progress.install()
         environment.install(shell)
         holdings.install(shell)
+        signatures.install(shell)
         cells.cells().on_end.append(self.router.cell_ended)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
@@ -77,6 +78,7 @@ class Extension:
         shell.set_custom_exc((), None)
         environment.uninstall(shell)
         holdings.uninstall(shell)
+        signatures.uninstall(shell)
         progress.uninstall()
         cells.cells().detach()
 

@@ -14,27 +14,34 @@ from __future__ import annotations
 
 import gc
 import io
+import operator
+import os
 import pickle
 import struct
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
+from pathlib import Path
+from types import FrameType, FunctionType
 from typing import Any
 
 import msgspec
 
 from nbray import definitions
-from nbray.config import INLINE_LIMIT
+from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
 from nbray.refs import ObjectRef
 from nbray.wire import blame
 from nbray.wire.failures import pack_error, unpack_error
 
 __all__ = [
     "Packed",
+    "digest_of",
     "largest_capture",
     "pack",
     "pack_call",
+    "pack_definition",
     "pack_error",
     "pack_function",
     "pack_function_with_refs",
@@ -43,6 +50,7 @@ __all__ = [
     "unpack_many",
 ]
 
+_OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 MAGIC = 0xB5
 ALIGN = 64
 _HEADER = struct.Struct("<B3xIQ")
@@ -301,9 +309,48 @@ def _take(refs: list[tuple[int | str, ObjectRef[Any]]], place: int | str, value:
 
 def pack_function_with_refs(call: Callable[..., Any], name: str) -> tuple[bytes, bytes, _Refs]:
     """As `pack_function`, with the (owner, seq) of every reference the function captured."""
-    packed = pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
+    packed = pack_definition(call, name)
     blob = packed.join()
     return blake2b(blob, digest_size=16).digest(), blob, packed.refs
+
+
+def pack_definition(call: Callable[..., Any], name: str) -> Packed:
+    """A function or class, pickled; warns of one that takes much along, and says of what.
+
+    Raises:
+        TypeError: it captures something that cannot be pickled; says what.
+    """
+    packed = pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
+    if packed.size > LARGE_FUNCTION:
+        captured, size = largest_capture(call)
+        what = f"{captured!r} ({size / 1e6:,.0f} MB)" if captured else "much data"
+        advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
+        warnings.warn(
+            f"{name} takes {what} along: it is put into the object store, once for each time "
+            f"that {name} is defined. To share it, {advice if captured else 'pass it instead'}.",
+            UserWarning,
+            stacklevel=_user_level(),
+        )
+    return packed
+
+
+def digest_of(packed: Packed) -> bytes:
+    """The content hash of what *packed* holds, without joining it."""
+    state = blake2b(digest_size=16)
+    for position, piece in packed.pieces():
+        state.update(position.to_bytes(8, "little"))
+        state.update(piece)
+    return state.digest()
+
+
+def _user_level() -> int:
+    """The `stacklevel` of the innermost frame that is not nbray's, for a warning of our caller."""
+    level = 2
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def pack_function(call: Callable[..., Any], name: str) -> tuple[bytes, bytes]:
@@ -316,13 +363,17 @@ def pack_function(call: Callable[..., Any], name: str) -> tuple[bytes, bytes]:
     return digest, blob
 
 
-def largest_capture(call: Callable[..., Any]) -> tuple[str, int]:
+def largest_capture(call: Callable[..., Any], depth: int = 0) -> tuple[str, int]:
     """(name, bytes when pickled) of the largest variable that *call* takes with it.
 
     For the warning about a function that carries much; ("", 0) if it captures nothing.
+    What a function takes along that *call* calls counts as well.
     """
     best = ("", 0)
     for name, value in blame.captures(call).items():
+        if isinstance(value, FunctionType) and depth < 5:
+            best = max(best, largest_capture(value, depth + 1), key=operator.itemgetter(1))
+            continue
         try:
             size = pack(value).size
         except TypeError:

@@ -6,6 +6,7 @@ own what becomes of a task (`core.tasks`).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import pickle
 import time
@@ -15,8 +16,9 @@ from hashlib import blake2b
 from typing import Any
 
 from nbray import session
-from nbray.config import INLINE_LIMIT
+from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
 from nbray.engine import Function
+from nbray.exceptions import ObjectStoreFullError
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import STORED, Entry
@@ -26,7 +28,7 @@ from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules, Packed
 from nbray.wire.messages import Extra, Ref, Spec, Value
-from nbray.wire.pickling import pack, pack_call, pack_function_with_refs
+from nbray.wire.pickling import digest_of, pack, pack_call, pack_definition
 
 Origin = tuple[int, int, str]
 """(job, depth, namespace) of work submitted here and now."""
@@ -135,7 +137,13 @@ class Calls:
 
     def _pickled(self, function: Function, target: Any) -> tuple[bytes, str, bytes]:
         """(hash, file name, bytes) of *target*, which stands for *function*."""
-        digest, blob, refs = pack_function_with_refs(target, function.name)
+        packed = pack_definition(target, function.name)
+        digest = digest_of(packed)
+        if packed.size > LARGE_FUNCTION and not isinstance(target, type):
+            with contextlib.suppress(ObjectStoreFullError):  # it travels in messages, then
+                # A reference stands for it: each node fetches it once, each worker looks at it.
+                packed = pack(self._memory.put(packed, f"the function {function.name}"))
+        blob, refs = packed.join(), packed.refs
         if refs:
             objects = self._brain.objects
             objects.hold(refs)

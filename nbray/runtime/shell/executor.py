@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import gc
 import inspect
 import linecache
 import os
@@ -29,6 +30,7 @@ from nbray import session
 from nbray.config import INLINE_LIMIT
 from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
 from nbray.ids import node_of
+from nbray.refs import ObjectRef
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
@@ -51,6 +53,9 @@ FLUSH_REMOTE = 0.008
 
 MOST_WORDS = 300
 """Characters of an error that are kept for screens."""
+
+LARGE_SECONDS = 3.0
+"""Seconds that a function which lies in the store stays loaded without being used."""
 
 running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
 """What this context runs."""
@@ -77,6 +82,8 @@ class Executor:
         self._imports = imports
         self._pid = os.getpid()
         self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._large: dict[bytes, tuple[Callable[..., Any], float]] = {}
+        """Functions that lie in the store, and when they were last used."""
         self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
         self._latest: Item | None = None
         """What has run last, for output of threads that no context has reached."""
@@ -260,7 +267,7 @@ class Executor:
 
     def function(self, digest: bytes) -> Callable[..., Any]:
         """The loaded function or class of this hash."""
-        function = self._functions.get(digest)
+        function = self._functions.get(digest) or self._used(digest)
         if function is None:
             known = self.brain.functions
             filename, source, blob, modules, *inside = pickle.loads(known[digest])
@@ -271,8 +278,33 @@ class Executor:
             if source and filename:
                 lines = source.splitlines(keepends=True)
                 linecache.cache[filename] = (len(source), None, lines, filename)
-            function = self._functions[digest] = unpack(blob, self.memory.restore)
+            function = unpack(blob, self.memory.restore)
+            if isinstance(function, ObjectRef):  # a large one, in the store
+                function = self.memory.fetched(function)
+                self._large[digest] = (function, time.monotonic())
+            else:
+                self._functions[digest] = function
         return function
+
+    def _used(self, digest: bytes) -> Callable[..., Any] | None:
+        """A large function that is loaded, marked as used now."""
+        found = self._large.get(digest)
+        if found is None:
+            return None
+        self._large[digest] = (found[0], time.monotonic())
+        return found[0]
+
+    def let_go(self, now: float) -> None:
+        """Unload large functions that are not used: what they took along lies in the store.
+
+        In the loop thread; a function that runs is held by its call.
+        """
+        idle = [digest for digest, (_, used) in list(self._large.items())
+                if now - used > LARGE_SECONDS]  # fmt: skip
+        if idle:
+            for digest in idle:
+                self._large.pop(digest, None)
+            gc.collect()  # a function and its globals hold each other
 
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the actor."""

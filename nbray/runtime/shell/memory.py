@@ -154,6 +154,23 @@ class Memory:
 
         return give
 
+    def put(self, packed: Packed, what: str) -> ObjectRef[Any]:
+        """Store a packed value as an object of ours.
+
+        Raises:
+            ObjectStoreFullError: it does not fit; says what to do.
+        """
+        brain = self._brain
+        slot = self.store(packed, brain.me, what)
+        seq = next(brain.sequence)
+        entry = Entry((brain.me, seq), 1, STORED, m.Value(b"", [slot], list(packed.refs)))
+        entry.local = slot
+        if packed.refs:
+            entry.refs = packed.refs
+            brain.objects.hold(packed.refs)
+        brain.objects.owned[seq] = entry
+        return self.own(seq)
+
     # -- reading -------------------------------------------------------------------------
 
     def read(self, entry: Entry) -> Any:
@@ -179,6 +196,15 @@ class Memory:
             if len(entries) > 1:
                 _count_alike(error, entries)
             raise
+
+    def fetched(self, ref: ObjectRef[Any]) -> Any:
+        """The value of *ref*, waited for without giving the CPU back: it is there already."""
+        entries = self.entries([ref])
+        pending = [entry for entry in entries if not entry.state]
+        if pending:
+            self.wait_for(pending, 1, None)
+        self.localize(entries)
+        return self.read(entries[0])
 
     def error(self, entry: Entry) -> Exception:
         """The error of a failed entry."""

@@ -78,6 +78,7 @@ def main(config: WorkerConfig) -> None:
 
     def look_after(now: float) -> list[Effect]:
         """In the loop thread, while the main thread is busy with one task."""
+        executor.let_go(now)
         late = now - brain.flushed > LATE_SECONDS
         answers = [*output.take(), *brain.flush()] if late else []
         return [*answers, *brain.tick(now), *brain.report(now)]

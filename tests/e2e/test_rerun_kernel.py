@@ -1,0 +1,177 @@
+"""Cells that are run again and again: definitions, init, captured data; help on what is remote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from e2e.front import Front
+from harness import eventually
+from jupyter_client.manager import start_new_kernel
+
+TIMES = 200
+SETUP = """
+import os, time, psutil
+import numpy as np
+%load_ext nbray
+%nbray start --cpus 2
+
+def family():
+    me = psutil.Process()
+    return [me, *me.children(recursive=True)]
+
+def traces():
+    "What could grow: processes, descriptors and threads of all of them, segments."
+    gc = __import__('gc'); gc.collect()
+    found = family()
+    worked = [p for p in found if p.is_running()]
+    root = [p for p in psutil.process_iter() if 'nbray' in ' '.join(p.cmdline())
+            and p.uids().real == os.getuid() and p.environ().get('NBRAY_TEST_MARK')
+            == os.environ.get('NBRAY_TEST_MARK')]
+    everyone = {p.pid: p for p in [*worked, *root]}.values()
+    return dict(
+        processes=len(everyone),
+        descriptors=sum(p.num_fds() for p in everyone),
+        threads=sum(p.num_threads() for p in everyone),
+        objects=len(nbray.api.session.current().holdings()),
+        segments=sum('memfd' in m.path for p in everyone for m in p.memory_maps()),
+    )
+"""
+FUNCTIONS = """
+@remote
+def known():
+    import gc
+    return max(len(e._functions) for e in gc.get_objects() if type(e).__name__ == 'Executor')
+
+nbray.get(known.remote()) < 10
+"""
+LARGE = """
+[h.object.size // 10**6 for h in nbray.api.session.current().holdings()
+ if h.object.size > 10**6]
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Front]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    front = Front(manager, client)
+    try:
+        setup = front.run(SETUP)
+        assert not setup.error, setup.traceback
+        yield front
+        front.run("%nbray stop")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+def settled(front: Front, wait: float = 2.0) -> dict[str, int]:
+    """What there is, after what ends by itself has had time to."""
+    answer = front.run(f"time.sleep({wait})\ntraces()")
+    assert not answer.error, answer.traceback
+    found: dict[str, int] = eval(answer.result)
+    return found
+
+
+def rerun(front: Front, cell: str, times: int, result: str) -> None:
+    for _ in range(times):
+        answer = front.run(cell)
+        assert not answer.error, answer.traceback
+        assert answer.result == result
+
+
+def no_growth(before: dict[str, int], after: dict[str, int], slack: int = 2) -> None:
+    grown = {name: (before[name], after[name]) for name in before
+             if after[name] > before[name] + slack}  # fmt: skip
+    assert not grown
+
+
+def test_a_cell_that_defines_a_remote_function_leaks_nothing(kernel: Front) -> None:
+    cell = "@remote\ndef area(x):\n    return x * 2\nnbray.get(area.remote(21))"
+    rerun(kernel, cell, 10, "42")
+    before = settled(kernel)
+    rerun(kernel, cell, TIMES, "42")
+    no_growth(before, settled(kernel))
+    assert kernel.run(FUNCTIONS).result == "True", "the same text is the same function"
+
+
+def test_a_cell_that_defines_a_named_actor_leaks_nothing(kernel: Front) -> None:
+    cell = (
+        "@remote\nclass Counter:\n    def __init__(self):\n        self.value = 0\n"
+        "    def add(self):\n        self.value += 1\n        return self.value\n"
+        "counter = Counter.options(name='counter').remote()\nnbray.get(counter.add.remote())"
+    )
+    rerun(kernel, cell, 5, "1")
+    before = settled(kernel)
+    rerun(kernel, cell, TIMES, "1")
+    no_growth(before, settled(kernel))
+    assert kernel.run("nbray.get(nbray.get_actor('counter').add.remote())").result == "2"
+    twice = kernel.run("[Counter.options(name='twin').remote() for _ in range(2)]")
+    assert twice.error == "ValueError", "one run of a cell cannot make two"
+    other = kernel.run("@remote\nclass Another: ...\nAnother.options(name='counter').remote()")
+    assert other.error == "ValueError", "another class is another actor"
+
+
+def test_init_again_is_idempotent(kernel: Front) -> None:
+    before = settled(kernel, 0.5)
+    for _ in range(20):
+        answer = kernel.run("nbray.init()\n%nbray start")
+        assert not answer.error, answer.traceback
+        assert "running already" in answer.text
+    no_growth(before, settled(kernel))
+    assert kernel.run("len(nbray.nodes())").result == "1"
+
+
+def test_large_captured_data_is_put_once_and_the_warning_names_it(kernel: Front) -> None:
+    answer = kernel.run(
+        "table = np.ones(2_000_000)\n"
+        "def helper(i):\n    return float(table[i])\n"
+        "@remote\ndef look(i):\n    return helper(i)\n"
+        "sum(nbray.get([look.remote(i) for i in range(200)]))"
+    )
+    assert answer.result == "200.0", answer.traceback
+    assert "UserWarning: look takes 'table' (16 MB) along" in answer.text
+    assert "table = nbray.put(table)" in answer.text
+    assert answer.text.count("UserWarning") == 1
+    assert kernel.run(LARGE).result == "[16]"
+    again = kernel.run("sum(nbray.get([look.remote(i) for i in range(200)]))")
+    assert (again.result, again.text) == ("200.0", "")
+    kernel.run("del look, table")
+    gone = eventually(lambda: kernel.run(f"nbray.put(1);\n{LARGE}").result == "[]", 20, 0.5)
+    assert gone, "workers let go of it, too"
+
+
+def test_shift_tab_shows_the_original_signature_and_docstring(kernel: Front) -> None:
+    kernel.run(
+        "@remote\ndef scale(image, by: float = 2.0, *, clip=True):\n"
+        "    'Make an image larger.'\n"
+        "@remote\nclass Model:\n    'A model.'\n    def __init__(self, depth=3): ...\n"
+        "    def fit(self, data, epochs: int = 1):\n        'Fit it.'\n"
+        "model = Model.remote()"
+    )
+
+    def shown(text: str) -> str:
+        found = kernel.client.inspect(text, len(text), reply=True, timeout=30)["content"]
+        assert found["found"], text
+        return re.sub(r"\x1b\[[0-9;]*m", "", str(found["data"]["text/plain"]))
+
+    for text in ("scale", "scale.remote", "scale.remote("):
+        assert "image, by: float = 2.0, *, clip=True" in shown(text), text
+        assert "Make an image larger." in shown(text), text
+    assert "depth=3" in shown("Model.remote")
+    assert "data, epochs: int = 1" in shown("model.fit.remote")
+    assert "Fit it." in shown("model.fit.remote")
+    assert "Fit it." in shown("model.fit")
+
+
+def test_completion_on_handles_and_functions(kernel: Front) -> None:
+    def offered(text: str) -> set[str]:
+        found = kernel.client.complete(text, len(text), reply=True, timeout=30)["content"]
+        return {match.rpartition(".")[2] for match in found["matches"]}
+
+    kernel.run("@remote\nclass Other:\n    def fit(self): ...\n    def score(self): ...\n"
+               "other = Other.remote()\n@remote\ndef one(): ...\n")  # fmt: skip
+    assert {"fit", "score"} <= offered("other.")
+    assert {"remote", "options"} <= offered("one.")
+    assert {"remote", "options"} <= offered("other.fit.")

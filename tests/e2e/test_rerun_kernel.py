@@ -10,6 +10,8 @@ from e2e.front import Front
 from harness import eventually
 from jupyter_client.manager import start_new_kernel
 
+pytestmark = pytest.mark.slow
+
 TIMES = 200
 SETUP = """
 import os, time, psutil
@@ -17,26 +19,26 @@ import numpy as np
 %load_ext nbray
 %nbray start --cpus 2
 
-def family():
-    me = psutil.Process()
-    return [me, *me.children(recursive=True)]
+MARK = os.environ['NBRAY_TEST_MARK']
+
+def one(process):
+    "What one process of this test's cluster and kernel has, or None."
+    try:
+        if process.environ().get('NBRAY_TEST_MARK') != MARK:
+            return None
+        return (process.num_fds(), process.num_threads(),
+                sum('memfd' in m.path for m in process.memory_maps()))
+    except psutil.Error:
+        return None
 
 def traces():
-    "What could grow: processes, descriptors and threads of all of them, segments."
-    gc = __import__('gc'); gc.collect()
-    found = family()
-    worked = [p for p in found if p.is_running()]
-    root = [p for p in psutil.process_iter() if 'nbray' in ' '.join(p.cmdline())
-            and p.uids().real == os.getuid() and p.environ().get('NBRAY_TEST_MARK')
-            == os.environ.get('NBRAY_TEST_MARK')]
-    everyone = {p.pid: p for p in [*worked, *root]}.values()
-    return dict(
-        processes=len(everyone),
-        descriptors=sum(p.num_fds() for p in everyone),
-        threads=sum(p.num_threads() for p in everyone),
-        objects=len(nbray.api.session.current().holdings()),
-        segments=sum('memfd' in m.path for p in everyone for m in p.memory_maps()),
-    )
+    "What could grow: processes, descriptors and threads of all of them, segments, objects."
+    import gc
+    gc.collect()
+    found = [have for have in map(one, psutil.process_iter()) if have]
+    names = ('descriptors', 'threads', 'segments')
+    return dict(zip(names, map(sum, zip(*found))), processes=len(found),
+                objects=len(nbray.api.session.current().holdings()))
 """
 FUNCTIONS = """
 @remote

@@ -402,11 +402,10 @@ class Callers:
         return []
 
     def running(self) -> dict[str, dict[int, int]]:
-        """Actors with calls in flight, by cell and node."""
+        """Actors with calls in flight, by cell and node. Any thread: it looks at copies."""
         counts: dict[str, dict[int, int]] = {}
-        for link in self._by_worker.values():
-            first = next(iter(link.inflight.values()), None)
-            if first is not None:
+        for link in list(self._by_worker.values()):
+            for first in list(link.inflight.values())[:1]:
                 cell = counts.setdefault(first.work.spec.cell, {})
                 cell[link.node] = cell.get(link.node, 0) + 1
         return counts

@@ -575,19 +575,18 @@ class Submitter:
     # -- views --------------------------------------------------------------------------------
 
     def running(self) -> dict[str, dict[int, int]]:
-        """Busy workers by cell and node."""
+        """Busy workers by cell and node. Any thread: it looks at copies."""
         counts: dict[str, dict[int, int]] = {}
-        for lease in self._by_worker.values():
-            first = next(iter(lease.inflight.values()), None)
-            if first is not None:
+        for lease in list(self._by_worker.values()):
+            for first in list(lease.inflight.values())[:1]:
                 cell = counts.setdefault(first.work.spec.cell, {})
                 cell[lease.node] = cell.get(lease.node, 0) + 1
         return counts
 
     def reasons(self) -> dict[str, list[str]]:
-        """Why queued work waits, by cell."""
+        """Why queued work waits, by cell. Any thread: it looks at copies."""
         reasons: dict[str, list[str]] = {}
-        for pool in self.active.values():
-            if pool.queue and pool.waiting:
-                reasons.setdefault(pool.queue[0].work.spec.cell, []).append(pool.waiting)
+        for pool in list(self.active.values()):
+            for first in list(pool.queue)[:1] if pool.waiting else ():
+                reasons.setdefault(first.work.spec.cell, []).append(pool.waiting)
         return reasons

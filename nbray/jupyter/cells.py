@@ -94,7 +94,8 @@ class Cells:
             session.cell_labels[cell] = label[:80]
             while len(session.cell_labels) > REMEMBERED:
                 del session.cell_labels[next(iter(session.cell_labels))]
-            self._parents[cell] = parent
+            # A thousand cells' sources, which come along, would be megabytes.
+            self._parents[cell] = {"header": header} if header else {}
             self._parents.move_to_end(cell)
             self._labels[cell] = f"In[{_number(self._shell)}]"
             self._labels.move_to_end(cell)

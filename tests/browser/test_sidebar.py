@@ -187,3 +187,11 @@ def test_without_the_servers_part_it_says_what_to_do(notebook: Notebook) -> None
     expect(sidebar.note).to_contain_text("run `nbray doctor`", timeout=SLOW)
     expect(sidebar.root.locator("button", has_text="Start a cluster")).to_be_disabled()
     sidebar.screenshot("sidebar-no-server")
+
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    sidebar.press("Join line")
+    expect(page.locator(".Toastify__toast, .jp-toastContainer")).to_contain_text(
+        "holds the cluster's secret", timeout=SLOW
+    )
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"nbray start --address=\S+ --redis-password=\S+", copied)

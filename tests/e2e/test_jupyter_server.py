@@ -168,6 +168,43 @@ def test_any_cluster_of_the_user_is_found_and_watched(server: Server, mark: str)
     assert eventually(lambda: not observers(mark)), observers(mark)
 
 
+def test_a_node_that_was_added_ends_with_the_notebooks_cluster(server: Server, mark: str) -> None:
+    script = subprocess.Popen(
+        [sys.executable, "-c", KERNEL], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    assert script.stdout is not None
+    try:
+        assert script.stdout.readline().strip() == "up"
+        (private,) = listed(server)
+        assert server.ask("POST", f"nbray/clusters/{private['id']}/nodes", {})[0] == 201
+        assert listed(server)[0]["added"] == 1
+    finally:
+        script.kill()
+        script.wait()
+        script.stdout.close()
+    assert eventually(lambda: not listed(server), 20), marked(mark)
+
+
+def test_observers_end_with_the_server(mark: str) -> None:
+    """Also when it is killed and can end nothing in order."""
+    other = Server()
+    try:
+        other.wait_until_up()
+        assert other.ask("POST", "nbray/clusters", {"cpus": 1})[0] == 201
+
+        async def look() -> None:
+            async with relay(other) as socket:
+                await until(socket, lambda told: told.get("nodes") == 1)
+                other.process.kill()
+                assert observers(mark)
+
+        asyncio.run(look())
+        assert eventually(lambda: not observers(mark)), observers(mark)
+        assert len(load("native").records()) == 1, "the cluster itself goes on"  # type: ignore[attr-defined]
+    finally:
+        other.close()
+
+
 def observers(mark: str) -> list[str]:
     return [line for line in marked(mark).values() if "observer" in line]
 

@@ -62,7 +62,7 @@ class Access:
                 f"this dashboard does not answer to the name {name or host!r}: "
                 "set NBRAY_DASHBOARD_HOSTS to the names that it may have",
             )
-        if origin is not None and not _same(origin, host):
+        if origin is not None and not (_same(origin, host) or self._named(origin)):
             return Verdict(403, "the request comes from another page")
         if not self._key:
             return Verdict(200)
@@ -71,6 +71,13 @@ class Access:
         if cookie and hmac.compare_digest(cookie.encode(), self.mark(host).encode()):
             return Verdict(200)
         return Verdict(401, "open the link that nbray printed: it carries the key")
+
+    def _named(self, origin: str) -> bool:
+        """Whether an Origin is one of the user's names: some proxies keep it, but not the Host."""
+        try:
+            return (urlsplit(origin).hostname or "") in self._hosts
+        except ValueError:
+            return False
 
     def _known(self, name: str) -> bool:
         if name == "localhost" or name.endswith(".localhost") or name in self._hosts:

@@ -54,6 +54,10 @@ def test_names_that_the_user_gives() -> None:
     access = gate(hosts=["Lab.example.org ", ""])
     assert access.judge("lab.example.org:443", None, KEY, "").status == 200
     assert access.judge("other.example.org", None, KEY, "").status == 403
+    # behind a proxy that puts the near end's name into Host and leaves Origin alone
+    assert access.judge(HERE, "https://lab.example.org", KEY, "").status == 200
+    assert access.judge(HERE, "https://other.example.org", KEY, "").status == 403
+    assert access.judge(HERE, "https://[", KEY, "").status == 403
 
 
 @pytest.mark.parametrize(

@@ -279,9 +279,7 @@ def test_work_on_another_node_is_seen_from_this_one() -> None:
         html = section(program.link, "nodes", "Further resources")
         assert "of 2" in html
     finally:
-        program.do("nbray.shutdown()")
-        program.close()
-        cli.nbray("stop")
+        program.close()  # its head ends, and the node that has joined with it
 
 
 def test_in_a_notebook_the_link_is_a_link() -> None:
@@ -343,7 +341,7 @@ def test_behind_a_private_socket_for_jupyters_proxy(mark: str, tmp_path: Path) -
         assert asyncio.run(through(path, "/", "hub.example.org", "https://evil.com"))[0] == 403
         program = Program()
         seen = asyncio.run(watch(path, "Counter.increment"))
-        assert "40" in seen
+        assert "segment" in seen
     finally:
         if program is not None:
             program.close()

@@ -7,6 +7,8 @@ displayed reference shows its state and never fetches its value.
 
 from __future__ import annotations
 
+import time
+from functools import cache
 from typing import Any
 
 from nbray import session
@@ -117,19 +119,47 @@ def free(shell: Any) -> None:
 # -- displayed references ----------------------------------------------------------------
 
 
+FRESH = 0.2
+"""Seconds for which one look serves all references that are shown (a list of a thousand)."""
+
+
+class _Look:
+    """What was held when it was last asked for."""
+
+    def __init__(self) -> None:
+        self.at = -FRESH
+        self.records: dict[Key, HoldingRecord] = {}
+        self.names: dict[int, str] = {}
+
+    def again(self, engine: Engine) -> None:
+        """Ask, if that is too long ago."""
+        if time.monotonic() - self.at < FRESH:
+            return
+        self.records = {(one.object.owner, one.object.seq): one for one in engine.holdings()}
+        self.names = _nodes(engine)
+        self.at = time.monotonic()
+
+
+@cache
+def _last_look() -> _Look:
+    return _Look()
+
+
 def _look(ref: ObjectRef[Any]) -> Held | None:
     engine = session.current()
     if engine is None:
         return None
+    look = _last_look()
+    key = (ref.owner, ref.seq)
     try:
-        records = engine.holdings()
-        names = _nodes(engine)
+        look.again(engine)
+        if key not in look.records:
+            look.at = -FRESH
+            look.again(engine)
     except (RayError, OSError):  # the engine is going down under us
         return None
-    for one in records:
-        if (one.object.owner, one.object.seq) == (ref.owner, ref.seq):
-            return _held(one, names, {}, {})
-    return None
+    one = look.records.get(key)
+    return _held(one, look.names, {}, {}) if one is not None else None
 
 
 def show_reference(ref: ObjectRef[Any]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 import nbray
-from nbray.jupyter import magics
+from nbray.jupyter import holdings, magics
 
 
 def test_variables_history_and_copies(say, ip):
@@ -34,6 +34,18 @@ def test_a_displayed_reference_shows_its_state(say, ip):
     assert "ready, 1.0 KB" in data["text/html"]
     nbray.shutdown()
     assert "ObjectRef(" in say("ref")
+
+
+def test_a_long_list_of_references_asks_once(say, ip, monkeypatch):
+    say("%nbray start\nrefs = [nbray.put(i) for i in range(500)]")
+    engine = nbray.session.current()
+    asked = []
+    real = engine.holdings
+    monkeypatch.setattr(engine, "holdings", lambda: asked.append(1) or real())
+    monkeypatch.setattr(holdings, "FRESH", 3600.0)
+    holdings._last_look().at = -3600.0
+    assert say("refs").count("ready") == 500
+    assert len(asked) == 1
 
 
 def test_without_a_cluster_it_is_one_sentence(say):

@@ -25,6 +25,8 @@ MOST_FILES = 400
 """Files next to the notebook that are bundled without having been imported, at most."""
 MOST_BYTES = 1 << 20
 """Bytes of such files, at most."""
+MOST_IMPORTED = 8 << 20
+"""Bytes of imported files, at most: whoever works on a large library has it on every node."""
 _INSTALLED = ("site-packages", "dist-packages")
 _STANDARD = os.path.dirname(os.__file__)
 
@@ -113,11 +115,13 @@ class Modules:
         roots = _roots()
         found: dict[str, Module] = {}
         stale: set[str] = set()
+        size = 0
         for name, path in _imported(roots):
-            module = self._read(path)
+            module = self._read(path) if size < MOST_IMPORTED else None
             if module is None:
                 continue
             found[name] = module
+            size += len(module.text)
             live = sys.modules.get(name)
             first = self._first.get(name)
             if first is None or first[0] is not live:
@@ -192,10 +196,15 @@ def _own_paths() -> Iterator[str]:
             path = os.path.abspath(entry or ".")
         except OSError:  # the working directory was removed
             continue
-        if path == _STANDARD or path.startswith(_STANDARD + os.sep) or path.endswith(".zip"):
+        if _standard(path) or path.endswith(".zip"):
             continue
         if not any(part in path for part in _INSTALLED):
             yield path
+
+
+def _standard(path: str) -> bool:
+    """Whether it comes with Python."""
+    return path == _STANDARD or path.startswith(_STANDARD + os.sep)
 
 
 def _roots() -> list[str]:
@@ -224,6 +233,9 @@ def _imported(roots: list[str]) -> Iterator[tuple[str, str]]:
             isinstance(path, str)
             and path.endswith(".py")
             and path.startswith(starts)
+            # The working directory may be the user's home, or /, with Python itself inside.
+            and not _standard(path)
+            and name.partition(".")[0] not in sys.stdlib_module_names
             and not any(part in path for part in _INSTALLED)
             and not _ours(name)
         ):

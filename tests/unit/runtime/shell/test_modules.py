@@ -87,6 +87,15 @@ def test_a_great_heap_of_files_stays_where_it_is(
     assert len(found) <= 4
 
 
+def test_python_itself_stays_where_it_is_even_inside_the_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    found = names(Modules())
+    assert not {"json", "os", "importlib", "tokenize", "pytest", "nbray"} & found
+    assert not {name for name in found if name.partition(".")[0] in sys.stdlib_module_names}
+
+
 def test_a_removed_working_directory_is_no_error(folder: Path) -> None:
     gone = folder / "gone"
     gone.mkdir()

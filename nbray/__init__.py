@@ -29,12 +29,14 @@ from nbray.api import (
 )
 from nbray.refs import ObjectRef
 from nbray.remote import remote
+from nbray.util.completion import as_completed, progress
 from nbray.version import __version__
 
 __all__ = [
     "ObjectRef",
     "__version__",
     "actor",
+    "as_completed",
     "available_resources",
     "cancel",
     "cluster_resources",
@@ -51,6 +53,7 @@ __all__ = [
     "method",
     "nodes",
     "panel",
+    "progress",
     "put",
     "remote",
     "shutdown",

@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast
 
 from nbray.exceptions import RaySystemError
 
@@ -21,8 +20,28 @@ if TYPE_CHECKING:
     from nbray.config import InitConfig
     from nbray.engine import Engine
 
-Watcher = Callable[[], AbstractContextManager[Any]]
-"""Makes the context in which a call blocks (for progress bars)."""
+
+class Waiting(Protocol):
+    """The context in which a call blocks (for progress bars)."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def pause(self) -> None:
+        """The caller does something else for a moment, and may print."""
+
+    def resume(self) -> None:
+        """It waits again."""
+
+
+class Watcher(Protocol):
+    """Makes the context in which a call blocks."""
+
+    def __call__(self, at_once: bool = False) -> Waiting:
+        """With *at_once* the bars need not wait until it has become long."""
+        ...
+
 
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""

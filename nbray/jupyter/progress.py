@@ -42,19 +42,38 @@ SETTLE = 0.2
 class Wait:
     """One blocking call; the watch looks at it from its thread."""
 
-    __slots__ = ("_watch", "cell", "since")
+    __slots__ = ("_at_once", "_watch", "cell", "since")
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, at_once: bool = False) -> None:
         self._watch = watch
+        self._at_once = at_once
 
     def __enter__(self) -> Self:
         watch = self._watch
         self.cell = session.cell.get()
         self.since = watch.clock()
+        if self._at_once:
+            self.since -= DELAY
         watch.waits.add(self)
         if watch.parked:
             watch.wake()
         return self
+
+    def resume(self) -> None:
+        """It waits (again)."""
+        watch = self._watch
+        watch.waits.add(self)
+        if watch.parked:
+            watch.wake()
+
+    def pause(self) -> None:
+        """It does something else for a moment: bars in a terminal make room for what is printed."""
+        watch = self._watch
+        watch.waits.discard(self)
+        bars = watch.bars.get(self.cell)
+        if bars is not None and bars.surface.eager:
+            with watch.lock:
+                bars.surface.erase()
 
     def __exit__(self, *_: object) -> None:
         watch = self._watch
@@ -85,18 +104,18 @@ class Watch:
         self._snapshot = snapshot
         self._surface = surface
         self._rested: dict[str, Bars] = {}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._wakeup = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def __call__(self) -> Wait:
-        """The context manager for one blocking call."""
-        return Wait(self)
+    def __call__(self, at_once: bool = False) -> Wait:
+        """The context manager for one blocking call; *at_once*: its bars need no delay."""
+        return Wait(self, at_once)
 
     def wake(self) -> None:
         """Something waits: look at it from now on."""
-        with self._lock:
+        with self.lock:
             self.parked = False
             self._wakeup.set()
             if self._thread is None and not self._stopped:
@@ -126,14 +145,14 @@ class Watch:
             elif self._wakeup.wait(IDLE):
                 self._wakeup.clear()
             else:
-                with self._lock:
+                with self.lock:
                     if self.parked and not self._wakeup.is_set():
                         self._thread = None
                         return
 
     def tick(self) -> float | None:
         """Bring up, move and end bars; seconds until the next look (None: nothing waits)."""
-        with self._lock:
+        with self.lock:
             now = self.clock()
             waiting = {wait.cell for wait in self.waits.copy() if now - wait.since >= DELAY}
             for cell in waiting - self.bars.keys():
@@ -183,7 +202,7 @@ class Watch:
     @contextmanager
     def aside(self) -> Iterator[bool]:
         """Take the bars off the terminal while something is printed; the next tick redraws."""
-        with self._lock:
+        with self.lock:
             for bars in self.bars.values():
                 bars.surface.erase()
             yield bool(self.bars)
@@ -193,7 +212,7 @@ class Watch:
         bars = self.bars.get(cell)
         if bars is None or not bars.surface.eager:
             return
-        with self._lock:
+        with self.lock:
             if any(wait.cell == cell for wait in self.waits.copy()):
                 return  # another thread of the cell still waits
             if self._settle(bars):
@@ -204,7 +223,7 @@ class Watch:
 
     def cell_ended(self, cell: str) -> None:
         """*cell* is over: its bars come to rest now, or when its work does."""
-        with self._lock:
+        with self.lock:
             self._rested.pop(cell, None)
             bars = self.bars.get(cell)
             if bars is None:

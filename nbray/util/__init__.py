@@ -1,6 +1,7 @@
 """Ray's `ray.util`: small conveniences over the public API.
 
-Owns the functions here; `ActorPool`, `Queue` and `map` load when first asked for.
+Owns the functions here; `ActorPool`, `Queue`, `map` and what iterates over
+references load when first asked for.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from typing import Any
 
 from nbray import session
 
-__all__ = ["ActorPool", "get_node_ip_address", "list_named_actors", "map"]
+__all__ = [
+    "ActorPool", "as_completed", "get_node_ip_address", "list_named_actors", "map", "progress",
+]  # fmt: skip
 
 
 def get_node_ip_address() -> str:
@@ -33,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from nbray.util.actor_pool import ActorPool
 
         return ActorPool
+    if name in {"as_completed", "progress"}:
+        from nbray.util import completion
+
+        return getattr(completion, name)
     if name == "map":
         from nbray.util.mapping import map
 

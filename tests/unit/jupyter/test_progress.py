@@ -200,6 +200,31 @@ def test_in_a_terminal_unfinished_bars_are_erased() -> None:
     assert world.did[-1] == ("erase", -1)
 
 
+def test_bars_may_come_up_at_once() -> None:
+    world = World()
+    world.work(1, 10)
+    with world.watch(at_once=True):
+        world.tick()
+    assert world.did == [("draw", 1)]
+
+
+def test_bars_in_a_terminal_make_room_while_the_caller_does_something_else() -> None:
+    world = World(eager=True)
+    world.work(1, 10)
+    with world.watch(at_once=True) as wait:
+        world.tick()
+        wait.pause()
+        assert world.did[-1] == ("erase", -1)
+        world.work(2, 10)
+        world.tick()
+        assert world.did[-1] == ("erase", -1)
+        wait.resume()
+        world.tick()
+        assert world.did[-1] == ("draw", 2)
+        world.work(10, 10)
+    assert world.did[-1] == ("end", 10)
+
+
 def test_two_cells_have_bars_of_their_own() -> None:
     world = World()
     world.work(1, 10)

@@ -1,0 +1,107 @@
+"""`nbray.as_completed` and `nbray.progress` on every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+import nbray as ray
+
+
+@ray.remote(num_cpus=0.1)
+def after(seconds, value=None):
+    time.sleep(seconds)
+    return value
+
+
+@ray.remote
+def fails():
+    raise ValueError("no")
+
+
+@pytest.fixture(params=["as_completed", "progress"])
+def completing(request):
+    return getattr(ray, request.param)
+
+
+def test_every_reference_comes_once(completing):
+    refs = [after.remote(0, i) for i in range(300)]
+    got = list(completing(refs + refs[:5]))
+    assert len(got) == 300
+    assert sorted(ray.get(got)) == list(range(300))
+
+
+def test_none_of_none(completing):
+    assert list(completing([])) == []
+
+
+def test_any_iterable_of_references(completing):
+    assert sorted(ray.get(list(completing(after.remote(0, i) for i in range(3))))) == [0, 1, 2]
+
+
+def test_a_failed_task_is_complete(completing):
+    (ref,) = completing([fails.remote()])
+    with pytest.raises(ValueError, match="no"):
+        ray.get(ref)
+
+
+@pytest.mark.concurrent
+def test_they_come_in_the_order_in_which_they_end(completing):
+    late, first = after.remote(1.0, "late"), after.remote(0.05, "first")
+    assert [ray.get(ref) for ref in completing([late, first])] == ["first", "late"]
+
+
+@pytest.mark.concurrent
+def test_time_that_runs_out():
+    late = after.remote(30)
+    found = ray.as_completed([late, after.remote(0, "soon")], timeout=1.0)
+    assert ray.get(next(found)) == "soon"
+    with pytest.raises(TimeoutError, match="1 of 2 references were not ready within 1 s"):
+        next(found)
+    assert list(found) == []
+    ray.cancel(late)
+
+
+def test_in_a_coroutine(completing):
+    async def main():
+        refs = [after.remote(0.01, i) for i in range(5)]
+        return [await ref async for ref in completing(refs)]
+
+    assert sorted(asyncio.run(main())) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.concurrent
+def test_a_coroutine_that_is_cancelled_leaves_no_thread_waiting(completing):
+    late = after.remote(30)
+
+    async def main():
+        async def all_of_them():
+            async for _ in completing([late]):
+                pass
+
+        await asyncio.wait_for(all_of_them(), 0.3)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())  # would wait for the thread
+    ray.cancel(late)
+
+
+@pytest.mark.parametrize(
+    ("refs", "error"), [(1, "not int"), ([1], "one of these is a int"), ("ab", "is a str")]
+)
+def test_what_is_no_reference(completing, refs, error):
+    with pytest.raises(TypeError, match=error):
+        completing(refs)
+
+
+def test_a_single_reference_is_refused(completing):
+    with pytest.raises(TypeError, match="several ObjectRefs"):
+        completing(ray.put(1))
+
+
+@pytest.mark.parametrize(("value", "kind"), [("1", TypeError), (True, TypeError), (-1, ValueError)])
+def test_a_bad_time(value, kind):
+    with pytest.raises(kind, match="timeout"):
+        ray.as_completed([], timeout=value)

@@ -64,6 +64,8 @@ class NodeCounts(msgspec.Struct, frozen=True):
     failed: int = 0
     cancelled: int = 0
     """Cancelled while they were there."""
+    work: float = 0.0
+    """Seconds that tasks took there, summed."""
 
 
 class CellView(msgspec.Struct, frozen=True):
@@ -75,12 +77,28 @@ class CellView(msgspec.Struct, frozen=True):
     started: float = 0.0
     """Monotonic seconds of the first submission."""
     updated: float = 0.0
+    """Monotonic seconds of these counts; of the last end once all has ended."""
     waiting: tuple[str, ...] = ()
     """Why work waits, one sentence each: 'waiting for 1 GPU: ...'."""
     cancelled: int = 0
     """Cancelled tasks, wherever they were."""
     lost: int = 0
     """Failed without having run anywhere: no node can, or an argument failed."""
+    measured: int = 0
+    """Tasks whose time is in `work`."""
+    cpu: float = 0.0
+    """Seconds of CPU that workers took for it."""
+    longest: float = 0.0
+    """Seconds of the longest task."""
+    longest_node: str = ""
+    longest_end: float = 0.0
+    """Monotonic seconds of that task's end."""
+    workers: int = 0
+    """Processes that ran tasks of it."""
+    items: int = 0
+    """Of the ended tasks: those that travelled many at a time, as items of a map."""
+    nested: int = 0
+    """Of the tasks: those that tasks of it submitted."""
 
     @property
     def done(self) -> int:
@@ -91,6 +109,11 @@ class CellView(msgspec.Struct, frozen=True):
     def failed(self) -> int:
         """Tasks that failed, cancelled ones included."""
         return sum(node.failed for node in self.nodes) + self.lost + self.cancelled
+
+    @property
+    def work(self) -> float:
+        """Seconds that tasks took, summed."""
+        return sum(node.work for node in self.nodes)
 
     @property
     def running(self) -> int:

@@ -144,6 +144,7 @@ def together(cell: str, views: Iterable[CellView]) -> CellView:
             done=before.done + node.done,
             running=before.running + node.running,
             failed=before.failed + node.failed,
+            cancelled=before.cancelled + node.cancelled,
         )
     return CellView(
         cell=cell,
@@ -153,4 +154,5 @@ def together(cell: str, views: Iterable[CellView]) -> CellView:
         updated=max(view.updated for view in found),
         waiting=tuple(dict.fromkeys(reason for view in found for reason in view.waiting)),
         cancelled=sum(view.cancelled for view in found),
+        lost=sum(view.lost for view in found),
     )

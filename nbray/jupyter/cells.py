@@ -34,12 +34,14 @@ class Cells:
 
     Attributes:
         on_end: called with a cell's id after the cell has run, on the thread that ran it.
+        at_end: likewise, after those: what is shown below everything else.
         aside: entered around what is printed on a terminal; gives whether something had
             to be taken off the screen for it.
     """
 
     def __init__(self) -> None:
         self.on_end: list[Callable[[str], None]] = []
+        self.at_end: list[Callable[[str], None]] = []
         self.aside: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
         self._shell: Any = None
         self._lock = threading.Lock()
@@ -113,7 +115,7 @@ class Cells:
         *outer, last = self._outer.get() or ("",)
         self._outer.set(tuple(outer))
         session.cell.set(last)
-        for hook in list(self.on_end):
+        for hook in [*self.on_end, *self.at_end]:
             hook(cell)
         with self._lock:
             if cell in self._running:

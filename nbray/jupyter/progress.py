@@ -23,6 +23,7 @@ from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.jupyter.bars import Bars, NotebookBars, Surface
 from nbray.jupyter.cells import attach, cells
+from nbray.jupyter.receipt import Receipts
 from nbray.jupyter.terminal import TerminalBars, attributed
 
 DELAY = 1.0
@@ -268,6 +269,7 @@ class Installed:
 
     def __init__(self) -> None:
         self.watch: Watch | None = None
+        self.receipts: Receipts | None = None
 
     def install(self, snapshot: Callable[[], Snapshot | None]) -> bool:
         own = attach()
@@ -276,6 +278,8 @@ class Installed:
         if own.kernel is not None:
             self.watch = Watch(snapshot, lambda cell: NotebookBars(own, cell))
             own.on_end.append(self.watch.cell_ended)
+            self.receipts = Receipts(own, snapshot)
+            own.at_end.append(self.receipts.cell_ended)
         elif sys.stderr is not None and sys.stderr.isatty():
             self.watch = Watch(snapshot, lambda _cell: TerminalBars())
             own.aside = self.watch.aside
@@ -296,6 +300,9 @@ class Installed:
             session.on_install.remove(_print_aside)
         if watch.cell_ended in cells().on_end:
             cells().on_end.remove(watch.cell_ended)
+        if self.receipts is not None and self.receipts.cell_ended in cells().at_end:
+            cells().at_end.remove(self.receipts.cell_ended)
+        self.receipts = None
         watch.stop()
         if session.watcher() is watch:
             session.watch_waits(None)

@@ -204,6 +204,8 @@ class Results(Message):
     micros: int = 0
     """Time the user's code took, summed."""
     longest: int = 0
+    cpu: int = 0
+    """CPU time that the worker's process took since its last answer."""
 
 
 class Early(Message):

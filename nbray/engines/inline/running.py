@@ -9,6 +9,7 @@ the process, so that programs meet the same copies and errors as on a cluster.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,8 +53,8 @@ class Call:
     """
 
     __slots__ = (
-        "cell", "counted", "data", "deps", "holds", "info", "method", "name", "refs", "retries",
-        "retry_on", "task",
+        "began", "cell", "counted", "data", "deps", "holds", "info", "method", "name", "refs",
+        "retries", "retry_on", "task",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,8 @@ class Call:
         self.cell = cell
         self.method = method
         self.counted = True
+        self.began = (time.perf_counter(), time.process_time())
+        """When it was made, which is when it runs: the clock's time and the process's."""
         self.refs: list[ObjectRef[Any]] = [
             objects.new(self, bool(method)) for _ in range(num_returns)
         ]
@@ -166,7 +169,7 @@ class Runner:
         for ref, one in zip(call.refs, packed, strict=True):
             self._objects.store(ref, one)
         if call.counted:
-            self._tally.ended(call.cell, failed=False)
+            self._ended(call, False)
 
     def fail(self, call: Call, error: BaseException | bytes) -> None:
         """Give the call's references an error."""
@@ -176,7 +179,12 @@ class Runner:
             error = pack_error(error, name, self._node_name, os.getpid())
         self._objects.fail(call.refs, error)
         if call.counted:
-            self._tally.ended(call.cell, failed=True)
+            self._ended(call, True)
+
+    def _ended(self, call: Call, failed: bool) -> None:
+        began, cpu = call.began
+        took = time.perf_counter() - began
+        self._tally.ended(call.cell, failed, took, time.process_time() - cpu)
 
 
 def may_retry(call: Call, error: BaseException, attempt: int) -> bool:

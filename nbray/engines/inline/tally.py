@@ -32,8 +32,9 @@ class Tally:
                 view, submitted=view.submitted + 1, nodes=(counts,), updated=now
             )
 
-    def ended(self, cell: str, failed: bool) -> None:
-        """One has ended."""
+    def ended(self, cell: str, failed: bool, seconds: float = 0.0, cpu: float = 0.0) -> None:
+        """One has ended, after *seconds* with *cpu* seconds of CPU."""
+        now = time.monotonic()
         with self._lock:
             view = self._cells[cell]
             counts = view.nodes[0]
@@ -42,10 +43,14 @@ class Tally:
                 running=counts.running - 1,
                 done=counts.done + (not failed),
                 failed=counts.failed + failed,
+                work=counts.work + seconds,
             )
+            longest = seconds >= view.longest
             self._cells[cell] = msgspec.structs.replace(
-                view, nodes=(counts,), updated=time.monotonic()
-            )
+                view, nodes=(counts,), updated=now, measured=view.measured + 1, workers=1,
+                cpu=view.cpu + cpu, longest=max(view.longest, seconds),
+                longest_node=self._node_name, longest_end=now if longest else view.longest_end,
+            )  # fmt: skip
 
     def add(self, cell: str, submitted: int, done: int, failed: int, cancelled: int) -> None:
         """Count what tasks that are not counted one by one have done."""
@@ -60,7 +65,8 @@ class Tally:
             )
             self._cells[cell] = msgspec.structs.replace(
                 view, submitted=view.submitted + submitted, nodes=(counts,),
-                cancelled=view.cancelled + cancelled, updated=now,
+                cancelled=view.cancelled + cancelled, updated=now, items=view.items + done + failed,
+                measured=view.measured + done + failed,
             )  # fmt: skip
 
     def cells(self) -> dict[str, CellView]:

@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nbray.events import CellView, NodeCounts
+from nbray.ids import node_of
 
 
 class Tally:
     """The work of one cell."""
 
-    __slots__ = ("cancelled", "cell", "done", "failed", "started", "submitted")
+    __slots__ = ("_into", "cancelled", "cell", "cpu", "done", "failed", "items", "last", "longest",
+                 "longest_at", "longest_end", "measured", "started", "submitted", "work",
+                 "workers")  # fmt: skip
 
-    def __init__(self, cell: str, now: float) -> None:
+    def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
+        """With *into* nobody looks at these counts, but the time that is measured goes there."""
+        self._into = into
         self.cell = cell
         self.started = now
         self.submitted = 0
@@ -24,15 +29,48 @@ class Tally:
         self.failed: dict[int, int] = {}
         self.cancelled: dict[int, int] = {}
         """All three by node (0: it never ran)."""
+        self.items = 0
+        """Of those that ended: counted by `add`."""
+        self.work: dict[int, int] = {}
+        """Microseconds that tasks took, by node."""
+        self.measured = 0
+        """How many tasks that were."""
+        self.cpu = 0
+        """Microseconds of CPU."""
+        self.workers: set[int] = set()
+        self.longest = 0
+        """Microseconds of the longest task, which ended on `longest_at` at `longest_end`."""
+        self.longest_at = 0
+        self.longest_end = 0.0
+        self.last = 0.0
+        """When the last one ended (0: unknown)."""
 
     def end(self, node: int, failed: bool, cancelled: bool = False) -> None:
         """One task ended on *node* (0: it never ran)."""
         counts = self.cancelled if cancelled else self.failed if failed else self.done
         counts[node] = counts.get(node, 0) + 1
+        self.last = 0.0
+
+    def measure(
+        self, worker: int, count: int, micros: int, longest: int, cpu: int, now: float
+    ) -> None:
+        """A batch of *count* tasks ended at *worker*; the times in microseconds."""
+        if self._into is not None:
+            self._into.measure(worker, 0, micros, 0, cpu, now)
+            return
+        node = node_of(worker)
+        self.work[node] = self.work.get(node, 0) + micros
+        self.measured += count
+        self.cpu += cpu
+        self.workers.add(worker)
+        self.last = now
+        if longest > self.longest:
+            self.longest, self.longest_at, self.longest_end = longest, node, now
 
     def add(self, submitted: int, node: int, done: int, failed: int, cancelled: int) -> None:
         """Count what the tasks here do not stand for one by one."""
         self.submitted += submitted
+        self.items += done + failed
         for counts, more in (
             (self.done, done), (self.failed, failed), (self.cancelled, cancelled),
         ):
@@ -56,6 +94,7 @@ class Tally:
     ) -> CellView:  # fmt: skip
         """What a screen shows; *running* is tasks at workers, by node."""
         numbers = sorted({*self.done, *self.failed, *self.cancelled, *running} - {0})
+        over = self.last and not self.open
         nodes = tuple(
             NodeCounts(
                 number,
@@ -64,6 +103,7 @@ class Tally:
                 running.get(number, 0),
                 self.failed.get(number, 0),
                 self.cancelled.get(number, 0),
+                self.work.get(number, 0) / 1e6,
             )
             for number in numbers
         )
@@ -72,8 +112,15 @@ class Tally:
             submitted=self.submitted,
             nodes=nodes,
             started=self.started,
-            updated=now,
+            updated=self.last if over else now,
             waiting=waiting,
             cancelled=sum(self.cancelled.values()),
             lost=self.failed.get(0, 0),
+            measured=self.measured + self.items,
+            cpu=self.cpu / 1e6,
+            longest=self.longest / 1e6,
+            longest_node=names(self.longest_at) if self.longest_at else "",
+            longest_end=self.longest_end,
+            workers=len(self.workers),
+            items=self.items,
         )

@@ -365,6 +365,9 @@ class Submitter:
             effects += self.outcome(task, outcome, sender)
         if message.count and work is not None and work.spec.id == message.spec:
             work.measured(message.count, message.micros, message.longest)
+            work.tally.measure(
+                sender, message.count, message.micros, message.longest, message.cpu, now
+            )
         if lease is not None:
             lease.stalled = False
             if not lease.inflight:

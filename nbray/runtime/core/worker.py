@@ -14,6 +14,7 @@ gives anything back; its calls carry an order, and a repeated one is dropped.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -93,6 +94,9 @@ class WorkerBrain:
         """Calls that an async or threaded actor runs at this moment."""
         self._reported = (0, 0, 0)
         self._report_due = 0.0
+        self.cpu_clock: Callable[[], float] = float
+        """Seconds of CPU that this process has taken; the shell's."""
+        self.cpu_told = 0.0
 
     # -- messages ---------------------------------------------------------------
 
@@ -264,6 +268,8 @@ class WorkerBrain:
                 if one.refs:
                     objects.lend(one.caller, -one.seq, one.refs)
         effects = objects.settle_added()
+        cpu = self.cpu_clock()
+        spent, self.cpu_told = int((cpu - self.cpu_told) * 1e6), cpu
         for caller, batch in batches.items():
             self.finished += len(batch)
             seqs: list[int] = []
@@ -285,9 +291,10 @@ class WorkerBrain:
             effects.append(
                 Send(
                     caller,
-                    m.Results(self.me, seqs, values, outcomes, spec, count, micros, longest),
+                    m.Results(self.me, seqs, values, outcomes, spec, count, micros, longest, spent),
                 )
             )
+            spent = 0
             for one in batch:
                 if one.third:
                     objects.confirm(caller, one.seq, one.third, effects)

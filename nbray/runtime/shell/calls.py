@@ -101,8 +101,9 @@ class Calls:
         )
         pool = self._brain.tasks.pool(resources, depth, options.node)
         now = time.monotonic()
-        # Tasks that do not count themselves have a tally that nobody looks at.
-        tally = self._brain.tally(cell, now) if options.counted else Tally(cell, now)
+        tally = self._brain.tally(cell, now)
+        if not options.counted:  # nobody looks at their counts, but their time is the cell's
+            tally = Tally(cell, now, into=tally)
         work = Work(spec, options.max_retries, pool, tally, blob)
         work.modules = (modules.digest, modules.data)
         return work

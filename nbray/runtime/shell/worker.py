@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ def main(config: WorkerConfig) -> None:
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()
+    brain.cpu_clock = time.process_time
+    brain.cpu_told = time.process_time()
     loop.busy = brain.busy
     loop.lone = lambda: (
         executor.taken <= 1 if brain.current is None else client.tasks.unfinished <= 1

@@ -1,0 +1,80 @@
+"""What engines measure of a cell's work, for its receipt."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import nbray as ray
+from nbray import session
+from nbray.util import map as nmap
+
+
+@pytest.fixture
+def cell():
+    """A cell of its own, so that its figures are those of the test."""
+    token = session.cell.set(f"cell-{time.monotonic_ns()}")
+    yield lambda: session.current().snapshot().cells[session.cell.get()]
+    session.cell.reset(token)
+
+
+@ray.remote
+def take(seconds):
+    time.sleep(seconds)
+
+
+@ray.remote
+def compute(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def test_times_of_tasks_are_summed_and_the_longest_is_known(cell):
+    ray.get([take.remote(0.02) for _ in range(8)] + [take.remote(0.2)])
+    view = cell()
+    assert view.finished
+    assert view.measured == 9
+    assert 0.36 <= view.work < 5
+    assert 0.2 <= view.longest < 3
+    assert view.longest_node == view.nodes[0].name
+    assert view.started < view.longest_end <= view.updated
+    assert view.workers >= 1
+    assert view.cpu < view.work
+
+
+def test_time_ends_with_the_last_task(cell):
+    ray.get([take.remote(0.01) for _ in range(3)])
+    ended = cell().updated
+    time.sleep(0.1)
+    assert cell().updated == ended
+
+
+def test_cpu_is_that_of_the_workers(cell):
+    ray.get([compute.remote(0.1) for _ in range(3)])
+    assert 0.3 <= cell().cpu < 3
+
+
+def test_methods_are_measured_as_well(cell):
+    @ray.remote
+    class Slow:
+        def take(self):
+            time.sleep(0.05)
+
+    slow = Slow.remote()
+    ray.get([slow.take.remote() for _ in range(4)])
+    assert cell().measured >= 4
+    assert cell().work >= 0.2
+
+
+@pytest.mark.concurrent
+def test_items_of_a_map_are_measured_by_their_chunks(cell, until):
+    def work(_):
+        time.sleep(0.001)
+
+    assert len(list(nmap(work, range(500)))) == 500
+    until(lambda: cell().work >= 0.4)
+    view = cell()
+    assert (view.submitted, view.items, view.measured) == (500, 500, 500)
+    assert view.workers >= 1

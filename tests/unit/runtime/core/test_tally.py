@@ -1,0 +1,50 @@
+"""A cell's counts and times, in integers."""
+
+from __future__ import annotations
+
+from nbray.ids import client_id
+from nbray.runtime.core.tally import Tally
+
+A, B, OTHER = client_id(1, 10), client_id(1, 11), client_id(2, 10)
+
+
+def view(tally: Tally, now: float = 50.0):
+    return tally.view({}, lambda number: f"host{number}", now)
+
+
+def test_times_are_summed_once_a_batch() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 30
+    tally.done = {1: 20, 2: 10}
+    tally.measure(A, 10, 4_000_000, 900_000, 3_000_000, 2.0)
+    tally.measure(B, 10, 2_000_000, 300_000, 1_000_000, 3.0)
+    tally.measure(OTHER, 10, 5_000_000, 1_500_000, 0, 4.0)
+    made = view(tally)
+    assert [(node.name, node.work) for node in made.nodes] == [("host1", 6.0), ("host2", 5.0)]
+    assert (made.work, made.cpu, made.measured, made.workers) == (11.0, 4.0, 30, 3)
+    assert (made.longest, made.longest_node, made.longest_end) == (1.5, "host2", 4.0)
+    assert (made.started, made.updated) == (1.0, 4.0)
+
+
+def test_the_last_end_counts_only_when_all_has_ended() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 2
+    tally.done[1] = 1
+    tally.measure(A, 1, 10, 10, 0, 2.0)
+    assert view(tally, 9.0).updated == 9.0
+    tally.end(0, failed=True)  # it never ran, so nobody measured when
+    assert view(tally, 9.0).updated == 9.0
+
+
+def test_the_time_of_chunks_goes_to_their_cell_and_their_items_are_counted() -> None:
+    tally = Tally("c", 1.0)
+    hidden = Tally("c", 1.0, into=tally)
+    tally.add(1_000, 0, 0, 0, 0)
+    hidden.submitted = 4
+    hidden.measure(A, 4, 2_000_000, 700_000, 500_000, 3.0)
+    tally.add(0, 1, 990, 10, 0)
+    made = view(tally)
+    assert (made.submitted, made.done, made.failed, made.items) == (1_000, 990, 10, 1_000)
+    assert (made.work, made.cpu, made.measured, made.workers) == (2.0, 0.5, 1_000, 1)
+    assert made.longest == 0.0
+    assert hidden.work == {}

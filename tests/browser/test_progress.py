@@ -1,0 +1,84 @@
+"""Bars, reasons, receipts and timelines in JupyterLab, light and dark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser.lab import Lab, Notebook, notebook_of
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SETUP = """%load_ext nbray
+%nbray start --cpus 2
+import time
+
+@remote
+def tiny(i):
+    return i
+
+@remote
+def take(seconds):
+    time.sleep(seconds)
+    print('took', seconds)
+
+@remote
+def fails(i):
+    time.sleep(0.3)
+    if i == 3:
+        raise ValueError(i)
+"""
+
+
+@pytest.fixture
+def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
+    Path(lab.root / "progress.ipynb").write_text(json.dumps(notebook_of(SETUP)))
+    opened = Notebook(page, lab, "progress.ipynb")
+    opened.run(0)
+    yield opened
+    opened.run(opened.append("%nbray stop"))
+    opened.close()
+
+
+@pytest.mark.timeout(240)
+def test_a_cell_ends_with_its_receipt(notebook: Notebook) -> None:
+    small = notebook.append("_ = [nbray.get(tiny.remote(i)) for i in range(20)]; 'short'")
+    assert "Receipt" not in notebook.run(small)
+    long = notebook.append(
+        "_ = nbray.get([take.remote(0.1) for _ in range(30)] + [take.remote(3)])"
+    )
+    shown = notebook.run(long)
+    assert "31 of 31" in shown
+    assert "Receipt · 31 tasks on 1 node in" in shown
+    assert "one task of 3 s held the rest back" in shown
+    summary = notebook.cell(long).locator(".nbray-receipt summary")
+    body = notebook.cell(long).locator(".nbray-receipt .nbray-why").first
+    expect(body).to_be_hidden()
+    summary.click()
+    expect(body).to_be_visible()
+    notebook.screenshot("receipt", long)
+    notebook.theme(dark=True)
+    notebook.screenshot("receipt-dark", long)
+    notebook.theme(dark=False)
+
+
+@pytest.mark.timeout(240)
+def test_final_bars_are_full_or_red_with_the_count(notebook: Notebook) -> None:
+    bad = notebook.append(
+        "refs = [fails.remote(i) for i in range(10)]\n"
+        "for ref in nbray.progress(refs):\n"
+        "    pass"
+    )
+    notebook.start(bad)
+    expect(notebook.cell(bad).locator(".nbray-progress")).to_be_visible(timeout=20_000)
+    shown = notebook.finished(bad)
+    assert "9 of 10" in shown
+    assert "1 failed" in shown
+    final = notebook.cell(bad).locator(".nbray-final .nbray-total .nbray-bar")
+    widths = final.locator("i").evaluate_all("parts => parts.map(p => parseFloat(p.style.width))")
+    assert sum(widths) == pytest.approx(100, abs=0.5)
+    assert final.locator(".nbray-bad").count() == 1
+    notebook.screenshot("bars-failed", bad)

@@ -60,7 +60,7 @@ CHUNK = 1 << 20
 """Bytes of one bulk message between machines."""
 BATCH_TASKS = 50
 """Tasks a driver gathers before it sends."""
-PIPELINE_SECONDS = 0.012
+PIPELINE_SECONDS = 0.016
 """Queued work a worker is given ahead, by measured duration."""
 PIPELINE_MAX = 256
 """Most unstarted tasks at one worker."""

@@ -32,8 +32,8 @@ def main():
     nbray.init(num_cpus=2)
     batches(30)
     plain, shown = [], []
-    for _ in range(12):  # in alternation, for the machine's speed drifts
-        plain += batches(10)
+    for _ in range(16):  # in alternation, for the machine's speed drifts
+        plain += batches(30)
         progress.install()
         over = threading.Event()
         engine = session.require()
@@ -44,7 +44,7 @@ def main():
 
         watcher = threading.Thread(target=look)
         watcher.start()
-        shown += batches(10)
+        shown += batches(30)
         over.set()
         watcher.join()
         progress.uninstall()

@@ -29,7 +29,6 @@ from typing import Any, NoReturn
 from nbray import session
 from nbray.config import INLINE_LIMIT
 from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
-from nbray.ids import node_of
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.imports import Imports
@@ -47,9 +46,11 @@ TEXTS = frozenset({str, bytes})
 SHORT = 1000
 """Characters up to which texts, like numbers, are pickled at once, without a closer look."""
 _dumps = pickle.dumps
-FLUSH_SECONDS = 0.004
-FLUSH_REMOTE = 0.008
-"""Seconds that answers gather while work is queued; longer when two nodes must forward them."""
+FLUSH_SECONDS = 0.005
+"""Seconds that answers gather while work is queued; then the loop thread sends them, so that
+the next task need not wait for it."""
+OVERDUE_SECONDS = 0.05
+"""Seconds after which the main thread sends them itself: the loop thread does not come by."""
 
 MOST_WORDS = 300
 """Characters of an error that are kept for screens."""
@@ -141,8 +142,6 @@ class Executor:
         popleft = queue.popleft
         monotonic = time.monotonic
         ended = brain.client
-        flushed = 0.0
-        node = brain.client.node
 
         def wanted() -> bool:
             return bool(queue) or bool(ended.ended) or loop.closed
@@ -168,10 +167,8 @@ class Executor:
             brain.started = now
             self._run_item(item)
             brain.current = None
-            patience = FLUSH_SECONDS if node_of(item.caller) == node else FLUSH_REMOTE
-            if monotonic() - flushed > patience or self.output.waiting:
+            if now - brain.flushed > OVERDUE_SECONDS or self.output.waiting:
                 self.flush()
-                flushed = monotonic()
         self.flush()
 
     def flush(self) -> None:

@@ -86,6 +86,7 @@ class Loop:
         """Whether this process runs something that must be looked after."""
         self.lone: Callable[[], bool] = lambda: brain.tasks.unfinished <= 1
         """Whether one call at a time goes to and fro, so that whoever waits may as well look."""
+        self.busy_poll = BUSY_POLL
         self._quick = False
         """The last wait was shorter than `SPIN`: the next one may be, too."""
         self._spins = _processors() > 1
@@ -209,7 +210,7 @@ class Loop:
     def _timeout(self, deadline: float | None) -> int:
         """Milliseconds to poll."""
         now = time.monotonic()
-        longest = BUSY_POLL if self.brain.tasks.unfinished or self.busy() else IDLE_POLL
+        longest = self.busy_poll if self.brain.tasks.unfinished or self.busy() else IDLE_POLL
         due = self.brain.next_deadline()
         if due is not None:
             longest = min(longest, due - now)

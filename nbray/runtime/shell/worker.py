@@ -21,7 +21,7 @@ from nbray.runtime.shell import showing
 from nbray.runtime.shell.client import open_brain, register
 from nbray.runtime.shell.descriptors import Descriptors, unbuffer
 from nbray.runtime.shell.engine import NativeEngine
-from nbray.runtime.shell.executor import Executor, running
+from nbray.runtime.shell.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.output import Output, plain_streams
@@ -80,13 +80,17 @@ def main(config: WorkerConfig) -> None:
     loop.on_interrupt = executor.raise_if_cancelled
 
     def look_after(now: float) -> list[Effect]:
-        """In the loop thread, while the main thread is busy with one task."""
+        """In the loop thread, while the main thread is busy: answers leave without it."""
         executor.let_go(now)
-        late = now - brain.flushed > LATE_SECONDS
-        answers = [*output.take(), *brain.flush()] if late else []
-        return [*answers, *brain.tick(now), *brain.report(now)]
+        effects: list[Effect] = []
+        since = now - brain.flushed
+        if since > LATE_SECONDS or (brain.done and since > FLUSH_SECONDS):
+            brain.flushed = now
+            effects = [*output.take(), *brain.flush()]
+        return [*effects, *brain.tick(now), *brain.report(now)]
 
     loop.after.append(look_after)
+    loop.busy_poll = FLUSH_SECONDS
     sys.stdout = output.stream("stdout", sys.stdout)
     sys.stderr = output.stream("stderr", sys.stderr)
     os.register_at_fork(after_in_child=plain_streams)

@@ -66,9 +66,10 @@ def test_the_same_failure_of_500_tasks_shows_once_with_a_count(kernel: Front) ->
     assert "(25 tasks failed the same way)" in mixed.traceback
 
 
-def test_an_each_cell_counts_too(kernel: Front) -> None:
+def test_an_each_cell_names_the_element(kernel: Front) -> None:
     answer = kernel.run("%%remote --each i in range(40)\nlimit = 0\ni / limit")
-    assert "(40 tasks failed the same way)" in answer.traceback
+    assert "(element 0: i = 0)" in answer.traceback
+    assert answer.traceback.count("ZeroDivisionError: division by zero") == 1
     assert "where i = 0" in answer.traceback
     assert "where limit = 0" in answer.traceback
 

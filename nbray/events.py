@@ -33,6 +33,10 @@ class Figures(msgspec.Struct, frozen=True):
     store_total: int = 0
     uptime: float = 0.0
     """Seconds since the node started."""
+    moving: int = 0
+    """Bytes of objects that are on their way to this node."""
+    moving_from: int = 0
+    """Number of the node that sends most of them (0: none)."""
 
 
 class NodeView(msgspec.Struct, frozen=True):
@@ -79,7 +83,7 @@ class CellView(msgspec.Struct, frozen=True):
     updated: float = 0.0
     """Monotonic seconds of these counts; of the last end once all has ended."""
     waiting: tuple[str, ...] = ()
-    """Why work waits, one sentence each: 'waiting for 1 GPU: ...'."""
+    """Why work waits, one sentence each: '3 waiting: need 1 GPU; lab has 0 of 2 GPUs free'."""
     cancelled: int = 0
     """Cancelled tasks, wherever they were."""
     lost: int = 0

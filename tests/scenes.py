@@ -16,7 +16,7 @@ RUNNING = CellView(
     ),
     started=100.0,
     updated=105.0,
-    waiting=("waiting for 1 GPU: lab-gpu has 2, both busy",),
+    waiting=("12 waiting: need 1 GPU; lab-gpu has 0 of 2 GPUs free",),
 )
 DONE = CellView(
     "c", 1_000, (NodeCounts(1, "laptop", 411), NodeCounts(2, "lab-gpu", 589)), 100.0, 105.4

@@ -16,6 +16,7 @@ from nbray.events import CellView, NodeCounts, Snapshot
 from nbray.jupyter.cells import Cells
 from nbray.jupyter.live import Live, html_widget
 from nbray.view import progress_html, progress_text
+from nbray.view.progress import moving
 
 WINDOW = 8.0
 """Seconds over which the rate is taken."""
@@ -109,6 +110,10 @@ class Bars:
         views = [found[name] for name in self._follows if name in found]
         if views:
             self.view = together(self.cell, views)
+            on_the_way = moving(snapshot) if snapshot is not None else ()
+            if on_the_way:
+                why = (*self.view.waiting, *on_the_way)
+                self.view = msgspec.structs.replace(self.view, waiting=why)
         elif self.view is not None and not self.view.finished:
             rest = self.view.submitted - self.view.done - self.view.failed
             self.view = msgspec.structs.replace(self.view, cancelled=self.view.cancelled + rest)

@@ -12,12 +12,14 @@ from typing import Literal
 
 import msgspec
 
-from nbray.events import CellView, NodeCounts
+from nbray.events import CellView, NodeCounts, Snapshot
 from nbray.view import figures
 from nbray.view.render import render
 
 ROWS = 24
 """Nodes with a row of their own; the rest share one."""
+LARGE = 10 << 20
+"""Bytes on their way between nodes that are worth a line."""
 Kind = Literal["done", "bad", "run"]
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 
@@ -190,6 +192,22 @@ def _reasons(cell: CellView) -> tuple[Reason, ...]:
         head = head[:1].upper() + head[1:]
         found.append(Reason(head + colon, rest))
     return tuple(found)
+
+
+def moving(snapshot: Snapshot) -> tuple[str, ...]:
+    """What is on its way between nodes, a sentence for each node it goes to."""
+    names = {node.number: node.name or f"node {node.number}" for node in snapshot.nodes}
+    twins = [node.name for node in snapshot.nodes]
+    names = {
+        number: f"{name} · {number}" if twins.count(name) > 1 else name
+        for number, name in names.items()
+    }
+    return tuple(
+        f"{figures.memory(node.figures.moving)} moving: from "
+        f"{names.get(node.figures.moving_from, 'another node')} to {names[node.number]}"
+        for node in snapshot.nodes
+        if node.alive and node.figures.moving >= LARGE
+    )
 
 
 def progress_html(cell: CellView, now: float, rate: float) -> str:

@@ -45,6 +45,7 @@ from nbray.wire.messages import (
     Outcome,
     Ref,
     Results,
+    Shape,
     Spec,
     Value,
     WatchActor,
@@ -58,7 +59,8 @@ class ActorLink:
     """One actor as this client sees it."""
 
     __slots__ = ("cause", "created", "detached", "ended", "error", "incarnation", "inflight",
-                 "key", "known", "name", "order", "queue", "state", "waiting_spec",
+                 "key", "known", "name", "needs", "order", "queue", "since", "state",
+                 "waiting_spec",
                  "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
@@ -77,6 +79,10 @@ class ActorLink:
         self.created = False
         """This client made it."""
         self.ended = False
+        self.needs: Shape = {}
+        """What it takes to live, if this client made it."""
+        self.since = 0.0
+        """Since when calls wait for it to start (0: they do not)."""
         self.waiting_spec: ActorSpec | None = None
 
     @property
@@ -128,6 +134,7 @@ class Callers:
         link = ActorLink(key, spec.class_name)
         link.detached = spec.detached
         link.created = True
+        link.needs = spec.resources
         self.links[key] = link
         entry = self.objects.owned.get(spec.actor)
         if entry is not None:
@@ -197,6 +204,8 @@ class Callers:
                     task = link.queue.popleft()
                     if not task.cancelled:
                         effects += self._submitter.fail(task, self._death(link))
+            elif not link.since:
+                link.since = now
         self._dirty.clear()
         return effects
 
@@ -316,6 +325,7 @@ class Callers:
         link.state = message.state
         link.cause = message.cause or link.cause
         if message.state == ALIVE:
+            link.since = 0.0
             if message.worker != link.worker:  # an incarnation has a process of its own
                 link.order = 0
                 link.known = set()

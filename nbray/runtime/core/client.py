@@ -19,6 +19,7 @@ from nbray.runtime.core.actors import ActorLink, Callers
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
 from nbray.runtime.core.objects import Objects
+from nbray.runtime.core.reasons import reasons
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.tasks import Submitter
@@ -341,10 +342,10 @@ class ClientBrain:
             mine = running.setdefault(cell, {})
             for node, count in counts.items():
                 mine[node] = mine.get(node, 0) + count
-        reasons = self.tasks.reasons()
+        why = reasons(self, running, now)
         return {
             cell: tally.view(
-                running.get(cell, {}), self.node_name, now, tuple(reasons.get(cell, ()))
+                running.get(cell, {}), self.node_name, now, tuple(why.get(cell, ()))
             )
             for cell, tally in list(self.tallies.items())
         }

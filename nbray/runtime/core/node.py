@@ -193,6 +193,7 @@ class NodeBrain:
         store = self.storage.books
         queued = sum(w.unmet for w in self.leases.wants.values() if not w.asker and not w.held)
         done = [worker.worked for worker in self.pool if worker.worked is not None]
+        moving, source = self.transfers.moving()
         self._figures = msgspec.structs.replace(
             figures,
             workers=len(self.pool),
@@ -202,6 +203,8 @@ class NodeBrain:
             queued=queued,
             store_used=store.used,
             store_total=store.capacity,
+            moving=moving,
+            moving_from=source,
         )
         if self.ending:
             return []

@@ -144,8 +144,31 @@ def why_never(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 
 def why_waiting(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 0) -> str:
     """Why work of shape *need* waits, in one sentence."""
     chosen = able(need, nodes, pinned)
-    free = "; ".join(f"{_name(node)} has {_of(need, node.available)} free" for node in chosen[:8])
-    return f"waiting for {describe(need)}: {free}"
+    names = [node.name for node in chosen]
+    parts = []
+    for node in chosen[:8]:
+        name = node.name if node.name and names.count(node.name) == 1 else _name(node)
+        lacking = {what: n for what, n in need.items() if n > node.available.get(what, 0)} or need
+        parts.append(f"{name} has {_free(lacking, node)} free")
+    if len(chosen) > 8:
+        parts.append(f"and {len(chosen) - 8} more nodes")
+    return "; ".join([f"need {describe(need)}", *parts])
+
+
+def _free(need: Mapping[str, int], node: NodeInfo) -> str:
+    """'0 of 2 GPUs, 1 of 8 CPUs' of the resources that *need* names."""
+    parts = []
+    for name, amount in need.items():
+        if amount <= 0:
+            continue
+        free, total = (max(0, has.get(name, 0)) / UNIT for has in (node.available, node.total))
+        if name == "memory":
+            parts.append(f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB memory")
+        elif name in {"CPU", "GPU"}:
+            parts.append(f"{free:g} of {total:g} {name}{'' if total == 1 else 's'}")
+        else:
+            parts.append(f"{free:g} of {total:g} {name!r}")
+    return ", ".join(parts) or "no worker"
 
 
 def _name(node: NodeInfo) -> str:

@@ -585,11 +585,3 @@ class Submitter:
                 cell = counts.setdefault(first.work.spec.cell, {})
                 cell[lease.node] = cell.get(lease.node, 0) + 1
         return counts
-
-    def reasons(self) -> dict[str, list[str]]:
-        """Why queued work waits, by cell. Any thread: it looks at copies."""
-        reasons: dict[str, list[str]] = {}
-        for pool in list(self.active.values()):
-            for first in list(pool.queue)[:1] if pool.waiting else ():
-                reasons.setdefault(first.work.spec.cell, []).append(pool.waiting)
-        return reasons

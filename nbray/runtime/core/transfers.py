@@ -148,6 +148,19 @@ class Transfers:
             Send(client, Fetched(self._me, token, slot, why)) for client, token in transfer.waiters
         ]
 
+    def moving(self) -> tuple[int, int]:
+        """(bytes that are still to come, the node that most of them come from), for screens."""
+        sources: dict[int, int] = {}
+        for transfer in self._by_key.values():
+            if transfer.local is not None and transfer.sources:
+                chunks = len(transfer.asked) + len(transfer.missing)
+                node = transfer.sources[0].node
+                size = min(transfer.local.size, chunks * CHUNK)
+                sources[node] = sources.get(node, 0) + size
+        if not sources:
+            return 0, 0
+        return sum(sources.values()), max(sources, key=lambda node: sources[node])
+
     # -- serving --------------------------------------------------------------------
 
     def pull(self, message: Pull) -> list[Effect]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fake_kernel import Kernel, Shell
 from scenes import DONE, RUNNING
 
-from nbray.events import CellView, NodeCounts, Snapshot
+from nbray.events import CellView, Figures, NodeCounts, NodeView, Snapshot
 from nbray.jupyter import bars as module
 from nbray.jupyter.bars import Bars, Meter, NotebookBars, together
 from nbray.jupyter.cells import Cells
@@ -98,3 +98,11 @@ def test_a_notebooks_bars_end_as_html_and_text_only() -> None:
     assert set(last["content"]["data"]) == {"text/html", "text/plain"}
     assert "1,000 of 1,000" in last["content"]["data"]["text/html"]
     assert first["content"]["transient"] == last["content"]["transient"]
+
+
+def test_bars_say_what_moves_between_nodes() -> None:
+    lab = NodeView(2, "2", "lab", "", figures=Figures(moving=3 << 30, moving_from=1))
+    snapshot = Snapshot((NodeView(1, "1", "laptop", ""), lab), {"c": view("c", 1, 5)})
+    made = Bars("c", NotebookBars(Cells(), "c")).look(snapshot, waiting=True)
+    assert made is not None
+    assert made.waiting == ("3 GB moving: from laptop to lab",)

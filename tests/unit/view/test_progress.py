@@ -6,10 +6,10 @@ import re
 
 import msgspec
 import pytest
-from scenes import ALL_FAILED, DONE, EMPTY, HOSTILE, RUNNING, SOME_FAILED
+from scenes import ALL_FAILED, DONE, EMPTY, GB, HOSTILE, RUNNING, SOME_FAILED
 
-from nbray.events import CellView, NodeCounts
-from nbray.view.progress import ROWS, progress, progress_html, progress_text
+from nbray.events import CellView, Figures, NodeCounts, NodeView, Snapshot
+from nbray.view.progress import ROWS, moving, progress, progress_html, progress_text
 
 
 def filled(row: object) -> float:
@@ -23,7 +23,7 @@ def test_running_work() -> None:
     assert [row.label for row in what.rows] == ["laptop", "lab-gpu", "10.0.4.17"]
     assert what.rows[0].said == "171 done · 8 running"
     assert what.rows[2].said == "3 done · 1 failed"
-    assert [reason.head for reason in what.reasons] == ["563 queued", "Waiting for 1 GPU:"]
+    assert [reason.head for reason in what.reasons] == ["563 queued", "12 waiting:"]
     assert 40 < filled(what.total) < 50
 
 
@@ -132,3 +132,13 @@ def test_cancelled_work_is_said_where_it_was() -> None:
     html = progress_html(cell, 1.0, 0.0)
     assert "1 failed · 4 cancelled" in html
     assert "2 cancelled" in html
+
+
+def test_what_moves_between_nodes_is_said() -> None:
+    lab = NodeView(2, "2", "lab", "", figures=Figures(moving=int(1.2 * GB), moving_from=1))
+    snapshot = Snapshot((NodeView(1, "1", "laptop", ""), lab))
+    assert moving(snapshot) == ("1.2 GB moving: from laptop to lab",)
+    twins = Snapshot((NodeView(1, "1", "lab", ""), lab))
+    assert moving(twins) == ("1.2 GB moving: from lab · 1 to lab · 2",)
+    small = NodeView(2, "2", "lab", "", figures=Figures(moving=1_000, moving_from=1))
+    assert moving(Snapshot((small,))) == ()

@@ -55,7 +55,7 @@ def test_why_never_names_need_and_nodes() -> None:
 
 def test_why_waiting_names_what_is_free() -> None:
     why = placement.why_waiting(CPU, [node(1, {"CPU": 2 * UNIT}, {"CPU": 0})])
-    assert why == "waiting for 1 CPU: node 1 (m1) has 0 CPU free"
+    assert why == "need 1 CPU; m1 has 0 of 2 CPUs free"
 
 
 def test_memory_is_shown_in_gib() -> None:

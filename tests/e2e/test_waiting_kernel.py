@@ -1,0 +1,98 @@
+"""Why am I waiting? Said under the bars, in a real kernel on a real cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from e2e.front import Front, idle, parent
+from jupyter_client.manager import start_new_kernel
+
+SETUP = """
+import os, signal, time
+%load_ext nbray
+%nbray start --cpus 2
+
+@remote(num_cpus=2)
+def hold(seconds):
+    time.sleep(seconds)
+
+@remote
+class Counter:
+    def __init__(self, path):
+        first = not os.path.exists(path)
+        open(path, "w").close()
+        time.sleep(0 if first else 4)
+    def pid(self):
+        return os.getpid()
+"""
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    made = Front(manager, client)
+    try:
+        setup = made.run(SETUP)
+        assert not setup.error, setup.traceback
+        yield made
+        made.run("%nbray stop")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+
+
+def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:
+    """Run a cell; the first HTML of its bars that fulfils *condition*."""
+    found: list[str] = []
+    ended: list[bool] = []
+    answer = front.start(code)
+
+    def look(message: dict) -> bool:  # type: ignore[type-arg]
+        data = message["content"].get("data", {})
+        if isinstance(data, dict):
+            shown = (data.get("state", {}).get("value", ""), data.get("text/html", ""))
+            bodies = [str(text).partition("</style>")[2] for text in shown]
+            found.extend(text for text in bodies if condition(text))
+        if idle(message) and parent(message) == answer.cell:
+            ended.append(True)
+        return bool(found or ended)
+
+    front.until(look)
+    if not ended:
+        front.finish(answer)
+    assert not answer.error, answer.traceback
+    return found[0] if found else ""
+
+
+@pytest.mark.slow
+def test_what_has_no_room_says_what_it_needs_and_what_is_free(front: Front) -> None:
+    html = said(
+        front,
+        "held = hold.remote(9)\n"
+        "_ = nbray.get([hold.options(num_cpus=1).remote(0) for _ in range(3)])",
+        lambda text: "waiting:" in text,
+    )
+    assert "<em>3 waiting:</em> need 1 CPU; " in html
+    assert "has 0 of 2 CPUs free" in html
+
+
+def test_what_no_node_can_ever_do_says_so_at_once(front: Front) -> None:
+    answer = front.run("nbray.get(hold.options(num_gpus=1).remote(0))")
+    assert answer.error == "TaskUnschedulableError"
+    assert "needs 2 CPUs, 1 GPU, but no node has that much" in answer.traceback
+
+
+@pytest.mark.slow
+def test_calls_wait_for_the_restart_of_their_actor(front: Front, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    html = said(
+        front,
+        f"c = Counter.options(max_restarts=1, max_task_retries=1).remote({str(tmp_path / 'x')!r})\n"
+        "pid = nbray.get(c.pid.remote())\n"
+        "os.kill(pid, signal.SIGKILL)\n"
+        "time.sleep(0.3)\n"
+        "_ = nbray.get([c.pid.remote() for _ in range(2)])",
+        lambda text: "restarting" in text,
+    )
+    assert "<em>2 waiting:</em> Counter is restarting; " in html
+    assert "SIGKILL" in html

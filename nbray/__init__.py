@@ -57,6 +57,7 @@ __all__ = [
     "put",
     "remote",
     "shutdown",
+    "timeline",
     "unload_ipython_extension",
     "util",
     "wait",
@@ -68,6 +69,19 @@ def panel() -> Any:
     from nbray.jupyter.panel import panel as make
 
     return make()
+
+
+def timeline(cell: str | int | None = None, filename: Any = None) -> Any:
+    """Which worker ran what when, as a picture: all work, or that of *cell* (3 or 'In[3]').
+
+    With *filename* it is written as a Chrome trace too, for chrome://tracing and Perfetto.
+
+    Raises:
+        ValueError: there is no such cell.
+    """
+    from nbray.jupyter.timeline import timeline as make
+
+    return make(cell, filename)
 
 
 def load_ipython_extension(shell: Any) -> None:

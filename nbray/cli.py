@@ -282,6 +282,27 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
 
 
 @main.command()
+@click.argument("file", type=click.Path(dir_okay=False, writable=True))
+def timeline(file: str) -> None:
+    """Write which worker ran what when to FILE, for chrome://tracing or ui.perfetto.dev."""
+    import nbray
+    from nbray.jupyter.timeline import timeline as make
+
+    with _one_sentence():
+        if not _native().records():
+            raise click.ClickException(
+                "no nbray runs on this machine: start a cluster with `nbray start --head`"
+            )
+        nbray.init(address="auto")
+        try:
+            made = make(filename=file)
+        finally:
+            nbray.shutdown()
+    count = len(made.bars)
+    click.echo(f"{count} task{'s' if count != 1 else ''} written to {file}")
+
+
+@main.command()
 def stop() -> None:
     """End every node that runs on this machine, whoever's terminal it was started from."""
     with _one_sentence():

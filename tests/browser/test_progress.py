@@ -82,3 +82,39 @@ def test_final_bars_are_full_or_red_with_the_count(notebook: Notebook) -> None:
     assert sum(widths) == pytest.approx(100, abs=0.5)
     assert final.locator(".nbray-bad").count() == 1
     notebook.screenshot("bars-failed", bad)
+
+
+@pytest.mark.timeout(240)
+def test_the_timeline_of_a_cell_light_and_dark(notebook: Notebook) -> None:
+    work = notebook.append(
+        "_ = nbray.get([take.remote(0.1 + 0.05 * (i % 3)) for i in range(24)]\n"
+        "              + [tiny.remote(i) for i in range(20)])"
+    )
+    notebook.run(work)
+    line = notebook.append("nbray.timeline(2)")
+    notebook.run(line)
+    picture = notebook.cell(line).locator(".nbray-timeline svg")
+    expect(picture).to_be_visible()
+    label = picture.get_attribute("aria-label") or ""
+    assert label.startswith("Timeline: 44 tasks on 2 workers in ")
+    notebook.screenshot("timeline", line)
+    notebook.theme(dark=True)
+    notebook.screenshot("timeline-dark", line)
+    notebook.theme(dark=False)
+
+
+@pytest.mark.timeout(240)
+def test_what_waits_says_why_under_the_bars(notebook: Notebook) -> None:
+    wait = notebook.append(
+        "held = take.options(num_cpus=2).remote(12)\n"
+        "_ = nbray.get([take.remote(0) for _ in range(3)])"
+    )
+    notebook.start(wait)
+    why = notebook.cell(wait).locator(".nbray-why", has_text="3 waiting:")
+    expect(why).to_contain_text("need 1 CPU; ", timeout=20_000)
+    expect(why).to_contain_text("has 0 of 2 CPUs free")
+    notebook.screenshot("waiting", wait)
+    notebook.theme(dark=True)
+    notebook.screenshot("waiting-dark", wait)
+    notebook.theme(dark=False)
+    notebook.finished(wait)

@@ -55,7 +55,7 @@ def main() -> None:
     measure(plan, systems, asked.runs, book, done)
     print(_about(book))
     shown = [tables.cells(row, book) for group, rows in plan for row in rows
-             if group.name not in {"pools", "limits"}]  # fmt: skip
+             if group.name not in {"pools", "limits", "budget"}]  # fmt: skip
     print(tables.lines([row for row in shown if row[2]], tables.HEAD))
     for found in tables.derived(book):
         print("  ".join(found))
@@ -63,9 +63,10 @@ def main() -> None:
         head = ("system", "tasks async /s", "tasks sync /s", "map items /s")
         print(tables.lines(tables.pools(book), head))
     for group, rows in plan:
-        for row in rows if group.name == "limits" else ():
-            print(f"{row.name}: {tables.text(statistics.median(book.of(row.name, 'limits')))}"
-                  f" {row.unit}")  # fmt: skip
+        for row in rows if group.name in {"limits", "budget"} else ():
+            values = book.of(row.name, group.systems[0])
+            if values:
+                print(f"{row.name}: {tables.text(statistics.median(values))} {row.unit}")
     for note in book.notes:
         print(f"note: {note}")
     if asked.write:

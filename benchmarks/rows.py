@@ -86,8 +86,22 @@ MILLION = (
     ),
 )
 
+_PARTS = (
+    "submitting: function, spec, id, entry", "pickling", "references and counts",
+    "queues, leases, results", "messages and sockets", "waiting and the baton",
+    "running: queue, bracket, answer", "the rest of Python",
+)  # fmt: skip
+BUDGET = tuple(
+    Row(f"budget: {name}", "µs", lower_is_better=True)
+    for name in (
+        "wall", "driver", *(f"driver, {part}" for part in _PARTS),
+        "worker", *(f"worker, {part}" for part in _PARTS), "node", "head",
+    )
+)  # fmt: skip
+
 LIMITS = (
     Row("limit: pipe round trips", "/s"),
+    Row("limit: Unix socket round trips, polled", "/s"),
     Row("limit: ZeroMQ PUSH/PULL round trips, ipc", "/s"),
     Row("limit: ZeroMQ messages one way, ipc", "/s"),
     Row("limit: pickle dumps and loads of small arguments", "/s"),
@@ -112,6 +126,7 @@ GROUPS = (
            Row("tasks async over one namespace, local", "/s")),
           ("nbray",), slow=True),
     Group("million", "million.py", MILLION, ("nbray",), slow=True),
+    Group("budget", "budget.py", BUDGET, ("nbray",), slow=True),
     Group("limits", "limits.py", LIMITS, ("limits",), slow=True),
 )  # fmt: skip
 

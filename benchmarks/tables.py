@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.rows import ASYNC, LIMITS, MAP, POOLS, SYNC, Row
+from benchmarks.rows import ASYNC, BUDGET, LIMITS, MAP, POOLS, SYNC, Row
 from benchmarks.running import Book
 
 HEAD = ("row", "unit", "nbray", "spread", "Ray", "spread", "ratio", "asked", "")
@@ -154,6 +154,14 @@ def page(groups: list[tuple[str, tuple[Row, ...]]], book: Book, about: str) -> s
     if len(beside) > 2:
         parts += ["### Beside other pools (tasks, or items, a second)",
                   markdown(beside, ("system", ASYNC, SYNC, MAP))]  # fmt: skip
+    budget = [
+        (row.name.removeprefix("budget: "), text(statistics.median(values)), spread(values))
+        for row in BUDGET if (values := book.of(row.name, "nbray"))
+        and (statistics.median(values) >= 0.05 or "," not in row.name)
+    ]  # fmt: skip
+    if budget:
+        parts += ["### Where the microseconds of a task go (one worker, batches of 1,000)",
+                  markdown(budget, ("what", "µs a task", "spread"))]  # fmt: skip
     raw = [
         (row.name.removeprefix("limit: "), row.unit, text(statistics.median(values)),
          spread(values))

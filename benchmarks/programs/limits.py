@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
+import socket
 import statistics
 import tempfile
 import threading
@@ -102,6 +104,33 @@ def handover():
     os.waitpid(child, 0)
 
 
+def unix_sockets():
+    """Round trips over Unix stream sockets, each end polling: what a message costs at least."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    child = os.fork()
+    if child == 0:
+        here.close()
+        while (frame := _polled(there)) != b"":
+            there.send(frame)
+        os._exit(0)
+    there.close()
+
+    def turn():
+        here.send(b"x" * 50)
+        _polled(here)
+
+    rate("limit: Unix socket round trips, polled", turn)
+    here.close()
+    os.waitpid(child, 0)
+
+
+def _polled(end):
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    poll.poll()
+    return end.recv(4096)
+
+
 def copies():
     source = np.ones(100 * 1024 * 1024, dtype=np.int64)
     target = np.ones_like(source)
@@ -161,6 +190,7 @@ def forks():
 if __name__ == "__main__":
     forks()
     handover()
+    unix_sockets()
     ping_pong()
     stream()
     pickles()

@@ -39,6 +39,7 @@ NAP = 0.001
 SPIN = 0.0002
 """Seconds that a quick answer is looked for before the thread sleeps. Waking a sleeping thread
 costs both sides more than the whole of a short call; see `Loop.lone` for when it is done."""
+MOST_RESTS = 255
 PARKED = 1.0
 PARKED_BUSY = 0.2
 """Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
@@ -48,8 +49,6 @@ _SIGINT = int(signal.SIGINT)
 # more than all else that a `get` of a ready value does.
 _set_handler: Callable[[int, Any], Any] = getattr(signal, "_signal", signal).signal
 _get_handler: Callable[[int], Any] = getattr(signal, "_signal", signal).getsignal
-
-_yield: Callable[[], Any] = getattr(os, "sched_yield", lambda: None)
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -89,6 +88,8 @@ class Loop:
         self.busy_poll = BUSY_POLL
         self._quick = False
         """The last wait was shorter than `SPIN`: the next one may be, too."""
+        self._rests = self._vain = 0
+        """Waits in which it is not tried, and how many those are after the next failure."""
         self._spins = _processors() > 1
         self._driver = 0
         self._turns = 0
@@ -350,15 +351,10 @@ class Loop:
         poll = self._poll.poll
         while not done() and not self.closed:
             began = time.monotonic()
-            fired: list[tuple[int, int]] = []
-            if self._quick and self.lone() and (deadline is None or deadline > began + SPIN):
-                until = began + SPIN
-                while not fired and time.monotonic() < until:
-                    _yield()
-                    fired = poll(0)
+            fired = self._look(began) if self._spins and self._may_look(began, deadline) else []
             if not fired:
                 fired = poll(self._timeout(deadline))
-            self._quick = self._spins and time.monotonic() - began < SPIN
+            self._quick = time.monotonic() - began < SPIN
             if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
                 self._drain_wake()
                 self._woken = False
@@ -369,6 +365,32 @@ class Loop:
                 self._release(main)
             if deadline is not None and time.monotonic() >= deadline:
                 return
+
+    def _may_look(self, now: float, deadline: float | None) -> bool:
+        """Whether the answer may be so near that this thread should not sleep."""
+        if not self._quick or (deadline is not None and deadline <= now + SPIN):
+            return False
+        if self._rests:
+            self._rests -= 1
+            return False
+        return self.lone()
+
+    def _look(self, now: float) -> list[tuple[int, int]]:
+        """Look for news without sleeping, for at most `SPIN`.
+
+        In vain it costs others their processor, so it is tried again only after a
+        number of waits that doubles each time.
+        """
+        poll, until = self._poll.poll, now + SPIN
+        while True:
+            fired = poll(0)
+            if fired:
+                self._vain = 0
+                return fired
+            if time.monotonic() >= until:
+                self._vain = min(2 * self._vain + 1, MOST_RESTS)
+                self._rests = self._vain
+                return []
 
     def _driven(self) -> bool:
         return self._driver != 0

@@ -18,10 +18,12 @@ from nbray.jupyter.errors import NotebookError, cell_name, last
 from nbray.postmortem import Frame, unpack_frames
 from nbray.view.failure import failure_html, failure_text
 
+TRACEBACK = "Traceback (most recent call last):"
 ENOUGH = (
     "Its frames were not kept: the same failure had been captured several times already in that "
     "process. Run one failing task again to look at it."
 )
+NONE = "No line of yours raised it, so it has no frames."
 HOW = (
     "%nbray debug N looks at frame N, %nbray debug N -o NAME brings a value into the notebook; "
     "of what it returns, p['NAME'] is a value and p.eval('...') an expression in the frame."
@@ -108,7 +110,7 @@ class PostMortem(Mapping[str, Any]):
             if error.alike > 1:
                 facts += f"; {error.alike:,} tasks failed the same way"
             full = error.traceback_str
-            found = full.find("Traceback (most recent call last):")
+            found = full.find(TRACEBACK)
             full = full[max(0, found) :]
         else:
             title, facts, full = type(error).__name__, "", str(error)
@@ -118,7 +120,7 @@ class PostMortem(Mapping[str, Any]):
         if self.frames:
             return HOW
         if isinstance(self.error, RayTaskError):
-            return ENOUGH
+            return ENOUGH if TRACEBACK in self.error.traceback_str else NONE
         return "The process is gone, and its frames with it."
 
     def __repr__(self) -> str:

@@ -96,6 +96,33 @@ def test_debug_opens_a_post_mortem_with_the_remote_locals(kernel: Front) -> None
     assert kernel.run("'the kernel is fine'").result == "'the kernel is fine'"
 
 
+def test_debug_of_an_element_has_its_frames_and_none_of_the_chunk(kernel: Front) -> None:
+    kernel.run("def tenth(row):\n    scale = 10\n    return scale / row")
+    failed = kernel.run("%%remote --each i in range(40)\nbase = 3\ntenth(i - base)")
+    assert "(element 3: i = 3)" in failed.traceback
+    shown = kernel.run("%nbray debug").result
+    frames = [line for line in shown.splitlines() if re.match(r"[> ] \d+ ", line)]
+    assert len(frames) == 2, shown
+    assert re.fullmatch(r"  0  Cell In\[\d+\], line 3", frames[0])
+    assert re.fullmatch(r"> 1  Cell In\[\d+\], line 3 in tenth", frames[1])
+    assert kernel.run("p = %nbray debug 0\np['i'], p['base']").result == "(3, 3)"
+    assert kernel.run("%nbray debug 1 -o scale").text == "scale from frame 1\n"
+
+
+def test_debug_of_an_item_of_a_map(kernel: Front) -> None:
+    failed = kernel.run(
+        "def ratio(n):\n    left = n - 25\n    return n / left\n"
+        "list(nbray.util.map(ratio, range(40)))"
+    )
+    assert "(item 25: 25)" in failed.traceback
+    shown = kernel.run("%nbray debug").result
+    assert re.search(r"^> 0  Cell In\[\d+\], line 3 in ratio$", shown, re.MULTILINE), shown
+    assert "chunk_run" not in shown
+    assert kernel.run("p = %nbray debug\np['n'], p['left']").result == "(25, 0)"
+    kernel.run("def over(n):\n    raise StopIteration\nlist(nbray.util.map(over, [1]))")
+    assert "No line of yours raised it" in kernel.run("%nbray debug").result
+
+
 def test_debug_of_an_actors_failure(kernel: Front) -> None:
     kernel.run(
         "@remote\nclass Counter:\n    def __init__(self):\n        self.value = 5\n"

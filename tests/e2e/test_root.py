@@ -21,7 +21,7 @@ from nbray.config import PROTOCOL, NodeRequest
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.options import UNIT
-from nbray.runtime.shell import machine, rundir
+from nbray.runtime.shell import launch, machine, rundir
 from nbray.runtime.shell.launch import start_root, stop_root
 from nbray.runtime.shell.processes import Started
 from nbray.runtime.shell.sockets import Post
@@ -233,6 +233,28 @@ def test_a_root_that_cannot_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("nbray.runtime.shell.launch._PROGRAM", "raise SystemExit(3) # {0}")
     with pytest.raises(RaySystemError, match="ended at once"):
         start_root(head())
+    broken = "import sys; sys.stdin.buffer.read(); import nbray_is_not_here # {0}"
+    monkeypatch.setattr("nbray.runtime.shell.launch._PROGRAM", broken)
+    with pytest.raises(RaySystemError, match="ended at once: ModuleNotFoundError: .*not_here"):
+        start_root(head())
+
+
+def test_a_start_that_times_out_names_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = launch._PROGRAM
+    monkeypatch.setattr(launch, "_PROGRAM", "import time; time.sleep(60) # {0}")
+    loading = r"did not start within 0.5 seconds: .* was still loading nbray .* on \d+ CPUs"
+    with pytest.raises(RaySystemError, match=loading):
+        start_root(head(), timeout=0.5)
+    hangs = (
+        "import time\nimport nbray.runtime.shell.founding as founding\n"
+        "def stuck(*_):\n    print('the disk is slow', file=sys.stderr, flush=True)\n"
+        "    time.sleep(60)\n"
+        "founding.main = stuck\nmain()\n"
+    )
+    monkeypatch.setattr(launch, "_PROGRAM", program.replace("main()\n", hangs))
+    with pytest.raises(RaySystemError, match="within 5 seconds: its node said: the disk is slow"):
+        start_root(head(), timeout=5)
+    assert eventually(lambda: not psutil.Process().children(), 5)
 
 
 # -- two machines ------------------------------------------------------------------------

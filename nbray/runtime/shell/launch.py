@@ -56,7 +56,7 @@ def start_root(
         VersionMismatchError: the cluster runs other versions.
         ConnectionError: nobody answers at the address.
         OSError: the port or address cannot be used.
-        RaySystemError: anything else, with what the node last said.
+        RaySystemError: anything else, with what was said last, or how far the start came.
     """
     deadline = time.monotonic() + timeout
     home = str(Path(__file__).parents[3])
@@ -65,11 +65,12 @@ def start_root(
         [sys.executable, "-P", "-c", _PROGRAM.format(home, str(Path(home, "nbray")))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
     assert root.stdin is not None
     assert root.stdout is not None
+    assert root.stderr is not None
     try:
         from nbray.runtime.shell import rundir
 
@@ -81,17 +82,19 @@ def start_root(
             root.stdin.close()
         meanwhile()
         line = _read_line(root.stdout.fileno(), deadline)
+        cause = "" if line else _cause(root.stderr.fileno(), directory)
     except BaseException:
         _end(root)
         raise
     finally:
         root.stdout.close()
+        root.stderr.close()  # root has a log by now
     if not line:
         late = root.poll() is None and time.monotonic() >= deadline
         _end(root)
         rundir.remove(directory)
         why = f"did not start within {timeout:g} seconds" if late else "ended at once"
-        raise RaySystemError(f"the node {why}: see whether {sys.executable} can import nbray")
+        raise RaySystemError(f"the node {why}: {cause}")
     answer = msgspec.json.decode(line, type=p.Answer)
     if isinstance(answer, p.Ready):
         root.returncode = 0  # it is on its own: do not warn that it still runs
@@ -116,6 +119,28 @@ def _read_line(descriptor: int, deadline: float) -> bytes:
             return b""
         line += part
     return line
+
+
+def _cause(errors: int, directory: Path) -> str:
+    """Why there is no answer: what was said last, or how far it came and how busy it is here."""
+    logs = directory / "logs"
+    said = {"": ""}
+    os.set_blocking(errors, False)
+    with contextlib.suppress(OSError):  # nothing was said
+        said[""] = os.read(errors, 65536).decode(errors="replace")
+    for name in ("root", "head", "node"):
+        with contextlib.suppress(OSError):
+            said[name] = (logs / f"{name}.log").read_text(errors="replace")
+    for name, text in said.items():
+        if text.strip():
+            return (f"its {name} said: " if name else "") + text.strip().splitlines()[-1]
+    if "node" in said:
+        stage = "its processes run, but have not found each other"
+    elif "root" in said:
+        stage = "its processes were not yet forked"
+    else:
+        stage = f"{sys.executable} was still loading nbray (or cannot: see nbray doctor)"
+    return f"{stage}; the load here is {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs"
 
 
 def _error(failed: p.Failed) -> Exception:

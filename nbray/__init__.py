@@ -42,6 +42,7 @@ __all__ = [
     "cluster_resources",
     "dashboard",
     "exceptions",
+    "fetch",
     "get",
     "get_actor",
     "get_gpu_ids",
@@ -62,6 +63,31 @@ __all__ = [
     "util",
     "wait",
 ]
+
+
+def fetch(name: str, timeout: float | None = None) -> Any:
+    """The result of a named background job (`%%remote --bg --name NAME`), from any process.
+
+    Waits for its end; what the job prints, and its progress, are shown meanwhile.
+    In a notebook the job's `-o` variables are assigned as well.
+
+    Args:
+        name: as it was launched; `%nbray jobs` lists them.
+        timeout: seconds to wait (None: as long as it takes; 0: do not wait).
+
+    Returns:
+        What its cell would have shown (with --each or --nodes all a list); if that is
+        nothing, its `-o` variable, or a dictionary of several.
+
+    Raises:
+        ValueError: there is no such job; says which there are.
+        GetTimeoutError: it has not ended within *timeout* seconds; says how far it is.
+        RayTaskError: the job's code raised.
+        TaskCancelledError: the job was stopped.
+    """
+    from nbray.jobs import fetch as fetch_job
+
+    return fetch_job(name, timeout)
 
 
 def panel() -> Any:

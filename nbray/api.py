@@ -45,7 +45,7 @@ _HARMLESS = {
 """Ray's arguments of `init` that mean nothing here, and harm nothing."""
 _OWN = {
     "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
-    "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "_redis_password",
+    "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "detached", "_redis_password",
     "_node_ip_address",
 }  # fmt: skip
 _ENV_VARS: dict[str, str | None] = {}
@@ -67,6 +67,7 @@ def init(
     log_to_driver: bool = True,
     runtime_env: Mapping[str, Any] | None = None,
     engine: str | None = None,
+    detached: bool = False,
     _redis_password: str | None = None,
     _node_ip_address: str | None = None,
     **others: Any,
@@ -82,6 +83,7 @@ def init(
         namespace: where names of actors are looked up.
         runtime_env: only {'env_vars': {...}}, set before the cluster starts.
         engine: 'native' (or what NBRAY_ENGINE says), or 'inline': everything in this process.
+        detached: a new cluster stays when this process ends, until `nbray stop`.
         others: Ray's arguments that mean nothing here are accepted and ignored.
 
     Returns:
@@ -103,6 +105,7 @@ def init(
         secret=_text("_redis_password", _redis_password),
         node_ip_address=_text("_node_ip_address", _node_ip_address),
         log_to_driver=log_to_driver,
+        detached=detached,
     )
     name = _text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
     env_vars = _env_vars(runtime_env)
@@ -168,6 +171,7 @@ def _refuse_sizes(wanted: InitConfig, env_vars: Mapping[str, str]) -> None:
             ("resources", wanted.resources or None),
             ("object_store_memory", wanted.object_store_memory),
             ("runtime_env", env_vars or None),
+            ("detached", wanted.detached or None),
         )
         if value is not None
     ]

@@ -24,6 +24,8 @@ class InitConfig(msgspec.Struct, frozen=True):
     secret: str = ""
     node_ip_address: str = ""
     log_to_driver: bool = True
+    detached: bool = False
+    """A cluster that is started here outlives this process."""
 
 
 class NodeRequest(msgspec.Struct, frozen=True):
@@ -49,7 +51,8 @@ class NodeRequest(msgspec.Struct, frozen=True):
     insecure_password: bool = False
     """The user wants a weak password to be used beyond loopback."""
     owner: str = "daemon"
-    """'daemon': lives until `nbray stop`; 'driver': ends with the process that started it."""
+    """'daemon': lives until `nbray stop`; 'driver': ends with the process that started it;
+    'detached': started by a driver, lives until it is stopped."""
 
 
 INLINE_LIMIT = 64 * 1024

@@ -137,6 +137,33 @@ class TextRecord(Record):
     text: str
 
 
+class JobRecord(Record):
+    """A named background job, told by its keeper."""
+
+    name: str
+    line: str
+    """The first line of its code."""
+    state: str
+    """'waiting', 'running', 'done', 'failed' or 'stopped'."""
+    started: float
+    """Seconds since the epoch."""
+    seconds: float
+    """How long it has run, or ran."""
+    node: str
+    """Name of the node on which its keeper lives."""
+    view: CellView
+    """What its tasks do."""
+    clock: float
+    """The moment of `view`, in the clock of its times (the end, once it has ended)."""
+    fetched: bool = False
+    """Whether somebody has had its result."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is left to do."""
+        return self.state in {"done", "failed", "stopped"}
+
+
 class Details(msgspec.Struct, frozen=True):
     """What all processes of the cluster said of themselves when they were last asked."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from nbray.details import Details, HoldingRecord
-from nbray.events import Display, Output, Snapshot
+from nbray.events import CellView, Display, Output, Snapshot
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 
@@ -213,10 +213,24 @@ class Engine(Protocol):
         """How many tasks that *cell* submitted have not ended; cheap."""
         ...
 
+    def cell_view(self, cell: str) -> CellView | None:
+        """The counts of what this process has submitted under *cell*; cheap."""
+        ...
+
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """Where what tasks print and display goes (None: this process's own stdout and stderr).
 
-        Called on a thread of the engine's; must not block.
+        Called on a thread of the engine's; must not block. An actor that gives a sink
+        is from then on who hears what tasks print that it launches; those tasks are
+        its own, whoever called it.
+        """
+        ...
+
+    def outlive(self, on: bool) -> bool:
+        """While *on* and this process lives, the cluster stays when who started it has ended.
+
+        Returns:
+            Whether it would have ended with the process that started it.
         """
         ...
 

@@ -21,11 +21,11 @@ class Play:
 
     def __init__(
         self, cpus: int = 2, number: int = 1, others: dict[int, int] | None = None, ready: int = 0,
-        cap: int = 64, gpus: int = 0, auto: bool = True,
+        cap: int = 64, gpus: int = 0, auto: bool = True, owner: int = 0,
     ) -> None:
         total = {"CPU": cpus * UNIT, **({"GPU": gpus * UNIT} if gpus else {})}
         info = m.NodeInfo(number, f"m{number}", "10.0.0.1", 7000, total, total)
-        settings = NodeConfig(number, 99, info, VERSIONS, "10.0.0.1:6379", cap, ready)
+        settings = NodeConfig(number, 99, info, VERSIONS, "10.0.0.1:6379", cap, ready, owner)
         self.brain = NodeBrain(settings, Keeper(1 << 30, number))
         self.now = 100.0
         self.auto = auto

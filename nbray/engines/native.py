@@ -45,7 +45,7 @@ def start(config: InitConfig) -> NativeEngine:
     """
     try:
         if config.address in {"", "local"}:
-            record, mine = _start_local(config), True
+            record, mine = _start_local(config), not config.detached
         elif config.address == "auto":
             found = rundir.find("auto")
             if found is None:
@@ -61,7 +61,7 @@ def start(config: InitConfig) -> NativeEngine:
     try:
         return _connect(record, config, mine)
     except BaseException:
-        if mine:
+        if mine or config.detached:
             stop_session(record, 1.0)
         raise
 
@@ -75,7 +75,9 @@ def start_node(request: NodeRequest) -> Record:
     """
     owner, meanwhile = 0, _nothing
     if request.owner == "driver":
-        owner, meanwhile = os.getpid(), _import_client
+        owner = os.getpid()
+    if request.owner != "daemon":
+        meanwhile = _import_client
     return _record(Path(start_root(request, owner, meanwhile=meanwhile).directory))
 
 
@@ -110,7 +112,7 @@ def _start_local(config: InitConfig) -> Record:
             resources=config.resources,
             object_store_memory=config.object_store_memory,
             secret=config.secret,
-            owner="driver",
+            owner="detached" if config.detached else "driver",
         )
     )
     return start_node(request)
@@ -167,7 +169,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         )
 
     def end() -> None:
-        if mine:
+        if mine and not rundir.outlives(record):
             with contextlib.suppress(OSError):
                 stop_session(record, 3.0)
             reap(record.root_pid)

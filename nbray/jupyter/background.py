@@ -12,6 +12,7 @@ from typing import Any
 
 import nbray
 from nbray.exceptions import RayError
+from nbray.jobs import Job
 from nbray.refs import ObjectRef
 
 
@@ -98,3 +99,30 @@ class Background:
             except RayError:
                 state = "gone: nbray was stopped"
         return f"<background cell {self._name}: {state}>"
+
+
+class NamedBackground(Background):
+    """A named job, in the notebook that launched it. `nbray.fetch` has it elsewhere too."""
+
+    def __init__(
+        self, job: Job, refs: list[ObjectRef[Any]], assign: Callable[[list[Any]], Any]
+    ) -> None:
+        super().__init__(job.name, refs, assign)
+        self._job = job
+
+    def result(self, timeout: float | None = None) -> Any:
+        """See `Background.result`; the cluster need not stay for it any more."""
+        value = super().result(timeout)
+        try:
+            self._job.was_fetched()
+        except RayError:
+            pass  # forgotten or ended meanwhile: the value is here
+        return value
+
+    def cancel(self) -> None:
+        """End its unfinished tasks. Other work goes on."""
+        if not self._settled:
+            self._job.stop()
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("<background cell", "<job", 1)

@@ -27,11 +27,12 @@ from nbray.jupyter.errors import NotebookError
 from nbray.view.figures import memory, noun
 
 USAGE = {
-    "start": "%nbray start [--cpus N]",
-    "attach": "%nbray attach HOST:PORT [--secret SECRET]",
+    "start": "%nbray start [--cpus N] [--detach]",
+    "attach": "%nbray attach [HOST:PORT] [--secret SECRET]",
     "join": "%nbray join",
     "dashboard": "%nbray dashboard",
     "status": "%nbray status",
+    "jobs": "%nbray jobs [stop NAME | forget NAME]",
     "stop": "%nbray stop",
     "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
     "memory": "%nbray memory",
@@ -46,7 +47,12 @@ _OPTIONS = {
     "logs": {"--save": "--save"},
     "debug": {"-o": "-o", "--output": "-o"},
 }
-_WITH_WORDS = {"attach", "logs", "debug"}
+_FLAGS = {"start": {"--detach"}}
+"""Options without a value."""
+_WITH_WORDS = {"attach", "jobs", "logs", "debug"}
+
+
+STAYS = "It stays when this notebook ends: %nbray attach finds it again, %nbray stop ends it."
 
 
 class JoinLine(str):
@@ -80,7 +86,7 @@ def run(line: str) -> Any:
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
         "dashboard": _dashboard, "logs": _logs, "debug": _debug,
-        "memory": _memory, "free": _free,
+        "memory": _memory, "free": _free, "jobs": _jobs,
     }
     try:
         return work[command](values, options)
@@ -103,8 +109,11 @@ def _read(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, str]
             values.append(word)
             continue
         name, equals, value = word.partition("=")
+        if word in _FLAGS.get(command, ()):
+            options[word] = "yes"
+            continue
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, [*known, *_FLAGS.get(command, ())], n=1)
             hint = f"did you mean {near[0]}?" if near else f"usage: {USAGE[command]}"
             raise UsageError(f"%nbray {command}: unknown option {name}; {hint}")
         if not equals:
@@ -135,8 +144,10 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
         if cpus is not None and (started is None or started.num_cpus != cpus):
             _say("For another number of CPUs, run %nbray stop first.")
         return
-    nbray.init(address="local", num_cpus=cpus)
+    nbray.init(address="local", num_cpus=cpus, detached="--detach" in options)
     _say(f"nbray is running: {summary(session.require())}.")
+    if "--detach" in options:
+        _say(STAYS)
 
 
 def _attach(values: list[str], options: dict[str, str]) -> None:
@@ -145,9 +156,9 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
         values = values[1:]
     if "--address" in options:
         values = [options["--address"], *values]
-    if len(values) != 1:
+    if len(values) > 1:
         raise UsageError(f"%nbray attach takes one address; usage: {USAGE['attach']}")
-    address = values[0]
+    address = values[0] if values else "auto"
     running = session.current()
     if running is not None:
         started = session.started_with()
@@ -155,12 +166,14 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
         if address in here - {""}:
             _say(f"nbray is attached already: {summary(running)}.")
             return
+        again = f"%nbray attach {values[0]}" if values else "%nbray attach"
         raise NotebookError(
             f"nbray is running here already ({summary(running)}): "
-            f"run %nbray stop first, then %nbray attach {address}"
+            f"run %nbray stop first, then {again}"
         )
     nbray.init(address=address, _redis_password=options.get("--secret"))
-    _say(f"nbray is attached to {address}: {summary(session.require())}.")
+    where = address if values else "the cluster on this machine"
+    _say(f"nbray is attached to {where}: {summary(session.require())}.")
     environments().attached()
 
 
@@ -192,14 +205,28 @@ def _stop(_values: list[str], _options: dict[str, str]) -> None:
     if session.current() is None:
         _say("nbray is not running.")
         return
-    nbray.shutdown()
-    _say("nbray has stopped.")
+    from nbray.jupyter import jobs
+
+    _say(jobs.stop_all())
 
 
 def _logs(values: list[str], options: dict[str, str]) -> Any:
     from nbray.jupyter import inspection
 
     return inspection.logs(values, options.get("--save", ""))
+
+
+def _jobs(values: list[str], _options: dict[str, str]) -> Any:
+    from nbray.jupyter import jobs
+
+    if session.current() is None:
+        raise NotebookError("nbray is not running: %nbray attach finds a cluster with jobs again")
+    if not values:
+        return jobs.table()
+    if len(values) != 2 or values[0] not in {"stop", "forget"}:
+        raise UsageError(f"%nbray jobs: unexpected {values[-1]!r}; usage: {USAGE['jobs']}")
+    _say(jobs.stop(values[1]) if values[0] == "stop" else jobs.forget(values[1]))
+    return None
 
 
 def _memory(_values: list[str], _options: dict[str, str]) -> Any:

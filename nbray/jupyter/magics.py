@@ -19,7 +19,16 @@ from IPython.core.magic import no_var_expand
 import nbray
 from nbray import session
 from nbray.engine import Engine
-from nbray.jupyter import cells, cluster_magic, environment, errors, holdings, progress, signatures
+from nbray.jupyter import (
+    cells,
+    cluster_magic,
+    environment,
+    errors,
+    holdings,
+    jobs,
+    progress,
+    signatures,
+)
 from nbray.jupyter.logs import Logs
 from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
@@ -100,6 +109,8 @@ class Extension:
 
 def _unfinished(cell: str) -> int:
     engine = session.current()
+    if jobs.trails(cell):
+        return 1
     return engine.unfinished(cell) if engine is not None else 0
 
 
@@ -121,6 +132,13 @@ def logs() -> Logs:
     for extension in _extensions().values():
         return extension.router.logs
     raise errors.NotebookError("nbray is not loaded: run %load_ext nbray first")
+
+
+def router() -> Router | None:
+    """Where tasks' output goes in the notebook that loaded the extension (None: none has)."""
+    for extension in _extensions().values():
+        return extension.router
+    return None
 
 
 def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:

@@ -14,7 +14,7 @@ import io
 import re
 import tokenize
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -23,8 +23,11 @@ import nbray
 from nbray import session
 from nbray.engine import Function
 from nbray.exceptions import RayError
-from nbray.jupyter import body
-from nbray.jupyter.background import Background
+from nbray.jobs import launch
+from nbray.jobs.keeper import Part, Plan
+from nbray.jobs.results import outputs_of, shown_of
+from nbray.jupyter import body, jobs
+from nbray.jupyter.background import Background, NamedBackground
 from nbray.jupyter.capture import Capture, Captured
 from nbray.jupyter.each import each
 from nbray.jupyter.errors import NotebookError, Stopped
@@ -61,6 +64,9 @@ class RemoteCells:
                                      travel thousands at a time, long ones alone.
             --nodes all              run the cell once on each node, with lists likewise
             --bg                     return at once, with a handle to the running cell
+            --bg --name NAME         the same, as a job that goes on when this kernel ends:
+                                     nbray.fetch("NAME") gets its result in any notebook,
+                                     %nbray jobs lists them
             --cpus N, --gpus N, --resources JSON   what the cell, or each element, takes
             --retries N              try again after an error, N times (-1: without end)
 
@@ -88,6 +94,9 @@ class RemoteCells:
                 streamed = each(program, captured, items, options, name)
                 results = list(streamed)
             else:
+                if asked.name:
+                    plan = _plan(program, captured, items, asked, options, cell)
+                    return self._as_job(plan, captured, asked)
                 refs = _launch(program, captured, items, asked, options, name)
                 if asked.background:
                     return self._in_background(refs, asked, name)
@@ -174,6 +183,30 @@ class RemoteCells:
         )
         return program, captured
 
+    def _as_job(self, plan: Plan, captured: Captured, asked: RemoteLine) -> Background:
+        if captured.values.live:
+            kept = ", ".join(sorted(captured.values.live))
+            print(
+                f"The job {plan.name} needs {kept} as long as it runs, and what their references "
+                "name ends with this notebook."
+            )
+        try:
+            job, handed_over = launch(plan, captured.large)
+        except ValueError as error:
+            raise NotebookError(f"%%remote --bg: {error}") from None
+        if handed_over:
+            print(jobs.STAYS.format(plan.name))
+        jobs.trail(job)
+        refs, _, several = job.result()
+
+        def assign(results: list[body.Result]) -> Any:
+            self._shell.user_ns.update(outputs_of(results, asked.outputs, several))
+            return shown_of(results, several)
+
+        handle = NamedBackground(job, refs, assign)
+        self._background.append(handle)
+        return handle
+
     def _in_background(
         self, refs: list[ObjectRef[Any]], asked: RemoteLine, name: str
     ) -> Background:
@@ -186,6 +219,26 @@ class RemoteCells:
         handle = Background(name, refs, assign)
         self._background.append(handle)
         return handle
+
+
+def _plan(
+    program: body.Program, captured: Captured, items: Iterable[Any], asked: RemoteLine,
+    options: TaskOptions, cell: str,
+) -> Plan:
+    """The cell as a named job."""
+    line = next((line.strip() for line in cell.splitlines() if line.strip()), "")
+    values = captured.values
+    if asked.all_nodes:
+        calls = [(program, values, -1, None)]
+        parts = [Part(body.run, one, calls) for one in _for_all_nodes(asked, options)]
+    elif asked.target and not values.live:
+        shared = functools.partial(body.run, program, values)
+        parts = [Part(shared, options, list(enumerate(items)))]
+    else:
+        calls = [(program, values, i, item) for i, item in enumerate(items)]
+        parts = [Part(body.run, options, calls)]
+    several = bool(asked.target) or asked.all_nodes
+    return Plan(asked.name, line[:200], parts, asked.outputs, several)
 
 
 def _remote(call: Any, name: str, options: TaskOptions) -> RemoteFunction:
@@ -212,36 +265,23 @@ def _on_all_nodes(
     program: body.Program, captured: Captured, asked: RemoteLine, options: TaskOptions, name: str
 ) -> list[ObjectRef[Any]]:
     """One task on each live node; takes no CPU unless asked to, so that no node refuses."""
+    return [
+        _remote(body.run, name, one).remote(
+            program, captured.values, -1, None, *captured.large
+        )
+        for one in _for_all_nodes(asked, options)
+    ]
+
+
+def _for_all_nodes(asked: RemoteLine, options: TaskOptions) -> list[TaskOptions]:
     base = options if "num_cpus" in asked.options else task_options({"num_cpus": 0}, options)
-    refs = []
-    for number in live_nodes():
-        function = _remote(body.run, name, task_options({"node": number}, base))
-        refs.append(function.remote(program, captured.values, -1, None, *captured.large))
-    return refs
+    return [task_options({"node": number}, base) for number in live_nodes()]
 
 
 def live_nodes() -> list[int]:
     """The numbers of the cluster's live nodes, in the order of `nbray.nodes()`."""
     # An engine without numbered nodes has one, and 0 means anywhere.
     return [int(node.get("NodeNumber", 0)) for node in nbray.nodes() if node.get("Alive", True)]
-
-
-def outputs_of(
-    results: Sequence[body.Result], names: Sequence[str], several: bool
-) -> dict[str, Any]:
-    """The variables to assign: a value each, or with *several* tasks a list each."""
-    if several:
-        return {name: [outputs[name] for _, outputs in results] for name in names}
-    ((_, outputs),) = results
-    return outputs
-
-
-def shown_of(results: Sequence[body.Result], several: bool) -> Any:
-    """What the cell shows: its last expression, of *several* tasks as a list (None: nothing)."""
-    values = [value for value, _ in results]
-    if not several:
-        return values[0]
-    return None if all(value is None for value in values) else values
 
 
 def _ends_in_semicolon(cell: str) -> bool:

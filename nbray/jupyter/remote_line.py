@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 
 USAGE = (
-    "%%remote [-o NAME,...] [--each ITEM in ITERABLE] [--nodes all] [--bg] "
+    "%%remote [-o NAME,...] [--each ITEM in ITERABLE] [--nodes all] [--bg [--name NAME]] "
     "[--cpus N] [--gpus N] [--resources JSON] [--retries N]"
 )
 VALUED = {
-    "-o": "NAME,...", "--each": "ITEM in ITERABLE", "--nodes": "all", "--cpus": "N",
-    "--gpus": "N", "--resources": "JSON", "--retries": "N",
+    "-o": "NAME,...", "--name": "NAME", "--each": "ITEM in ITERABLE", "--nodes": "all",
+    "--cpus": "N", "--gpus": "N", "--resources": "JSON", "--retries": "N",
 }
 FLAGS = ("--bg",)
 _NEXT_OPTION = re.compile(r"\s+(?=-o\b|--[a-z])|\s*$")
@@ -39,6 +39,8 @@ class RemoteLine(msgspec.Struct, frozen=True):
     """ITERABLE of `--each`, as source."""
     all_nodes: bool = False
     background: bool = False
+    name: str = ""
+    """Of the job, which then outlives the notebook ('' without `--name`)."""
     options: Mapping[str, Any] = {}
     """Task options, by the names that `.options()` takes."""
 
@@ -86,12 +88,16 @@ def parse(line: str) -> RemoteLine:
                 if value != "all":
                     raise ValueError(f"--nodes takes 'all', not {value!r}")
                 fields["all_nodes"] = True
+            case "--name":
+                fields["name"] = _job_name(value)
             case "--cpus" | "--gpus":
                 options[f"num_{option[2:]}"] = _amount(option, value)
             case "--resources":
                 options["resources"] = _resources(value)
             case _:
                 options |= {"max_retries": _retries(value), "retry_exceptions": True}
+    if "name" in fields and "background" not in fields:
+        raise ValueError("--name names a job in the background: add --bg")
     if "target" in fields and "all_nodes" in fields:
         raise ValueError("--each and --nodes all cannot be combined: choose one")
     return RemoteLine(outputs=tuple(outputs), options=options, **fields)
@@ -179,6 +185,12 @@ def _names(value: str) -> list[str]:
     if not names:
         raise ValueError("-o needs a name: -o NAME,...")
     return names
+
+
+def _job_name(value: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", value):
+        raise ValueError(f"--name takes a word such as train-2, not {value!r}")
+    return value
 
 
 def _amount(option: str, value: str) -> float:

@@ -122,6 +122,8 @@ __all__ = [
     "NodeLost",
     "OpenPort",
     "Outcome",
+    "Outlive",
+    "Outlives",
     "Picture",
     "PortOpen",
     "Printed",
@@ -453,6 +455,23 @@ class OpenPort(Message):
     ip: str = ""
 
 
+class Outlive(Message):
+    """The sender's work outlives the process that started the cluster, or does so no longer.
+
+    Answered with `Outlives`."""
+
+    token: int
+    on: bool
+
+
+class Outlives(Message):
+    """The cluster does."""
+
+    token: int
+    handed_over: bool
+    """It would have ended with the process that started it."""
+
+
 class PortOpen(Message):
     """Where other machines can join, or why they cannot."""
 
@@ -465,13 +484,13 @@ ToClient = (
     Tasks | Calls | Results | Early | Bounced | Cancel | Printed | Displayed
     | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
-    | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
+    | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused
     | Describe | Described
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
-    | OpenPort | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
+    | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
     | Infeasible | Stays | Describe
 )  # fmt: skip

@@ -29,7 +29,7 @@ from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.running import Call, Runner, running
 from nbray.engines.inline.tally import Tally
-from nbray.events import Display, Figures, NodeView, Output, Snapshot
+from nbray.events import CellView, Display, Figures, NodeView, Output, Snapshot
 from nbray.exceptions import (
     ActorDiedError,
     ActorUnschedulableError,
@@ -492,9 +492,17 @@ class InlineEngine:
         view = self._tally.cells().get(cell)
         return view.submitted - view.done - view.failed if view is not None else 0
 
+    def cell_view(self, cell: str) -> CellView | None:
+        """See the protocol."""
+        return self.snapshot().cells.get(cell)
+
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """See the protocol."""
         self._outputs.sink = sink
+
+    def outlive(self, on: bool) -> bool:
+        """See the protocol. Nothing outlives this process, and nothing is started by another."""
+        return False
 
     def join_line(self) -> str:
         """See the protocol."""

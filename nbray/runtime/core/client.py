@@ -184,7 +184,10 @@ class ClientBrain:
                 return actors.created(message)
             case m.Allocated(slot=slot) if slot is not None and message.token not in self.awaited:
                 return objects.free_slots([slot])  # who asked was interrupted
-            case m.Allocated() | m.Fetched() | m.PortOpen() | m.ActorFound() | m.ActorList():
+            case (
+                m.Allocated() | m.Fetched() | m.PortOpen() | m.Outlives() | m.ActorFound()
+                | m.ActorList()
+            ):
                 self._reply(message.token, message)
             case m.Died():
                 return self._died(message, now)

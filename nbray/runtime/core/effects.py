@@ -97,6 +97,12 @@ class Listen(Effect):
     ip: str
 
 
+class Outlive(Effect):
+    """Have this machine's part outlive the process that started it, or end with it again."""
+
+    on: bool
+
+
 class Stop(Effect):
     """End this process's loop; *why* goes to the log."""
 

@@ -33,6 +33,7 @@ from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
 from nbray.runtime.core.spread import Spread
+from nbray.runtime.core.stay import Stay
 from nbray.runtime.core.storage import Books, Storage
 from nbray.runtime.core.transfers import DEAD_OWNER, Transfers
 from nbray.runtime.core.versions import differences
@@ -58,6 +59,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     cap: int = config.WORKER_CAP
     ready: int = -1
     """Workers started before anybody asks (-1: one a CPU, at most `READY_MAX`)."""
+    owner: int = 0
+    """Process with which everything ends (0: none)."""
 
 
 class _Client:
@@ -96,6 +99,7 @@ class NodeBrain:
             me, self.clients, self.pool, self.leases, self.scheduler, self.spread, self.storage,
             self.transfers,
         )  # fmt: skip
+        self.stay = Stay(settings.owner)
         self.ending = False
         self._load_due: float | None = None
         self._load_sent = float("-inf")
@@ -255,6 +259,10 @@ class NodeBrain:
                     worker.leaving = False
             case m.OpenPort(token=token, sender=sender, ip=ip):
                 return [Listen(token, sender, ip)]
+            case m.Outlive(token=token, sender=sender, on=on):
+                handed = self.stay.keep(sender, on and sender in self.clients)
+                effects = self._stay()  # before the answer: who is answered may rely on it
+                return [*effects, Send(sender, m.Outlives(self.me, token, handed))]
             case m.Allocate():
                 return self._allocate(message)
             case m.Free(slots=slots):
@@ -501,12 +509,19 @@ class NodeBrain:
         for _ in range(self.pool.missing(now)):
             out.extend(self.scheduler.fork(1, now)[1])
         out.extend(self.storage.sweep(now))
+        out.extend(self._stay())
         if self.ledger.changed or (self._load_due is not None and now >= self._load_due):
             if now >= self._load_sent + LOAD_PAUSE:
                 out.append(self._load(now))
             elif self._load_due is None:
                 self._load_due = self._load_sent + LOAD_PAUSE
         return out
+
+    def _stay(self) -> list[Effect]:
+        if not self.stay.handed_over:
+            return []
+        drivers = (client.pid for client in self.clients.values() if client.driver)
+        return self.stay.settle(self.clients, drivers)
 
     def _load(self, now: float) -> Effect:
         self._load_sent = now

@@ -20,9 +20,9 @@ from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
-from nbray.events import Display, Output, Snapshot
+from nbray.events import CellView, Display, Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
-from nbray.ids import FIRST_NODE, HEAD, client_hex, node_hex, node_of
+from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex, node_of
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
@@ -36,7 +36,7 @@ from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import event_of, print_event
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.looking import holdings, look_around
+from nbray.runtime.shell.looking import described, holdings, look_around
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -87,9 +87,11 @@ class NativeEngine:
 
     def _origin(self) -> tuple[int, int, str]:
         item = self._running()
+        actor = self._worker.actor if self._worker is not None else None
+        if actor is not None and self._sink is not None:  # its work is its own
+            return self._brain.me, 0, actor.spec.namespace
         if item is not None:
             return item.spec.job, item.spec.depth + 1, item.spec.namespace
-        actor = self._worker.actor if self._worker is not None else None
         if actor is not None:  # a thread of the actor's own
             return actor.spec.job, 1, actor.spec.namespace
         return self._brain.me, 0, self._namespace
@@ -326,6 +328,10 @@ class NativeEngine:
         tally = self._brain.tallies.get(cell)
         return tally.left if tally is not None else 0
 
+    def cell_view(self, cell: str) -> CellView | None:
+        """A cell's work as counted here (see `Engine.cell_view`)."""
+        return self._brain.cells(time.monotonic()).get(cell)
+
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """Where prints go (see `Engine.on_output`)."""
         self._sink = sink
@@ -459,22 +465,8 @@ class NativeEngine:
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes, with Ray's keys and NodeNumber (see `Engine.nodes`)."""
         self._loop.flush()  # take what has arrived
-        return [
-            {
-                "NodeID": node_hex(node.number, self._registered.cluster),
-                "Alive": node.alive,
-                "NodeManagerAddress": node.ip,
-                "NodeManagerHostname": node.name,
-                "NodeManagerPort": node.port,
-                "NodeName": node.ip,
-                "NodeNumber": node.number,
-                "IsHead": node.is_head,
-                "alive": node.alive,
-                "Resources": units(node.total) if node.alive else {},
-                "Labels": {},
-            }
-            for _, node in sorted(self._brain.members.items())
-        ]
+        members = [node for _, node in sorted(self._brain.members.items())]
+        return [described(node, self._registered.cluster) for node in members]
 
     def cluster_resources(self) -> dict[str, float]:
         """Totals (see `Engine.cluster_resources`)."""
@@ -559,6 +551,14 @@ class NativeEngine:
     def holdings(self) -> list[HoldingRecord]:
         """What is held, and by whom (see `Engine.holdings`)."""
         return holdings(self._loop, self._brain, self.memory.address)
+
+    def outlive(self, on: bool) -> bool:
+        """Keep the cluster (see `Engine.outlive`). The head's machine decides."""
+        answer = self.memory.request(
+            node_client(FIRST_NODE), lambda token: m.Outlive(self._brain.me, token, on)
+        )
+        handed_over: bool = answer.handed_over
+        return handed_over
 
     def join_line(self) -> str:
         """The line for another machine (see `Engine.join_line`)."""

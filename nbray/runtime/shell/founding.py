@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -59,8 +60,8 @@ def _start(
     request = settings.request
     secret = Secret.parse(request.secret)
     door = Door(secret, FIRST_NODE if request.head else 0)
-    # A driver's own cluster can be reached from other machines only once it is asked to.
-    private = request.head and request.owner == "driver"
+    # A notebook's own cluster can be reached from other machines only once it is asked to.
+    private = request.head and request.owner != "daemon"
     lanes = door if private else door.open()
     brain: NodeBrain | None = None
 
@@ -87,7 +88,9 @@ def _start(
         cluster, members, head_address = welcome.cluster, welcome.nodes, request.address
         links.open().identify(welcome.number)
     number = info.number
-    config = NodeConfig(number, cluster, info, versions, head_address)
+    config = NodeConfig(
+        number, cluster, info, versions, head_address, owner=settings.owner_pid
+    )
     brain = NodeBrain(config, Keeper(machine.store_bytes(request), number))
     for member in members:
         brain.spread.members.setdefault(member.number, member)
@@ -96,12 +99,15 @@ def _start(
         number, cluster, settings.directory, address, head_address, root_pid, os.getpid(),
         request.node_ip,
     )  # fmt: skip
-    seat = Seat(settings, started, bound, port, lambda now: write_record(settings, now))
+    seat = Seat(settings, started, bound, port, partial(write_record, settings))
     return Node(seat, brain, post, links, channel), started
 
 
-def write_record(settings: p.RootConfig, started: p.Started) -> None:
-    """Write the record by which this machine's part is found again."""
+def write_record(settings: p.RootConfig, started: p.Started, outlives: bool = False) -> None:
+    """Write the record by which this machine's part is found again.
+
+    *outlives*: it does not end with the process that started it any more.
+    """
     request = settings.request
     rundir.write(
         rundir.Record(
@@ -116,12 +122,12 @@ def write_record(settings: p.RootConfig, started: p.Started) -> None:
             node_ip=started.ip,
             version=machine.NBRAY,
             python=machine.versions().python,
-            owner=request.owner,
+            owner="detached" if outlives else request.owner,
             created=time.time(),
             netns=rundir.namespace("net"),
             pidns=rundir.namespace("pid"),
             cluster=f"{started.cluster:016x}",
             executable=sys.executable,
-            owner_pid=settings.owner_pid,
+            owner_pid=0 if outlives else settings.owner_pid,
         )
     )

@@ -76,7 +76,8 @@ def start_root(
 
         directory = rundir.new_session()
         path = [entry or os.getcwd() for entry in sys.path]
-        config = p.RootConfig(request, str(directory), owner_pid, path if owner_pid else [])
+        notebooks = request.owner != "daemon"
+        config = p.RootConfig(request, str(directory), owner_pid, path if notebooks else [])
         with contextlib.suppress(BrokenPipeError):
             root.stdin.write(msgspec.msgpack.encode(config))
             root.stdin.close()

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from nbray.details import Details, HoldingRecord
+from nbray.ids import node_hex
 from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.placement import units
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.shell.loop import Loop
+from nbray.wire import messages as m
 
 
 def holdings(
@@ -53,3 +57,20 @@ def look_around(loop: Loop, brain: ClientBrain, wanted: int) -> Details:
 
     loop.locked(look)
     return found[0]
+
+
+def described(node: m.NodeInfo, cluster: int) -> dict[str, Any]:
+    """A node as `nbray.nodes()` gives it: Ray's keys, and NodeNumber and IsHead."""
+    return {
+        "NodeID": node_hex(node.number, cluster),
+        "Alive": node.alive,
+        "NodeManagerAddress": node.ip,
+        "NodeManagerHostname": node.name,
+        "NodeManagerPort": node.port,
+        "NodeName": node.ip,
+        "NodeNumber": node.number,
+        "IsHead": node.is_head,
+        "alive": node.alive,
+        "Resources": units(node.total) if node.alive else {},
+        "Labels": {},
+    }

@@ -50,8 +50,8 @@ class Seat(msgspec.Struct, frozen=True):
     bound: str
     """The address on which the port was opened first."""
     port: int
-    record: Callable[[p.Started], None]
-    """Writes the session's record anew."""
+    record: Callable[[p.Started, bool], None]
+    """Writes the session's record anew; whether it outlives whoever started it."""
 
 
 class Node:
@@ -85,6 +85,7 @@ class Node:
         self._stats_due = 0.0
         self._oom_kills = machine.oom_kills()
         self._running = True
+        self._outlives = False
         self.corrupt = 0
 
     # -- rounds -----------------------------------------------------------------------
@@ -328,11 +329,21 @@ class Node:
                     queue.extend(self._listen(effect))
                 case fx.Log(text=text):
                     self._log(text)
-                case fx.Stop(why=why):
-                    self._log(f"stops: {why}")
-                    self._running = False
+                case fx.Outlive() | fx.Stop():
+                    self._live(effect)
                 case _:
                     raise AssertionError(f"a node does not {effect}")
+
+    def _live(self, effect: fx.Outlive | fx.Stop) -> None:
+        """How long all this lasts."""
+        if isinstance(effect, fx.Stop):
+            self._log(f"stops: {effect.why}")
+            self._running = False
+            return
+        self._outlives = effect.on
+        self._log(f"{'outlives' if effect.on else 'ends with'} the process that started it")
+        self._channel.send(p.Outlive(effect.on))
+        self._seat.record(self._started, effect.on)
 
     def _send(self, to: int, message: Any, now: float) -> None:
         node = node_of(to)
@@ -390,7 +401,7 @@ class Node:
         self._started = msgspec.structs.replace(
             self._started, address=address, head_address=address, ip=ip
         )
-        self._seat.record(self._started)
+        self._seat.record(self._started, self._outlives)
         return [
             *brain.moved(ip, address),
             *brain.listening(effect.token, effect.client, address, ""),

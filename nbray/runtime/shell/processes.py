@@ -85,6 +85,12 @@ class KillWorker(msgspec.Struct, frozen=True, tag=True):
     worker: int
 
 
+class Outlive(msgspec.Struct, frozen=True, tag=True):
+    """Node to root: do not end with the process that started everything; or do so again."""
+
+    on: bool
+
+
 class Ended(msgspec.Struct, frozen=True, tag=True):
     """Root to node: a child ended."""
 
@@ -104,7 +110,7 @@ class Quit(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-ToRoot = ForkWorker | KillWorker | Ready | Failed
+ToRoot = ForkWorker | KillWorker | Outlive | Ready | Failed
 FromRoot = Ended | Quit
 Answer = Ready | Failed
 """What the launcher reads, once, as one line of JSON."""

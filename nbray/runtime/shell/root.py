@@ -6,7 +6,8 @@ of ZeroMQ's or any decision. Rules: it has one thread, asserted before each
 fork; it imports only what workers need, never numpy (which starts threads);
 the secret comes by standard input and leaves by fork only.
 
-It ends on SIGTERM, when the node ends, and when its owner ends. If root itself
+It ends on SIGTERM, when the node ends, and when its owner ends, unless the node
+has said that the cluster outlives it (`core.stay`). If root itself
 is killed, the kernel kills head and workers with it, and the node, which sees
 the channel close, ends in order.
 """
@@ -57,6 +58,10 @@ class Root:
         self._started: p.Started | None = None
         self._ending = 0.0
         """When patience with the node ends (0: nothing is ending)."""
+        self._orphan = False
+        """The owner has ended."""
+        self._outlives = False
+        """And that does not matter."""
         mine, its = socket.socketpair()
         self._mine, self._its = mine, its
         self._channel: p.Channel[p.ToRoot] = p.Channel(mine, p.ToRoot)
@@ -96,7 +101,8 @@ class Root:
         self._poll.register(self._wake_read, select.POLLIN)
         owner = self._watch_owner()
         while self._node_pid:
-            timeout = -1.0 if owner is not None or not self._config.owner_pid else 500.0
+            watched = owner is not None or self._orphan
+            timeout = -1.0 if watched or not self._config.owner_pid else 500.0
             if self._ending:
                 timeout = max(0.0, (self._ending - time.monotonic()) * 1000)
             for descriptor, _ in self._poll.poll(timeout):
@@ -104,9 +110,12 @@ class Root:
                     self._on_signals(os.read(self._wake_read, 4096))
                 elif descriptor == owner:
                     self._poll.unregister(owner)
-                    self._quit("the process that started it has ended")
+                    self._orphan = True
+            # What the node said before the owner's end comes before its consequences.
             self._serve()
             if owner is None and self._config.owner_pid and not _exists(self._config.owner_pid):
+                self._orphan = True
+            if self._orphan and not self._outlives:
                 self._quit("the process that started it has ended")
             if self._ending and time.monotonic() >= self._ending:
                 break
@@ -134,7 +143,7 @@ class Root:
         try:
             owner = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._quit("the process that started it has ended")
+            self._orphan = True
             return None
         except OSError:
             return None  # an old kernel: it is polled
@@ -181,6 +190,8 @@ class Root:
                     if pid is not None:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
+                case p.Outlive(on=on):
+                    self._outlives = on
                 case p.Ready(started=started):
                     self._started = started
                     self._say(message)

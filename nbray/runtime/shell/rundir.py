@@ -60,7 +60,8 @@ class Record(msgspec.Struct, frozen=True):
     python: str
     """'3.11.7'."""
     owner: str
-    """'daemon' or 'driver', as in `NodeRequest`."""
+    """'daemon', 'driver' or 'detached', as in `NodeRequest`; 'detached' also while the session
+    outlives its driver."""
     created: float
     """Seconds since the epoch."""
     netns: int = 0
@@ -171,6 +172,15 @@ def alive(record: Record) -> bool:
     return process_started(record.root_pid) == record.root_started
 
 
+def outlives(record: Record) -> bool:
+    """Whether a driver's session has become one that stays when the driver ends."""
+    try:
+        now = msgspec.json.decode(Path(record.directory, RECORD).read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError):
+        return False
+    return now.owner == "detached"
+
+
 def read_all(only_this_netns: bool = True) -> list[Record]:
     """Records of live sessions, youngest first; stale ones are removed on the way.
 
@@ -194,12 +204,14 @@ def read_all(only_this_netns: bool = True) -> list[Record]:
 def find(address: str) -> Record | None:
     """The live session on this machine that is, or belongs to, the cluster at *address*.
 
-    'auto' or '': the youngest. A node's own address counts as well as its
+    'auto' or '': the youngest of those that are no driver's, else the youngest. A
+    node's own address counts as well as its
     head's, and loopback stands for any address of this machine.
     """
     records = read_all()
     if address in {"", "auto"}:
-        return records[0] if records else None
+        # What another process has for itself is the last that one wants to be in.
+        return min(records, key=lambda record: record.owner == "driver", default=None)
     host, port = parse_address(address)
     for record in records:
         for known in (record.head_address, record.address):

@@ -1,0 +1,192 @@
+"""Named jobs in a notebook: their output and bars under a cell, `%nbray jobs`, their end.
+
+Owns the showing. Does not own the jobs (`nbray.jobs`), the look (`nbray.view`)
+nor the drawing (`output`, `bars`). Rule: a job's output appears under the cell
+that launched it while that notebook lives, and under every cell that fetches it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+import nbray
+from nbray import jobs, session
+from nbray.details import JobRecord
+from nbray.engine import load
+from nbray.events import Snapshot
+from nbray.exceptions import RayError
+from nbray.jobs.keeper import News
+from nbray.jupyter.bars import Bars, NotebookBars, Surface
+from nbray.jupyter.cells import cells
+from nbray.jupyter.terminal import TerminalBars
+from nbray.view.jobs import jobs_html, jobs_text
+
+STAYS = (
+    "This cluster stays when the notebook ends: in another one, %nbray attach and "
+    'nbray.fetch("{}"). It ends when all its jobs have been fetched or forgotten and nobody '
+    "is attached any more, or with %nbray stop."
+)
+PATIENCE = 1.0
+"""Seconds of waiting after which bars appear, as with any wait."""
+STEP = 0.5
+"""Seconds between looks at a job that nobody waits for."""
+STOP_SECONDS = 10.0
+
+
+class Shown:
+    """A job under the cell that fetches it (see `nbray.jobs.Show`)."""
+
+    def __init__(self) -> None:
+        self._cell = session.cell.get()
+        surface: Surface = (
+            NotebookBars(cells(), self._cell) if cells().kernel is not None else TerminalBars()
+        )
+        self._bars = Bars(self._cell, surface)
+        self._began = time.monotonic()
+        self._clock = 0.0
+        self._state = ""
+
+    def news(self, news: News) -> None:
+        """Draw what was printed, and the bars once it takes longer."""
+        draw(news, self._cell)
+        record = news.record
+        view = msgspec.structs.replace(record.view, cell=self._cell)
+        self._bars.look(Snapshot(cells={self._cell: view}), waiting=False)
+        self._clock = record.clock
+        self._state = record.state
+        if not record.ended and time.monotonic() - self._began >= PATIENCE:
+            self._bars.draw(self._clock)
+
+    def end(self) -> None:
+        """The bars come to rest as they are."""
+        if self._bars.view is not None and self._bars.view.submitted:
+            self._bars.end(self._clock)
+
+    def outputs(self, values: dict[str, Any]) -> None:
+        """Assign the job's `-o` variables."""
+        cells().shell.user_ns.update(values)
+
+
+def show() -> Shown | None:
+    """A place under the running cell; None where no shell has loaded the extension."""
+    return Shown() if cells().shell is not None else None
+
+
+def draw(news: News, cell: str) -> None:
+    """What was printed, under *cell*."""
+    router = importlib.import_module("nbray.jupyter.magics").router()
+    for event in news.events:
+        event = msgspec.structs.replace(event, cell=cell)
+        if router is not None:
+            router(event)
+        else:
+            cells().stream(cell, getattr(event, "text", ""), getattr(event, "stream", "stdout"))
+
+
+# -- under the cell that launched it ---------------------------------------------------------
+
+_trailed: Counter[str] = Counter()
+"""Cells under which jobs are shown that have not ended, by how many."""
+
+
+def trails(cell: str) -> bool:
+    """Whether output of a job may yet come under *cell*."""
+    return bool(_trailed[cell])
+
+
+def trail(job: jobs.Job) -> None:
+    """Show what *job* prints under the running cell from now on."""
+    cell = session.cell.get()
+    if cells().shell is None or getattr(session.current(), "name", "") == "inline":
+        return
+    _trailed[cell] += 1
+
+    def run() -> None:
+        position = 0
+        try:
+            while True:
+                news = job.news(position)
+                draw(news, cell)
+                position = news.position
+                if news.record.ended and not news.more:
+                    return
+                if not news.more:
+                    time.sleep(STEP)
+        except (RayError, OSError, ValueError):
+            return  # forgotten, or the cluster has ended: nothing comes any more
+        finally:
+            _trailed[cell] -= 1
+
+    threading.Thread(target=run, name=f"nbray-job-{job.name}", daemon=True).start()
+
+
+# -- %nbray jobs --------------------------------------------------------------------------------
+
+
+class Table:
+    """The jobs as they were when asked."""
+
+    def __init__(self, found: list[JobRecord]) -> None:
+        self.jobs = found
+        self._now = time.time()
+
+    def __repr__(self) -> str:
+        return jobs_text(self.jobs, self._now)
+
+    def _repr_html_(self) -> str:
+        return jobs_html(self.jobs, self._now)
+
+
+def table() -> Table:
+    """All jobs of the cluster."""
+    return Table(jobs.records())
+
+
+def stop(name: str) -> str:
+    """`%nbray jobs stop NAME`; what happened."""
+    count = jobs.find(name).stop()
+    if not count:
+        return f"The job {name} has ended already."
+    return f"The job {name} is stopped: {count} task{'' if count == 1 else 's'} cancelled."
+
+
+def forget(name: str) -> str:
+    """`%nbray jobs forget NAME`; what happened."""
+    jobs.find(name).forget()
+    return f"The job {name} is forgotten, with its result and its output."
+
+
+def stop_all() -> str:
+    """`%nbray stop`: leave the cluster, and end it if it is a notebook's; what happened.
+
+    `nbray.shutdown()` leaves alone what outlives its notebook; clusters of the
+    command line are left to `nbray stop`.
+    """
+    engine = session.current()
+    directory = ""
+    if engine is not None and engine.name == "native":
+        directory = engine.runtime().session_dir
+    native = load("native") if directory else None
+    # Looked at before: afterwards nobody says what was running.
+    mine = [
+        record
+        for record in (native.records() if native is not None else ())
+        if record.directory == directory and record.owner == "detached"
+    ]
+    running = []
+    if mine:
+        with contextlib.suppress(RayError, OSError):
+            running = [record.name for record in jobs.records() if not record.ended]
+    nbray.shutdown()
+    for record in mine:
+        native.stop_session(record, STOP_SECONDS)  # type: ignore[union-attr]
+    if running:
+        return f"nbray has stopped, and with it what ran in the background: {', '.join(running)}."
+    return "nbray has stopped."

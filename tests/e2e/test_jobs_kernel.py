@@ -1,0 +1,175 @@
+"""Named background jobs: they go on when their kernel is killed, and come back in another one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from e2e.front import Front
+from harness import MARK, Traces, assert_nothing_left, eventually, marked
+from jupyter_client.manager import start_new_kernel
+
+from nbray.engines import native
+
+LOAD = "import os, time\n%load_ext nbray\n"
+
+
+@contextmanager
+def kernel() -> Iterator[Front]:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        yield Front(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def kill(front: Front) -> None:
+    """SIGKILL, and see it gone."""
+    pid = int(front.run("os.getpid()").result)
+    os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: not os.path.exists(f"/proc/{pid}") or zombie(pid))
+
+
+def zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _each_leaves_nothing(mark: str) -> Iterator[None]:
+    before = Traces.now(mark)
+    yield
+    native.stop_all(5.0)
+    assert_nothing_left(before, mark)
+
+
+def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> None:
+    with kernel() as first:
+        assert not first.run(LOAD + "%nbray start --cpus 2").error
+        started = first.run(
+            "scale = 3\n"
+            "ready = '/tmp/nbray-job-' + os.environ['" + MARK + "']\n"
+        )
+        assert not started.error
+        launched = first.run(
+            "%%remote --bg --name train --each i in range(6) -o squares\n"
+            "print('epoch', i)\n"
+            "while i == 5 and not os.path.exists(ready): time.sleep(0.05)\n"
+            "squares = i * i\n"
+            "squares * scale"
+        )
+        assert not launched.error, launched.traceback
+        assert launched.streams.count("This cluster stays") == 1
+        assert launched.result.startswith("<job train")
+        while "epoch 4" not in launched.printed:  # also under the launching cell
+            first.until(lambda _message: True)
+        kill(first)
+    assert native.records()
+    assert native.records()[0].owner == "detached"
+    with kernel() as second:
+        attached = second.run(LOAD + "%nbray attach")
+        assert "nbray is attached to the cluster on this machine: 1 node" in attached.streams
+        listed = second.run("%nbray jobs")
+        assert "train  running  print('epoch', i)" in " ".join(listed.result.split("   "))
+        assert "5 of 6" in listed.result
+        early = second.run("nbray.fetch('train', timeout=0)")
+        assert early.error == "GetTimeoutError"
+        assert "the job train still runs" in early.traceback
+        assert "5 of 6 tasks have ended" in early.traceback
+        assert "epoch 4" in early.printed
+        open(f"/tmp/nbray-job-{mark}", "w").close()
+        try:
+            fetched = second.run("nbray.fetch('train')")
+        finally:
+            os.unlink(f"/tmp/nbray-job-{mark}")
+        assert fetched.result == "[0, 3, 12, 27, 48, 75]"
+        for i in range(6):
+            assert f"epoch {i}" in fetched.printed
+        (bars,) = [
+            data["text/plain"] for data in fetched.displays.values()
+            if "nbray-progress" in data["text/html"] or "100 %" in data["text/plain"]
+        ]
+        assert "6 of 6" in bars
+        assert second.run("squares").result == "[0, 1, 4, 9, 16, 25]"
+        assert "done, fetched" in second.run("%nbray jobs").result
+        second.run("%nbray jobs forget train")
+        assert "no named jobs" in second.run("%nbray jobs").result
+        kill(second)
+    # All jobs have been fetched, and nobody is attached any more.
+    assert eventually(lambda: not native.records(), timeout=5.0)
+
+
+def test_a_cluster_without_named_jobs_still_ends_with_its_kernel() -> None:
+    with kernel() as front:
+        assert not front.run(LOAD + "%nbray start --cpus 2").error
+        assert not front.run("%%remote --bg\ntime.sleep(60)").error
+        kill(front)
+        assert eventually(lambda: not native.records(), timeout=5.0)
+
+
+def test_a_fetched_job_does_not_keep_the_cluster() -> None:
+    with kernel() as front:
+        assert not front.run(LOAD + "%nbray start --cpus 2").error
+        front.run("%%remote --bg --name one\n41 + 1")
+        assert front.run("nbray.fetch('one')").result == "42"
+        kill(front)
+        assert eventually(lambda: not native.records(), timeout=5.0)
+
+
+def test_stop_ends_a_detached_cluster_from_any_notebook(mark: str) -> None:
+    with kernel() as first:
+        said = first.run(LOAD + "%nbray start --cpus 1 --detach")
+        assert "It stays when this notebook ends" in said.streams
+        assert not first.run("%%remote --bg --name long\ntime.sleep(600)").error
+        kill(first)
+    with kernel() as second:
+        second.run(LOAD + "%nbray attach")
+        again = second.run("%%remote --bg --name long\n1")
+        assert "the job long runs already" in again.traceback
+        assert "running" in second.run("%nbray jobs").result
+        assert "with it what ran in the background: long" in second.run("%nbray stop").streams
+        assert not native.records()
+        assert not [line for line in marked(mark).values() if "nbray" in line]
+
+
+def test_errors_and_stop_come_back_as_well() -> None:
+    with kernel() as first:
+        assert not first.run(LOAD + "%nbray start --cpus 2").error
+        first.run("%%remote --bg --name bad\ndivisor = 0\n1 / divisor")
+        first.run("%%remote --bg --name long\ntime.sleep(600)")
+        first.run("nbray.shutdown()")  # also an orderly end leaves it alone
+    with kernel() as second:
+        second.run(LOAD + "%nbray attach")
+        failed = second.run("nbray.fetch('bad')")
+        assert failed.error.endswith("ZeroDivisionError") or "ZeroDivisionError" in failed.traceback
+        assert "1 / divisor" in failed.traceback
+        assert "1 task cancelled" in second.run("%nbray jobs stop long").streams
+        assert "TaskCancelledError" in second.run("nbray.fetch('long')").traceback
+        assert "stopped" in second.run("%nbray jobs").result
+        unknown = second.run("nbray.fetch('lung')")
+        assert "no job is called 'lung': there are bad, long" in unknown.traceback
+        kill(second)
+    assert eventually(lambda: not native.records(), timeout=5.0)
+
+
+def test_large_values_belong_to_the_job() -> None:
+    with kernel() as first:
+        assert not first.run(LOAD + "import numpy as np\n%nbray start --cpus 1").error
+        first.run("data = np.arange(500_000, dtype=float)")
+        first.run(
+            "%%remote --bg --name big\nprint('begun')\ntime.sleep(1.5)\n"
+            "pieces = data * 2\npieces"
+        )
+        kill(first)
+    with kernel() as second:
+        second.run(LOAD + "%nbray attach")
+        second.run("found = nbray.fetch('big')")
+        assert second.run("float(found.sum()), found.shape").result == "(249999500000.0, (500000,))"
+        second.run("%nbray stop")

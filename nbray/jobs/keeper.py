@@ -77,7 +77,7 @@ class Keeper:
         folder = Path(where.session_dir or mkdtemp(prefix="nbray-job-"))
         self._journal = Journal(folder / "jobs" / f"{where.actor_id or id(self)}.events")
         self._refs: list[ObjectRef[Any]] = []
-        self._cell = ""
+        self._cell = where.actor_id
         self._plan = Plan("", "", [])
         self._stopped = False
         self._fetched = False
@@ -91,11 +91,10 @@ class Keeper:
         engine = session.require()
         handed_over = engine.outlive(True)
         self._plan = plan
-        self._cell = session.cell.get()
+        self._cell = f"job {plan.name} {self._cell}"
+        session.cell_labels[self._cell] = f"{plan.name}: {plan.line}"[:80]
         if engine.name != "inline":  # there everything is printed by the one process
             engine.on_output(self._journal.add)
-            self._cell = f"job {plan.name}"
-            session.cell_labels[self._cell] = f"{plan.name}: {plan.line}"[:80]
         token = session.cell.set(self._cell)
         try:
             # Copies of our own: what came belongs to a process that may end.

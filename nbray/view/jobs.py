@@ -47,7 +47,7 @@ def _row(job: JobRecord, now: float) -> Row:
 def jobs_html(jobs: Sequence[JobRecord], now: float) -> str:
     """The table; *now*: seconds since the epoch."""
     rows = [_row(job, now) for job in jobs]
-    return render("jobs", rows=rows, heading=noun(len(rows), "job"), none=NONE)
+    return render("jobs", rows=rows, heading=noun(len(rows), "job"), empty=NONE)
 
 
 def jobs_text(jobs: Sequence[JobRecord], now: float) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from e2e.front import Front
@@ -13,6 +14,7 @@ from harness import MARK, Traces, assert_nothing_left, eventually, marked
 from jupyter_client.manager import start_new_kernel
 
 from nbray.engines import native
+from nbray.runtime.shell.rundir import process_started
 
 LOAD = "import os, time\n%load_ext nbray\n"
 
@@ -31,15 +33,7 @@ def kill(front: Front) -> None:
     """SIGKILL, and see it gone."""
     pid = int(front.run("os.getpid()").result)
     os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: not os.path.exists(f"/proc/{pid}") or zombie(pid))
-
-
-def zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stream:
-            return stream.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+    assert eventually(lambda: process_started(pid) is None)
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +78,12 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
         assert "the job train still runs" in early.traceback
         assert "5 of 6 tasks have ended" in early.traceback
         assert "epoch 4" in early.printed
-        open(f"/tmp/nbray-job-{mark}", "w").close()
+        ready = Path(f"/tmp/nbray-job-{mark}")
+        ready.touch()
         try:
             fetched = second.run("nbray.fetch('train')")
         finally:
-            os.unlink(f"/tmp/nbray-job-{mark}")
+            ready.unlink()
         assert fetched.result == "[0, 3, 12, 27, 48, 75]"
         for i in range(6):
             assert f"epoch {i}" in fetched.printed

@@ -3,7 +3,7 @@
 import pytest
 
 import nbray
-from nbray.jupyter.background import Background
+from nbray.jupyter.background import Background, NamedBackground
 
 
 class Cluster:
@@ -92,3 +92,29 @@ def test_after_the_cluster_ended_the_handle_still_has_a_repr(handle, monkeypatch
 
 def test_no_tasks_are_done_at_once(cluster):
     assert Background("In[4]", [], list).result() == []
+
+
+class Job:
+    name = "train"
+
+    def __init__(self):
+        self.calls = []
+
+    def stop(self):
+        self.calls.append("stop")
+
+    def was_fetched(self):
+        self.calls.append("fetched")
+
+
+def test_a_named_one_is_stopped_by_its_keeper_and_counts_as_fetched(cluster):
+    job = Job()
+    handle = NamedBackground(job, [1, 2], sum)
+    handle.cancel()
+    assert repr(handle) == "<job train: 0 of 2 done>"
+    cluster.values |= {1: 10, 2: 20}
+    assert handle.collect()
+    assert job.calls == ["stop"]  # that it was looked at is not that somebody has it
+    assert handle.result() == 30
+    assert job.calls == ["stop", "fetched"]
+    assert cluster.cancelled == []

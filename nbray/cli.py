@@ -303,6 +303,22 @@ def timeline(file: str) -> None:
 
 
 @main.command()
+@click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: as attach]")
+def jobs(address: str | None) -> None:
+    """List the named background jobs of a cluster that this machine is part of."""
+    import nbray
+    from nbray import jobs as named
+    from nbray.view.jobs import jobs_text
+
+    with _one_sentence():
+        nbray.init(address=address or "auto", log_to_driver=False)
+        try:
+            click.echo(jobs_text(named.records(), time.time()))
+        finally:
+            nbray.shutdown()
+
+
+@main.command()
 def stop() -> None:
     """End every node that runs on this machine, whoever's terminal it was started from."""
     with _one_sentence():

@@ -321,3 +321,25 @@ def test_dashboard_without_a_cluster(native: FakeNative) -> None:
     assert result.exit_code == 1
     assert "nbray start --head" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_jobs_lists_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbray
+    from nbray import jobs
+
+    calls: list[object] = []
+    monkeypatch.setattr(nbray, "init", lambda **given: calls.append(given))
+    monkeypatch.setattr(nbray, "shutdown", lambda: calls.append("shutdown"))
+    monkeypatch.setattr(jobs, "records", list)
+    done = CliRunner().invoke(cli.main, ["jobs"])
+    assert done.exit_code == 0, done.output
+    assert "no named jobs" in done.output
+    assert calls == [{"address": "auto", "log_to_driver": False}, "shutdown"]
+
+    def none() -> list[object]:
+        raise RaySystemError("no nbray runs on this machine")
+
+    monkeypatch.setattr(jobs, "records", none)
+    done = CliRunner().invoke(cli.main, ["jobs", "--address", "a:1"])
+    assert done.exit_code == 1
+    assert "no nbray runs" in done.output

@@ -132,6 +132,18 @@ def test_records_come_back_youngest_first() -> None:
     assert rundir.find("auto") == new
 
 
+def test_auto_prefers_what_belongs_to_no_driver() -> None:
+    theirs = record(os.getpid(), created=3.0, owner="driver")
+    assert rundir.find("auto") == theirs
+    record(os.getpid(), created=1.0)
+    detached = record(os.getpid(), created=2.0, owner="detached")
+    assert rundir.find("auto") == detached
+    assert rundir.outlives(detached)
+    assert not rundir.outlives(theirs)
+    rundir.remove(Path(theirs.directory))
+    assert not rundir.outlives(theirs)
+
+
 def test_stale_records_are_removed() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     dead = record(child.pid)

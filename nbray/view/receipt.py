@@ -54,7 +54,7 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
     With *asked* short work gets one as well.
     """
     wall = cell.updated - cell.started
-    tasks = cell.submitted + cell.nested
+    tasks = cell.submitted
     if not cell.finished or not cell.measured or not cell.work or tasks < 2:
         return None
     if wall < LEAST_SECONDS and not asked:
@@ -148,8 +148,7 @@ def _short(seconds: float) -> str:
 def _notes(cell: CellView, work: float, mean: float, workers: int) -> list[str]:
     busy = f"{figures.noun(workers, 'worker')} ran for {figures.duration(work)} in all"
     if cell.nested:
-        others = f"{figures.noun(cell.nested, 'task')} of these were started by other tasks"
-        return [f"{busy}; {others}, which waited meanwhile."]
+        return [f"{figures.count(cell.nested)} of these were launched by other tasks."]
     if cell.items:
         return [f"{busy}, {_short(mean)} for each item; items travelled many at a time."]
     where = f" on {figures.plain(cell.longest_node)}" if len(cell.nodes) > 1 else ""
@@ -157,6 +156,8 @@ def _notes(cell: CellView, work: float, mean: float, workers: int) -> list[str]:
 
 
 def _rows(cell: CellView) -> tuple[Share, ...]:
+    if cell.nested:
+        return ()
     most = max((node.work for node in cell.nodes), default=0.0)
     if len(cell.nodes) < 2 or not most:
         return ()

@@ -210,6 +210,20 @@ class Results(Message):
     """CPU time that the worker's process took since its last answer."""
 
 
+class Counted(Message):
+    """What tasks of a cell have launched in turn, for its driver: counts since the first."""
+
+    cell: str
+    submitted: int
+    done: dict[int, int]
+    """By node, as all of these (0: it never ran)."""
+    failed: dict[int, int]
+    cancelled: dict[int, int]
+    running: dict[int, int]
+    cpu: int
+    """Microseconds of CPU of those who ran them."""
+
+
 class Early(Message):
     """A return of a task that still runs, other than the first."""
 
@@ -481,7 +495,7 @@ class PortOpen(Message):
 
 
 ToClient = (
-    Tasks | Calls | Results | Early | Bounced | Cancel | Printed | Displayed
+    Tasks | Calls | Results | Counted | Early | Bounced | Cancel | Printed | Displayed
     | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 import msgspec
 
 from nbray.events import CellView
+from nbray.ids import node_of
 from nbray.runtime.core.actors import ActorLink, Callers
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
@@ -145,6 +146,11 @@ class ClientBrain:
         match message:
             case m.Results():
                 return self._results(message, now)
+            case m.Counted():
+                tally = self.tallies.get(message.cell)
+                if tally is not None:
+                    tally.nested[message.sender] = message
+                    tally.last = now
             case m.Early():
                 return self._early(message)
             case m.Bounced():
@@ -265,6 +271,9 @@ class ClientBrain:
     def _died(self, message: m.Died, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for death in message.deaths:
+            for tally in self.tallies.values():
+                if tally.nested:
+                    tally.lost(death.client)
             self.tasks.worker_died(death.client, death.cause, death.out_of_memory, now)
             text = f"the process that owned the object has ended: {death.cause}"
             effects += self.objects.client_died(
@@ -277,6 +286,9 @@ class ClientBrain:
         effects: list[Effect] = []
         if message.node == self.node:
             self.ended = message.why
+        for tally in self.tallies.values():
+            for worker in [one for one in tally.nested if node_of(one) == message.node]:
+                tally.lost(worker)
         self.tasks.node_died(message.node, message.why, now)
         text = f"the node of the process that owned the object is gone: {message.why}"
         error = self._error("OwnerDiedError", text)

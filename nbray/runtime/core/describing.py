@@ -109,6 +109,7 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
     answer["cells"] = [
         d.CellRecord(brain.me, view, brain.cell_label(cell))
         for cell, view in brain.cells(now).items()
+        if brain.tallies[cell].job in (0, brain.me)  # else its driver tells of it
     ]
     return Described(brain.me, now, message.wanted, **answer)  # type: ignore[arg-type]
 

@@ -1,23 +1,27 @@
 """Counting a client's work by cell and by node, in integers, once a batch.
 
-Owns the counters that become `CellView`s. Screens read them when they like;
-nobody is told of a single task.
+Owns the counters that become `CellView`s, and what other processes have counted
+for the same cell: tasks that its tasks launched (`Counted`). Screens read them when
+they like; nobody is told of a single task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from nbray.events import CellView, NodeCounts
 from nbray.ids import node_of
+from nbray.wire.messages import Counted
 
 
 class Tally:
     """The work of one cell."""
 
-    __slots__ = ("_into", "cancelled", "cell", "cpu", "done", "failed", "items", "last", "longest",
-                 "longest_at", "longest_end", "measured", "started", "submitted", "work",
-                 "workers")  # fmt: skip
+    __slots__ = ("_into", "cancelled", "cell", "cpu", "done", "failed", "items", "job", "last",
+                 "longest", "longest_at", "longest_end", "measured", "nested", "started",
+                 "submitted", "told", "work", "workers")  # fmt: skip
 
     def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
         """With *into* nobody looks at these counts, but the time that is measured goes there."""
@@ -44,6 +48,12 @@ class Tally:
         self.longest_end = 0.0
         self.last = 0.0
         """When the last one ended (0: unknown)."""
+        self.nested: dict[int, Counted] = {}
+        """The latest counts of each process whose tasks of this cell launched others."""
+        self.job = 0
+        """The driver at the root of the work, if that is another process."""
+        self.told = (0, 0)
+        """What that driver knows: submitted, left."""
 
     def end(self, node: int, failed: bool, cancelled: bool = False) -> None:
         """One task ended on *node* (0: it never ran)."""
@@ -77,6 +87,19 @@ class Tally:
             if more:
                 counts[node] = counts.get(node, 0) + more
 
+    def lost(self, worker: int) -> None:
+        """A process is gone: what its tasks had launched and nobody counts any more has failed."""
+        last = self.nested.get(worker)
+        if last is None:
+            return
+        ended = (last.done, last.failed, last.cancelled)
+        left = last.submitted - sum(sum(counts.values()) for counts in ended)
+        if not left:
+            return
+        failed = {**last.failed, 0: last.failed.get(0, 0) + left}
+        self.nested[worker] = msgspec.structs.replace(last, failed=failed, running={})
+        self.last = 0.0
+
     @property
     def left(self) -> int:
         """Tasks that have not ended."""
@@ -93,34 +116,46 @@ class Tally:
         waiting: tuple[str, ...] = (),
     ) -> CellView:  # fmt: skip
         """What a screen shows; *running* is tasks at workers, by node."""
-        numbers = sorted({*self.done, *self.failed, *self.cancelled, *running} - {0})
+        done, failed, cancelled, nested = self.done, self.failed, self.cancelled, 0
+        cpu = self.cpu
+        for one in list(self.nested.values()):
+            done, failed = _plus(done, one.done), _plus(failed, one.failed)
+            cancelled, running = _plus(cancelled, one.cancelled), _plus(running, one.running)
+            nested += one.submitted
+            cpu += one.cpu
+        numbers = sorted({*done, *failed, *cancelled, *running} - {0})
         over = self.last and not self.open
         nodes = tuple(
             NodeCounts(
                 number,
                 names(number),
-                self.done.get(number, 0),
+                done.get(number, 0),
                 running.get(number, 0),
-                self.failed.get(number, 0),
-                self.cancelled.get(number, 0),
+                failed.get(number, 0),
+                cancelled.get(number, 0),
                 self.work.get(number, 0) / 1e6,
             )
             for number in numbers
         )
         return CellView(
             cell=self.cell,
-            submitted=self.submitted,
+            submitted=self.submitted + nested,
             nodes=nodes,
             started=self.started,
             updated=self.last if over else now,
             waiting=waiting,
-            cancelled=sum(self.cancelled.values()),
-            lost=self.failed.get(0, 0),
+            cancelled=sum(cancelled.values()),
+            lost=failed.get(0, 0),
             measured=self.measured + self.items,
-            cpu=self.cpu / 1e6,
+            cpu=cpu / 1e6,
             longest=self.longest / 1e6,
             longest_node=names(self.longest_at) if self.longest_at else "",
             longest_end=self.longest_end,
             workers=len(self.workers),
             items=self.items,
+            nested=nested,
         )
+
+
+def _plus(first: dict[int, int], second: dict[int, int]) -> dict[int, int]:
+    return {node: first.get(node, 0) + second.get(node, 0) for node in {*first, *second}}

@@ -94,6 +94,9 @@ class WorkerBrain:
         """Calls that an async or threaded actor runs at this moment."""
         self._reported = (0, 0, 0)
         self._report_due = 0.0
+        self._nested_due = 0.0
+        self._late = False
+        """Counts of nested work have waited for `_nested_due`."""
         self.cpu_clock: Callable[[], float] = float
         """Seconds of CPU that this process has taken; the shell's."""
         self.cpu_told = 0.0
@@ -118,6 +121,9 @@ class WorkerBrain:
             case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
                 # What it owns would be lost: it stays until that is gone.
                 return [Send(node_client(self.client.node), m.Stays(self.me))]
+            case m.Results():
+                effects = self.client.handle(message, now)
+                return [*effects, *self.nested(now)] if self.client.tallies else effects
             case _:
                 return self.client.handle(message, now)
         return []
@@ -236,16 +242,47 @@ class WorkerBrain:
 
     def busy(self) -> bool:
         """Whether something runs, or the node has not been told what did."""
-        return self.current is not None or self._state() != self._reported
+        return self.current is not None or self._late or self._state() != self._reported
 
     def report(self, now: float) -> list[Effect]:
         """Tell the node what was done, if that changed and is not too soon."""
+        if self.client.tallies:
+            nested = self.nested(now)
+            if nested:
+                return nested
         state = self._state()
         if state == self._reported or now < self._report_due:
             return []
         self._reported = state
         self._report_due = now + REPORT_SECONDS
         return [Send(node_client(self.client.node), m.Worked(self.me, *state))]
+
+    def nested(self, now: float) -> list[Effect]:
+        """Tell drivers what tasks here have launched for their cells, if that is not too soon."""
+        if now < self._nested_due:
+            self._late = True
+            return []
+        self._late = False
+        changed = []
+        for tally in self.client.tallies.values():
+            state = (tally.submitted, tally.left)
+            if state != tally.told and tally.job not in (0, self.me):
+                tally.told = state
+                changed.append(tally)
+        if not changed:
+            return []
+        self._nested_due = now + REPORT_SECONDS
+        running = self.client.tasks.running()
+        return [
+            Send(
+                tally.job,
+                m.Counted(
+                    self.me, tally.cell, tally.submitted, tally.done, tally.failed,
+                    tally.cancelled, running.get(tally.cell, {}), tally.cpu,
+                ),
+            )
+            for tally in changed
+        ]  # fmt: skip
 
     # -- answers -------------------------------------------------------------------------
 
@@ -268,6 +305,10 @@ class WorkerBrain:
                 if one.refs:
                     objects.lend(one.caller, -one.seq, one.refs)
         effects = objects.settle_added()
+        if self.client.tallies:
+            # Before the answers: when a parent has ended, what it launched is counted.
+            self._nested_due = 0.0
+            effects += self.nested(0.0)
         cpu = self.cpu_clock()
         spent, self.cpu_told = int((cpu - self.cpu_told) * 1e6), cpu
         for caller, batch in batches.items():

@@ -102,6 +102,7 @@ class Calls:
         pool = self._brain.tasks.pool(resources, depth, options.node)
         now = time.monotonic()
         tally = self._brain.tally(cell, now)
+        tally.job = job
         if not options.counted:  # nobody looks at their counts, but their time is the cell's
             tally = Tally(cell, now, into=tally)
         work = Work(spec, options.max_retries, pool, tally, blob)
@@ -173,6 +174,7 @@ class Calls:
                 _retry_on(options.retry_exceptions), cell, origin[0], origin[1], {}, origin[2],
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, time.monotonic())
+            tally.job = origin[0]
             work = self._methods[key] = Work(spec, retries, None, tally, b"")
         return work
 

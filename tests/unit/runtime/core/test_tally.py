@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nbray.ids import client_id
 from nbray.runtime.core.tally import Tally
+from nbray.wire.messages import Counted
 
 A, B, OTHER = client_id(1, 10), client_id(1, 11), client_id(2, 10)
 
@@ -48,3 +49,33 @@ def test_the_time_of_chunks_goes_to_their_cell_and_their_items_are_counted() -> 
     assert (made.work, made.cpu, made.measured, made.workers) == (2.0, 0.5, 1_000, 1)
     assert made.longest == 0.0
     assert hidden.work == {}
+
+
+def counted(submitted: int, done: int, failed: int = 0, running: int = 0, at: int = 2) -> Counted:
+    return Counted(A, "c", submitted, {at: done}, {at: failed}, {}, {at: running}, 1_000_000)
+
+
+def test_what_its_tasks_launched_is_in_the_cells_counts() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 2
+    tally.nested[A] = counted(10, 4, 1, 3)
+    tally.nested[B] = counted(5, 5)
+    made = tally.view({1: 2}, lambda number: f"host{number}", 9.0)
+    assert (made.submitted, made.nested, made.done, made.failed, made.running) == (17, 15, 9, 1, 5)
+    assert [(node.name, node.done, node.running) for node in made.nodes] == [
+        ("host1", 0, 2), ("host2", 9, 3),
+    ]  # fmt: skip
+    assert made.cpu == 2.0
+    assert not made.finished
+
+
+def test_what_a_lost_process_had_launched_has_failed() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 1
+    tally.end(1, failed=True)
+    tally.nested[A] = counted(10, 4, 1, 3)
+    tally.lost(A)
+    tally.lost(B)
+    made = view(tally)
+    assert made.finished
+    assert (made.done, made.failed, made.lost, made.running) == (4, 7, 5, 0)

@@ -77,6 +77,17 @@ def test_import_is_light() -> None:
     assert done.stdout.strip() == "[] 1"
 
 
+def test_the_dashboard_needs_no_extra() -> None:
+    """What it imports comes with Python or with a plain `pip install nbray`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    plain = {re.split(r"[<>=]", one)[0] for one in project["dependencies"]}
+    # markupsafe comes with jinja2.
+    known = sys.stdlib_module_names | {"nbray", "zmq", "markupsafe"} | plain
+    for folder in ("dashboard", "view"):
+        for path in (ROOT / "nbray" / folder).rglob("*.py"):
+            assert imported(path) <= known, path.name
+
+
 def test_version_is_said_once() -> None:
     import nbray
 

@@ -59,6 +59,18 @@ def test_nothing_else_comes_along(files: dict[str, bytes]) -> None:
     assert "nbray/view/templates/panel.html.j2" in files
 
 
+def test_every_file_of_the_package_is_inside(files: dict[str, bytes]) -> None:
+    """The dashboard's pages and all templates among them: there is no second part to install."""
+    package = ROOT / "nbray"
+    ours = {
+        path.relative_to(ROOT).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert ours - set(files) == set()
+    assert "nbray/dashboard/static/app.js" in ours
+
+
 def test_versions_are_the_same() -> None:
     assert (
         json.loads((ROOT / "labextension" / "package.json").read_text())["version"] == __version__

@@ -96,8 +96,9 @@ class Cells:
             session.cell_labels[cell] = label[:80]
             while len(session.cell_labels) > REMEMBERED:
                 del session.cell_labels[next(iter(session.cell_labels))]
-            # A thousand cells' sources, which come along, would be megabytes.
-            self._parents[cell] = {"header": header} if header else {}
+            # A thousand cells' sources, which come along, would be megabytes; and most of
+            # what a header holds is the same in each.
+            self._parents[cell] = {"header": _shared(header)} if header else {}
             self._parents.move_to_end(cell)
             self._labels[cell] = f"In[{_number(self._shell)}]"
             self._labels.move_to_end(cell)
@@ -209,6 +210,14 @@ def send_output(
         ident=topic.encode(),
         metadata=dict(metadata or {}),
     )
+
+
+def _shared(header: Mime) -> dict[str, Any]:
+    """A copy of *header* that holds equal texts once for all headers."""
+    return {
+        sys.intern(key): sys.intern(value) if type(value) is str else value
+        for key, value in header.items()
+    }
 
 
 def _number(shell: Any) -> int:

@@ -56,8 +56,8 @@ def _list(kept: Logs) -> None:
     for cell in kept.cells():
         log = kept.get(cell)
         if log is not None:
-            count = sum(screen.count for screen in log.screens.values())
-            workers = noun(len(log.screens), "worker")
+            count, printers = log.size
+            workers = noun(printers, "worker")
             name = cells().label(cell) or "another program"
             print(f"{name:>10}  {noun(count, 'line')} of {workers}")
     print("%nbray logs CELL shows them all, %nbray logs PID or NODE those of a worker or node.")

@@ -2,14 +2,19 @@
 
 Owns the full text. Does not own what of it stands under a cell (`output`).
 Rule: no line is lost while its cell is remembered; long text lies in an
-unnamed temporary file, not in the kernel's memory.
+unnamed temporary file, not in the kernel's memory, and that of cells which are
+not among the last to print is packed.
 """
 
 from __future__ import annotations
 
 import tempfile
+import zlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import NamedTuple, Self
+
+import msgspec
 
 from nbray.events import Output
 from nbray.view import ansi
@@ -18,6 +23,8 @@ from nbray.view.screen import Line, Screen
 
 REMEMBERED = 200
 """Cells whose text is kept."""
+RECENT_CELLS = 8
+"""Cells whose text is kept ready to be drawn; that of older ones is packed."""
 IN_MEMORY = 1 << 20
 """Bytes of one cell's text that are kept in memory; more goes to a file."""
 KEPT = 400
@@ -36,22 +43,75 @@ class Who(NamedTuple):
     pid: int
 
 
+Index = list[tuple[Who, bool, int]]
+"""(worker, whether stderr, bytes) of each piece of a text."""
+
+
 class CellLog:
     """What the tasks of one cell printed."""
 
     def __init__(self) -> None:
-        self.screens: dict[Who, Screen] = {}
         self.pieces = 0
-        self._index: list[tuple[Who, bool, int]] = []
-        """(worker, whether stderr, bytes) of each piece in the file."""
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - lives as long as we
+        self._screens: dict[Who, Screen] = {}
+        self._index: Index = []
+        self._file = _file()
+        self._packed = b""
+        """Index and text, while they are packed; the rest is empty then."""
+        self._size = (0, 0)
+        """Lines and workers, while they are packed."""
+
+    @property
+    def screens(self) -> dict[Who, Screen]:
+        """What each worker's terminal would show."""
+        self._unpack()
+        return self._screens
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Lines, and workers that printed them."""
+        if self._packed:
+            return self._size
+        return sum(screen.count for screen in self._screens.values()), len(self._screens)
+
+    def pack(self) -> None:
+        """Keep the text in little room until it is asked for; what lies in a file stays there."""
+        if self._packed or self._file.closed or self._file._rolled:  # type: ignore[attr-defined]
+            return
+        self._size = self.size
+        self._file.seek(0)
+        whole = msgspec.msgpack.encode((self._index, self._file.read()))
+        self._packed = zlib.compress(whole)
+        self._file.close()
+        self._screens, self._index = {}, []
+
+    def _unpack(self) -> None:
+        if not self._packed:
+            return
+        whole = zlib.decompress(self._packed)
+        self._packed = b""
+        self._index, text = msgspec.msgpack.decode(whole, type=tuple[Index, bytes])
+        self._file = _file()
+        self._file.write(text)
+        for order, who, error, piece in self._pieces():
+            self._screen(who).feed(piece, error, order)
+
+    def _pieces(self) -> Iterator[tuple[int, Who, bool, str]]:
+        self._file.seek(0)
+        for order, (who, error, size) in enumerate(self._index, 1):
+            yield order, who, error, self._file.read(size).decode("utf-8", "surrogatepass")
+        self._file.seek(0, 2)
+
+    def _screen(self, who: Who) -> Screen:
+        screen = self._screens.get(who)
+        if screen is None:
+            screen = self._screens[who] = Screen(KEPT)
+        return screen
 
     def add(self, output: Output) -> None:
         """Note one piece of output."""
+        self._unpack()
         who = Who(output.node, output.node_name, output.pid)
-        screen = self.screens.get(who)
-        if screen is None:
-            screen = self.screens[who] = Screen(KEPT)
+        screen = self._screen(who)
         self.pieces += 1
         error = output.stream == "stderr"
         screen.feed(output.text, error, self.pieces)
@@ -86,20 +146,21 @@ class CellLog:
 
     def lines(self, wanted: str = "") -> list[tuple[Who, Line]]:
         """All lines, as a terminal would end up showing them; *wanted*: of one pid or node."""
-        self._file.seek(0)
+        self._unpack()
         screens: dict[Who, Screen] = {}
         found: list[tuple[Who, Line]] = []
-        for order, (who, error, size) in enumerate(self._index, 1):
-            text = self._file.read(size).decode("utf-8", "surrogatepass")
+        for order, who, error, text in self._pieces():
             if wanted and wanted not in {str(who.pid), who.name, f"{who.name}:{who.pid}"}:
                 continue
-            screen = screens.setdefault(who, Screen(None))
-            screen.feed(text, error, order)
-        self._file.seek(0, 2)
+            screens.setdefault(who, Screen(None)).feed(text, error, order)
         for who, screen in screens.items():
             found += [(who, line) for line in screen.tail(screen.count)]
         found.sort(key=lambda pair: pair[1].order if pair[1].order >= 0 else 1 << 62)
         return found
+
+
+def _file() -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(IN_MEMORY)
 
 
 class Log(str):  # noqa: SLOT000 - it has a field
@@ -139,6 +200,8 @@ class Logs:
         log = self._cells.get(output.cell)
         if log is None:
             log = self._cells[output.cell] = CellLog()
+            for old in list(self._cells)[:-RECENT_CELLS]:
+                self._cells[old].pack()
             while len(self._cells) > REMEMBERED:
                 self._cells.popitem(last=False)[1].close()
         log.add(output)

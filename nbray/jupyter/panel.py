@@ -13,7 +13,8 @@ import threading
 from functools import cache
 from typing import Any
 
-from ipywidgets import HTML, Layout
+from ipywidgets import HTML, Box, Layout
+from ipywidgets.widgets.widget import _instances as connected_widgets
 
 from nbray import session
 from nbray.engine import Engine
@@ -26,7 +27,8 @@ from nbray.view import panel_html, panel_text
 REFRESH = 0.25
 """Seconds between looks at the cluster."""
 LIVE = 8
-"""Panels that move at the same time; older ones rest with what they last showed."""
+"""Panels that move at the same time; older ones rest with what they last showed, and let go
+of their widget, because the kernel keeps every panel it has shown (in `Out`)."""
 DISPLAYS = 4
 """Places in which one panel is kept for a save; in older ones only the widget moves."""
 
@@ -37,7 +39,8 @@ class Panel(HTML):  # type: ignore[misc]  # ipywidgets has no types
     def __init__(self, board: Board) -> None:
         self._board = board
         self._lives: list[Live] = []
-        super().__init__(value=panel_html(board.snapshot), layout=Layout(width="100%", margin="0"))
+        self._gone = False
+        super().__init__(value=panel_html(board.snapshot), layout=_layout())
 
     @property
     def connected(self) -> bool:
@@ -75,6 +78,40 @@ class Panel(HTML):  # type: ignore[misc]  # ipywidgets has no types
         for live in self._lives:
             live.rest(html, text, close=False)
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has let go of its widget, and could take it up again."""
+        return self._gone
+
+    def let_go(self) -> None:
+        """End the widget of a panel at rest: its displays hold HTML, and need it no longer.
+
+        One that stands in a box, or waits to be shown, keeps it.
+        """
+        if not self._lives or any(self in box.children for box in _boxes()):
+            return
+        self._gone = True
+        self._lives.clear()
+        for part in (self, self.layout, self.style):
+            part.close()
+        for name in ("layout", "style"):
+            self._trait_values.pop(name, None)  # made anew when asked for
+        self.value = ""
+
+    def take_up(self) -> None:
+        """Have a widget again."""
+        self._gone = False
+        self.layout = _layout()
+        self.open()
+
+
+def _layout() -> Layout:
+    return Layout(width="100%", margin="0")
+
+
+def _boxes() -> list[Box]:
+    return [one for one in list(connected_widgets.values()) if isinstance(one, Box)]
+
 
 class Board:
     """All panels of the process and the thread that refreshes them."""
@@ -107,18 +144,26 @@ class Board:
         with self._lock:
             self.look()
             new = Panel(self)
-            self._panels = [panel for panel in self._panels if panel.connected]
-            while len(self._panels) >= LIVE:
-                self._panels.pop(0).rest(*self._texts())
-            if new.connected:
-                self._panels.append(new)
-                self._start()
+            self._add(new)
             return new
+
+    def _add(self, new: Panel) -> None:
+        self._panels = [panel for panel in self._panels if panel.connected]
+        while len(self._panels) >= LIVE:
+            old = self._panels.pop(0)
+            old.rest(*self._texts())
+            old.let_go()
+        if new.connected:
+            self._panels.append(new)
+            self._start()
 
     def shown(self, panel: Panel, own: Cells) -> None:
         """*panel* has a new display: fill it."""
         with self._lock:
             alive = self.look()
+            if alive and panel.gone:
+                panel.take_up()
+                self._add(panel)
             texts = self._texts(stopped=not alive)
             panel.show(*texts)
             if not alive and self.snapshot.nodes:

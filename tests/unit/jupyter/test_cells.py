@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -159,3 +160,16 @@ def test_updates_travel_with_the_running_cell() -> None:
     assert [sent["parent"]["header"]["msg_id"] for sent in kernel.sent] == ["b", "a"]
     shell.events.fire("post_run_cell")
     assert own.carrier("a") == "a"
+
+
+def test_what_headers_have_in_common_is_held_once() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    for name in ("a", "b"):
+        kernel.request = {"header": json.loads(f'{{"msg_id": "{name}", "session": "one of many"}}')}
+        shell.events.fire("pre_run_cell")
+        shell.events.fire("post_run_cell")
+    first, second = own.parent("a")["header"], own.parent("b")["header"]
+    assert first["session"] is second["session"]
+    assert first == {"msg_id": "a", "session": "one of many"}

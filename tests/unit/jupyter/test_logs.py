@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from nbray.events import Output
-from nbray.jupyter.logs import BOXED, IN_MEMORY, KEPT, MOVING, REMEMBERED, Log, Logs
+from nbray.jupyter.logs import (
+    BOXED,
+    IN_MEMORY,
+    KEPT,
+    MOVING,
+    RECENT_CELLS,
+    REMEMBERED,
+    Log,
+    Logs,
+)
 
 
 def out(text, cell="c", pid=1, node="lab", stream="stdout"):
@@ -78,3 +87,48 @@ def test_a_very_long_log_shows_its_end():
     shown = Log(log.lines())
     assert "5 earlier lines: print(_) has them" in shown._repr_html_()
     assert shown.count("\n") == BOXED + 5
+
+
+def packed(logs):
+    return [bool(logs._cells[cell]._packed) for cell in logs.cells()]
+
+
+def test_only_the_last_cells_are_kept_ready():
+    logs = Logs()
+    for number in range(3 * RECENT_CELLS):
+        logs.add(out("x\n", str(number)))
+    assert packed(logs) == [True] * 2 * RECENT_CELLS + [False] * RECENT_CELLS
+    first = logs._cells["0"]
+    assert first._file.closed
+    assert not first._screens
+    assert not first._index
+
+
+def test_a_packed_log_is_what_it_was():
+    plain, log = Logs().add(out("a1\na2\n")), Logs().add(out("a1\na2\n"))
+    for one in (plain, log):
+        one.add(out("b1\n\udcff", pid=2))
+        one.add(out("a3\n", stream="stderr"))
+        one.add(out("\rbar 10%", pid=2, stream="stderr"))
+    log.pack()
+    log.pack()
+    assert log.size == plain.size == (6, 2)
+    assert log._packed
+    assert log.lines() == plain.lines()
+    log.pack()
+    assert log.printed("", 9, moving=False).workers == plain.printed("", 9, moving=False).workers
+    log.pack()
+    for one in (plain, log):
+        one.add(out("\rbar 20%", pid=2, stream="stderr"))
+        one.add(out("a4\n"))
+    assert [line.text for _, line in log.printed("", 9, moving=True).recent] == [
+        line.text for _, line in plain.printed("", 9, moving=True).recent
+    ]
+    assert log.lines() == plain.lines()
+
+
+def test_text_in_a_file_stays_there():
+    log = Logs().add(out("x" * (IN_MEMORY + 1)))
+    log.pack()
+    assert not log._packed
+    assert len(log.lines()[0][1].text) == IN_MEMORY + 1

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import comm
 import msgspec
 import pytest
 from fake_kernel import Kernel, Shell
+from ipywidgets import VBox
 from scenes import cluster
 
 from nbray import session
@@ -134,6 +136,65 @@ def test_old_panels_rest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         bench.board.panel()
     assert VIEW not in bench.bundles[-1]
     assert len(bench.board._panels) == 2
+
+
+@pytest.fixture
+def comms(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Widgets with something like a front end: `comm` objects that do nothing."""
+    monkeypatch.setattr(Panel, "connected", property(lambda panel: panel.comm is not None))
+    monkeypatch.setattr(comm, "create_comm", lambda **_: comm.DummyComm())
+    monkeypatch.setattr(module, "LIVE", 2)
+    bench.cell("a")
+    others = set(module.connected_widgets)
+    yield
+    for name, widget in list(module.connected_widgets.items()):
+        if name not in others:
+            widget.close()
+
+
+@pytest.mark.usefixtures("comms")
+def test_old_panels_let_go_of_their_widgets(bench: Bench) -> None:
+    panels = []
+    held = []
+    others = len(module.connected_widgets)
+    for _ in range(6):
+        panels.append(bench.board.panel())
+        panels[-1]._ipython_display_()
+        held.append(len(module.connected_widgets) - others)
+    assert held == [3, 6, 6, 6, 6, 6]  # a panel, its layout, its style
+    assert [panel.gone for panel in panels] == [True] * 4 + [False] * 2
+    assert "layout" not in panels[0]._trait_values
+    assert not panels[0].value
+
+
+@pytest.mark.usefixtures("comms")
+def test_a_panel_that_let_go_moves_again_where_it_is_shown_again(bench: Bench) -> None:
+    first = bench.board.panel()
+    first._ipython_display_()
+    for _ in range(2):
+        bench.board.panel()._ipython_display_()
+    assert first.gone
+    bench.cell("b")
+    first._ipython_display_()
+    assert not first.gone
+    assert first.layout.width == "100%"
+    assert bench.bundles[-1][VIEW]["model_id"] == first.model_id
+    bench.engine.now = cluster(3)
+    wait_for(first, "host3")
+    assert first in bench.board._panels
+    assert len(bench.board._panels) == 2
+
+
+@pytest.mark.usefixtures("comms")
+def test_a_panel_in_a_box_keeps_its_widget(bench: Bench) -> None:
+    boxed, shown = bench.board.panel(), bench.board.panel()
+    shown._ipython_display_()
+    box = VBox([shown])
+    for _ in range(2):
+        bench.board.panel()
+    assert boxed.connected, "it was never shown: it waits for its box"
+    assert shown.connected
+    box.close()
 
 
 def test_without_an_engine(bench: Bench) -> None:

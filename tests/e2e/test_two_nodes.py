@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,44 @@ def test_a_map_runs_on_both_nodes_and_counts_its_items_there(cluster: Any) -> No
     assert sorted(node.done for node in view.nodes) == sorted(map(used.count, set(used)))
     assert len(set(used)) == 2
     assert view.submitted == view.done == 2000
+
+
+def test_cancelling_a_cell_ends_its_tasks_on_both_nodes_and_no_others(
+    cluster: Any, tmp_path: Path
+) -> None:
+    @ray.remote
+    def nap(name: str, seconds: float) -> str:
+        node = ray.get_runtime_context().get_node_id()
+        (tmp_path / f"{name}.began").write_text(node)
+        try:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                time.sleep(0.02)
+        except KeyboardInterrupt:
+            (tmp_path / f"{name}.ended").write_text(node)
+            raise
+        return name
+
+    def nodes(ending: str) -> list[str]:
+        return [path.read_text() for path in tmp_path.glob(f"stopped-*.{ending}")]
+
+    far = nap.options(num_cpus=0, resources={"far": 1})
+    near = nap.options(num_cpus=0)
+    other = far.remote("other", 3)
+    token = session.cell.set("stopped")
+    try:
+        refs = [far.remote(f"stopped-{i}", 60) for i in range(2)]
+        refs += [near.remote(f"stopped-{i}", 60) for i in range(2, 4)]
+    finally:
+        session.cell.reset(token)
+    assert eventually(lambda: len(nodes("began")) == 4)
+    assert len(set(nodes("began"))) == 2
+    assert cluster.cancel_cell("stopped", False) == 4
+    assert eventually(lambda: sorted(nodes("ended")) == sorted(nodes("began")))
+    for ref in refs:
+        with pytest.raises(ray.exceptions.TaskCancelledError):
+            ray.get(ref, timeout=20)
+    assert ray.get(other, timeout=20) == "other"
 
 
 def test_a_large_result_comes_from_the_other_node(cluster: Any) -> None:

@@ -48,6 +48,8 @@ class Cells:
         self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._labels: OrderedDict[str, str] = OrderedDict()
         self._running: list[str] = []
+        self._begun: dict[int, str] = {}
+        """Cells that run, by the identity of IPython's record of the run."""
         self._outer: ContextVar[tuple[str, ...]] = ContextVar("nbray_outer_cells", default=())
 
     @property
@@ -103,6 +105,8 @@ class Cells:
             self._labels[cell] = f"In[{_number(self._shell)}]"
             self._labels.move_to_end(cell)
             self._running.append(cell)
+            if info is not None:
+                self._begun[id(info)] = cell
             del self._running[:-REMEMBERED]
             while len(self._parents) > REMEMBERED:
                 self._parents.popitem(last=False)
@@ -110,12 +114,16 @@ class Cells:
         self._outer.set((*self._outer.get(), session.cell.get()))
         session.cell.set(cell)
 
-    def _after(self, _result: object = None) -> None:
+    def _after(self, result: object = None) -> None:
         cell = session.cell.get()
-        # A cell run from inside a cell gives the name back to the outer one.
-        *outer, last = self._outer.get() or ("",)
-        self._outer.set(tuple(outer))
-        session.cell.set(last)
+        begun = self._begun.pop(id(getattr(result, "info", None)), cell)
+        if begun == cell:
+            # A cell run from inside a cell gives the name back to the outer one.
+            *outer, last = self._outer.get() or ("",)
+            self._outer.set(tuple(outer))
+            session.cell.set(last)
+        else:  # one that awaits ran in a context of its own, and ends in ours
+            cell = begun
         for hook in [*self.on_end, *self.at_end]:
             hook(cell)
         with self._lock:

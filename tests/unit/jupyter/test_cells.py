@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import threading
 from types import SimpleNamespace
@@ -173,3 +174,25 @@ def test_what_headers_have_in_common_is_held_once() -> None:
     first, second = own.parent("a")["header"], own.parent("b")["header"]
     assert first["session"] is second["session"]
     assert first == {"msg_id": "a", "session": "one of many"}
+
+
+def test_a_cell_that_awaits_ends_in_another_context() -> None:
+    kernel = Kernel()
+    shell = Shell(kernel)
+    own = Cells()
+    own.attach(shell)
+    ended: list[str] = []
+    own.on_end.append(ended.append)
+
+    class Info:
+        raw_cell = "await f()"
+
+    class Result:
+        info = Info()
+
+    kernel.receive("m1")
+    contextvars.copy_context().run(shell.events.fire, "pre_run_cell", Result.info)
+    shell.events.fire("post_run_cell", Result())
+    assert ended == ["m1"]
+    assert session.cell.get() == ""
+    own.detach()

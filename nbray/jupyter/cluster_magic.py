@@ -35,6 +35,7 @@ USAGE = {
     "jobs": "%nbray jobs [stop NAME | forget NAME]",
     "stop": "%nbray stop",
     "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
+    "receipt": "%nbray receipt [CELL]",
     "memory": "%nbray memory",
     "free": "%nbray free",
     "debug": "%nbray debug [FRAME] [-o NAME,NAME]",
@@ -49,7 +50,7 @@ _OPTIONS = {
 }
 _FLAGS = {"start": {"--detach"}}
 """Options without a value."""
-_WITH_WORDS = {"attach", "jobs", "logs", "debug"}
+_WITH_WORDS = {"attach", "jobs", "logs", "debug", "receipt"}
 
 
 STAYS = "It stays when this notebook ends: %nbray attach finds it again, %nbray stop ends it."
@@ -86,7 +87,7 @@ def run(line: str) -> Any:
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
         "dashboard": _dashboard, "logs": _logs, "debug": _debug,
-        "memory": _memory, "free": _free, "jobs": _jobs,
+        "memory": _memory, "free": _free, "jobs": _jobs, "receipt": _receipt,
     }
     try:
         return work[command](values, options)
@@ -227,6 +228,12 @@ def _jobs(values: list[str], _options: dict[str, str]) -> Any:
         raise UsageError(f"%nbray jobs: unexpected {values[-1]!r}; usage: {USAGE['jobs']}")
     _say(jobs.stop(values[1]) if values[0] == "stop" else jobs.forget(values[1]))
     return None
+
+
+def _receipt(values: list[str], _options: dict[str, str]) -> Any:
+    from nbray.jupyter import inspection
+
+    return inspection.receipt(values)
 
 
 def _memory(_values: list[str], _options: dict[str, str]) -> Any:

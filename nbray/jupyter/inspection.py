@@ -1,18 +1,22 @@
-"""`%nbray logs`: what tasks printed, in full.
+"""`%nbray logs`, `%nbray receipt`: what tasks printed, in full; what a cell's work took.
 
 Owns the choice of what is meant by the words after it. Does not own the text
-(`logs`). Rule: what is not found is one sentence with what there is.
+(`logs`) nor the figures (`nbray.view.receipt`). Rule: what is not found is one
+sentence with what there is.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from nbray import session
 from nbray.jupyter import magics
 from nbray.jupyter.cells import cells
 from nbray.jupyter.errors import NotebookError
 from nbray.jupyter.logs import Log, Logs
+from nbray.jupyter.receipt import Shown
 from nbray.view.figures import noun
+from nbray.view.receipt import receipt as made
 
 
 def logs(words: list[str], save: str = "") -> Log | None:
@@ -45,6 +49,27 @@ def logs(words: list[str], save: str = "") -> Log | None:
         print(f"{noun(len(found.lines), 'line')} written to {save}")
         return None
     return found
+
+
+def receipt(words: list[str]) -> Shown | None:
+    """The receipt of a cell ('3', 'In[3]'), or of the last that launched work; short work too."""
+    engine = session.current()
+    views = engine.snapshot().cells if engine is not None else {}
+    ended = [view for view in views.values() if view.submitted and view.finished]
+    if len(words) > 1:
+        raise NotebookError("%nbray receipt takes one cell")
+    if words:
+        cell = cells().labelled(words[0])
+        ended = [view for view in ended if view.cell == cell]
+    for view in reversed(ended):
+        found = made(view, asked=True)
+        if found is not None:
+            return Shown(found)
+        if words:
+            break
+    where = f"Cell {words[0]}" if words else "No cell"
+    print(f"{where} has launched no two tasks that have ended.")
+    return None
 
 
 def _of_cell(kept: Logs, cell: str) -> Log:

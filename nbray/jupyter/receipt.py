@@ -12,15 +12,29 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from nbray.events import CellView, Snapshot
 from nbray.exceptions import RayError
 from nbray.jupyter.cells import Cells
-from nbray.view.receipt import receipt, receipt_html, receipt_text
+from nbray.view.receipt import Receipt, receipt, receipt_html, receipt_text
 
 LOOK = 0.5
 """Seconds between looks at work that outlives its cell."""
 EMPTY = '<div class="nbray nbray-receipt"></div>'
+
+
+class Shown:
+    """A receipt that was asked for."""
+
+    def __init__(self, what: Receipt) -> None:
+        self._what = what
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": receipt_html(self._what), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return receipt_text(self._what)
 
 
 class Receipts:

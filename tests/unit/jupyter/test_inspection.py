@@ -47,3 +47,15 @@ def test_into_a_file(logs, say, tmp_path):
     path = tmp_path / "log.txt"
     assert say(f"%nbray logs 5 --save {path}") == f"2 lines written to {path}"
     assert path.read_text() == "[lab 11] b\n[lab 12] c\n"
+
+
+def test_the_receipt_of_short_work_if_asked(ip, say):
+    assert "No cell has launched" in say("%nbray receipt")
+    say("import nbray; nbray.init(engine='inline', ignore_reinit_error=True)")
+    try:
+        say("_ = nbray.get([nbray.remote(len).remote('a') for _ in range(5)])")
+        assert "Receipt: 5 tasks on 1 node in" in say("%nbray receipt")
+        assert "Cell 99 has launched no two tasks" in say("%nbray receipt 99")
+        assert "takes one cell" in say("%nbray receipt 1 2")
+    finally:
+        say("nbray.shutdown()")

@@ -115,7 +115,7 @@ def early_and_late(counts: list[int]) -> tuple[float, float]:
 
 
 def by_ipython(cells: list[str], runs: int) -> int:
-    """Bytes that IPython itself keeps of *runs* runs: sources and outputs, whatever they are."""
+    """Bytes that IPython itself keeps of *runs* runs: sources and code, whatever they are."""
     manager, client = start_new_kernel(kernel_name="python3")
     front = Front(manager, client)
     try:

@@ -89,6 +89,7 @@ class Executor:
         self._latest: Item | None = None
         """What has run last, for output of threads that no context has reached."""
         self._bracket: tuple[int, int] | None = None
+        self._postponed = False
         self._event = threading.Event()
         self._gpus: list[int] | None = None
         self._past = brain.past.append
@@ -108,10 +109,23 @@ class Executor:
             self.raise_if_cancelled()
 
     def raise_if_cancelled(self) -> None:
-        """Raise in the main thread if the task in its bracket was cancelled."""
+        """Raise in the main thread if the task in its bracket was cancelled.
+
+        Not within an import: compiled modules cannot be imported a second time, so the
+        worker would be of no use any more. `remind` tries again.
+        """
         if self._bracket is not None and self._bracket in self.brain.cancelled:
+            if importing(sys._getframe()):
+                self._postponed = True
+                return
             self._bracket = None
             raise KeyboardInterrupt("cancelled")
+
+    def remind(self) -> None:
+        """In the loop thread, now and then: interrupt what could not be interrupted before."""
+        if self._postponed:
+            self._postponed = False
+            self.on_cancel()
 
     def on_cancel(self) -> None:
         """Something running was cancelled; called after the message, maybe in another thread."""
@@ -478,6 +492,15 @@ class Executor:
         """Calls may have arrived (called by the loop after each message for the executor)."""
         if self._news is not None:
             self._news()
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether *frame* runs within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def is_async(cls: type) -> bool:

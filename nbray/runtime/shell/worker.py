@@ -82,6 +82,7 @@ def main(config: WorkerConfig) -> None:
     def look_after(now: float) -> list[Effect]:
         """In the loop thread, while the main thread is busy: answers leave without it."""
         executor.let_go(now)
+        executor.remind()
         effects: list[Effect] = []
         since = now - brain.flushed
         if since > LATE_SECONDS or (brain.done and since > FLUSH_SECONDS):

@@ -379,6 +379,9 @@ class Run:
 
     def _fail(self, chunk: _Chunk, error: Exception) -> None:
         """A chunk failed as a whole."""
+        if not chunk.items:  # after an early report that had all its results
+            self._settle(chunk, [])
+            return
         if len(chunk.items) > 1:
             chunk.alone = True
             return
@@ -401,6 +404,9 @@ class Run:
 
     def _take(self, chunk: _Chunk, report: Report) -> None:
         """A chunk has ended, perhaps without having begun its last items."""
+        if not chunk.items:  # the early report had them all
+            self._settle(chunk, [])
+            return
         ran = min(len(report.results) - chunk.skip, len(chunk.items))
         if ran < 1:
             return  # nothing was begun: it is handed out again

@@ -166,6 +166,29 @@ def test_an_early_report_brings_results_and_gives_the_rest_back(engine, ran, ord
     assert engine.counts == [400, 400, 0, 0]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_early_report_may_bring_all_results(engine, fails, ordered):
+    """The chunk's last item ended just before the report was made: nothing is left to run."""
+    runs = []
+
+    def early(first, items):
+        return Report([item * 10 for item in items], [], 0.01, "a1")
+
+    def run(first, items):
+        runs.append(list(items))
+        assert items, "a chunk without items would be handed out for ever"
+        if fails:
+            return WorkerCrashedError("after its results")
+        return Report([item * 10 for item in items], [], 0.01, "a1")
+
+    engine.early, engine.run = early, run
+    run_ = start(range(40), ordered=ordered)
+    assert sorted(results(run_)) == [item * 10 for item in range(40)]
+    assert sum(map(len, runs)) <= 40
+    assert run_.left() == 0
+
+
 def test_early_results_do_not_wait_for_the_slow_item(engine):
     def early(first, items):
         return Report(list(items[:2]), [], 0.06, "a", 32, left=0) if len(items) == 8 else None

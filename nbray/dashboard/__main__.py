@@ -27,8 +27,10 @@ from nbray.dashboard.links import PORT, hosts, prefix
 
 PORTS = 100
 """How many ports are tried from the usual one on, before any free one is taken."""
-LAST_WORDS = 0.3
-"""Seconds that the last message to the pages has to leave."""
+LAST_WORDS = 3.0
+"""Seconds that pages have to take the last message and hang up."""
+GONE = 0.05
+"""Seconds between two looks whether they have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -160,7 +162,14 @@ def _run(
 
     def end() -> None:
         feed.end()
-        loop.call_later(LAST_WORDS, loop.stop)
+        leave(loop.time() + LAST_WORDS)
+
+    def leave(latest: float) -> None:
+        # Not before: closing a connection may lose what its other end has not read yet.
+        if feed.pages and loop.time() < latest:
+            loop.call_later(GONE, leave, latest)
+        else:
+            loop.stop()
 
     def alive() -> bool:
         return source.alive() if ends else os.getppid() == parent

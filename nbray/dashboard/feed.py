@@ -22,6 +22,8 @@ SLOW = 4
 """Looks between two drawings of sections with many rows."""
 EAGER = 4
 """Looks after a new question in which whatever has arrived is drawn."""
+ENDED = "ended"
+"""The state after which nothing more comes, and a page hangs up."""
 MOST_TEXT = 200
 """Characters of any part of a query."""
 
@@ -50,6 +52,7 @@ class Page:
         self._drawn = 0
         self._head = ""
         self._html = ""
+        self._state = ""
 
     def heard(self, text: str | bytes) -> bool:
         """Take a message from the page; whether it asks something new."""
@@ -82,7 +85,8 @@ class Page:
             piece["html"] = html
             piece["section"] = self.section
         self.eager = max(0, self.eager - 1)
-        if piece:
+        if piece or state != self._state:
+            self._state = state
             self._sent += 1
             piece["number"] = self._sent
             piece["state"] = state
@@ -108,9 +112,13 @@ class Feed:
         self.source = source
         self.pages: set[Page] = set()
         self._looks = 0
+        self._ended = False
 
     def tick(self) -> None:
         """One look; called every `TICK` seconds while a page is open."""
+        if self._ended:
+            self._show(list(self.pages), ENDED)  # whoever has come since
+            return
         looking = [page for page in self.pages if not page.hidden]
         if not looking:
             self.source.rest()
@@ -141,11 +149,10 @@ class Feed:
             page.show(head, html, state)
 
     def end(self) -> None:
-        """The cluster has ended: the last word to every page."""
+        """The cluster has ended: the last word to every page, seen or not."""
+        self._ended = True
         self.source.detach()
-        for page in self.pages:
-            page.eager = 1
-        self._show(list(self.pages), "ended")
+        self._show(list(self.pages), ENDED)
 
 
 def _quick(page: Page) -> bool:

@@ -10,6 +10,7 @@
   let ended = false;
   let paused = false;
   let shown = "";
+  const waiting = []; // pieces that are not drawn yet
 
   // -- where we are ---------------------------------------------------------------------------
 
@@ -79,11 +80,16 @@
     };
     socket.onmessage = (event) => {
       const piece = JSON.parse(event.data);
-      // A page in the background draws nothing, and so gets nothing.
-      requestAnimationFrame(() => {
-        draw(piece);
-        send({ drawn: piece.number });
-      });
+      waiting.push(piece);
+      if (piece.state === "ended") {
+        // The last word, in the background too; the server waits until the page has hung up.
+        ended = true;
+        catchUp();
+        socket.close();
+      } else {
+        // A page in the background draws nothing, and so gets nothing.
+        requestAnimationFrame(catchUp);
+      }
     };
     socket.onclose = () => {
       if (ended) return;
@@ -91,6 +97,13 @@
       tries += 1;
       setTimeout(connect, Math.min(8000, 250 * 2 ** tries));
     };
+  };
+
+  const catchUp = () => {
+    for (const piece of waiting.splice(0)) {
+      draw(piece);
+      send({ drawn: piece.number });
+    }
   };
 
   const draw = (piece) => {
@@ -109,8 +122,7 @@
         }
       }
     }
-    if (piece.state === "ended") {
-      ended = true;
+    if (ended) {
       say("the cluster has ended", "bad");
       document.body.classList.add("ended");
     } else if (!paused) {

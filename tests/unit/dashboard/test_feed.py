@@ -114,3 +114,32 @@ def test_the_last_word() -> None:
     assert got[-1]["state"] == "ended"
     assert "stopped" in got[-1]["head"]
     assert not scene.feed.source.attached
+
+
+def test_the_last_word_is_said_even_if_a_look_has_shown_all_the_rest() -> None:
+    """A look may find the cluster gone before whoever watches it does."""
+    scene = Scene()
+    page, got = scene.page(section="overview")
+    scene.ticks(2, (page, got))
+    scene.native.lives = False
+    scene.feed.source.alive()
+    scene.ticks(2 * SLOW, (page, got))
+    assert "stopped" in got[-1]["head"]
+    assert got[-1]["state"] == scene.feed.source.why
+    scene.feed.end()
+    assert got[-1]["state"] == "ended"
+    assert not {"head", "html"} & set(got[-1]), "there was nothing else to say"
+
+
+def test_pages_that_draw_nothing_or_come_late_hear_it_too() -> None:
+    scene = Scene()
+    _, hidden = scene.page(section="overview", hidden=True)
+    _, busy = scene.page(section="tasks")
+    scene.feed.tick()
+    scene.feed.end()
+    _, late = scene.page(section="nodes")
+    starts = len(scene.native.starts)
+    scene.ticks(3)
+    assert [got[-1]["state"] for got in (hidden, busy, late)] == ["ended"] * 3
+    assert len(late) == 1, "once"
+    assert len(scene.native.starts) == starts, "it does not attach again"

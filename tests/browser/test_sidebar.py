@@ -188,9 +188,17 @@ def test_without_the_servers_part_it_says_what_to_do(notebook: Notebook) -> None
     expect(sidebar.root.locator("button", has_text="Start a cluster")).to_be_disabled()
     sidebar.screenshot("sidebar-no-server")
 
+
+def test_the_join_line_is_copied(notebook: Notebook) -> None:
+    page, sidebar = notebook.page, Sidebar(notebook.page)
+    sidebar.open()
+    sidebar.root.get_by_label("CPUs of the new cluster").fill("1")
+    sidebar.press("Start a cluster")
+    expect(sidebar.cards).to_have_count(1, timeout=SLOW)
+
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     sidebar.press("Join line")
-    expect(page.locator(".Toastify__toast, .jp-toastContainer")).to_contain_text(
+    expect(page.locator(".Toastify__toast")).to_contain_text(
         "holds the cluster's secret", timeout=SLOW
     )
     copied = page.evaluate("navigator.clipboard.readText()")

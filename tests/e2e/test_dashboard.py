@@ -13,7 +13,8 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,11 +113,16 @@ def fetch(url: str, **headers: str) -> tuple[int, str, str]:
             return error.code, error.read().decode(), ""
 
 
-async def closed(page: Any) -> None:
-    """Close it, and wait until it is."""
-    page.close()
-    while await asyncio.wait_for(page.read_message(), 20) is not None:
-        pass
+@asynccontextmanager
+async def socket_to(request: HTTPRequest, **options: Any) -> AsyncIterator[Any]:
+    """A page's WebSocket; closed in the end, whatever happens."""
+    page = await websocket_connect(request, **options)
+    try:
+        yield page
+    finally:
+        page.close()
+        while await asyncio.wait_for(page.read_message(), 20) is not None:
+            pass
 
 
 def section(link: str, name: str, until: str, **query: str) -> str:
@@ -126,17 +132,17 @@ def section(link: str, name: str, until: str, **query: str) -> str:
 
     async def run() -> str:
         headers = {"Cookie": cookie, "Origin": f"http://{parts.netloc}"}
-        page = await websocket_connect(HTTPRequest(f"ws://{parts.netloc}/ws", headers=headers))
-        await page.write_message(json.dumps({"section": name, "query": query}))
-        html = ""
-        while not re.search(until, re.sub(r"<[^>]+>", " ", html)):
-            text = await asyncio.wait_for(page.read_message(), 20)
-            assert text is not None, "the dashboard has closed the connection"
-            piece: dict[str, Any] = json.loads(text)
-            html = piece.get("html", html)
-            await page.write_message(json.dumps({"drawn": piece["number"]}))
-        await closed(page)
-        return html
+        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers=headers)
+        async with socket_to(request) as page:
+            await page.write_message(json.dumps({"section": name, "query": query}))
+            html = ""
+            while not re.search(until, re.sub(r"<[^>]+>", " ", html)):
+                text = await asyncio.wait_for(page.read_message(), 20)
+                assert text is not None, "the dashboard has closed the connection"
+                piece: dict[str, Any] = json.loads(text)
+                html = piece.get("html", html)
+                await page.write_message(json.dumps({"drawn": piece["number"]}))
+            return html
 
     return asyncio.run(run())
 
@@ -185,19 +191,18 @@ def test_updates_arrive_while_it_is_open(program: Program) -> None:
 
     async def run() -> None:
         request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
-        page = await websocket_connect(request)
-        await page.write_message(json.dumps({"section": "tasks", "query": {"text": "fresh"}}))
-        seen = ""
-        asked = False
-        while "1 to 3 of 3" not in seen and "· 1 to 3" not in seen and seen.count("<tr>") < 4:
-            text = await asyncio.wait_for(page.read_message(), 20)
-            piece = json.loads(text)
-            seen = piece.get("html", seen)
-            await page.write_message(json.dumps({"drawn": piece["number"]}))
-            if not asked:
-                asked = True
-                program.do("kept = [segment.options(name='fresh').remote(n) for n in range(3)]")
-        await closed(page)
+        async with socket_to(request) as page:
+            await page.write_message(json.dumps({"section": "tasks", "query": {"text": "fresh"}}))
+            seen = ""
+            asked = False
+            while "1 to 3 of 3" not in seen and "· 1 to 3" not in seen and seen.count("<tr>") < 4:
+                text = await asyncio.wait_for(page.read_message(), 20)
+                piece = json.loads(text)
+                seen = piece.get("html", seen)
+                await page.write_message(json.dumps({"drawn": piece["number"]}))
+                if not asked:
+                    asked = True
+                    program.do("kept = [segment.options(name='fresh').remote(n) for n in range(3)]")
 
     asyncio.run(run())
 
@@ -242,6 +247,35 @@ def test_it_ends_with_its_cluster_and_leaves_nothing(mark: str, how: str) -> Non
         urllib.request.urlopen(own.link)
 
 
+@pytest.mark.parametrize("how", ["killed", "in order"])
+def test_a_page_is_told_that_the_cluster_has_ended(mark: str, how: str) -> None:
+    before = Traces.now(mark)
+    own = Program()
+    parts = urlsplit(own.link)
+    _, _, cookie = fetch(own.link)
+
+    async def run() -> None:
+        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
+        async with socket_to(request) as page:
+            await page.write_message(json.dumps({"section": "overview"}))
+            state = ""
+            while state != "ended":
+                text = await asyncio.wait_for(page.read_message(), 20)
+                assert text is not None, f"hung up without a last word, after {state!r}"
+                piece = json.loads(text)
+                await page.write_message(json.dumps({"drawn": piece["number"]}))
+                if not state:
+                    assert piece["state"] == "live"
+                    own.do("nbray.shutdown(); sys.exit()") if how == "in order" else own.close()
+                state = piece["state"]
+
+    asyncio.run(run())
+    if how == "in order":
+        own.process.wait(20)
+        own.close()
+    assert_nothing_left(before, mark)
+
+
 def test_on_a_hub_the_link_and_the_gate_know_it() -> None:
     hub = Program(
         JUPYTERHUB_SERVICE_PREFIX="/user/x/",
@@ -267,9 +301,9 @@ def test_work_on_another_node_is_seen_from_this_one() -> None:
     try:
         program.do(
             "import json, shlex, subprocess; from nbray import session; "
-            "line = shlex.split(session.current().join_line()); "
-            "far = json.dumps({'far': 2}); "
-            "subprocess.run([*line, '--resources', far], check=True)"
+            "name, *line = shlex.split(session.current().join_line()); "
+            "assert name == 'nbray'; far = json.dumps({'far': 2}); "
+            f"subprocess.run([{cli.NBRAY[0]!r}, *line, '--resources', far], check=True)"
         )
         program.do("there = segment.options(name='elsewhere', resources={'far': 1})")
         program.do("kept = [there.remote(number) for number in range(6)]")
@@ -372,14 +406,13 @@ async def watch(path: Path, until: str) -> str:
             return [(socket.AF_UNIX, str(path))]
 
     request = HTTPRequest("ws://localhost/ws")
-    page = await websocket_connect(request, resolver=Resolver())
-    await page.write_message(json.dumps({"section": "tasks", "query": {"by": "function"}}))
-    html = ""
-    while until not in html:
-        text = await asyncio.wait_for(page.read_message(), 20)
-        assert text is not None
-        piece = json.loads(text)
-        html = piece.get("html", html)
-        await page.write_message(json.dumps({"drawn": piece["number"]}))
-    await closed(page)
-    return html
+    async with socket_to(request, resolver=Resolver()) as page:
+        await page.write_message(json.dumps({"section": "tasks", "query": {"by": "function"}}))
+        html = ""
+        while until not in html:
+            text = await asyncio.wait_for(page.read_message(), 20)
+            assert text is not None
+            piece = json.loads(text)
+            html = piece.get("html", html)
+            await page.write_message(json.dumps({"drawn": piece["number"]}))
+        return html

@@ -35,6 +35,7 @@ def places(tmp_path: Path) -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(data),
         "JUPYTER_CONFIG_DIR": str(config),
         "JUPYTER_PLATFORM_DIRS": "1",
+        "JUPYTER_PREFER_ENV_PATH": "0",  # this Python may have been installed with all of it
         "HOME": str(tmp_path),
     }
 

@@ -177,6 +177,8 @@ class Executor:
                 continue
             assert isinstance(item, Item)
             now = monotonic()
+            if session.cell.get() != item.spec.cell:  # the loop thread may not mistake it
+                self.output.drain(self._before())
             brain.current = item
             brain.started = now
             self._run_item(item)

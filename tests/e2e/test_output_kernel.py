@@ -121,10 +121,11 @@ def test_what_c_code_writes_goes_to_the_cell_of_its_own_task(kernel: Front) -> N
     kernel.run("@remote\ndef raw(text):\n    os.write(1, text.encode())")
     first = kernel.run("refs = [raw.remote(f'first {i}\\n') for i in range(20)]")
     second = kernel.run("nbray.get(refs + [raw.remote(f'second {i}\\n') for i in range(20)]);")
-    late(kernel, first, "first 19")
+    # Which lines the fold leaves in sight depends on the workers; their number does not.
+    late(kernel, first, "20 lines")
+    late(kernel, second, "20 lines")
     assert "second" not in first.printed
     assert "first" not in second.printed
-    assert "second 19" in second.printed
 
 
 def test_a_plain_bar_of_tqdm_is_one_line_a_task(kernel: Front) -> None:

@@ -69,7 +69,8 @@ def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:
 def test_what_has_no_room_says_what_it_needs_and_what_is_free(front: Front) -> None:
     html = said(
         front,
-        "held = hold.remote(9)\n"
+        # Two requests made at once may be served in either order.
+        "held = hold.remote(9); time.sleep(1)\n"
         "_ = nbray.get([hold.options(num_cpus=1).remote(0) for _ in range(3)])",
         lambda text: "waiting:" in text,
     )

@@ -177,11 +177,7 @@ class Executor:
                 continue
             assert isinstance(item, Item)
             now = monotonic()
-            if session.cell.get() != item.spec.cell:  # the loop thread may not mistake it
-                self.output.drain(self._before())
-            brain.current = item
-            brain.started = now
-            self._run_item(item)
+            self._run_item(item, now)
             brain.current = None
             if now - brain.flushed > OVERDUE_SECONDS or self.output.waiting:
                 self.flush()
@@ -197,7 +193,7 @@ class Executor:
 
     # -- one item ----------------------------------------------------------------------
 
-    def _run_item(self, item: Item) -> None:
+    def _run_item(self, item: Item, now: float) -> None:
         """Run a task or call in this thread and note its answer."""
         key = (item.caller, item.seq)
         token = running.set(item)
@@ -205,6 +201,9 @@ class Executor:
         if session.cell.get() != cell:
             self.output.drain(self._before())
             session.cell.set(cell)
+        # From here on what the loop thread finds written is this item's.
+        self.brain.current = item
+        self.brain.started = now
         self._latest = item
         started = time.perf_counter()
         try:

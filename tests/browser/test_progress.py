@@ -14,7 +14,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SETUP = """%load_ext nbray
 %nbray start --cpus 2
-import time
+import threading, time
+
+@remote(num_cpus=2)
+class Holder:
+    def ready(self):
+        return True
 
 @remote
 def tiny(i):
@@ -106,7 +111,8 @@ def test_the_timeline_of_a_cell_light_and_dark(notebook: Notebook) -> None:
 @pytest.mark.timeout(240)
 def test_what_waits_says_why_under_the_bars(notebook: Notebook) -> None:
     wait = notebook.append(
-        "held = take.options(num_cpus=2).remote(12)\n"
+        "holder = Holder.remote(); nbray.get(holder.ready.remote())\n"
+        "threading.Timer(12, nbray.kill, [holder]).start()\n"
         "_ = nbray.get([take.remote(0) for _ in range(3)])"
     )
     notebook.start(wait)

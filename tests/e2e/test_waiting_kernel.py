@@ -9,13 +9,18 @@ from e2e.front import Front, idle, parent
 from jupyter_client.manager import start_new_kernel
 
 SETUP = """
-import os, signal, time
+import os, signal, threading, time
 %load_ext nbray
 %nbray start --cpus 2
 
 @remote(num_cpus=2)
-def hold(seconds):
-    time.sleep(seconds)
+class Holder:
+    def ready(self):
+        return True
+
+@remote
+def tiny():
+    return 1
 
 @remote
 class Counter:
@@ -69,9 +74,10 @@ def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:
 def test_what_has_no_room_says_what_it_needs_and_what_is_free(front: Front) -> None:
     html = said(
         front,
-        # Two requests made at once may be served in either order.
-        "held = hold.remote(9); time.sleep(1)\n"
-        "_ = nbray.get([hold.options(num_cpus=1).remote(0) for _ in range(3)])",
+        # An actor, for two tasks asked for at once may be served in either order.
+        "holder = Holder.remote(); nbray.get(holder.ready.remote())\n"
+        "threading.Timer(9, nbray.kill, [holder]).start()\n"
+        "_ = nbray.get([tiny.remote() for _ in range(3)])",
         lambda text: "waiting:" in text,
     )
     assert "<em>3 waiting:</em> need 1 CPU; " in html
@@ -79,7 +85,7 @@ def test_what_has_no_room_says_what_it_needs_and_what_is_free(front: Front) -> N
 
 
 def test_what_no_node_can_ever_do_says_so_at_once(front: Front) -> None:
-    answer = front.run("nbray.get(hold.options(num_gpus=1).remote(0))")
+    answer = front.run("nbray.get(tiny.options(num_cpus=2, num_gpus=1).remote())")
     assert answer.error == "TaskUnschedulableError"
     assert "needs 2 CPUs, 1 GPU, but no node has that much" in answer.traceback
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from browser.lab import Lab, chromium
 from harness import ROOT, require_or_skip
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -19,6 +19,7 @@ FLAGS = [
     "--disable-sync",
 ]
 SCREEN = {"width": 1180, "height": 980}
+expect.set_options(timeout=20_000)  # milliseconds; the usual 5,000 are few on a busy machine
 
 
 @pytest.fixture(scope="module", autouse=True)

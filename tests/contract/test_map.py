@@ -422,10 +422,14 @@ def test_cancelling_interrupts_a_chunk_between_its_items(tmp_path, until):
         next(results)
     until(lambda: marks.stat().st_size > 400)
     results.cancel()
-    time.sleep(0.5)
-    size = marks.stat().st_size
-    time.sleep(0.3)
-    assert marks.stat().st_size == size < 100_000
+
+    def at_rest():
+        size = marks.stat().st_size
+        time.sleep(0.3)  # a chunk that went on would have written a hundred marks
+        return marks.stat().st_size == size
+
+    until(at_rest)
+    assert marks.stat().st_size < 100_000
 
 
 @pytest.mark.concurrent

@@ -98,7 +98,7 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
         assert "no named jobs" in second.run("%nbray jobs").result
         kill(second)
     # All jobs have been fetched, and nobody is attached any more.
-    assert eventually(lambda: not native.records(), timeout=5.0)
+    assert eventually(lambda: not native.records())
 
 
 def test_a_cluster_without_named_jobs_still_ends_with_its_kernel() -> None:
@@ -106,7 +106,7 @@ def test_a_cluster_without_named_jobs_still_ends_with_its_kernel() -> None:
         assert not front.run(LOAD + "%nbray start --cpus 2").error
         assert not front.run("%%remote --bg\ntime.sleep(60)").error
         kill(front)
-        assert eventually(lambda: not native.records(), timeout=5.0)
+        assert eventually(lambda: not native.records())
 
 
 def test_a_fetched_job_does_not_keep_the_cluster() -> None:
@@ -115,7 +115,7 @@ def test_a_fetched_job_does_not_keep_the_cluster() -> None:
         front.run("%%remote --bg --name one\n41 + 1")
         assert front.run("nbray.fetch('one')").result == "42"
         kill(front)
-        assert eventually(lambda: not native.records(), timeout=5.0)
+        assert eventually(lambda: not native.records())
 
 
 def test_stop_ends_a_detached_cluster_from_any_notebook(mark: str) -> None:
@@ -151,7 +151,7 @@ def test_errors_and_stop_come_back_as_well() -> None:
         unknown = second.run("nbray.fetch('lung')")
         assert "no job is called 'lung': there are bad, long" in unknown.traceback
         kill(second)
-    assert eventually(lambda: not native.records(), timeout=5.0)
+    assert eventually(lambda: not native.records())
 
 
 def test_large_values_belong_to_the_job() -> None:

@@ -133,6 +133,8 @@ def test_background_prints_stay_under_their_own_cell(native: Front) -> None:
     assert "background cell" in launched.result
     other = native.run("time.sleep(2)\nprint('other')")
     assert other.text == "other\n"
+    if not launched.text:
+        native.until(lambda _message: launched.text)
     assert launched.text == "from the background\n"
     assert native.run("late").result == "'here'"
 

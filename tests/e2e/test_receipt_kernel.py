@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_cell_with_work_ends_with_one_receipt_at_its_end(front: Front) -> None
     (shown,) = receipts(answer)
     assert list(answer.displays.values())[-1] == shown
     assert set(shown) == {"text/html", "text/plain"}
-    assert shown["text/plain"].startswith("Receipt: 12 tasks on 1 node in 1.")
+    assert re.match(r"Receipt: 12 tasks on 1 node in \d", shown["text/plain"])
     assert "× serial · " in shown["text/plain"]
     assert "<details><summary><b>Receipt</b>" in shown["text/html"]
     assert "<script" not in shown["text/html"]
@@ -73,7 +74,7 @@ def test_cheap_cells_show_nothing(front: Front) -> None:
 def test_a_straggler_is_named(front: Front) -> None:
     answer = front.run("_ = nbray.get([take.remote(0.05) for _ in range(20)] + [take.remote(2)])")
     (shown,) = receipts(answer)
-    assert "one task of 2 s held the rest back" in shown["text/html"]
+    assert re.search(r"one task of [2-9](\.\d)? s held the rest back", shown["text/html"])
     assert "start it first, or split it" in shown["text/plain"]
 
 

@@ -195,15 +195,18 @@ def test_both_nodes_work(cluster: Any) -> None:
     assert shares[0] > 0.25, shares
 
 
-def test_a_node_that_dies_is_survived(cluster: Any) -> None:
+def test_a_node_that_dies_is_survived(cluster: Any, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
     @ray.remote(resources={"far": 1}, max_retries=0)
     def long() -> None:
+        begun.touch()
         time.sleep(60)
 
     lost = far_arange.remote(300_000)
     ray.wait([lost], timeout=60, fetch_local=False)
     running = long.remote()
-    time.sleep(0.3)
+    assert eventually(begun.exists)
     (record,) = [record for record in native.records() if not record.head]
     os.kill(record.root_pid, signal.SIGKILL)
     with pytest.raises(ray.exceptions.WorkerCrashedError, match="node 2"):

@@ -239,7 +239,7 @@ def _receipt(values: list[str], _options: dict[str, str]) -> Any:
 def _memory(_values: list[str], _options: dict[str, str]) -> Any:
     from nbray.jupyter import holdings, magics
 
-    return holdings.memory(cells().shell, magics.copies())
+    return holdings.memory(cells().shell, magics.copies)
 
 
 def _free(_values: list[str], _options: dict[str, str]) -> None:

@@ -1,13 +1,17 @@
 """`%nbray memory` and `%nbray free`; how a displayed reference looks.
 
 Owns the joining of the engine's objects with what holds them in the notebook.
-Does not own the search (`pins`) nor the look (`nbray.view.holdings`). Rule: a
-displayed reference shows its state and never fetches its value.
+Does not own the search (`pins`), the look (`nbray.view.holdings`) nor the
+button's life (`free_button`). Rule: a displayed reference shows its state and
+never fetches its value.
 """
 
 from __future__ import annotations
 
+import sys
 import time
+import uuid
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -15,8 +19,9 @@ from nbray import session
 from nbray.details import HoldingRecord, ObjectRecord
 from nbray.engine import Engine
 from nbray.exceptions import RayError
-from nbray.jupyter.cells import cells
+from nbray.jupyter.cells import Cells, cells
 from nbray.jupyter.errors import NotebookError
+from nbray.jupyter.free_button import button
 from nbray.jupyter.pins import HISTORY, TRACEBACK, Key, Pin, forget_history, pins
 from nbray.refs import ObjectRef
 from nbray.view.figures import memory as as_memory
@@ -25,22 +30,60 @@ from nbray.view.holdings import Held, holdings_html, holdings_text, one_line, re
 
 
 class Holdings:
-    """Every object of this notebook and what holds it, at one moment."""
+    """Every object of this notebook and what holds it, at one moment; *look* takes another.
 
-    def __init__(self, objects: list[Held], store: str) -> None:
+    Shown in a notebook it has a button that frees what only history holds.
+    """
+
+    def __init__(
+        self, objects: list[Held], store: str, look: Callable[[], Holdings] | None = None
+    ) -> None:
         self.objects = objects
         self.store = store
+        self._look = look
 
     @property
     def bytes(self) -> int:
         """Of all objects."""
         return sum(one.object.size for one in self.objects)
 
+    @property
+    def spare(self) -> list[Held]:
+        """What nothing but history holds."""
+        return [one for one in self.objects if one.only_history]
+
     def __repr__(self) -> str:
         return holdings_text(self.objects, self.store)
 
     def _repr_html_(self) -> str:
         return holdings_html(self.objects, self.store)
+
+    def _ipython_display_(self, **_: Any) -> None:
+        own, cell, name = cells(), session.cell.get(), uuid.uuid4().hex
+        if own.kernel is None:
+            sys.stdout.write(f"{self!r}\n")
+            return
+        self._show(own, cell, name)
+        if self.spare and self._look is not None:
+            size = as_memory(sum(one.object.size for one in self.spare))
+            button().show(own, cell, f"Free {size}", lambda: self._free(own, cell, name))
+
+    def _show(self, own: Cells, cell: str, name: str, said: str = "") -> None:
+        data = {
+            "text/html": holdings_html(self.objects, self.store, said),
+            "text/plain": holdings_text(self.objects, self.store, said),
+        }
+        own.display(cell, data, display_id=name, update=bool(said))
+
+    def _free(self, own: Cells, cell: str, name: str) -> None:
+        """The button was pressed: let go, and show what is left in the same place."""
+        now = self
+        try:
+            said = let_go(own.shell)
+            now = self._look() if self._look is not None else self
+        except (NotebookError, RayError, OSError) as error:  # the cluster has ended meanwhile
+            said = str(error)
+        now._show(own, cell, name, said)
 
 
 def _engine(command: str) -> Engine:
@@ -83,17 +126,18 @@ def _held(
     return Held(one.object, tuple(dict.fromkeys(holders)), history, where, _made(one.object))
 
 
-def memory(shell: Any, copies: dict[str, ObjectRef[Any]]) -> Holdings:
-    """`%nbray memory`: what holds which object."""
+def memory(shell: Any, copies: Callable[[], dict[str, ObjectRef[Any]]]) -> Holdings:
+    """`%nbray memory`: what holds which object; *copies* gives what `%%remote` has put."""
     engine = _engine("memory")
     records = engine.holdings()
-    found = pins(shell.user_ns, records, copies)
+    found = pins(shell.user_ns, records, copies())
     parents: dict[Key, list[Key]] = {}
     for one in records:
         for key in one.inside:
             parents.setdefault(key, []).append((one.object.owner, one.object.seq))
     names = _nodes(engine)
-    return Holdings([_held(one, names, found, parents) for one in records], _store(engine))
+    held = [_held(one, names, found, parents) for one in records]
+    return Holdings(held, _store(engine), lambda: memory(shell, copies))
 
 
 def _store(engine: Engine) -> str:
@@ -104,6 +148,15 @@ def _store(engine: Engine) -> str:
 
 def free(shell: Any) -> None:
     """`%nbray free`: let go of what only IPython's history holds."""
+    print(let_go(shell))
+
+
+def let_go(shell: Any) -> str:
+    """What `free` and the button do; one sentence about it.
+
+    Raises:
+        NotebookError: nbray is not running.
+    """
     engine = _engine("free")
     before = engine.holdings()
     entries = forget_history(shell, before)
@@ -111,9 +164,8 @@ def free(shell: Any) -> None:
     gone = [one for one in before if (one.object.owner, one.object.seq) not in left]
     size = sum(one.object.size for one in gone)
     if not entries:
-        print("Nothing is held by history only.")
-        return
-    print(f"{as_memory(size)} freed: {noun(len(gone), 'object')} that only history held.")
+        return "Nothing is held by history only."
+    return f"{as_memory(size)} freed: {noun(len(gone), 'object')} that only history held."
 
 
 # -- displayed references ----------------------------------------------------------------
@@ -175,7 +227,8 @@ def print_reference(ref: ObjectRef[Any], printer: Any, _cycle: bool) -> None:
 
 
 def install(shell: Any) -> None:
-    """Have *shell* show references by their state."""
+    """Have *shell* show references by their state, and take the button away in time."""
+    shell.events.register("pre_run_cell", button().end)
     formatters = shell.display_formatter.formatters
     formatters["text/html"].for_type(ObjectRef, show_reference)
     formatters["text/plain"].for_type(ObjectRef, print_reference)
@@ -183,5 +236,7 @@ def install(shell: Any) -> None:
 
 def uninstall(shell: Any) -> None:
     """Take that back."""
+    button().end()
+    shell.events.unregister("pre_run_cell", button().end)
     for mime in ("text/html", "text/plain"):
         shell.display_formatter.formatters[mime].pop(ObjectRef, None)

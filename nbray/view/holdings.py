@@ -117,17 +117,17 @@ def _heading(found: Sequence[Held]) -> str:
     return f"{noun(len(found), 'object')}, {total}"
 
 
-def holdings_html(found: Sequence[Held], store: str = "") -> str:
-    """The table; *store* is how full the nodes' stores are."""
+def holdings_html(found: Sequence[Held], store: str = "", said: str = "") -> str:
+    """The table; *store* is how full the nodes' stores are, *said* what was just done."""
     all_rows = rows(found)
     return render(
         "holdings", heading=_heading(found), store=store, rows=all_rows[:SHOWN],
         more=noun(len(all_rows) - SHOWN, "more row") if len(all_rows) > SHOWN else "",
-        advice=_advice(found),
+        advice=_advice(found), said=said,
     )  # fmt: skip
 
 
-def holdings_text(found: Sequence[Held], store: str = "") -> str:
+def holdings_text(found: Sequence[Held], store: str = "", said: str = "") -> str:
     """The same as text."""
     lines = [" · ".join(part for part in (_heading(found), store) if part)]
     shown = rows(found)
@@ -146,8 +146,7 @@ def holdings_text(found: Sequence[Held], store: str = "") -> str:
             lines.append("  ".join(cells).rstrip())
     if len(shown) > SHOWN:
         lines.append(f"... {noun(len(shown) - SHOWN, 'more row')}")
-    advice = _advice(found)
-    return "\n".join([*lines, advice] if advice else lines)
+    return "\n".join([*lines, *(line for line in (said, _advice(found)) if line)])
 
 
 def reference_html(held: Held) -> str:

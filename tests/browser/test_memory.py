@@ -1,4 +1,4 @@
-"""Memory by variable in JupyterLab: displayed references, the table, the free button's words."""
+"""Memory by variable in JupyterLab: displayed references, the table, and the button that frees."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def test_memory(notebook: Notebook) -> None:
     notebook.theme(dark=True)
     notebook.screenshot("memory-dark", table)
     notebook.theme(dark=False)
+    button = notebook.cell(table).get_by_role("button", name="Free 23 MB")
+    button.click()
+    expect(notebook.cell(table)).to_contain_text("freed: 1 object that only history held")
+    expect(notebook.cell(table)).not_to_contain_text("held by history only")
+    expect(button).to_have_count(0)
+    notebook.screenshot("memory-freed", table)
     free = notebook.append("%nbray free")
-    assert "freed: 1 object that only history held" in notebook.run(free)
+    assert "Nothing is held by history only" in notebook.run(free)
     notebook.run(notebook.append("nbray.cancel(sleeping, force=True)"))

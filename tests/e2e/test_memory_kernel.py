@@ -9,6 +9,8 @@ import pytest
 from e2e.front import Front
 from jupyter_client.manager import start_new_kernel
 
+from nbray.jupyter.live import VIEW
+
 SETUP = """
 import os, time
 import numpy as np
@@ -39,6 +41,11 @@ def kernel() -> Iterator[Front]:
         manager.shutdown_kernel()
 
 
+def memory(front: Front) -> str:
+    """What `%nbray memory` shows, as text."""
+    return "\n".join(data["text/plain"] for data in front.run("%nbray memory").displays.values())
+
+
 def store(front: Front, low: float, high: float) -> float:
     """Megabytes in the store, once they are between *low* and *high*."""
     deadline = time.monotonic() + 20
@@ -56,7 +63,7 @@ def test_100_displayed_references_of_10_mb_pin_nothing_after_free(kernel: Front)
         assert "made by block in In[" in shown.result
     kernel.run("kept = ref\ndel ref")
     assert store(kernel, 990, 1100) > 990
-    listed = kernel.run("%nbray memory").result
+    listed = memory(kernel)
     assert "is held by history only: %nbray free lets go of it." in listed
     assert "and 97 more" in listed or "and 98 more" in listed
     freed = kernel.run("%nbray free")
@@ -67,36 +74,76 @@ def test_100_displayed_references_of_10_mb_pin_nothing_after_free(kernel: Front)
 
 def test_values_in_out_and_in_variables_are_told(kernel: Front) -> None:
     kernel.run("view = nbray.get(kept)\ndel kept")
-    assert "view" in kernel.run("%nbray memory").result
+    assert "view" in memory(kernel)
     kernel.run("view[:3]")
     kernel.run("del view")
-    listed = kernel.run("%nbray memory").result
+    listed = memory(kernel)
     assert "Out[" in listed
     assert "history only" in listed
     kernel.run("%nbray free")
     assert store(kernel, 0, 1) < 1
 
 
+def click(front: Front, model: str) -> None:
+    """Press the button *model*, as a page does."""
+    content = {"comm_id": model, "data": {"method": "custom", "content": {"event": "click"}}}
+    front.client.shell_channel.send(front.client.session.msg("comm_msg", content))
+
+
+def test_the_button_frees_what_the_table_says_and_is_never_saved(kernel: Front) -> None:
+    kernel.run("nbray.put(np.zeros(1_000_000))")
+    shown = kernel.run("%nbray memory")
+    table, strip = shown.displays.values()
+    assert "7.6 MB in 1 object is held by history only" in table["text/plain"]
+    assert VIEW not in table
+    model = strip[VIEW]["model_id"]
+    click(kernel, model)
+    kernel.until(
+        lambda message: "7.6 MB freed: 1 object that only history held."
+        in message["content"].get("data", {}).get("text/plain", "")
+    )
+    table, strip = shown.displays.values()
+    assert "held by history only" not in table["text/plain"]
+    assert "<b>7.6 MB freed" in table["text/html"]
+    assert strip == {"text/html": "", "text/plain": ""}
+    assert store(kernel, 0, 1) < 1
+    kernel.run("nbray.put(np.zeros(1_000_000))")
+    shown = kernel.run("%nbray memory")
+    assert VIEW in list(shown.displays.values())[1]
+    kernel.run("1 + 1")  # the table is the past now
+    assert not any(VIEW in data for data in shown.displays.values())
+    kernel.run("%nbray free")
+    assert len(kernel.run("%nbray memory").displays) == 1  # nothing to free, no button
+
+
 def test_tasks_and_other_objects_that_hold_are_told(kernel: Front) -> None:
     kernel.run(
-        "@remote\ndef slow(data):\n    time.sleep(3)\n"
-        "big = block.remote(1)\nwaiting = slow.remote(big)\nbox = nbray.put([big])\ndel big\n"
+        "import threading\n"
+        "@remote(num_cpus=0, max_concurrency=2)\n"
+        "class Gate:\n"
+        "    def __init__(self): self.opened = threading.Event()\n"
+        "    def wait(self): self.opened.wait()\n"
+        "    def open(self): self.opened.set()\n"
+        "gate = Gate.remote()\n"
+        "@remote\ndef slow(data):\n    nbray.get(gate.wait.remote())\n"
+        "big = block.remote(1)\nnbray.wait([big])\n"
+        "waiting = slow.remote(big)\nbox = nbray.put([big])\ndel big\n"
     )
-    listed = kernel.run("time.sleep(0.5)\nm = %nbray memory\nm").result
+    listed = memory(kernel)
     assert "task slow" in listed
     assert "an object that box holds" in listed
-    kernel.run("nbray.get(waiting)")
-    assert "task slow" not in kernel.run("m = %nbray memory\nm").result
+    kernel.run("nbray.get(gate.open.remote())\nnbray.get(waiting)\nnbray.kill(gate)")
+    assert "task slow" not in memory(kernel)
 
 
 def test_remote_cells_copies_and_tracebacks_are_told(kernel: Front) -> None:
     kernel.run("big = np.zeros(2_000_000)\n")
     kernel.run("%%remote\nbig.sum()")
-    listed = kernel.run("m = %nbray memory\nm").result
+    listed = memory(kernel)
     assert "%%remote's copy of big" in listed
     kernel.run("def failing():\n    inner = block.remote(5)\n    nbray.wait([inner])\n    1 / 0\n")
     assert kernel.run("failing()").error == "ZeroDivisionError"
-    listed = kernel.run("m = %nbray memory\nm").result
+    listed = memory(kernel)
     assert "the last traceback (inner in failing)" in listed
     assert "freed" in kernel.run("%nbray free").text
-    assert "failing" not in kernel.run("m = %nbray memory\nm").result
+    assert "failing" not in memory(kernel)

@@ -42,6 +42,13 @@ def test_entries_of_history_are_one_row_with_advice() -> None:
     assert "%nbray free" in holdings_html(found)
 
 
+def test_what_was_freed_stands_under_the_table() -> None:
+    said = "10 MB freed: 1 object that only history held."
+    found = [held(1, MB, "refs")]
+    assert holdings_text(found, "", said).splitlines()[-1] == said
+    assert f"<b>{said}</b>" in holdings_html(found, "", said)
+
+
 def test_a_displayed_reference_says_its_state() -> None:
     made = held(1, 10 * MB, made="f in In[3]")
     assert one_line(made) == "stored, 10 MB, on lab, made by f in In[3]"

@@ -14,13 +14,15 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
 THEMES = ["light", "dark"]
+TIMELINE = "nbray.timeline(2)"
 
 
 @pytest.fixture(scope="module")
 def html() -> Iterator[Path]:
     """The pages that nbconvert makes of a notebook run without a browser."""
     folder = private_folder("nbt-saved-")
-    notebook = executed(written(folder / "saved.ipynb", *CELLS, STOP), widgets=False)
+    cells = (*CELLS, TIMELINE, STOP)
+    notebook = executed(written(folder / "saved.ipynb", *cells), widgets=False)
     for theme in THEMES:
         page, _ = HTMLExporter(theme=theme).from_notebook_node(notebook)
         (folder / f"{theme}.html").write_text(page, encoding="utf-8")
@@ -50,7 +52,7 @@ def width(part: Locator) -> float:
     return box["width"]
 
 
-def test_bars_panel_and_logs_are_seen_without_scripts(saved: Page) -> None:
+def test_bars_panel_receipt_timeline_and_logs_are_seen_without_scripts(saved: Page) -> None:
     bars = saved.locator(".nbray").filter(has_text="40 of 40").last
     expect(bars).to_be_visible()
     track = bars.locator(".nbray-bar").first
@@ -62,4 +64,14 @@ def test_bars_panel_and_logs_are_seen_without_scripts(saved: Page) -> None:
     expect(panel).to_contain_text("head")
     for text in ("halving 32", "hello from two", "nbray is running: 1 node"):
         expect(saved.get_by_text(text).first).to_be_visible()
+    receipt = saved.locator(".nbray-receipt", has_text="Receipt · 40 tasks on 1 node")
+    summary, body = receipt.locator("summary"), receipt.locator(".nbray-why").first
+    expect(summary).to_be_visible()
+    expect(body).to_be_hidden()
+    summary.click()  # a folded line opens without scripts
+    expect(body).to_be_visible()
+    picture = saved.locator(".nbray-timeline svg")
+    expect(picture).to_be_visible()
+    assert (picture.get_attribute("aria-label") or "").startswith("Timeline: 40 tasks on ")
+    assert width(picture) > 300
     assert saved.locator(".nbray script").count() == 0

@@ -60,6 +60,9 @@ class NotebookBars:
 
     def end(self, view: CellView, now: float, rate: float) -> None:
         """Replace the widget by the final bars."""
+        if not view.submitted:  # it waited for nobody's work, only for something to arrive
+            self._live.rest("", "")
+            return
         self._live.rest(progress_html(view, now, rate), progress_text(view, now, rate))
 
     def erase(self) -> None:
@@ -100,28 +103,33 @@ class Bars:
     def look(self, snapshot: Snapshot | None, waiting: bool) -> CellView | None:
         """The counts as *snapshot* has them; None while there is nothing to show.
 
-        A cell that waits for work of other cells counts theirs. Work whose engine
-        has ended is counted as cancelled.
+        A cell that waits for work of other cells counts theirs, and one that waits where
+        all work has ended says what is on its way. Work whose engine has ended is
+        counted as cancelled.
         """
         found: dict[str, CellView] = snapshot.cells if snapshot is not None else {}
         own = found.get(self.cell)
         if waiting and (own is None or own.finished) and (self.view is None or self.view.finished):
             self._follows |= {name for name, view in found.items() if not view.finished}
         views = [found[name] for name in self._follows if name in found]
+        on_the_way = moving(snapshot) if snapshot is not None else ()
         if views:
             self.view = together(self.cell, views)
-            on_the_way = moving(snapshot) if snapshot is not None else ()
-            if on_the_way:
+            if on_the_way and (waiting or not self.view.finished):
                 why = (*self.view.waiting, *on_the_way)
                 self.view = msgspec.structs.replace(self.view, waiting=why)
         elif self.view is not None and not self.view.finished:
             rest = self.view.submitted - self.view.done - self.view.failed
             self.view = msgspec.structs.replace(self.view, cancelled=self.view.cancelled + rest)
-        return self.view if self.view is not None and self.view.submitted else None
+        elif self.view is None and waiting and on_the_way:
+            self.view = CellView(self.cell)
+        if self.view is not None and not self.view.submitted:
+            self.view = msgspec.structs.replace(self.view, waiting=on_the_way)
+        return self.view
 
     def draw(self, now: float) -> None:
         """Draw the last counts."""
-        if self.view is not None:
+        if self.view is not None and (self.view.submitted or self.view.waiting):
             self.surface.draw(self.view, now, self._meter.rate(self.view, now))
 
     def keep(self, now: float) -> None:
@@ -132,6 +140,8 @@ class Bars:
     def end(self, now: float) -> None:
         """Draw the final bars."""
         if self.view is not None:
+            if self.view.finished:  # nothing waits any more
+                self.view = msgspec.structs.replace(self.view, waiting=())
             self.surface.end(self.view, now, self._meter.rate(self.view, now))
 
 

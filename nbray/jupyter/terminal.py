@@ -55,6 +55,9 @@ class TerminalBars:
 
     def end(self, view: CellView, now: float, rate: float) -> None:
         """Draw the final bars and leave them there."""
+        if not view.submitted:  # it waited for nobody's work, only for something to arrive
+            self.erase()
+            return
         self.draw(view, now, rate)
         self._lines, self._last = 0, ""
 

@@ -71,6 +71,11 @@ class Progress(msgspec.Struct, frozen=True):
     finished: bool
 
     @property
+    def bars(self) -> tuple[Row, ...]:
+        """The total and the rows; none where nothing was submitted, and something is waited for."""
+        return () if not self.total.top and self.reasons else (self.total, *self.rows)
+
+    @property
     def wide(self) -> bool:
         """Whether the figures need more room than the usual columns."""
         rows = (self.total, *self.rows)
@@ -177,10 +182,8 @@ def _failures(cell: CellView) -> str:
 
 
 def _reasons(cell: CellView) -> tuple[Reason, ...]:
-    if cell.finished:
-        return ()
     found = []
-    if cell.queued and cell.nodes:
+    if cell.queued and cell.nodes and not cell.finished:
         found.append(
             Reason(
                 f"{figures.count(cell.queued)} queued",
@@ -220,12 +223,12 @@ def progress_text(
 ) -> str:
     """The bars of *cell* as lines of at most *width* columns, at most *height* bars."""
     what = progress(cell, now, rate)
-    rows = [what.total, *what.rows]
+    rows = list(what.bars)
     hidden = len(rows) - height
     if hidden > 0:
         rows = rows[:height]
-    side = min(24, max(len(row.label) for row in rows))
-    room = max(len(row.said) for row in rows)
+    side = min(24, max((len(row.label) for row in rows), default=0))
+    room = max((len(row.said) for row in rows), default=0)
     bar = max(8, min(40, width - side - room - 4))
     lines = [
         f"{_fit(row.label, side)}  {_bar(row, bar, what.finished)}  {row.said}".rstrip()

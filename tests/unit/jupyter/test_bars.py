@@ -106,3 +106,38 @@ def test_bars_say_what_moves_between_nodes() -> None:
     made = Bars("c", NotebookBars(Cells(), "c")).look(snapshot, waiting=True)
     assert made is not None
     assert made.waiting == ("3 GB moving: from laptop to lab",)
+
+
+def test_a_wait_for_a_result_on_its_way_says_so_where_all_work_has_ended() -> None:
+    lab = NodeView(2, "2", "lab", "", figures=Figures(moving=3 << 30, moving_from=1))
+    laptop = NodeView(1, "1", "laptop", "")
+    way, there = Snapshot((laptop, lab)), Snapshot((laptop,))
+    kernel, own = Kernel(), Cells()
+    own.attach(Shell(kernel))
+    bars = Bars("c", NotebookBars(own, "c"))
+    assert bars.look(there, waiting=True) is None
+    assert bars.look(way, waiting=False) is None
+    view = bars.look(way, waiting=True)
+    assert view is not None
+    assert view.finished
+    bars.draw(10.0)
+    shown = kernel.sent[-1]["content"]["data"]
+    assert shown["text/plain"] == "3 GB moving: from laptop to lab"
+    assert 'role="progressbar"' not in shown["text/html"]
+    bars.look(there, waiting=True)
+    bars.draw(11.0)  # it is there: nothing new is said
+    bars.end(12.0)
+    assert kernel.sent[-1]["content"]["data"] == {"text/html": "", "text/plain": ""}
+
+
+def test_final_bars_give_no_reasons() -> None:
+    kernel, own = Kernel(), Cells()
+    own.attach(Shell(kernel))
+    lab = NodeView(2, "2", "lab", "", figures=Figures(moving=3 << 30, moving_from=1))
+    snapshot = Snapshot((NodeView(1, "1", "laptop", ""), lab), {"c": DONE})
+    bars = Bars("c", NotebookBars(own, "c"))
+    assert bars.look(snapshot, waiting=True) is not None
+    bars.draw(10.0)
+    assert "3 GB moving: from laptop to lab" in kernel.sent[-1]["content"]["data"]["text/plain"]
+    bars.end(11.0)
+    assert "moving" not in kernel.sent[-1]["content"]["data"]["text/html"].split("</style>")[1]

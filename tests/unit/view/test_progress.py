@@ -74,6 +74,13 @@ def test_no_tasks() -> None:
     assert "0 of 0" in progress_text(EMPTY, 1.0, 0.0)
 
 
+def test_only_something_to_wait_for() -> None:
+    cell = msgspec.structs.replace(EMPTY, waiting=("3 GB moving: from a to b",))
+    assert progress(cell, 1.0, 0.0).bars == ()
+    assert progress_text(cell, 1.0, 0.0) == "3 GB moving: from a to b"
+    assert "<em>3 GB moving:</em> from a to b" in progress_html(cell, 1.0, 0.0)
+
+
 def test_an_unknown_rate_gives_no_forecast() -> None:
     assert progress(RUNNING, 106.0, 0.0).total.said == "1 failed · 6 s so far"
 

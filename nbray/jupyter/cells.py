@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbray import session
 
-REMEMBERED = 1_000
+REMEMBERED = 500
 """How many past cells can still be written to."""
+_OWN = ("msg_id", "date")
+"""What differs between the headers of one front end's requests."""
 
 Mime = Mapping[str, Any]
 
@@ -45,8 +46,8 @@ class Cells:
         self.aside: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
         self._shell: Any = None
         self._lock = threading.Lock()
-        self._parents: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._labels: OrderedDict[str, str] = OrderedDict()
+        self._parents: dict[str, _Request] = {}
+        self._labels: dict[str, str] = {}
         self._running: list[str] = []
         self._begun: dict[int, str] = {}
         """Cells that run, by the identity of IPython's record of the run."""
@@ -95,22 +96,15 @@ class Cells:
         lines = [line for line in str(getattr(info, "raw_cell", "")).splitlines() if line.strip()]
         label = f"[{self._shell.execution_count}] {lines[0].strip() if lines else ''}".strip()
         with self._lock:
-            session.cell_labels[cell] = label[:80]
-            while len(session.cell_labels) > REMEMBERED:
-                del session.cell_labels[next(iter(session.cell_labels))]
-            # A thousand cells' sources, which come along, would be megabytes; and most of
-            # what a header holds is the same in each.
-            self._parents[cell] = {"header": _shared(header)} if header else {}
-            self._parents.move_to_end(cell)
-            self._labels[cell] = f"In[{_number(self._shell)}]"
-            self._labels.move_to_end(cell)
+            _remember(session.cell_labels, cell, label[:80])
+            _remember(self._labels, cell, f"In[{_number(self._shell)}]")
+            # Without the source, which comes along: of many cells it would be megabytes.
+            last = next(reversed(self._parents.values()), None)
+            _remember(self._parents, cell, _request(header, last))
             self._running.append(cell)
             if info is not None:
                 self._begun[id(info)] = cell
             del self._running[:-REMEMBERED]
-            while len(self._parents) > REMEMBERED:
-                self._parents.popitem(last=False)
-                self._labels.popitem(last=False)
         self._outer.set((*self._outer.get(), session.cell.get()))
         session.cell.set(cell)
 
@@ -134,10 +128,10 @@ class Cells:
         """The request message *cell* came with; the latest one where it is unknown."""
         with self._lock:
             found = self._parents.get(cell)
-        if found is None:
-            kernel = self.kernel
-            found = kernel.get_parent("shell") if kernel is not None else {}
-        return found or {}
+        if found is not None:
+            return found.message()
+        kernel = self.kernel
+        return (kernel.get_parent("shell") if kernel is not None else {}) or {}
 
     def label(self, cell: str) -> str:
         """'In[3]', as the notebook shows *cell* ('' where it is unknown)."""
@@ -220,12 +214,34 @@ def send_output(
     )
 
 
-def _shared(header: Mime) -> dict[str, Any]:
-    """A copy of *header* that holds equal texts once for all headers."""
-    return {
-        sys.intern(key): sys.intern(value) if type(value) is str else value
-        for key, value in header.items()
-    }
+class _Request(NamedTuple):
+    """The header of a cell's request, in little room; empty outside a kernel."""
+
+    common: dict[str, Any]
+    """What is the same in most headers, held once."""
+    own: tuple[Any, ...]
+    """The values of `_OWN`, as far as there are any."""
+
+    def message(self) -> dict[str, Any]:
+        """The message, without its content."""
+        header = self.common | {key: v for key, v in zip(_OWN, self.own, strict=True) if v}
+        return {"header": header} if header else {}
+
+
+def _request(header: Mime, last: _Request | None) -> _Request:
+    """*header* in little room: with what it has in common with the *last* one."""
+    common = {key: value for key, value in header.items() if key not in _OWN}
+    if last is not None and last.common == common:
+        common = last.common
+    return _Request(common, tuple(header.get(key) for key in _OWN))
+
+
+def _remember(where: dict[str, Any], cell: str, what: object) -> None:
+    """Note *what* of *cell* as the newest; the oldest go."""
+    where.pop(cell, None)
+    where[cell] = what
+    while len(where) > REMEMBERED:
+        del where[next(iter(where))]
 
 
 def _number(shell: Any) -> int:

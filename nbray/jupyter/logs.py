@@ -54,11 +54,18 @@ class CellLog:
         self.pieces = 0
         self._screens: dict[Who, Screen] = {}
         self._index: Index = []
-        self._file = _file()
+        self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
         self._packed = b""
         """Index and text, while they are packed; the rest is empty then."""
         self._size = (0, 0)
         """Lines and workers, while they are packed."""
+
+    @property
+    def file(self) -> tempfile.SpooledTemporaryFile[bytes]:
+        """Where the text lies; made when something is printed, gone while it is packed."""
+        if self._file is None:
+            self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)
+        return self._file
 
     @property
     def screens(self) -> dict[Who, Screen]:
@@ -75,13 +82,14 @@ class CellLog:
 
     def pack(self) -> None:
         """Keep the text in little room until it is asked for; what lies in a file stays there."""
-        if self._packed or self._file.closed or self._file._rolled:  # type: ignore[attr-defined]
+        text = self._file
+        if text is None or text.closed or text._rolled:  # type: ignore[attr-defined]
             return
         self._size = self.size
-        self._file.seek(0)
-        whole = msgspec.msgpack.encode((self._index, self._file.read()))
-        self._packed = zlib.compress(whole)
-        self._file.close()
+        text.seek(0)
+        self._packed = zlib.compress(msgspec.msgpack.encode((self._index, text.read())))
+        self.close()
+        self._file = None
         self._screens, self._index = {}, []
 
     def _unpack(self) -> None:
@@ -90,16 +98,15 @@ class CellLog:
         whole = zlib.decompress(self._packed)
         self._packed = b""
         self._index, text = msgspec.msgpack.decode(whole, type=tuple[Index, bytes])
-        self._file = _file()
-        self._file.write(text)
+        self.file.write(text)
         for order, who, error, piece in self._pieces():
             self._screen(who).feed(piece, error, order)
 
     def _pieces(self) -> Iterator[tuple[int, Who, bool, str]]:
-        self._file.seek(0)
+        self.file.seek(0)
         for order, (who, error, size) in enumerate(self._index, 1):
-            yield order, who, error, self._file.read(size).decode("utf-8", "surrogatepass")
-        self._file.seek(0, 2)
+            yield order, who, error, self.file.read(size).decode("utf-8", "surrogatepass")
+        self.file.seek(0, 2)
 
     def _screen(self, who: Who) -> Screen:
         screen = self._screens.get(who)
@@ -116,7 +123,7 @@ class CellLog:
         error = output.stream == "stderr"
         screen.feed(output.text, error, self.pieces)
         data = output.text.encode("utf-8", "surrogatepass")
-        self._file.write(data)
+        self.file.write(data)
         if self._index and self._index[-1][:2] == (who, error):
             self._index[-1] = (who, error, self._index[-1][2] + len(data))
         else:
@@ -124,7 +131,8 @@ class CellLog:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __del__(self) -> None:
         self.close()
@@ -157,10 +165,6 @@ class CellLog:
             found += [(who, line) for line in screen.tail(screen.count)]
         found.sort(key=lambda pair: pair[1].order if pair[1].order >= 0 else 1 << 62)
         return found
-
-
-def _file() -> tempfile.SpooledTemporaryFile[bytes]:
-    return tempfile.SpooledTemporaryFile(IN_MEMORY)
 
 
 class Log(str):  # noqa: SLOT000 - it has a field

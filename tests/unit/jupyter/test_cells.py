@@ -118,6 +118,22 @@ def test_memory_of_cells_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own.parent("m4") != {}
 
 
+def test_cells_hold_once_what_their_headers_have_in_common() -> None:
+    kernel = Kernel()
+    shell, own = Shell(kernel), Cells()
+    own.attach(shell)
+    sent = [
+        {"msg_id": f"m{number}", "date": f"{number} o'clock", "session": session, "version": "5"}
+        for number, session in enumerate(("first", "first", "second", "second"))
+    ]
+    for header in sent:
+        kernel.request = {"header": dict(header), "content": {"code": "x" * 1000}}
+        shell.events.fire("pre_run_cell")
+        shell.events.fire("post_run_cell")
+    assert [own.parent(f"m{number}") for number in range(4)] == [{"header": one} for one in sent]
+    assert len({id(request.common) for request in own._parents.values()}) == 2
+
+
 def test_attach_is_idempotent_and_detach_leaves_nothing() -> None:
     shell, own = Shell(Kernel()), Cells()
     own.attach(shell)

@@ -77,6 +77,11 @@ FEEL = (
     Row("task behind 1,000 queued ones, p99", "ms", bound=20, lower_is_better=True),
 )
 
+STOP = tuple(
+    Row(f"Stop of {what}", "s", bound=1, lower_is_better=True)
+    for what in ("time.sleep", "a Python loop", "a numpy call", "an actor's method")
+)
+
 SIZES = ("1,000", "100,000", "1,000,000")
 MILLION = (
     *(Row(f"time per task at {size}", "µs", lower_is_better=True) for size in SIZES),
@@ -121,6 +126,12 @@ GROUPS = (
     Group("map", "map.py", (Row(MAP, "/s"),), ("nbray", *POOLS[:2]), slow=True),
     Group("screens", "screens.py",
           (Row("cost of events and progress", "%", bound=5, lower_is_better=True),), ("nbray",)),
+    Group("shown", "panel_shown.py",
+          (Row("panel on screen", "s", bound=1, lower_is_better=True),), ("nbray",), slow=True),
+    Group("panel", "panel_cost.py",
+          tuple(Row(f"panel beside {what} cluster", "% of a core", bound=2, lower_is_better=True)
+                for what in ("an idle", "a busy")), ("nbray",), slow=True),
+    Group("stop", "stop.py", STOP, ("nbray",), slow=True),
     Group("namespaces", "namespaces.py",
           (Row("tasks async over two namespaces, encrypted", "/s"),
            Row("tasks async over one namespace, local", "/s")),

@@ -21,6 +21,7 @@ from nbray.dashboard.links import Link
 from nbray.engine import Engine
 from nbray.events import NodeView
 from nbray.exceptions import RayError
+from nbray.jupyter.ahead import load_ahead
 from nbray.jupyter.cells import cells
 from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
@@ -145,6 +146,7 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
         if cpus is not None and (started is None or started.num_cpus != cpus):
             _say("For another number of CPUs, run %nbray stop first.")
         return
+    load_ahead(cells())
     nbray.init(address="local", num_cpus=cpus, detached="--detach" in options)
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:

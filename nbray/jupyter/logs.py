@@ -64,7 +64,7 @@ class CellLog:
     def file(self) -> tempfile.SpooledTemporaryFile[bytes]:
         """Where the text lies; made when something is printed, gone while it is packed."""
         if self._file is None:
-            self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)
+            self._file = _file()
         return self._file
 
     @property
@@ -165,6 +165,10 @@ class CellLog:
             found += [(who, line) for line in screen.tail(screen.count)]
         found.sort(key=lambda pair: pair[1].order if pair[1].order >= 0 else 1 << 62)
         return found
+
+
+def _file() -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(IN_MEMORY)
 
 
 class Log(str):  # noqa: SLOT000 - it has a field

@@ -1,6 +1,6 @@
 """The Stop button: an interrupted cell's work ends on every node.
 
-Owns the two steps, first asking and a second later forcing. Does not own how
+Owns the two steps, first asking and half a second later forcing. Does not own how
 work is cancelled (the engine) nor which cell runs (`cells`). Rule: only the
 interrupted cell's own work is touched; other cells' background work goes on.
 """
@@ -15,8 +15,8 @@ from nbray import session
 from nbray.engine import Engine
 from nbray.exceptions import RayError
 
-GRACE = 1.0
-"""Seconds between asking tasks to end and ending their workers."""
+GRACE = 0.5
+"""Seconds between asking tasks to end and ending their workers: all is over within a second."""
 
 
 def stop(cell: str, grace: float = GRACE) -> int:

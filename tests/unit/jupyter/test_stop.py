@@ -7,7 +7,7 @@ import pytest
 
 from nbray import session
 from nbray.exceptions import RaySystemError
-from nbray.jupyter.stop import InterruptHook, stop
+from nbray.jupyter.stop import GRACE, InterruptHook, stop
 
 
 class Cancels:
@@ -49,6 +49,10 @@ def test_asks_first_and_forces_later(installed):
     assert stop("cell", grace=0.01) == 2
     assert engine.forced.wait(5)
     assert engine.asked == [("cell", False), ("cell", True)]
+
+
+def test_force_leaves_time_for_all_to_be_over_within_a_second():
+    assert GRACE <= 0.5
 
 
 def test_nothing_left_is_not_forced(installed):

@@ -144,7 +144,7 @@ class JobRecord(Record):
     line: str
     """The first line of its code."""
     state: str
-    """'waiting', 'running', 'done', 'failed' or 'stopped'."""
+    """'waiting', 'running', 'done', 'failed', 'stopped' or 'lost' (with its keeper)."""
     started: float
     """Seconds since the epoch."""
     seconds: float
@@ -161,7 +161,7 @@ class JobRecord(Record):
     @property
     def ended(self) -> bool:
         """Whether nothing of it is left to do."""
-        return self.state in {"done", "failed", "stopped"}
+        return self.state in {"done", "failed", "stopped", "lost"}
 
 
 class Details(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from nbray import session
 from nbray.actor import ActorHandle
 from nbray.details import JobRecord
 from nbray.events import Display
-from nbray.exceptions import GetTimeoutError, RayError
+from nbray.exceptions import ActorUnavailableError, GetTimeoutError, OwnerDiedError, RayError
 from nbray.ids import FIRST_NODE
 from nbray.jobs.keeper import Keeper, News, Plan
 from nbray.jobs.results import fetched_of, outputs_of
@@ -48,6 +48,11 @@ class Job:
     def record(self) -> JobRecord:
         """How it is."""
         return self.news(-1).record
+
+    def lost(self) -> OwnerDiedError | None:
+        """That its keeper has died, and all but its output with it; None while it has not."""
+        record = self.record()
+        return _lost(record) if record.state == "lost" else None
 
     def result(self) -> tuple[list[ObjectRef[Any]], tuple[str, ...], bool]:
         """See `Keeper.result`."""
@@ -80,8 +85,13 @@ def _aside() -> Iterator[None]:
 
 
 def _ask(method: Any, *args: Any) -> Any:
+    """What a keeper answers; asks again one that dies meanwhile and comes back."""
     with _aside():
-        return nbray.get(method.remote(*args))
+        while True:
+            try:
+                return nbray.get(method.remote(*args))
+            except ActorUnavailableError:
+                time.sleep(PAUSES[1])
 
 
 def find(name: str) -> Job:
@@ -123,7 +133,7 @@ def launch(plan: Plan, large: Sequence[ObjectRef[Any]] = ()) -> tuple[Job, bool]
         _make_room(plan.name)
     options = {
         "name": plan.name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0,
-        "node": FIRST_NODE,
+        "node": FIRST_NODE, "max_restarts": -1,
     }  # fmt: skip
     with _aside():
         keeper = nbray.remote(Keeper).options(**options).remote()
@@ -203,6 +213,8 @@ def fetch(name: str, timeout: float | None = None) -> Any:
         record = _follow(job, show, until)
         if not record.ended:
             raise GetTimeoutError(_runs(record))
+        if record.state == "lost":
+            raise _lost(record)
         refs, outputs, several = job.result()
         try:
             results = nbray.get(refs)
@@ -230,6 +242,14 @@ def _follow(job: Job, show: Show, until: float | None) -> JobRecord:
             return news.record
         time.sleep(min(pause, left))
         pause = PAUSES[0] if news.events else min(1.5 * pause, PAUSES[1])
+
+
+def _lost(record: JobRecord) -> OwnerDiedError:
+    return OwnerDiedError(
+        f"the job {record.name} is lost, and its result with it: its keeper on {record.node}, the "
+        "process that owned its tasks, died. What they had printed before is kept. Run its cell "
+        f"again, or drop it with %nbray jobs forget {record.name}"
+    )
 
 
 def _runs(record: JobRecord) -> str:

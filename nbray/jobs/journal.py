@@ -22,17 +22,32 @@ _LENGTH = struct.Struct("!I")
 
 
 class Journal:
-    """Events by position: bytes from the start of *path*, which is made anew."""
+    """Events by position: bytes from the start of *path*.
 
-    def __init__(self, path: Path) -> None:
+    The file is made anew; with *again* it goes on behind what a process has left there
+    that died, even in the middle of an event.
+    """
+
+    def __init__(self, path: Path, again: bool = False) -> None:
         self._path = path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
-        self._size = 0
+        self._size = self._whole() if again else 0
+        os.ftruncate(self._file, self._size)
         self._lock = threading.Lock()
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Output | Display).decode
+
+    def _whole(self) -> int:
+        """The end of the last event that is there in full."""
+        most, position = os.fstat(self._file).st_size, 0
+        while position + _LENGTH.size <= most:
+            (size,) = _LENGTH.unpack(os.pread(self._file, _LENGTH.size, position))
+            if position + _LENGTH.size + size > most:
+                break
+            position += _LENGTH.size + size
+        return position
 
     def add(self, event: Output | Display) -> None:
         """Note one event. Any thread."""

@@ -68,14 +68,24 @@ class News(msgspec.Struct, frozen=True):
     """There is more to read now."""
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What is known of a job whose keeper has died: it is kept in a file."""
+
+    name: str
+    line: str
+    started: float
+
+
 class Keeper:
     """One job. Methods never wait, but for `launch`, which copies what the job needs."""
 
     def __init__(self) -> None:
         engine = session.require()
         where = engine.runtime()
-        folder = Path(where.session_dir or mkdtemp(prefix="nbray-job-"))
-        self._journal = Journal(folder / "jobs" / f"{where.actor_id or id(self)}.events")
+        folder = Path(where.session_dir or mkdtemp(prefix="nbray-job-")) / "jobs"
+        self._note = folder / f"{where.actor_id or id(self)}.job"
+        self._lost = self._note.exists()
+        self._journal = Journal(self._note.with_suffix(".events"), again=self._lost)
         self._refs: list[ObjectRef[Any]] = []
         self._cell = where.actor_id
         self._plan = Plan("", "", [])
@@ -85,12 +95,17 @@ class Keeper:
         self._ended = 0.0
         self._final: CellView | None = None
         self._clock = 0.0
+        if self._lost:
+            note = msgspec.json.decode(self._note.read_bytes(), type=Note)
+            self._plan = Plan(note.name, note.line, [])
+            self._started, self._ended = note.started, time.time()
 
     def launch(self, plan: Plan, *large: Any) -> bool:
         """Start the job's tasks; whether the cluster would have ended without it."""
         engine = session.require()
         handed_over = engine.outlive(True)
         self._plan = plan
+        self._note.write_bytes(msgspec.json.encode(Note(plan.name, plan.line, self._started)))
         self._cell = f"job {plan.name} {self._cell}"
         session.cell_labels[self._cell] = f"{plan.name}: {plan.line}"[:80]
         if engine.name != "inline":  # there everything is printed by the one process
@@ -146,6 +161,8 @@ class Keeper:
         )
 
     def _state(self, view: CellView, over: bool) -> str:
+        if self._lost:
+            return "lost"
         if not over:
             return "running" if view.running or view.done or view.failed else "waiting"
         if self._stopped and view.cancelled:
@@ -189,4 +206,5 @@ class Keeper:
         self.stop()
         session.require().outlive(False)
         self._refs = []
+        self._note.unlink(missing_ok=True)
         self._journal.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import nbray
-from nbray.exceptions import RayError
+from nbray.exceptions import ObjectLostError, RayError
 from nbray.jobs import Job
 from nbray.refs import ObjectRef
 
@@ -46,8 +46,7 @@ class Background:
             GetTimeoutError: it has not ended within *timeout* seconds.
         """
         if not self._settled:
-            results = nbray.get(self._refs, timeout=timeout)
-            self._settle(results)
+            self._settle(self._results(timeout))
         if self._error is not None:
             raise self._error
         return self._value
@@ -64,7 +63,7 @@ class Background:
             try:
                 if not self.done():
                     return False
-                self._settle(nbray.get(self._refs))
+                self._settle(self._results(None))
             except Exception as error:  # noqa: BLE001 - the user's error, kept for result()
                 self._settled, self._error = True, error
                 kind = type(getattr(error, "cause", error)).__name__
@@ -74,6 +73,10 @@ class Background:
                     f"{': ' + text[0] if text else ''} (its .result() shows where)\n"
                 )
         return True
+
+    def _results(self, timeout: float | None) -> list[Any]:
+        results: list[Any] = nbray.get(self._refs, timeout=timeout)
+        return results
 
     def _settle(self, results: list[Any]) -> None:
         self._value = self._assign(results)
@@ -118,6 +121,15 @@ class NamedBackground(Background):
         except RayError:
             pass  # forgotten or ended meanwhile: the value is here
         return value
+
+    def _results(self, timeout: float | None) -> list[Any]:
+        try:
+            return super()._results(timeout)
+        except ObjectLostError:
+            lost = self._job.lost()
+            if lost is None:
+                raise
+            raise lost from None
 
     def cancel(self) -> None:
         """End its unfinished tasks. Other work goes on."""

@@ -29,9 +29,9 @@ from nbray.jupyter.terminal import TerminalBars
 from nbray.view.jobs import jobs_html, jobs_text
 
 STAYS = (
-    "This cluster stays when the notebook ends: in another one, %nbray attach and "
-    'nbray.fetch("{}"). It ends when all its jobs have been fetched or forgotten and nobody '
-    "is attached any more, or with %nbray stop."
+    'This cluster stays when the notebook ends: in another one, %nbray attach and nbray.fetch("{}").\n'
+    "It ends when all its jobs have been fetched or forgotten and nobody is attached any more, or\n"
+    "with %nbray stop."
 )
 PATIENCE = 1.0
 """Seconds of waiting after which bars appear, as with any wait."""

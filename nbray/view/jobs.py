@@ -14,7 +14,10 @@ from nbray.view.figures import count, duration, noun
 from nbray.view.render import render
 
 NONE = 'no named jobs: %%remote --bg --name train starts one, nbray.fetch("train") gets its result'
-_TONES = {"failed": "nbray-dot-bad", "stopped": "nbray-dot-bad", "waiting": "nbray-dot-off"}
+_TONES = {
+    "failed": "nbray-dot-bad", "stopped": "nbray-dot-bad", "lost": "nbray-dot-bad",
+    "waiting": "nbray-dot-off",
+}  # fmt: skip
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -33,10 +36,12 @@ class Row(msgspec.Struct, frozen=True):
 def _row(job: JobRecord, now: float) -> Row:
     view = job.view
     state = job.state
-    if job.ended and job.state != "stopped":
+    if job.state in {"done", "failed"}:
         state += ", fetched" if job.fetched else ", not fetched"
     progress = f"{count(view.done)} of {count(view.submitted)}"
-    if view.failed:
+    if job.state == "lost":
+        progress = ""  # who counted them is gone
+    elif view.failed:
         progress += f", {noun(view.failed, 'failed', 'failed')}"
     return Row(
         job.name, _TONES.get(job.state, ""), state, job.line, f"{duration(now - job.started)} ago",

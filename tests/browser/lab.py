@@ -252,6 +252,26 @@ class Notebook:
         """Press the toolbar's Stop button."""
         self.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
 
+    def restart(self) -> None:
+        """Press the toolbar's Restart button, agree, and wait until the new kernel is there."""
+        self.page.evaluate(
+            """() => {
+                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                window.restarted = {begun: false, kernel};
+                kernel.statusChanged.connect((_, status) => {
+                    if (status === 'restarting') window.restarted.begun = true;
+                });
+            }"""
+        )
+        self.page.locator("[data-command='notebook:restart-kernel']").first.click()
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_function(
+            """() => window.restarted.begun && window.restarted.kernel.status === 'idle'
+                     && window.restarted.kernel.connectionStatus === 'connected'""",
+            timeout=60_000,
+        )
+        self.idle()
+
     def theme(self, dark: bool) -> None:
         """Switch to JupyterLab's dark theme, or back to the light one."""
         self.page.evaluate(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from e2e.front import Front
 from harness import MARK, Traces, assert_nothing_left, eventually, marked
@@ -168,3 +169,45 @@ def test_large_values_belong_to_the_job() -> None:
         second.run("found = nbray.fetch('big')")
         assert second.run("float(found.sum()), found.shape").result == "(249999500000.0, (500000,))"
         second.run("%nbray stop")
+
+
+def test_a_keeper_that_died_says_what_happened_and_what_to_do(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    with kernel() as front:
+        assert not front.run(LOAD + "%nbray start --cpus 2").error
+        launched = front.run(
+            "%%remote --bg --name train -o score\n"
+            f"print('epoch 1', flush=True)\nopen({str(begun)!r}, 'w').close()\n"
+            "time.sleep(600)\nscore = 1"
+        )
+        assert not launched.error, launched.traceback
+        while "epoch 1" not in launched.printed:  # so the keeper has it
+            front.until(lambda _message: True)
+        os.kill(keeper_pid(), signal.SIGKILL)
+        lost = front.run("train = _\nnbray.fetch('train')")
+        assert lost.error == "OwnerDiedError"
+        assert "the job train is lost, and its result with it: its keeper on " in lost.traceback
+        assert "Run its cell again, or drop it with %nbray jobs forget train" in lost.traceback
+        assert "epoch 1" in lost.printed
+        (row,) = front.run("%nbray jobs").result.splitlines()[1:]
+        assert row.split()[:3] == ["train", "lost", "print('epoch"]
+        handle = front.run("train.result()")
+        assert handle.error == "OwnerDiedError"
+        assert "the job train is lost" in handle.traceback
+        again = front.run("%%remote --bg --name train -o score\nscore = 2")
+        assert not again.error, again.traceback  # a lost job's name is free
+        assert front.run("nbray.fetch('train')").result == "2"
+        assert "done, fetched" in front.run("%nbray jobs").result
+        kill(front)
+        assert eventually(lambda: not native.records(), timeout=5.0)
+
+
+def keeper_pid() -> int:
+    """The process that has a job's journal open."""
+    (record,) = native.records()
+    (keeper,) = [
+        process.pid
+        for process in psutil.Process(record.root_pid).children(recursive=True)
+        if any(file.path.endswith(".events") for file in process.open_files())
+    ]
+    return int(keeper)

@@ -48,3 +48,14 @@ def test_much_comes_in_pieces_and_nothing_is_lost(
     assert found == [f"{i}\n" for i in range(100)]
     assert rounds > 5
     book.close()
+
+
+def test_it_goes_on_behind_what_a_dead_process_left(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "a")
+    first.add(text("one\n"))
+    with (tmp_path / "a").open("ab") as torn:
+        torn.write(b"\x00\x00\x01\x00half")  # it died while it wrote
+    again = Journal(tmp_path / "a", again=True)
+    again.add(text("two\n"))
+    assert again.read(0)[0] == [text("one\n"), text("two\n")]
+    assert Journal(tmp_path / "a").read(0) == ([], 0)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 import nbray
+from nbray import session
 from nbray.jobs.keeper import Keeper, Part, Plan
 from nbray.options import TaskOptions
 
@@ -39,3 +42,21 @@ def test_no_tasks_are_a_job_that_is_done(keeper: Keeper) -> None:
     keeper.launch(Plan("none", "x", [], several=True))
     assert keeper.news().record.state == "done"
     assert keeper.result()[0] == []
+
+
+def test_one_that_comes_back_without_its_tasks_says_so(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = msgspec.structs.replace(
+        session.require().runtime(), session_dir=str(tmp_path), actor_id="a1"
+    )
+    monkeypatch.setattr(type(session.require()), "runtime", lambda _engine: where)
+    first = Keeper()
+    first.launch(Plan("train", "fit()", [Part(lambda: (1, {}), TaskOptions(), [()])]))
+    again = Keeper()  # the same actor, in another process
+    record = again.news().record
+    assert (record.name, record.line, record.state) == ("train", "fit()", "lost")
+    assert record.ended
+    assert again.stop() == 0
+    again.forget()
+    assert list((tmp_path / "jobs").iterdir()) == []

@@ -118,3 +118,16 @@ def test_a_named_one_is_stopped_by_its_keeper_and_counts_as_fetched(cluster):
     assert handle.result() == 30
     assert job.calls == ["stop", "fetched"]
     assert cluster.cancelled == []
+
+
+def test_a_lost_job_says_so_instead_of_naming_references(cluster):
+    class Job:
+        name = "train"
+
+        def lost(self):
+            return nbray.exceptions.OwnerDiedError("the job train is lost")
+
+    cluster.values[1] = nbray.exceptions.ObjectLostError("object 00ff is lost")
+    handle = NamedBackground(Job(), [1], sum)
+    with pytest.raises(nbray.exceptions.OwnerDiedError, match="the job train is lost"):
+        handle.result()

@@ -28,6 +28,9 @@ def test_what_was_not_fetched_says_so() -> None:
     assert "failed, fetched" in jobs_text([job(state="failed", fetched=True)], 0.0)
     assert "stopped  " in jobs_text([job(state="stopped")], 0.0)
     assert "nbray-dot-bad" in jobs_html([job(state="failed")], 0.0)
+    lost = jobs_text([job(state="lost")], 0.0)
+    assert "lost  " in lost
+    assert "of 10" not in lost
 
 
 def test_none_says_how_to_make_one() -> None:

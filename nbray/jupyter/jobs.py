@@ -29,7 +29,8 @@ from nbray.jupyter.terminal import TerminalBars
 from nbray.view.jobs import jobs_html, jobs_text
 
 STAYS = (
-    'This cluster stays when the notebook ends: in another one, %nbray attach and nbray.fetch("{}").\n'
+    "This cluster stays when the notebook ends: in another one, %nbray attach and "
+    'nbray.fetch("{}").\n'
     "It ends when all its jobs have been fetched or forgotten and nobody is attached any more, or\n"
     "with %nbray stop."
 )

@@ -234,6 +234,20 @@ class Engine(Protocol):
         """
         ...
 
+    def end_node(self, number: int, gently: bool) -> None:
+        """Have node *number* leave the cluster, wherever it is; does not wait for that.
+
+        *gently*: it takes nothing new and leaves when its running tasks and calls have
+        ended; else at once, and its tasks run again elsewhere within `max_retries`. Either way
+        its actors end (they restart elsewhere within `max_restarts`), and so do objects of
+        which no other node has a copy.
+
+        Raises:
+            ValueError: it has left already, is the head's, or the one this process is attached to.
+            RaySystemError: this engine has no nodes that could leave.
+        """
+        ...
+
     def join_line(self) -> str:
         """The command to paste on another machine; opens the port beyond loopback if need be.
 

@@ -56,6 +56,8 @@ class NodeView(msgspec.Struct, frozen=True):
     figures: Figures = Figures()
     history: tuple[float, ...] = ()
     """Past CPU percentages, oldest first, at most `HISTORY`."""
+    leaving: bool = False
+    """It takes nothing new, and leaves when what runs there has ended."""
 
 
 class NodeCounts(msgspec.Struct, frozen=True):

@@ -121,6 +121,12 @@ class Leave(Message):
     """The node leaves in order."""
 
     why: str
+    asked: bool = False
+    """Somebody wanted it to: nothing went wrong."""
+
+
+class Drain(Message):
+    """The node is to take nothing new, and to leave when what runs there has ended."""
 
 
 class Load(Message):
@@ -128,6 +134,8 @@ class Load(Message):
 
     available: Shape
     figures: Figures
+    leaving: bool = False
+    """It takes nothing new (see `Drain`)."""
 
 
 class Members(Message):

@@ -30,6 +30,7 @@ from nbray.wire.cluster import (
     CreateActor,
     Describe,
     Described,
+    Drain,
     EndActor,
     Fetch,
     Fetched,
@@ -95,6 +96,7 @@ __all__ = [
     "Described",
     "Died",
     "Displayed",
+    "Drain",
     "Early",
     "EndActor",
     "Exit",
@@ -506,7 +508,7 @@ ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
-    | Infeasible | Stays | Describe
+    | Infeasible | Stays | Describe | Drain
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register

@@ -108,6 +108,8 @@ class NodeInfo(Part):
     alive: bool = True
     pid: int = 0
     started: float = 0.0
+    leaving: bool = False
+    """It takes nothing new."""
 
 
 class ActorSpec(Part):

@@ -224,3 +224,33 @@ def test_a_node_that_dies_is_survived(cluster: Any, tmp_path: Path) -> None:
     assert ray.get(here.remote(), timeout=60) == "here"
     join()
     assert ray.get(far_arange.remote(3), timeout=60).tolist() == [0, 1, 2]
+
+
+def test_a_node_that_leaves_gently_lets_its_task_end(cluster: Any, tmp_path: Path) -> None:
+    @ray.remote(resources={"far": 1}, max_retries=0)
+    def patient() -> str:
+        (tmp_path / "began").touch()
+        while not (tmp_path / "go").exists():
+            time.sleep(0.02)
+        return "done in peace"
+
+    (number,) = [node["NodeNumber"] for node in alive() if not node["IsHead"]]
+    running = patient.remote()
+    assert eventually((tmp_path / "began").exists)
+    cluster.end_node(number, True)
+    assert eventually(lambda: any(node.leaving for node in cluster.snapshot().nodes))
+    with pytest.raises(ray.exceptions.TaskUnschedulableError, match="far"):
+        ray.get(far_arange.remote(1), timeout=60)
+    (tmp_path / "go").touch()
+    assert ray.get(running, timeout=60) == "done in peace"
+    assert eventually(lambda: len(alive()) == 1)
+    assert eventually(lambda: number not in [node.number for node in cluster.snapshot().nodes])
+    with pytest.raises(ValueError, match="left the cluster already"):
+        cluster.end_node(number, True)
+    with pytest.raises(ValueError, match="the head's node"):
+        cluster.end_node(1, False)
+    assert eventually(lambda: all(record.head for record in native.records()))
+    join()
+    (number,) = [node["NodeNumber"] for node in alive() if not node["IsHead"]]
+    cluster.end_node(number, False)
+    assert eventually(lambda: len(alive()) == 1)

@@ -504,6 +504,12 @@ class InlineEngine:
         """See the protocol. Nothing outlives this process, and nothing is started by another."""
         return False
 
+    def end_node(self, number: int, gently: bool) -> None:
+        """See the protocol."""
+        raise RaySystemError(
+            "the inline engine runs in this process only: nbray.shutdown() ends it"
+        )
+
     def join_line(self) -> str:
         """See the protocol."""
         raise RaySystemError(

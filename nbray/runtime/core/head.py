@@ -57,14 +57,14 @@ class HeadBrain:
         match message:
             case m.Join():
                 out = self._join(message, now)
-            case m.Leave(sender=sender, why=why):
-                out = self._lost(node_of(sender), f"it left: {why}", now)
+            case m.Leave(sender=sender, why=why, asked=asked):
+                out = self._lost(node_of(sender), f"it left: {why}", now, asked)
             case m.NodeLost(sender=sender, node=node, why=why):
                 # Only the head's own machine says who is gone; others tell what they see.
                 if node_of(sender) == FIRST_NODE:
                     out = self._lost(node, why, now)
-            case m.Load(sender=sender, available=available, figures=figures):
-                if self.membership.load(node_of(sender), available, figures, now):
+            case m.Load(sender=sender, available=free, figures=figures, leaving=leaving):
+                if self.membership.load(node_of(sender), free, figures, now, leaving):
                     self._changed(now)
                     out = self.directory.retry()
                 self._picture(now)
@@ -119,9 +119,9 @@ class HeadBrain:
         )
         return [Send(answer_to, welcome), *self.directory.retry()]
 
-    def _lost(self, node: int, why: str, now: float) -> list[Effect]:
+    def _lost(self, node: int, why: str, now: float, asked: bool = False) -> list[Effect]:
         info = self.membership.nodes.get(node)
-        if info is None or not self.membership.lost(node):
+        if info is None or not self.membership.lost(node, asked):
             return []
         self._changed(now)
         self._watchers = {watcher for watcher in self._watchers if node_of(watcher) != node}

@@ -28,6 +28,8 @@ class Membership:
         self._history: dict[int, tuple[float, ...]] = {}
         self._read: dict[int, float] = {}
         self._next = FIRST_NODE + 1
+        self._left: set[int] = set()
+        """Nodes that somebody wanted to go: screens need not tell of them."""
         self._tickets: dict[int, int] = {}
 
     def join(self, ticket: int, info: NodeInfo) -> NodeInfo:
@@ -45,7 +47,9 @@ class Membership:
         self.figures.setdefault(number, Figures())
         return node
 
-    def load(self, number: int, available: Shape, figures: Figures, now: float) -> bool:
+    def load(
+        self, number: int, available: Shape, figures: Figures, now: float, leaving: bool = False
+    ) -> bool:
         """A node's report; whether what is free changed. Of a dead or unknown node: ignored."""
         node = self.nodes.get(number)
         if node is None or not node.alive:
@@ -55,16 +59,18 @@ class Membership:
             self._read[number] = now
             past = self._history.get(number, ())
             self._history[number] = (*past, figures.cpu_percent)[-HISTORY:]
-        if node.available == available:
+        if (node.available, node.leaving) == (available, leaving):
             return False
-        self.nodes[number] = msgspec.structs.replace(node, available=available)
+        self.nodes[number] = msgspec.structs.replace(node, available=available, leaving=leaving)
         return True
 
-    def lost(self, number: int) -> bool:
-        """A node is gone; False if that was known."""
+    def lost(self, number: int, asked: bool = False) -> bool:
+        """A node is gone, *asked* by somebody or not; False if that was known."""
         node = self.nodes.get(number)
         if node is None or not node.alive:
             return False
+        if asked:
+            self._left.add(number)
         self.nodes[number] = msgspec.structs.replace(node, alive=False, available={})
         return True
 
@@ -77,7 +83,7 @@ class Membership:
         return [self.nodes[number] for number in sorted(self.nodes)]
 
     def views(self) -> list[NodeView]:
-        """The nodes for screens."""
+        """The nodes for screens: all but those that were asked to leave and have left."""
         return [
             NodeView(
                 number=node.number,
@@ -90,6 +96,8 @@ class Membership:
                 available=units(node.available),
                 figures=self.figures[node.number],
                 history=self._history.get(node.number, ()),
+                leaving=node.leaving,
             )
             for node in self.all()
+            if node.number not in self._left
         ]

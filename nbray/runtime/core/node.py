@@ -20,6 +20,7 @@ from nbray.events import Figures
 from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
 from nbray.options import UNIT
 from nbray.runtime.core import leases as books
+from nbray.runtime.core.drain import Drain
 from nbray.runtime.core.effects import (
     Effect,
     Listen,
@@ -100,6 +101,7 @@ class NodeBrain:
             self.transfers,
         )  # fmt: skip
         self.stay = Stay(settings.owner)
+        self.drain = Drain(me, self.leases, self.scheduler, self.pool)
         self.ending = False
         self._load_due: float | None = None
         self._load_sent = float("-inf")
@@ -216,8 +218,8 @@ class NodeBrain:
         scarce = free < config.SCARCE_SHARE * figures.memory_total
         return [self._load(now), *(self.storage.relieve() if scarce else ())]
 
-    def stop(self, why: str) -> list[Effect]:
-        """End everything on this machine in order."""
+    def stop(self, why: str, asked: bool = False) -> list[Effect]:
+        """End everything on this machine in order; *asked*: somebody wants it to."""
         if self.ending:
             return []
         self.ending = True
@@ -228,7 +230,7 @@ class NodeBrain:
                 for node in self.spread.others()
             )
         else:
-            out.append(Send(HEAD, m.Leave(self.me, why)))
+            out.append(Send(HEAD, m.Leave(self.me, why, asked)))
         return [*out, Stop(why)]
 
     # -- messages -------------------------------------------------------------------
@@ -296,7 +298,11 @@ class NodeBrain:
             case m.NodeLost():
                 return self.node_lost(message.node, message.why, now)
             case m.Exit(why=why):
-                return self.stop(why)
+                return self.stop(why, asked=True)
+            case m.Drain():
+                if self.number != node_of(HEAD):  # without it there is no cluster
+                    self.drain.begin()
+                    self.ledger.changed = True  # so that the head hears of it
             case m.Describe():
                 return self._describe(message, now)
             case m.Granted() | m.Infeasible():
@@ -375,13 +381,13 @@ class NodeBrain:
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
         before = self.spread.members
-        was = {n.number: (n.alive, n.ip) for n in before.values()}
+        was = {n.number: (n.alive, n.ip, n.leaving) for n in before.values()}
         self.spread.members = {node.number: node for node in nodes}
         if self.number not in self.spread.members:
             self.spread.members[self.number] = before[self.number]
         told = m.Members(self.me, list(self.spread.members.values()))
         # Workers need to know who is there, not what is free at each moment.
-        changed = was != {n.number: (n.alive, n.ip) for n in self.spread.members.values()}
+        changed = was != {n.number: (n.alive, n.ip, n.leaving) for n in self.spread.members.values()}
         out: list[Effect] = [
             Send(client, told) for client, known in self.clients.items() if changed or known.driver
         ]
@@ -506,7 +512,11 @@ class NodeBrain:
                 out.extend(self.spread.forward(want))
                 out.extend(self.spread.explain(want, now))
             self.leases.sweep(want)
-        for _ in range(self.pool.missing(now)):
+        if self.drain.on:
+            out.extend(self.drain.step(now))
+            if self.drain.done:
+                return [*out, *self.stop("it was asked to leave, and its work has ended", True)]
+        for _ in range(0 if self.drain.on else self.pool.missing(now)):
             out.extend(self.scheduler.fork(1, now)[1])
         out.extend(self.storage.sweep(now))
         out.extend(self._stay())
@@ -527,7 +537,7 @@ class NodeBrain:
         self._load_sent = now
         self._load_due = None
         self.ledger.changed = False
-        return Send(HEAD, m.Load(self.me, dict(self.ledger.free), self._figures))
+        return Send(HEAD, m.Load(self.me, dict(self.ledger.free), self._figures, self.drain.on))
 
     def check(self) -> None:
         """Raise if an invariant is broken; for tests and simulations."""

@@ -83,11 +83,14 @@ def load(node: NodeInfo) -> float:
 
 
 def able(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 0) -> list[NodeInfo]:
-    """The live nodes whose totals satisfy *need*; only node *pinned*, if not 0."""
+    """The nodes that take work and whose totals satisfy *need*; only *pinned*, if not 0."""
     return [
         node
         for node in nodes
-        if node.alive and pinned in (0, node.number) and fits(need, node.total)
+        if node.alive
+        and not node.leaving
+        and pinned in (0, node.number)
+        and fits(need, node.total)
     ]
 
 
@@ -130,11 +133,11 @@ def _of(need: Mapping[str, int], has: Mapping[str, int]) -> str:
 
 def why_never(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 0) -> str:
     """Why no node can ever satisfy *need*, in one sentence."""
-    alive = [node for node in nodes if node.alive]
+    alive = [node for node in nodes if node.alive and not node.leaving]
     if pinned:
         chosen = [node for node in alive if node.number == pinned]
         if not chosen:
-            return f"needs node {pinned}, which is not in the cluster"
+            return f"needs node {pinned}, which is not in the cluster, or is leaving it"
         has = _of(need, chosen[0].total)
         return f"needs {describe(need)} on {_name(chosen[0])}, which has {has}"
     has = "; ".join(f"{_name(node)} has {_of(need, node.total)}" for node in alive[:8])

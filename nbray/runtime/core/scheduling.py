@@ -55,6 +55,8 @@ class Scheduler:
         self._turns: dict[int, int] = {}
         """When (by count of grants) each client was last served."""
         self._next_worker = 0
+        self.closed = False
+        """The node leaves: nobody is given a lease any more."""
         self.stuck = ""
         """Why `obtain` found no worker when it last found none."""
         self.recheck: float | None = None
@@ -131,7 +133,7 @@ class Scheduler:
         return out, starved
 
     def _hungry(self, want: Want) -> bool:
-        if not want.unmet or want.node not in (0, self._node):
+        if self.closed or not want.unmet or want.node not in (0, self._node):
             return False
         if any(want.resources.values()):
             return True

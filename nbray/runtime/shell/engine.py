@@ -36,7 +36,7 @@ from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import event_of, print_event
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.looking import described, holdings, look_around
+from nbray.runtime.shell.looking import described, end_node, holdings, look_around
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -559,6 +559,10 @@ class NativeEngine:
         )
         handed_over: bool = answer.handed_over
         return handed_over
+
+    def end_node(self, number: int, gently: bool) -> None:
+        """Have a node leave (see `Engine.end_node`)."""
+        end_node(self._loop, self._brain, number, gently)
 
     def join_line(self) -> str:
         """The line for another machine (see `Engine.join_line`)."""

@@ -1,7 +1,7 @@
-"""Looking around: what all processes of the cluster do, as one client may ask.
+"""What one client may ask about the whole cluster: what all processes do, and a node to leave.
 
 Owns the lock around the survey and around the list of what is held. Does not own
-the questions and answers (`core.survey`, `core.describing`).
+the questions and answers (`core.survey`, `core.describing`, `core.drain`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from nbray.details import Details, HoldingRecord
-from nbray.ids import node_hex
+from nbray.ids import FIRST_NODE, node_client, node_hex
 from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.placement import units
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.shell.loop import Loop
@@ -57,6 +57,20 @@ def look_around(loop: Loop, brain: ClientBrain, wanted: int) -> Details:
 
     loop.locked(look)
     return found[0]
+
+
+def end_node(loop: Loop, brain: ClientBrain, number: int, gently: bool) -> None:
+    """Have a node leave (see `Engine.end_node`)."""
+    loop.flush()  # take what has arrived
+    member = brain.members.get(number)
+    if member is None or not member.alive:
+        raise ValueError(f"node {number} has left the cluster already")
+    if number == FIRST_NODE:
+        raise ValueError("the head's node cannot leave its cluster: %nbray stop ends it all")
+    if number == brain.node:
+        raise ValueError("this notebook is attached through that node: detach it first")
+    message = m.Drain(brain.me) if gently else m.Exit(brain.me, "it was asked to leave at once")
+    loop.locked(lambda: [Send(node_client(number), message)])
 
 
 def described(node: m.NodeInfo, cluster: int) -> dict[str, Any]:

@@ -275,7 +275,7 @@ class Node:
                 case p.Ended():
                     self._child_ended(message, now)
                 case p.Quit(why=why):
-                    self._do(self._brain.stop(why), now)
+                    self._do(self._brain.stop(why, asked=True), now)
                 case _:
                     assert_never(message)
         if self._channel.closed and self._running:

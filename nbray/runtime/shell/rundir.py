@@ -205,15 +205,18 @@ def find(address: str) -> Record | None:
     """The live session on this machine that is, or belongs to, the cluster at *address*.
 
     'auto' or '': the youngest of those that are no driver's, else the youngest. A
-    node's own address counts as well as its
-    head's, and loopback stands for any address of this machine.
+    node's own address counts as well as its head's, and loopback stands for any
+    address of this machine. Of a cluster's nodes here the head's comes first:
+    the others can be taken away.
     """
     records = read_all()
     if address in {"", "auto"}:
+        heads = {record.cluster: record for record in records if record.head and record.cluster}
+        records = [heads.get(record.cluster, record) for record in records]
         # What another process has for itself is the last that one wants to be in.
         return min(records, key=lambda record: record.owner == "driver", default=None)
     host, port = parse_address(address)
-    for record in records:
+    for record in sorted(records, key=lambda record: not record.head):
         for known in (record.head_address, record.address):
             known_host, known_port = parse_address(known)
             local = known == record.address and is_loopback(host)

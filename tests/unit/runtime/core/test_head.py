@@ -142,6 +142,27 @@ def test_a_node_leaves_in_order() -> None:
     assert "stopped" in play.take(m.NodeLost, node_client(1))[0].why
 
 
+def test_screens_are_told_of_lost_nodes_but_not_of_those_that_were_asked_to_leave() -> None:
+    play = Play(nodes=4)
+    play.say(m.Watch(ANNA))
+    play.say(m.Leave(node_client(2), "it failed"))
+    play.say(m.Leave(node_client(3), "it was stopped", True))
+    play.tick(1)
+    shown = play.take(m.Picture, ANNA)[-1].nodes
+    assert [(node.number, node.alive) for node in shown] == [(1, True), (2, False), (4, True)]
+    assert not play.brain.membership.nodes[3].alive
+
+
+def test_nothing_is_placed_on_a_node_that_leaves() -> None:
+    play = Play(nodes=2)
+    play.say(m.Load(node_client(1), {"CPU": 0}, Figures(), False))
+    play.say(m.Load(node_client(2), CPU, Figures(), True))
+    play.say(m.Watch(ANNA))
+    assert play.take(m.Picture, ANNA)[-1].nodes[1].leaving
+    play.say(m.CreateActor(ANNA, spec()))
+    assert not play.take(m.StartActor, node_client(2))
+
+
 def test_deaths_are_relayed_to_the_other_nodes() -> None:
     play = Play(nodes=3)
     play.say(m.Died(node_client(2), [m.Death(BEN, "crashed")]))

@@ -195,6 +195,14 @@ def test_find_by_address() -> None:
         rundir.find("nonsense")
 
 
+def test_of_a_clusters_nodes_here_the_heads_is_found_first() -> None:
+    head = record(os.getpid(), cluster="c", owner="driver", created=1.0)
+    joined = record(os.getpid(), cluster="c", head=False, address="10.0.0.5:4000", created=2.0)
+    assert rundir.find("auto") == head
+    assert rundir.find("10.0.0.5:6379") == head
+    assert rundir.find("10.0.0.5:4000") == joined
+
+
 def test_stop_ends_sessions_of_this_namespace(start) -> None:  # type: ignore[no-untyped-def]
     child, _ = start(SLEEPER)
     other, _ = start(SLEEPER)

@@ -22,7 +22,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from nbray.engine import load
-from nbray.jupyter.server.clusters import Refused, command
+from nbray.jupyter.clusters import Refused, command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

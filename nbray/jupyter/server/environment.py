@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from nbray.jupyter.server.clusters import Refused
+from nbray.jupyter.clusters import Refused
 
 
 class Environment(msgspec.Struct, frozen=True):

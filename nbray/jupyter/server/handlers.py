@@ -22,14 +22,12 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from nbray.jupyter.clusters import ADDED_CPUS, Hands, Refused
 from nbray.jupyter.server import environment
-from nbray.jupyter.server.clusters import Hands, Refused
 from nbray.jupyter.server.watching import Watch
 from nbray.version import __version__
 
 RESOURCE = "nbray"
-ADDED_CPUS = 1.0
-"""CPUs of a node that + adds, unless the request says otherwise."""
 
 
 class Office:

@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from nbray.jupyter.server import clusters, observer
-from nbray.jupyter.server.clusters import Cluster, Refused
+from nbray.jupyter import clusters
+from nbray.jupyter.clusters import Cluster, Refused
+from nbray.jupyter.server import observer
 
 log = logging.getLogger(__name__)
 

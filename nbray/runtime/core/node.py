@@ -381,13 +381,14 @@ class NodeBrain:
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
         before = self.spread.members
-        was = {n.number: (n.alive, n.ip, n.leaving) for n in before.values()}
+        was = {n.number: (n.alive, n.leaving, n.ip) for n in before.values()}
         self.spread.members = {node.number: node for node in nodes}
         if self.number not in self.spread.members:
             self.spread.members[self.number] = before[self.number]
         told = m.Members(self.me, list(self.spread.members.values()))
         # Workers need to know who is there, not what is free at each moment.
-        changed = was != {n.number: (n.alive, n.ip, n.leaving) for n in self.spread.members.values()}
+        members = self.spread.members.values()
+        changed = was != {n.number: (n.alive, n.leaving, n.ip) for n in members}
         out: list[Effect] = [
             Send(client, told) for client, known in self.clients.items() if changed or known.driver
         ]

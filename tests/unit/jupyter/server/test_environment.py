@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nbray.jupyter.server.clusters import Refused
+from nbray.jupyter.clusters import Refused
 from nbray.jupyter.server.environment import of_kernel, origin_of, own, python_of
 
 

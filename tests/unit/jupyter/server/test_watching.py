@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from nbray.jupyter.clusters import Cluster, Refused
 from nbray.jupyter.server import watching
-from nbray.jupyter.server.clusters import Cluster, Refused
 from nbray.jupyter.server.watching import Look, Watch
 
 EXEC = asyncio.create_subprocess_exec

@@ -2,7 +2,8 @@
 
 Owns what the run directory's records say together, and the command lines by
 which a cluster's own Python is asked to do something. Does not own records nor
-processes (`nbray.engine.load("native")`), nor who asks (`handlers`).
+processes (`nbray.engine.load("native")`), nor who asks: the sidebar's requests
+(`server.handlers`), the panel's buttons (`errands`).
 
 Rules. A secret reaches a command by its standard input, and leaves this module
 by nothing. What goes wrong is a `Refused` with one sentence for the user.
@@ -23,6 +24,8 @@ from nbray.config import run_root
 from nbray.engine import load
 from nbray.exceptions import RayError
 
+ADDED_CPUS = 1.0
+"""CPUs of a node that + adds, unless it is said otherwise."""
 STOP_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 LOOPBACK = "127.0.0.1"
@@ -122,6 +125,16 @@ def _key(record: Session) -> str:
     return record.cluster or record.head_address.replace(":", "-")
 
 
+def of_session(directory: str) -> Cluster | None:
+    """The cluster to which the session in *directory* belongs (None: it has ended)."""
+    try:
+        found = list(_native().records())
+    except (RayError, OSError):
+        return None
+    keys = {_key(record) for record in found if record.directory == directory}
+    return next((cluster for cluster in gather(found) if cluster.id in keys), None)
+
+
 def look() -> tuple[list[Cluster], str]:
     """The clusters now, and, if there is none, why in one or two sentences."""
     try:
@@ -181,13 +194,17 @@ class Hands:
                 argv.append(f"--node-ip-address={LOOPBACK}")
             await command(_python(first), argv, secret=first.secret, env=env)
 
-    async def remove_node(self, key: str) -> None:
-        """Have the youngest node that was added on this machine leave."""
+    async def remove_node(self, key: str, keep: str = "") -> None:
+        """Have the youngest node that was added on this machine leave, not that in folder *keep*.
+
+        At once: its tasks run again on other nodes.
+        """
         async with self._lock(key):
             sessions = await asyncio.to_thread(_sessions, key)
-            if sessions[-1].head:
+            added = [one for one in sessions if not one.head and one.directory != keep]
+            if not added:
                 raise Refused("only the head is left here: stop the cluster to end it")
-            await asyncio.to_thread(_native().stop_session, sessions[-1], STOP_SECONDS)
+            await asyncio.to_thread(_native().stop_session, added[-1], STOP_SECONDS)
 
     async def stop(self, key: str) -> None:
         """End all of the cluster that runs on this machine; with its head, all of it."""

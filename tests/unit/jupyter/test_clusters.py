@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from nbray.exceptions import RaySystemError
-from nbray.jupyter.server import clusters
-from nbray.jupyter.server.clusters import Hands, Refused, gather, sentence
+from nbray.jupyter import clusters
+from nbray.jupyter.clusters import Hands, Refused, gather, sentence
 from nbray.runtime.shell.rundir import Record
 
 
@@ -137,3 +137,17 @@ def test_a_node_joins_by_the_clusters_own_python(
 )
 def test_a_failed_command_in_one_sentence(said: str, told: str) -> None:
     assert sentence("/env/bin/python", said).endswith(told)
+
+
+def test_the_node_one_is_attached_through_is_kept(native: Native) -> None:
+    asyncio.run(Hands().remove_node("00aa", keep="/run/second"))
+    assert native.stopped == ["/run/first"]
+    with pytest.raises(Refused, match="only the head is left"):
+        asyncio.run(Hands().remove_node("00aa", keep="/run/second"))
+
+
+def test_the_cluster_of_a_session(native: Native) -> None:
+    found = clusters.of_session("/run/first")
+    assert found is not None
+    assert (found.id, found.added, found.head) == ("00aa", 2, True)
+    assert clusters.of_session("/run/none") is None

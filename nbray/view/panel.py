@@ -34,7 +34,9 @@ class NodeRow(msgspec.Struct, frozen=True):
     where: str
     alive: bool
     shares: tuple[Share, ...]
-    """CPU and memory; none of a node that is gone."""
+    """CPU, memory and object store; none of a node that is gone."""
+    gpus: str
+    """'1 of 2', '' where there is none."""
     numbers: tuple[str, ...]
     """Workers, running, queued and finished tasks."""
     spark: str
@@ -50,6 +52,8 @@ class Panel(msgspec.Struct, frozen=True):
     join: str
     dot: Literal["ok", "bad", "off"]
     """Well; a node is gone or there is no cluster; at rest."""
+    gpus: bool = False
+    """Whether any node has one: else they have no column."""
 
 
 COLUMNS = ("workers", "running", "queued", "done")
@@ -67,7 +71,16 @@ def panel(snapshot: Snapshot, stopped: bool = False) -> Panel:
         if snapshot.address and live and not stopped
         else "",
         dot="off" if stopped else "ok" if live and not gone else "bad",
+        gpus=any(node.resources.get("GPU") for node in live),
     )
+
+
+def role(node: NodeView) -> str:
+    """'head', 'worker 2' or 'no CPUs 3': several nodes of one machine have one host name."""
+    if node.is_head:
+        return "head"
+    works = node.resources.get("CPU") or node.resources.get("GPU")
+    return f"{'worker' if works else 'no CPUs'} {node.number}"
 
 
 def _total(nodes: list[NodeView], name: str) -> tuple[float, float]:
@@ -100,10 +113,12 @@ def _row(node: NodeView) -> NodeRow:
     where = [node.address] if node.address and node.address != node.name else []
     if not node.alive:
         where.append("gone")
+    elif node.leaving:
+        where.append("leaves when its work has ended")
     elif seen.uptime >= 1:
         where.append(f"up {figures.duration(seen.uptime)}")
     return NodeRow(
-        name=f"{node.name or node.address}{' · head' if node.is_head else ''}",
+        name=f"{node.name or node.address} · {role(node)}",
         where=", ".join(where),
         alive=node.alive,
         shares=(
@@ -113,15 +128,26 @@ def _row(node: NodeView) -> NodeRow:
                 figures.percent(seen.memory_used, seen.memory_total),
                 figures.memory_share(seen.memory_used, seen.memory_total),
             ),
+            Share(
+                "store",
+                figures.percent(seen.store_used, seen.store_total),
+                figures.memory_share(seen.store_used, seen.store_total),
+            ),
         )
         if node.alive
         else (),
+        gpus=_gpus(node),
         numbers=tuple(
             figures.count(number)
             for number in (seen.workers, seen.running, seen.queued, seen.finished)
         ),
         spark=_spark(node.history),
     )
+
+
+def _gpus(node: NodeView) -> str:
+    busy, whole = _total([node], "GPU")
+    return f"{figures.brief(busy)} of {figures.brief(whole)}" if whole and node.alive else ""
 
 
 def _spark(history: tuple[float, ...]) -> str:
@@ -145,21 +171,23 @@ def panel_text(snapshot: Snapshot, stopped: bool = False) -> str:
     what = panel(snapshot, stopped)
     lines = [" · ".join((what.title, *what.facts))]
     if what.rows:
+        gpus = ["GPUs"] if what.gpus else []
         table: list[tuple[str, ...]] = [
-            ("node", "address", "CPU", "memory", *COLUMNS, "last minute")
+            ("node", "address", "CPU", "memory", "store", *gpus, *COLUMNS, "last minute")
         ]
         table += [
             (
                 figures.plain(row.name),
                 figures.plain(row.where),
-                *([share.said for share in row.shares] or ["", ""]),
+                *([share.said for share in row.shares] or [""] * 3),
+                *([row.gpus] if gpus else []),
                 *row.numbers,
                 _curve(node.history),
             )
             for row, node in zip(what.rows, snapshot.nodes, strict=True)
         ]
         widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-        right = range(4, 8)
+        right = range(5 + len(gpus), 5 + len(gpus) + len(COLUMNS))
         lines += [
             "  ".join(
                 cell.rjust(width) if index in right else cell.ljust(width)

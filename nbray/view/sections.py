@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from nbray import details as d
-from nbray.details import CellRecord, Details, TextRecord
+from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
 from nbray.view import figures, things
 from nbray.view.names import Names, cell_key
@@ -20,6 +20,7 @@ from nbray.view.panel import panel, panel_html
 from nbray.view.progress import progress_html
 from nbray.view.render import render
 from nbray.view.tables import Chip, Query, link, table_html
+from nbray.view.tail import tail
 from nbray.view.tasks import bars, tasks
 from nbray.view.timeline import timeline_html
 
@@ -108,24 +109,7 @@ def _objects(_snapshot: Snapshot, details: Details, names: Names, query: Query) 
 
 def _logs(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:
     words = query.text.lower().split()
-    lines: list[tuple[str, str, bool]] = []
-    for piece in reversed(details.texts):
-        if query.cell and cell_key(piece.job, piece.cell) != query.cell:
-            continue
-        who = _who(piece, names)
-        fresh = [
-            (who, line.rstrip("\r").rpartition("\r")[2], piece.stream == "stderr")
-            for line in _plain(piece.text).rstrip("\n").split("\n")
-        ]
-        if words:
-            fresh = [
-                one for one in fresh if all(word in f"{one[0]} {one[1]}".lower() for word in words)
-            ]
-        lines += reversed(fresh)
-        if len(lines) > LINES:
-            break
-    more = len(lines) > LINES
-    shown = lines[:LINES][::-1]
+    shown, more = tail(details, names, LINES, query.cell, words)
     cells = dict.fromkeys((piece.job, piece.cell) for piece in details.texts)
     chips = [Chip("all cells", "", link("logs", query, cell=""), not query.cell)]
     chips += [
@@ -135,16 +119,6 @@ def _logs(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> 
     ]  # fmt: skip
     note = f"the last {figures.count(LINES)} lines" if more else figures.noun(len(shown), "line")
     return render("logs", lines=shown, note=note, chips=chips if len(cells) > 1 else [])
-
-
-def _who(piece: TextRecord, names: Names) -> str:
-    return f"{names.node(piece.node)} {piece.task} {piece.pid}"
-
-
-def _plain(text: str) -> str:
-    from nbray.view.output import ANSI
-
-    return ANSI.sub("", text)
 
 
 def _timeline(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:

@@ -18,7 +18,8 @@ def test_what_it_says() -> None:
     assert what.dot == "ok"
     row = what.rows[0]
     assert (row.name, row.where) == ("host1 · head", "10.0.0.1, up 4 min")
-    assert [share.said for share in row.shares] == ["88%", "6 of 16 GB"]
+    assert [share.said for share in row.shares] == ["88%", "6 of 16 GB", "1 of 4 GB"]
+    assert row.gpus == "0 of 1"
     assert row.numbers == ("8", "6", "12", "12,401")
     assert row.spark.count(",") == 3
     assert what.join == "nbray start --address=192.168.1.20:6379"
@@ -27,10 +28,36 @@ def test_what_it_says() -> None:
 def test_html() -> None:
     html = panel_html(cluster())
     assert html.count("<tr") == 4
-    assert html.count('role="meter"') == 6
+    assert html.count('role="meter"') == 9
     assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
     assert "nbray start --address=192.168.1.20:6379" in html
     assert "nbray-dot-ok" in html.split("</style>")[1]
+
+
+def test_gpus_have_a_column_where_there_are_any() -> None:
+    assert "<th>GPUs</th>" in panel_html(cluster())
+    assert "GPUs" in panel_text(cluster()).splitlines()[1]
+    plain = msgspec.structs.replace(cluster(1).nodes[0], resources={"CPU": 8.0})
+    snapshot = msgspec.structs.replace(cluster(1), nodes=(plain,))
+    assert "GPU" not in panel_html(snapshot).split("</style>")[1]
+    assert "GPU" not in panel_text(snapshot)
+
+
+def test_nodes_of_one_machine_are_told_apart_by_role_and_number() -> None:
+    nodes = [msgspec.structs.replace(node, name="laptop") for node in cluster(3).nodes]
+    nodes[2] = msgspec.structs.replace(nodes[2], resources={"memory": 1.0})
+    rows = panel(Snapshot(nodes=tuple(nodes))).rows
+    assert [row.name for row in rows] == [
+        "laptop · head", "laptop · worker 2", "laptop · no CPUs 3",
+    ]  # fmt: skip
+
+
+def test_a_node_that_leaves_says_so() -> None:
+    snapshot = cluster(2)
+    leaves = msgspec.structs.replace(snapshot.nodes[1], leaving=True)
+    what = panel(msgspec.structs.replace(snapshot, nodes=(snapshot.nodes[0], leaves)))
+    assert what.rows[1].where == "10.0.0.2, leaves when its work has ended"
+    assert (what.title, what.dot) == ("2 nodes", "ok")
 
 
 def test_no_join_line_without_an_address() -> None:

@@ -1,0 +1,74 @@
+"""What the panel opens: jobs by cell, actors, logs; bounded, escaped, without links."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from details import DRIVER, NOW, details, many
+from scenes import HOSTILE, cluster
+
+from nbray import details as d
+from nbray.events import CellView, NodeCounts
+from nbray.view.inside import KINDS, LINES, ROWS, inside_html
+
+
+def text(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html.partition("</style>")[2]).split())
+
+
+def test_jobs_by_cell_the_running_first() -> None:
+    done = CellView("d", 5, (NodeCounts(1, "host1", 4, 0, 1),), NOW - 90, NOW - 80)
+    cells = (d.CellRecord(DRIVER, done, "[2] fit(data)"), *details().cells)
+    said = text(inside_html("jobs", cluster(), details(cells=cells)))
+    assert "Jobs by cell 2 cells, 1 running" in said
+    assert "[3] sizes = segment(photos) process 70 running 9 s 100 2 57 40 1" in said
+    assert "[2] fit(data) process 70 failed 10 s 5 0 0 4 1" in said
+    assert said.index("[3]") < said.index("[2]")
+
+
+def test_actors() -> None:
+    actor = d.ActorRecord(
+        DRIVER, 1, "Counter", "mine", "lab", 1, 1, 0, 0, 3, False, "c", DRIVER, {"GPU": 1.0}
+    )
+    said = text(inside_html("actors", cluster(), details(actors=(actor,))))
+    assert "Actors 1 of 1 actor alive" in said
+    assert "Counter mine in lab alive" in said
+    assert "1 GPU" in said
+
+
+def test_the_last_lines_with_their_blanks() -> None:
+    lines = "".join(f"    line {number}\n" for number in range(2 * LINES))
+    html = inside_html(
+        "logs", cluster(), details(texts=(d.TextRecord(1, 7, "c", DRIVER, "f", "stdout", lines),))
+    )
+    assert f"the last {LINES} lines" in html
+    assert html.count("    line") == LINES
+    assert f"    line {2 * LINES - 1}\n" in html
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_said(kind: str) -> None:
+    html = inside_html(kind, cluster(), d.Details())
+    assert re.search("no cell has|no actor has|nothing has", html)
+    assert "<table" not in html
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_they_are_bounded_escaped_and_lead_nowhere(kind: str) -> None:
+    view = CellView(HOSTILE, 3, (), NOW - 1, NOW)
+    actors = tuple(
+        d.ActorRecord(DRIVER, number, HOSTILE, HOSTILE, HOSTILE, 3, 1, 0, 0, 0, False, "c",
+                      DRIVER, {}, HOSTILE)
+        for number in range(3 * ROWS)
+    )  # fmt: skip
+    found = many(
+        1000,
+        cells=tuple(d.CellRecord(DRIVER, view, HOSTILE) for _ in range(3 * ROWS)),
+        actors=actors,
+        texts=(d.TextRecord(1, 7, HOSTILE, DRIVER, HOSTILE, "stderr", HOSTILE),),
+    )
+    html = inside_html(kind, cluster(), found)
+    assert html.count("<tr>") <= ROWS + 1
+    assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
+    assert "\x1b" not in html or kind != "logs"

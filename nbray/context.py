@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import platform
+import sys
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -220,6 +221,20 @@ class ClusterContext:
         from nbray.view.panel import panel_html  # late: `import nbray` needs no templates
 
         return panel_html(self._engine.snapshot())
+
+    def _ipython_display_(self) -> None:
+        """The panel, as `nbray.panel()`.
+
+        Raises:
+            NotImplementedError: not in a notebook, or ended: IPython then shows the rest below.
+        """
+        # By name: screens see us, not we them.
+        if (
+            not self._alive()
+            or "ipykernel" not in sys.modules
+            or not importlib.import_module("nbray.jupyter.panel").show()
+        ):
+            raise NotImplementedError
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None

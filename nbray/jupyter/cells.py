@@ -94,7 +94,7 @@ class Cells:
         header = parent.get("header") or {}
         cell = str(header.get("msg_id") or f"In[{self._shell.execution_count}]")
         lines = [line for line in str(getattr(info, "raw_cell", "")).splitlines() if line.strip()]
-        label = f"[{self._shell.execution_count}] {lines[0].strip() if lines else ''}".strip()
+        label = f"[{_number(self._shell)}] {lines[0].strip() if lines else ''}".strip()
         with self._lock:
             _remember(session.cell_labels, cell, label[:80])
             _remember(self._labels, cell, f"In[{_number(self._shell)}]")

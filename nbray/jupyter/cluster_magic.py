@@ -145,12 +145,21 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
         started = session.started_with()
         if cpus is not None and (started is None or started.num_cpus != cpus):
             _say("For another number of CPUs, run %nbray stop first.")
+        _show_panel()
         return
     load_ahead(cells())
     nbray.init(address="local", num_cpus=cpus, detached="--detach" in options)
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
         _say(STAYS)
+    _show_panel()
+
+
+def _show_panel() -> None:
+    """The cluster's panel below the sentence, in a notebook."""
+    from nbray.jupyter import panel  # late: it loads ipywidgets
+
+    panel.show()
 
 
 def _attach(values: list[str], options: dict[str, str]) -> None:
@@ -168,6 +177,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
         here = {started.address if started else "", running.runtime().address, "auto"}
         if address in here - {""}:
             _say(f"nbray is attached already: {summary(running)}.")
+            _show_panel()
             return
         again = f"%nbray attach {values[0]}" if values else "%nbray attach"
         raise NotebookError(
@@ -177,6 +187,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     nbray.init(address=address, _redis_password=options.get("--secret"))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")
+    _show_panel()
     environments().attached()
 
 

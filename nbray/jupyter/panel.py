@@ -1,19 +1,22 @@
-"""`nbray.panel()`: the cluster's status as a live widget.
+"""`nbray.panel()`: the cluster's status as a live widget, with its buttons.
 
 Owns the widget, its refreshing and what a saved notebook keeps of it. Does not
-own how it looks (`nbray.view`). Rule: one thread for all panels, at most four
-looks a second, a message only when the HTML has changed; it ends with the
-engine and starts again with the next.
+own how it looks (`nbray.view`) nor its buttons (`controls`). Rule: one thread
+for all panels, at most four looks a second, a message only when something has
+changed; it ends with the engine and starts again with the next. The buttons are
+there while the cluster runs.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 import threading
 from functools import cache
 from typing import Any
 
-from ipywidgets import HTML, Box, Layout
+from ipywidgets import HTML, Box, Layout, VBox
 from ipywidgets.widgets.widget import _instances as connected_widgets
 
 from nbray import session
@@ -21,31 +24,52 @@ from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.jupyter.cells import Cells, attach
+from nbray.jupyter.controls import Controls, Seen, end
+from nbray.jupyter.errands import Errands, removable
 from nbray.jupyter.live import Live
 from nbray.view import panel_html, panel_text
+from nbray.view.inside import KINDS, inside_html
 
 REFRESH = 0.25
 """Seconds between looks at the cluster."""
 LIVE = 8
 """Panels that move at the same time; older ones rest with what they last showed, and let go
-of their widget, because the kernel keeps every panel it has shown (in `Out`)."""
+of their widgets, because the kernel keeps every panel it has shown (in `Out`)."""
 DISPLAYS = 4
 """Places in which one panel is kept for a save; in older ones only the widget moves."""
 
 
-class Panel(HTML):  # type: ignore[misc]  # ipywidgets has no types
-    """The panel as an `ipywidgets.HTML`, so that it can stand in boxes; `panel()` makes it."""
+class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
+    """The panel as an `ipywidgets.VBox`, so that it can stand in boxes; `panel()` makes it."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
         self._lives: list[Live] = []
         self._gone = False
-        super().__init__(value=panel_html(board.snapshot), layout=_layout())
+        self._controls: Controls | None = None
+        self._view: HTML | None = _view(panel_html(board.snapshot))
+        super().__init__(children=(self._view,), layout=_layout())
 
     @property
     def connected(self) -> bool:
         """Whether the widget is still connected to the front end (`.close()` ends that)."""
-        return getattr(self, "comm", None) is not None
+        parts = (self, self._view)  # `Widget.close_all()` closes them one by one
+        return all(getattr(part, "comm", None) is not None for part in parts)
+
+    @property
+    def value(self) -> str:
+        """The HTML of the table."""
+        return str(self._view.value) if self._view is not None else ""
+
+    @value.setter
+    def value(self, html: str) -> None:
+        if self._view is not None:
+            self._view.value = html
+
+    @property
+    def drawer(self) -> str:
+        """Which of the drawers under the table is open ('' for none)."""
+        return self._controls.open if self._controls is not None else ""
 
     def _ipython_display_(self, **_: Any) -> None:
         """Show it under the running cell, with HTML and text for where widgets do not live."""
@@ -67,6 +91,13 @@ class Panel(HTML):  # type: ignore[misc]  # ipywidgets has no types
             if not live.moving:
                 live.show(html, text)
 
+    def control(self, seen: Seen) -> None:
+        """Move the buttons and what they have opened."""
+        if self._controls is None:
+            self._controls = Controls(self._board.errands, self._board.nudge, self._board.lock)
+            self.children = (self._view, *self._controls.children)
+        self._controls.show(seen)
+
     def save(self, html: str, text: str) -> None:
         """Renew what a save of the notebook would hold."""
         for live in self._lives:
@@ -75,34 +106,57 @@ class Panel(HTML):  # type: ignore[misc]  # ipywidgets has no types
     def rest(self, html: str, text: str) -> None:
         """Stop moving, and leave HTML and text only."""
         self.value = html
+        self._bare()
         for live in self._lives:
             live.rest(html, text, close=False)
 
+    def _bare(self) -> None:
+        """No buttons: there is nothing that they could change."""
+        if self._controls is not None:
+            controls, self._controls = self._controls, None
+            self.children = (self._view,) if self._view is not None else ()
+            controls.close()
+
     @property
     def gone(self) -> bool:
-        """Whether it has let go of its widget, and could take it up again."""
+        """Whether it has let go of its widgets, and could take them up again."""
         return self._gone
 
     def let_go(self) -> None:
-        """End the widget of a panel at rest: its displays hold HTML, and need it no longer.
+        """End the widgets of a panel at rest: its displays hold HTML, and need them no longer.
 
-        One that stands in a box, or waits to be shown, keeps it.
+        One that stands in a box, or waits to be shown, keeps them.
         """
         if not self._lives or any(self in box.children for box in _boxes()):
             return
         self._gone = True
         self._lives.clear()
-        for part in (self, self.layout, self.style):
-            part.close()
-        for name in ("layout", "style"):
-            self._trait_values.pop(name, None)  # made anew when asked for
-        self.value = ""
+        self.close()
+
+    def close(self) -> None:
+        """End the widget, with its buttons."""
+        if getattr(self, "comm", None) is None:
+            return
+        layout, view, self._view = self.layout, self._view, None
+        super().close()  # first: from now on no change is sent
+        self._bare()
+        if view is not None:
+            end(view)
+        layout.close()
+        self.children = ()
+        self._trait_values.pop("layout", None)  # made anew when asked for
 
     def take_up(self) -> None:
-        """Have a widget again."""
+        """Have widgets again."""
         self._gone = False
+        self._view = _view("")
         self.layout = _layout()
+        self.children = (self._view,)
         self.open()
+
+
+def _view(html: str) -> HTML:
+    return HTML(value=html, layout=_layout())
 
 
 def _layout() -> Layout:
@@ -118,9 +172,14 @@ class Board:
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
+        self.lock = self._lock = threading.RLock()
+        self.errands = Errands(self.nudge)
         self._panels: list[Panel] = []
         self._saved = ""
-        self._lock = threading.RLock()
+        self._known: tuple[object, ...] = ()
+        """The cluster for which `_removable` and `_mine` were found out."""
+        self._removable = 0
+        self._mine = ""
         self._over: threading.Event | None = None
         session.on_install.append(self._engine_changed)
         self.look()
@@ -155,6 +214,9 @@ class Board:
             old.let_go()
         if new.connected:
             self._panels.append(new)
+            seen = self._seen()
+            if seen is not None:
+                new.control(seen)
             self._start()
 
     def shown(self, panel: Panel, own: Cells) -> None:
@@ -171,6 +233,44 @@ class Board:
             self._saved = texts[0]
             if self._save not in own.on_end:
                 own.on_end.append(self._save)
+
+    def nudge(self) -> None:
+        """Something was clicked, or done: show it at once. From any thread."""
+        with self._lock:
+            if self.look():
+                self._show()
+
+    def _show(self) -> None:
+        """Move all panels to what was last seen."""
+        self._panels = [panel for panel in self._panels if panel.connected]
+        texts = self._texts()
+        seen = self._seen()
+        for panel in self._panels:
+            panel.show(*texts)
+            if seen is not None:
+                panel.control(seen)
+
+    def _seen(self) -> Seen | None:
+        """What the buttons have to know; None when the engine has just ended."""
+        engine = session.current()
+        if engine is None:
+            return None
+        state = self.errands.state
+        live = frozenset(node.number for node in self.snapshot.nodes if node.alive)
+        kinds = {panel.drawer for panel in self._panels} & set(KINDS)
+        try:
+            if self._known != (engine, live, state.busy):  # it reads files: not at every look
+                self._removable = removable(engine)
+                self._mine = engine.runtime().node_id
+                self._known = (engine, live, state.busy)
+            inside = {}
+            if kinds:
+                wanted = [KINDS[kind].wanted for kind in kinds]
+                details = engine.details(functools.reduce(operator.or_, wanted))
+                inside = {kind: inside_html(kind, self.snapshot, details) for kind in kinds}
+        except (RayError, OSError):  # the engine is going down under us
+            return None
+        return Seen(self.snapshot, state, self._removable, self._mine, inside)
 
     def _texts(self, stopped: bool = False) -> tuple[str, str]:
         stopped = stopped and bool(self.snapshot.nodes)
@@ -200,9 +300,7 @@ class Board:
                 self._panels = [panel for panel in self._panels if panel.connected]
                 if over.is_set() or not self._panels or not self.look():
                     break
-                texts = self._texts()
-                for panel in self._panels:
-                    panel.show(*texts)
+                self._show()
         with self._lock:
             if self._over is over:
                 self._over = None
@@ -210,15 +308,16 @@ class Board:
     def _engine_changed(self, engine: Engine | None) -> None:
         with self._lock:
             if engine is not None:
-                if self.look():
-                    for panel in self._panels:
-                        panel.show(*self._texts())
-                    if self._panels:
-                        self._start()
+                if self._panels and self.look():
+                    self._show()
+                    self._start()
                 return
+            self._known = ()
+            self.errands.hide()
             if self._over is not None:
                 self._over.set()
                 self._over = None
+            self._panels = [panel for panel in self._panels if panel.connected]
             for panel in self._panels:
                 panel.rest(*self._texts(stopped=True))
 
@@ -229,9 +328,20 @@ def _board() -> Board:
 
 
 def panel() -> Panel:
-    """The cluster's status: nodes, address, CPU, memory, workers, tasks, object store.
+    """The cluster's status: nodes with CPU, memory, object store, GPUs, workers, tasks.
 
     Show it as a cell's last expression or with `display`. It moves while the
     cluster runs, and keeps the last state when the cluster or the kernel ends.
+    Its buttons add a node on this machine and take it away, stop any one node
+    (gently: when its tasks have ended; or at once), show the line by which
+    another machine joins, jobs by cell, actors, and what was printed last.
     """
     return _board().panel()
+
+
+def show() -> bool:
+    """Display a panel under the running cell; False outside a notebook, where it does nothing."""
+    if attach().kernel is None:
+        return False
+    panel()._ipython_display_()
+    return True

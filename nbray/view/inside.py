@@ -1,7 +1,8 @@
 """What the panel opens on request: jobs by cell, actors, the last lines printed.
 
 Owns which of them there are, and how many rows of each a notebook shows; the
-dashboard has them all. Does not own the records (`nbray.details`). Pure.
+dashboard has them all. Does not own the records (`nbray.details`), nor the style
+sheet, which the table above it brings. Pure.
 """
 
 from __future__ import annotations
@@ -48,18 +49,19 @@ def _jobs(details: Details, names: Names) -> Inside:
     cells.sort(key=lambda one: (one.view.finished, -one.view.started))
     running = sum(not one.view.finished for one in cells)
     note = f"{figures.noun(len(cells), 'cell')}, {running} running" if cells else ""
+    several = len({one.driver for one in cells}) > 1
     columns = ("cell", "state"), ("tasks", "running", "queued", "done", "failed")
     return Inside(
         "Jobs by cell",
         _more(note, len(cells)) or "no cell has launched work yet",
         (*map(Column, columns[0]), *(Column(name, True) for name in columns[1])),
-        tuple(_cell(one, details, names) for one in cells[:ROWS]),
+        tuple(_cell(one, details, names, several) for one in cells[:ROWS]),
     )
 
 
-def _cell(one: CellRecord, details: Details, names: Names) -> tuple[Cell, ...]:
+def _cell(one: CellRecord, details: Details, names: Names, several: bool) -> tuple[Cell, ...]:
     view = one.view
-    pid = names.pid(one.driver)
+    pid = names.pid(one.driver) if several and view.cell else 0
     state, tone = ("running", "run") if not view.finished else ("done", "soft")
     if view.finished and view.failed:
         state, tone = "failed", "bad"

@@ -14,7 +14,7 @@ from nbray.events import HISTORY, NodeView, Snapshot
 from nbray.view import figures
 from nbray.view.render import render
 
-_SPARK = (72, 16)
+_SPARK = (64, 16)
 """Width and height of the last minute's curve, in pixels."""
 _BARS = "▁▂▃▄▅▆▇█"
 

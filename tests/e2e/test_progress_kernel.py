@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 SETUP = """
 import threading, time
 from nbray import session
+from nbray.engine import RuntimeInfo
 from nbray.events import CellView, Figures, NodeCounts, NodeView, Snapshot
 from nbray.jupyter import progress
 from nbray.jupyter.cells import cells
@@ -24,6 +25,8 @@ class Engine:
     def __init__(self):
         self.done, self.of, self.cell, self.failed, self.cpu = 0, 10, "", 0, 5.0
         self.started = time.monotonic()
+    def runtime(self):
+        return RuntimeInfo()
     def snapshot(self):
         nodes = (NodeCounts(1, "one", self.done, 1 if self.done + self.failed < self.of else 0,
                             self.failed),)

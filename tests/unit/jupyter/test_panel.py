@@ -9,16 +9,25 @@ from typing import Any
 import comm
 import msgspec
 import pytest
+from details import details
 from fake_kernel import Kernel, Shell
-from ipywidgets import VBox
+from harness import eventually
+from ipywidgets import Button, VBox, Widget
 from scenes import cluster
 
+from nbray import details as d
 from nbray import session
+from nbray.details import Details
+from nbray.engine import RuntimeInfo
 from nbray.events import Snapshot
 from nbray.jupyter import panel as module
 from nbray.jupyter.cells import cells
+from nbray.jupyter.controls import OPENERS
 from nbray.jupyter.live import VIEW
 from nbray.jupyter.panel import Board, Panel
+
+SECRET = "hush-hush"
+CONNECTED = Panel.connected
 
 
 class Engine:
@@ -26,9 +35,20 @@ class Engine:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.now = snapshot
+        self.asked: list[int] = []
 
     def snapshot(self) -> Snapshot:
         return self.now
+
+    def runtime(self) -> RuntimeInfo:
+        return RuntimeInfo()
+
+    def details(self, wanted: int) -> Details:
+        self.asked.append(wanted)
+        return details()
+
+    def join_line(self) -> str:
+        return f"nbray start --address=10.0.0.1:6379 --redis-password={SECRET}"
 
 
 class Bench:
@@ -141,7 +161,7 @@ def test_old_panels_rest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def comms(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Widgets with something like a front end: `comm` objects that do nothing."""
-    monkeypatch.setattr(Panel, "connected", property(lambda panel: panel.comm is not None))
+    monkeypatch.setattr(Panel, "connected", CONNECTED)
     monkeypatch.setattr(comm, "create_comm", lambda **_: comm.DummyComm())
     monkeypatch.setattr(module, "LIVE", 2)
     bench.cell("a")
@@ -150,6 +170,14 @@ def comms(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, widget in list(module.connected_widgets.items()):
         if name not in others:
             widget.close()
+
+
+WIDGETS, BARE = 21, 5
+
+
+def opener(panel: Panel, name: str) -> Button:
+    assert panel._controls is not None
+    return panel._controls._openers[name]
 
 
 @pytest.mark.usefixtures("comms")
@@ -161,10 +189,42 @@ def test_old_panels_let_go_of_their_widgets(bench: Bench) -> None:
         panels.append(bench.board.panel())
         panels[-1]._ipython_display_()
         held.append(len(module.connected_widgets) - others)
-    assert held == [3, 6, 6, 6, 6, 6]  # a panel, its layout, its style
+    # a panel and its layout, the table's three; what the buttons are made of
+    assert held == [WIDGETS, 2 * WIDGETS, *[2 * WIDGETS] * 4]
     assert [panel.gone for panel in panels] == [True] * 4 + [False] * 2
     assert "layout" not in panels[0]._trait_values
     assert not panels[0].value
+    session.install(None)
+    assert len(module.connected_widgets) - others == 2 * BARE, "at rest there are no buttons"
+
+
+@pytest.mark.usefixtures("comms")
+def test_drawers_end_with_their_widgets(bench: Bench) -> None:
+    panel = bench.board.panel()
+    others = len(module.connected_widgets)
+    for name in OPENERS:
+        opener(panel, name).click()
+        assert panel.drawer == name
+        assert len(module.connected_widgets) > others
+    opener(panel, name).click()
+    assert not panel.drawer
+    assert eventually(lambda: not bench.board.errands.state.busy)
+    assert len(module.connected_widgets) == others
+    panel.close()
+    assert not panel.connected
+    panel.close()
+
+
+@pytest.mark.usefixtures("comms")
+def test_closing_all_widgets_at_once_harms_nothing(bench: Bench) -> None:
+    panel = bench.board.panel()
+    panel._ipython_display_()
+    Widget.close_all()
+    bench.board.nudge()
+    assert bench.board._panels == []
+    session.install(None)
+    session.install(bench.engine)  # type: ignore[arg-type]
+    assert bench.board.panel().connected
 
 
 @pytest.mark.usefixtures("comms")
@@ -210,6 +270,50 @@ def test_in_a_terminal_it_prints(bench: Bench, capsys: pytest.CaptureFixture[str
     cells().detach()
     panel._ipython_display_()
     assert capsys.readouterr().out.startswith("2 nodes · 12 of 16 CPUs busy")
+
+
+def test_what_is_open_moves_and_is_asked_for_only_then(bench: Bench) -> None:
+    panel = bench.board.panel()
+    assert bench.engine.asked == []
+    opener(panel, "jobs").click()
+    assert bench.engine.asked == [0]
+    assert panel._controls is not None
+    assert "segment(photos)" in panel._controls._text.value  # type: ignore[union-attr]
+    opener(panel, "actors").click()
+    assert bench.engine.asked[-1] == d.ACTORS | d.TASKS
+    opener(panel, "actors").click()
+    asked = len(bench.engine.asked)
+    bench.engine.now = cluster(3)
+    wait_for(panel, "host3")
+    assert len(bench.engine.asked) <= asked + 1, "a look may have been on its way"
+
+
+def test_what_a_save_holds_never_has_the_line_nor_buttons(bench: Bench) -> None:
+    bench.cell("a")
+    panel = bench.board.panel()
+    panel._ipython_display_()
+    opener(panel, "join").click()
+    assert eventually(lambda: bool(bench.board.errands.state.join))
+    assert SECRET in panel._controls._text.value  # type: ignore[union-attr]
+    bench.engine.now = cluster(3)
+    wait_for(panel, "host3")
+    bench.end()
+    assert "host3" in bench.bundles[-1]["text/html"]
+    session.install(None)
+    assert not bench.board.errands.state.join
+    assert panel.children == (panel._view,)
+    for bundle in bench.bundles:
+        assert SECRET not in str(bundle)
+        assert "<button" not in bundle["text/html"]
+
+
+def test_show_is_for_notebooks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_board", lambda: bench.board)
+    bench.cell("a")
+    assert module.show()
+    assert "host2" in bench.bundles[0]["text/html"]
+    cells().detach()
+    assert not module.show()
 
 
 def test_no_secret_can_appear(bench: Bench) -> None:

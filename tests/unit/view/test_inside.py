@@ -14,7 +14,7 @@ from nbray.view.inside import KINDS, LINES, ROWS, inside_html
 
 
 def text(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", html.partition("</style>")[2]).split())
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
 def test_jobs_by_cell_the_running_first() -> None:
@@ -22,9 +22,15 @@ def test_jobs_by_cell_the_running_first() -> None:
     cells = (d.CellRecord(DRIVER, done, "[2] fit(data)"), *details().cells)
     said = text(inside_html("jobs", cluster(), details(cells=cells)))
     assert "Jobs by cell 2 cells, 1 running" in said
-    assert "[3] sizes = segment(photos) process 70 running 9 s 100 2 57 40 1" in said
-    assert "[2] fit(data) process 70 failed 10 s 5 0 0 4 1" in said
+    assert "[3] sizes = segment(photos) running 9 s 100 2 57 40 1" in said
+    assert "[2] fit(data) failed 10 s 5 0 0 4 1" in said
     assert said.index("[3]") < said.index("[2]")
+
+
+def test_several_processes_are_told_apart() -> None:
+    view = details().cells[0].view
+    cells = (d.CellRecord(DRIVER, view, "[3] a()"), d.CellRecord(DRIVER + 1, view, "[3] b()"))
+    assert "[3] a() process 70" in text(inside_html("jobs", cluster(), details(cells=cells)))
 
 
 def test_actors() -> None:
@@ -71,4 +77,3 @@ def test_they_are_bounded_escaped_and_lead_nowhere(kind: str) -> None:
     html = inside_html(kind, cluster(), found)
     assert html.count("<tr>") <= ROWS + 1
     assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
-    assert "\x1b" not in html or kind != "logs"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 
 import pytest
 from browser.lab import Lab, Notebook, notebook_of
@@ -60,9 +62,7 @@ class Panel:
 
 
 @pytest.fixture
-def notebook(lab: Lab, page: Page):  # type: ignore[no-untyped-def]
-    import json
-
+def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
     (lab.root / NAME).write_text(json.dumps(notebook_of(START, WORK, "nbray.init()")))
     opened = Notebook(page, lab, NAME)
     yield opened
@@ -107,6 +107,7 @@ def test_plus_and_minus_and_stop_and_what_it_opens(notebook: Notebook) -> None:
     assert re.fullmatch(r"nbray start --address=\S+ --redis-password=\S+", line)
     panel.screenshot("panel-join-dark")
     panel.button("Hide join line").click()
+    expect(panel.root.get_by_label("The line to paste on another machine")).to_have_count(0)
     assert line.partition("--redis-password=")[2] not in notebook.page.content()
 
     panel.button("− Node").click()

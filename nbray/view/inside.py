@@ -49,17 +49,20 @@ def _jobs(details: Details, names: Names) -> Inside:
     cells.sort(key=lambda one: (one.view.finished, -one.view.started))
     running = sum(not one.view.finished for one in cells)
     note = f"{figures.noun(len(cells), 'cell')}, {running} running" if cells else ""
+    notebooks = {one.driver for one in cells if one.view.cell}
     several = len({one.driver for one in cells}) > 1
     columns = ("cell", "state"), ("tasks", "running", "queued", "done", "failed")
     return Inside(
         "Jobs by cell",
         _more(note, len(cells)) or "no cell has launched work yet",
         (*map(Column, columns[0]), *(Column(name, True) for name in columns[1])),
-        tuple(_cell(one, details, names, several) for one in cells[:ROWS]),
+        tuple(_cell(one, details, names, several, one.driver in notebooks) for one in cells[:ROWS]),
     )
 
 
-def _cell(one: CellRecord, details: Details, names: Names, several: bool) -> tuple[Cell, ...]:
+def _cell(
+    one: CellRecord, details: Details, names: Names, several: bool, notebook: bool
+) -> tuple[Cell, ...]:
     view = one.view
     pid = names.pid(one.driver) if several and view.cell else 0
     state, tone = ("running", "run") if not view.finished else ("done", "soft")
@@ -68,7 +71,11 @@ def _cell(one: CellRecord, details: Details, names: Names, several: bool) -> tup
     took = (view.updated if view.finished else details.now) - view.started
     counts = (view.submitted, view.running, view.queued, view.done)
     return (
-        Cell(names.cell(one.driver, view.cell), sub=f"process {pid}" if pid else ""),
+        Cell(
+            # what nbray itself asks of new nodes, or a thread of the user's own
+            names.cell(one.driver, view.cell) if view.cell or not notebook else "outside any cell",
+            sub=f"process {pid}" if pid else "",
+        ),
         Cell(state, sub=figures.duration(took), tone=tone),
         *(Cell(figures.count(number)) for number in counts),
         Cell(figures.count(view.failed), tone="bad" if view.failed else ""),

@@ -27,6 +27,13 @@ def test_jobs_by_cell_the_running_first() -> None:
     assert said.index("[3]") < said.index("[2]")
 
 
+def test_work_of_a_notebook_outside_its_cells_is_no_script() -> None:
+    outside = d.CellRecord(DRIVER, CellView("", 1, (), NOW - 1, NOW))
+    both = details(cells=(outside, *details().cells))
+    assert "outside any cell" in inside_html("jobs", cluster(), both)
+    assert "script 70" in inside_html("jobs", cluster(), details(cells=(outside,)))
+
+
 def test_several_processes_are_told_apart() -> None:
     view = details().cells[0].view
     cells = (d.CellRecord(DRIVER, view, "[3] a()"), d.CellRecord(DRIVER + 1, view, "[3] b()"))

@@ -1,7 +1,6 @@
 """How long until the panel is on the screen: JupyterLab, a headless Chromium, fresh kernels.
 
-From Ctrl+Enter in the cell with `%nbray start` and `nbray.panel()` (`%load_ext nbray` has
-run) to the frame in which the page holds the panel's rows, both by the page's own clock.
+From Ctrl+Enter in the cell with `%nbray start`, which shows it (`%load_ext nbray` has run) to the frame in which the page holds the panel's rows, both by the page's own clock.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 from timing import report
 
 TIMES = 5
-LOAD, SHOW = "%load_ext nbray", "%nbray start\nnbray.panel()"
+LOAD, SHOW = "%load_ext nbray", "%nbray start"
 WATCH = """
 () => {
     window.nbraySeen = new Promise(seen => addEventListener('keydown', event => {

@@ -184,6 +184,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
             f"nbray is running here already ({summary(running)}): "
             f"run %nbray stop first, then {again}"
         )
+    load_ahead(cells())
     nbray.init(address=address, _redis_password=options.get("--secret"))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")

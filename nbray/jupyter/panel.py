@@ -13,6 +13,7 @@ import functools
 import operator
 import sys
 import threading
+import time
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,8 @@ from nbray.view.inside import KINDS, inside_html
 
 REFRESH = 0.25
 """Seconds between looks at the cluster."""
+FIRST = 0.3
+"""Seconds that a new panel waits for a first picture, so as not to begin with an empty one."""
 LIVE = 8
 """Panels that move at the same time; older ones rest with what they last showed, and let go
 of their widgets, because the kernel keeps every panel it has shown (in `Out`)."""
@@ -201,7 +204,9 @@ class Board:
     def panel(self) -> Panel:
         """A new panel, refreshed from now on."""
         with self._lock:
-            self.look()
+            deadline = time.monotonic() + FIRST
+            while self.look() and not self.snapshot.nodes and time.monotonic() < deadline:
+                time.sleep(0.005)  # a picture has been asked for, and is on its way
             new = Panel(self)
             self._add(new)
             return new

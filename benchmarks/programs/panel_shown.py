@@ -1,6 +1,7 @@
 """How long until the panel is on the screen: JupyterLab, a headless Chromium, fresh kernels.
 
-From Ctrl+Enter in the cell with `%nbray start`, which shows it (`%load_ext nbray` has run) to the frame in which the page holds the panel's rows, both by the page's own clock.
+From Ctrl+Enter in the cell with `%nbray start`, which shows it (`%load_ext nbray` has run), to
+the frame in which the page holds the panel's rows, both by the page's own clock.
 """
 
 from __future__ import annotations

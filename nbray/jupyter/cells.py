@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from nbray import session
 
-REMEMBERED = 500
+REMEMBERED = 300
 """How many past cells can still be written to."""
 _OWN = ("msg_id", "date")
 """What differs between the headers of one front end's requests."""

@@ -50,6 +50,8 @@ Index = list[tuple[Who, bool, int]]
 class CellLog:
     """What the tasks of one cell printed."""
 
+    __slots__ = ("_file", "_index", "_packed", "_screens", "_size", "pieces")
+
     def __init__(self) -> None:
         self.pieces = 0
         self._screens: dict[Who, Screen] = {}

@@ -32,6 +32,8 @@ EMPTY = '<div class="nbray nbray-output"></div>'
 class _Place:
     """The display of one cell's text."""
 
+    __slots__ = ("dirty", "drawn", "id", "moving", "shown")
+
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
         self.shown = False

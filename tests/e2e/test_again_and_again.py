@@ -102,8 +102,8 @@ def test_runs_of_the_quickstart_leave_nothing(front: Front) -> None:
         counts = [getattr(one, trait) for one in seen]
         early, late = early_and_late(counts)
         assert late <= early + sway, f"{trait}: {counts}"
-    history = by_ipython(cells, RUNS - WARM)
     early, late = early_and_late([one.memory for one in seen])
+    history = by_ipython(cells, RUNS - WARM) if late > 1.05 * early else 0
     assert late - history <= 1.05 * early, (history, [one.memory for one in seen])
 
 

@@ -36,7 +36,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HARMLESS = {
-    "include_dashboard", "dashboard_host", "dashboard_port", "job_config",
+    "dashboard_host", "job_config",
     "configure_logging", "logging_level", "logging_format", "logging_config",
     "allow_multiple", "local_mode", "_temp_dir", "_metrics_export_port", "_system_config",
     "_enable_object_reconstruction", "_plasma_directory", "_memory", "_redis_max_memory",
@@ -46,7 +46,7 @@ _HARMLESS = {
 _OWN = {
     "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
     "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "detached", "_redis_password",
-    "_node_ip_address",
+    "_node_ip_address", "include_dashboard", "dashboard_port",
 }  # fmt: skip
 _ENV_VARS: dict[str, str | None] = {}
 """Values of environment variables before `runtime_env` replaced them."""
@@ -68,6 +68,8 @@ def init(
     runtime_env: Mapping[str, Any] | None = None,
     engine: str | None = None,
     detached: bool = False,
+    include_dashboard: bool | None = None,
+    dashboard_port: int | None = None,
     _redis_password: str | None = None,
     _node_ip_address: str | None = None,
     **others: Any,
@@ -84,6 +86,9 @@ def init(
         runtime_env: only {'env_vars': {...}}, set before the cluster starts.
         engine: 'native' (or what NBRAY_ENGINE says), or 'inline': everything in this process.
         detached: a new cluster stays when this process ends, until `nbray stop`.
+        include_dashboard: False: a new cluster listens at no port for its dashboard.
+        dashboard_port: where it does, on 127.0.0.1 (default, or 0: 8265, or the next port
+            that is free). The returned context's `dashboard_url` is the link.
         others: Ray's arguments that mean nothing here are accepted and ignored.
 
     Returns:
@@ -106,6 +111,8 @@ def init(
         node_ip_address=_text("_node_ip_address", _node_ip_address),
         log_to_driver=log_to_driver,
         detached=detached,
+        dashboard=_switch("include_dashboard", include_dashboard),
+        dashboard_port=_port("dashboard_port", dashboard_port),
     )
     name = _text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
     env_vars = _env_vars(runtime_env)
@@ -254,6 +261,22 @@ def _amount(name: str, value: Any) -> float | None:
 def _bytes(name: str, value: Any) -> int | None:
     amount = _amount(name, value)
     return None if amount is None else int(amount)
+
+
+def _switch(name: str, value: Any) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value is not False
+
+
+def _port(name: str, value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a port number, not {type(value).__name__}")
+    if not 0 <= value < 65536:
+        raise ValueError(f"{name} must lie between 0 and 65535, not {value}")
+    return value
 
 
 def _resources(given: Any) -> dict[str, float]:

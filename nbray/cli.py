@@ -50,6 +50,8 @@ class Session(Protocol):
     def secret(self) -> str: ...
     @property
     def node_ip(self) -> str: ...
+    @property
+    def dashboard(self) -> Any: ...
 
 
 class Native(Protocol):
@@ -170,6 +172,14 @@ def main() -> None:
     "--insecure-password", is_flag=True,
     help="Accept a password that is easy to guess on addresses others can reach.",
 )  # fmt: skip
+@click.option(
+    "--include-dashboard", metavar="BOOL", type=bool, default=None,
+    help="false: no port listens for the dashboard.  [default: true, with --head]",
+)  # fmt: skip
+@click.option(
+    "--dashboard-port", metavar="PORT", type=click.IntRange(0, 65535),
+    help="Where it listens, on 127.0.0.1.  [default, or 0: 8265, or the next one that is free]",
+)  # fmt: skip
 @click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
 def start(
     head: bool,
@@ -183,6 +193,8 @@ def start(
     redis_password: str | None,
     secret_file: IO[str] | None,
     insecure_password: bool,
+    include_dashboard: bool | None,
+    dashboard_port: int | None,
     block: bool,
 ) -> None:
     """Start a cluster (--head), or have this machine join one (--address)."""
@@ -192,6 +204,11 @@ def start(
         )
     if redis_password is not None and secret_file is not None:
         raise click.UsageError("give either --redis-password or --secret-file")
+    if address and (include_dashboard or dashboard_port is not None):
+        raise click.UsageError(
+            "the dashboard belongs to the head: give --dashboard-port there; here, once it has "
+            "joined, `nbray dashboard` starts one"
+        )
     secret = redis_password
     if secret_file is not None:
         secret = secret_file.read()
@@ -208,6 +225,8 @@ def start(
         object_store_memory=object_store_memory,
         secret=(secret or "").strip(),
         insecure_password=insecure_password,
+        dashboard=include_dashboard is not False,
+        dashboard_port=dashboard_port or 0,
     )
     with _one_sentence():
         native = _native()
@@ -257,11 +276,15 @@ def status() -> None:
 @click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: the youngest]")
 @click.option(
     "--port", type=click.IntRange(1, 65535),
-    help="TCP port on this machine.  [default: 8265, or the next one that is free]",
+    help="TCP port on this machine, where it has none yet.  [default: 8265, or the next free one]",
 )  # fmt: skip
-@click.option("--stop", "end", is_flag=True, help="End the dashboard; the cluster goes on.")
+@click.option("--stop", "end", is_flag=True, help="End its process; the cluster goes on.")
 def dashboard(address: str | None, port: int | None, end: bool) -> None:
-    """Start the dashboard of a cluster that this machine is part of, and print its link."""
+    """Print the link to the dashboard of a cluster that this machine is part of.
+
+    Whoever opens the link that `nbray start --head` printed sees the same. Where no
+    port listens for it yet, this command starts it.
+    """
     from nbray.dashboard import launch
 
     with _one_sentence():
@@ -275,8 +298,9 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
                 else "no nbray runs on this machine: start a cluster with `nbray start --head`"
             )
         if end:
+            again = "; whoever opens its link starts it again" if launch.offered(session) else ""
             stopped = launch.stop(session)
-            click.echo("the dashboard has ended" if stopped else "no dashboard runs")
+            click.echo(f"the dashboard has ended{again}" if stopped else "no dashboard runs")
         else:
             click.echo(launch.of_session(session, port))
 
@@ -384,9 +408,20 @@ def _greeting(session: Session) -> str:
         "    import nbray\n"
         '    nbray.init(address="auto")\n\n'
         f"{elsewhere}"
-        "To see it in a browser:\n    nbray dashboard\n\n"
+        f"To see it in a browser:\n    {_browser(session)}\n\n"
         "To end what runs here:\n    nbray stop"
     )
+
+
+def _browser(session: Session) -> str:
+    """The dashboard's link, or what there is instead."""
+    from nbray.dashboard.launch import offered
+
+    link = offered(session)
+    if link is not None:
+        return link.url
+    why = session.dashboard.why
+    return "nbray dashboard" + (f"        # {why}" if why else "")
 
 
 def _panel(native: Native, session: Session) -> str:

@@ -26,6 +26,10 @@ class InitConfig(msgspec.Struct, frozen=True):
     log_to_driver: bool = True
     detached: bool = False
     """A cluster that is started here outlives this process."""
+    dashboard: bool = True
+    """A cluster that is started here listens at a port for whoever wants to see its dashboard."""
+    dashboard_port: int = 0
+    """0: the usual one, or the next that is free."""
 
 
 class NodeRequest(msgspec.Struct, frozen=True):
@@ -53,6 +57,10 @@ class NodeRequest(msgspec.Struct, frozen=True):
     owner: str = "daemon"
     """'daemon': lives until `nbray stop`; 'driver': ends with the process that started it;
     'detached': started by a driver, lives until it is stopped."""
+    dashboard: bool = True
+    """A head listens at a port for whoever wants to see its dashboard."""
+    dashboard_port: int = 0
+    """0: the usual one, or the next that is free."""
 
 
 INLINE_LIMIT = 64 * 1024
@@ -91,6 +99,10 @@ MAX_FRAME = 64 << 20
 """Bytes; a peer that sends a larger frame over TCP is disconnected."""
 DEFAULT_PORT = 6379
 """The TCP port of a head, as in Ray."""
+DASHBOARD_PORT = 8265
+"""Where the dashboard is looked for, as Ray's is."""
+DASHBOARD_PORTS = 100
+"""How many ports are tried for it from there on."""
 PROTOCOL = 1
 """Version of the messages; peers of another one are refused."""
 

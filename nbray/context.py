@@ -10,6 +10,7 @@ import importlib
 import platform
 import sys
 from collections.abc import Iterator
+from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -126,25 +127,37 @@ class ClusterContext:
 
     @property
     def dashboard_url(self) -> str:
-        """The dashboard's address with its key; started when it is asked for.
+        """The dashboard's address with its key: a whole link, where Ray has only host and port.
 
-        '' with an engine that has no processes to look at.
+        It serves as soon as somebody opens it. '' without a dashboard: with
+        include_dashboard=False, where no port was free, and with an engine that
+        has no processes to look at. On a machine that has joined another's cluster
+        a dashboard is started when it is asked for.
 
         Raises:
-            RaySystemError: it does not start; says why.
+            RaySystemError: that one does not start; says why.
         """
         if not self._engine.runtime().session_dir:
             return ""
-        # By name: screens see us, not we them.
-        launch = importlib.import_module("nbray.dashboard.launch")
-        return str(launch.of_engine(self._engine))
+        return str(self._launch().url(self._engine))
+
+    @staticmethod
+    def _launch() -> Any:
+        return importlib.import_module("nbray.dashboard.launch")  # screens see us, not we them
+
+    def _dashboard(self) -> tuple[Any, str]:
+        """The link that can be had for nothing, or None; and why not, if one was wanted."""
+        if not self._engine.runtime().session_dir:
+            return None, ""
+        known: tuple[Any, str] = self._launch().known(self._engine)
+        return known
 
     @property
     def address_info(self) -> dict[str, Any]:
         """node_ip_address, address, gcs_address, node_id and the rest of Ray's keys.
 
-        What nbray has no counterpart of is ''; so is the dashboard's address, which
-        `dashboard_url` tells.
+        What nbray has no counterpart of is ''. webui_url is `dashboard_url`, but ''
+        where a dashboard would have to be started first.
         """
         info = self._engine.runtime()
         return {
@@ -153,7 +166,7 @@ class ClusterContext:
             "redis_address": "",
             "object_store_address": "",
             "raylet_socket_name": "",
-            "webui_url": "",
+            "webui_url": str(self._dashboard()[0] or ""),
             "session_dir": info.session_dir,
             "metrics_export_port": 0,
             "gcs_address": info.address,
@@ -209,9 +222,11 @@ class ClusterContext:
         total = self._engine.cluster_resources().get("CPU", 0)
         where = self._engine.runtime().address or "this machine only"
         plural = "" if len(nodes) == 1 else "s"
+        link, why = self._dashboard()
         return (
             f"nbray {self.ray_version} ({self._engine.name}): "
             f"{len(nodes)} node{plural}, {total:g} CPUs, {where}"
+            + (f"\n{link!r}" if link is not None else f"\nNo dashboard: {why}" if why else "")
         )
 
     def _repr_html_(self) -> str | None:
@@ -220,7 +235,11 @@ class ClusterContext:
             return None
         from nbray.view.panel import panel_html  # late: `import nbray` needs no templates
 
-        return panel_html(self._engine.snapshot())
+        link, why = self._dashboard()
+        page = panel_html(self._engine.snapshot())
+        if link is not None:
+            return f"{page}\n{link._repr_html_()}"
+        return f"{page}\n<div>No dashboard: {escape(why)}</div>" if why else page
 
     def _ipython_display_(self) -> None:
         """The panel, as `nbray.panel()`.

@@ -1,9 +1,11 @@
 """The dashboard's process: `python -m nbray.dashboard`.
 
-Owns the wiring of source, feed and server, and the process's end. Two ways in:
-`launch` writes an `Order` to its standard input and reads where it serves; and
-`--socket PATH` serves whichever cluster is the youngest on a Unix socket, for
-the proxy of a Jupyter server, which has let its user in already.
+Owns the wiring of source, feed and server, and the process's end. Three ways in,
+the first two with an `Order` on standard input: the cluster's root hands a
+listening socket down when somebody has come to it (`runtime/shell/bell.py`);
+`launch` names a port and reads where it serves; and `--socket PATH` serves
+whichever cluster is the youngest on a Unix socket, for the proxy of a Jupyter
+server, which has let its user in already.
 """
 
 from __future__ import annotations
@@ -14,23 +16,33 @@ import gc
 import os
 import secrets
 import signal
+import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from nbray.config import DASHBOARD_PORT, DASHBOARD_PORTS
 from nbray.dashboard import record as records
+from nbray.dashboard.access import Access
 from nbray.dashboard.launch import Answer, Order
-from nbray.dashboard.links import PORT, hosts, prefix
+from nbray.dashboard.links import hosts, prefix
 
-PORTS = 100
-"""How many ports are tried from the usual one on, before any free one is taken."""
-LAST_WORDS = 3.0
+LAST_WORDS = 2.0
 """Seconds that pages have to take the last message and hang up."""
 GONE = 0.05
 """Seconds between two looks whether they have."""
+REST = 600.0
+"""Seconds without a page or a request after which a process ends that can be woken again."""
+LOOKS = 10
+"""Looks in that time."""
+STOPPED = "the dashboard was stopped"
+STOPPED_LIGHTLY = f"{STOPPED}: reload this page to start it again"
+RESTS = "reload this page to go on"
+"""Who has come in the moment in which it went to rest is told."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _serve_socket(options.socket)
         return
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    if order.listening >= 0:
+        _answer_the_bell(order)
+        return
     if os.fork():
         os._exit(0)  # whoever started this need not reap what stays
     try:
@@ -71,7 +86,8 @@ def bind(port: int) -> list[Any]:
     """
     from tornado.netutil import bind_sockets
 
-    for wanted in [port] if port else [*range(PORT, PORT + PORTS), 0]:
+    usual = range(DASHBOARD_PORT, DASHBOARD_PORT + DASHBOARD_PORTS)
+    for wanted in [port] if port else [*usual, 0]:
         try:
             return bind_sockets(wanted, "127.0.0.1")
         except OSError as error:
@@ -82,23 +98,39 @@ def bind(port: int) -> list[Any]:
     raise OSError("no port is free")
 
 
+def _answer_the_bell(order: Order) -> None:
+    """Serve at the socket that was handed down; where that fails, whoever waits is told why."""
+    os.chdir("/")
+    listening = socket.socket(fileno=order.listening)
+    listening.set_inheritable(False)
+    access = access_with(order.key)
+    cookie = cookie_name(order.port)
+    try:
+        _serve_cluster(Path(order.directory), [listening], access, order, lambda: None)
+    except Exception as error:  # noqa: BLE001 - the edge of the process: visitors are told
+        traceback.print_exc()  # the log
+        from nbray.dashboard.sorry import tell
+
+        tell(listening, access, cookie, f"the dashboard does not start: {error}")
+        raise SystemExit(1) from None
+
+
+def access_with(key: str) -> Access:
+    """The gate, as this process's environment wants it."""
+    return Access(key, hosts(os.environ), hub=bool(prefix(os.environ)))
+
+
+def cookie_name(port: int) -> str:
+    """Cookies know no ports: each dashboard's has a name of its own."""
+    return f"nbray-{port}"
+
+
 def _serve(order: Order) -> None:
     folder = Path(order.directory)
     _log_to(folder / records.LOG)
     sockets = bind(order.port)
     port: int = sockets[0].getsockname()[1]
-    key = secrets.token_urlsafe(24)
-
-    from nbray.dashboard.access import Access
-    from nbray.engine import load
-
-    native = load("native")
-
-    def find() -> Any:
-        return next((one for one in native.records() if one.directory == str(folder)), None)
-
-    access = Access(key, hosts(os.environ), hub=bool(prefix(os.environ)))
-    lock = records.write(folder, records.Record(os.getpid(), port, key))
+    key = order.key or secrets.token_urlsafe(24)
 
     def ready() -> None:
         _say(Answer(port, key))
@@ -107,8 +139,25 @@ def _serve(order: Order) -> None:
         os.dup2(null, 1)
         os.close(null)
 
+    order = Order(order.directory, port, key)
+    _serve_cluster(folder, sockets, access_with(key), order, ready)
+
+
+def _serve_cluster(
+    folder: Path, sockets: list[Any], access: Access, order: Order, ready: Callable[[], None]
+) -> None:
+    """Serve the cluster of *folder* on record, until it ends."""
+    from nbray.engine import load
+
+    native = load("native")
+
+    def find() -> Any:
+        return next((one for one in native.records() if one.directory == str(folder)), None)
+
+    lock = records.write(folder, records.Record(os.getpid(), order.port, order.key))
+    light = order.listening >= 0
     try:
-        _run(sockets, access, f"nbray-{port}", find, ready, ends=True)
+        _run(sockets, access, cookie_name(order.port), find, ready, ends=True, light=light)
     finally:
         records.remove(folder)
         os.close(lock)
@@ -117,7 +166,6 @@ def _serve(order: Order) -> None:
 def _serve_socket(path: str) -> None:
     from tornado.netutil import bind_unix_socket
 
-    from nbray.dashboard.access import Access
     from nbray.engine import load
 
     native = load("native")
@@ -136,15 +184,19 @@ def _serve_socket(path: str) -> None:
 
 def _run(
     sockets: list[Any],
-    access: Any,
+    access: Access,
     cookie: str,
     find: Callable[[], Any],
     ready: Callable[[], None],
     *,
     ends: bool,
     parent: int = 0,
+    light: bool = False,
 ) -> None:
-    """Serve; *ends*: until the cluster does, else until process *parent* does."""
+    """Serve; *ends*: until the cluster does, else until process *parent* does.
+
+    *light*: whoever comes next wakes another process, so this one may rest.
+    """
     from tornado.httpserver import HTTPServer
     from tornado.ioloop import IOLoop
 
@@ -160,8 +212,9 @@ def _run(
     server.add_sockets(sockets)
     ticking(feed)
 
-    def end() -> None:
-        feed.end()
+    def end(words: str = "") -> None:
+        server.stop()  # who comes now finds nobody, or wakes another process
+        feed.end(words)
         leave(loop.time() + LAST_WORDS)
 
     def leave(latest: float) -> None:
@@ -174,9 +227,22 @@ def _run(
     def alive() -> bool:
         return source.alive() if ends else os.getppid() == parent
 
+    def rest(visits: int = 0, looks: int = 0) -> None:
+        looks = 0 if feed.pages or feed.visits != visits else looks + 1
+        if looks < LOOKS:
+            loop.call_later(REST / LOOKS, rest, feed.visits, looks)
+        else:
+            server.stop()
+            loop.call_later(1.0, end, RESTS)  # whoever had been let in is served until then
+
     watching(alive, end)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: loop.add_callback_from_signal(end))
+    if light:
+        rest()
+    stopped = STOPPED_LIGHTLY if light else STOPPED
+    for number, words in (
+        (signal.SIGHUP, ""), (signal.SIGTERM, stopped), (signal.SIGINT, stopped),
+    ):  # fmt: skip
+        signal.signal(number, lambda *_, words=words: loop.add_callback_from_signal(end, words))
     ready()
     gc.collect()
     gc.freeze()

@@ -75,8 +75,8 @@ class Page:
         """Whether it has drawn all it got, and is looked at."""
         return not self.hidden and self._drawn >= self._sent
 
-    def show(self, head: str, html: str, state: str) -> None:
-        """Send what has changed."""
+    def show(self, head: str, html: str, state: str, why: str = "") -> None:
+        """Send what has changed; *why* is said with the last word."""
         piece: dict[str, Any] = {}
         if head != self._head:
             piece["head"] = self._head = head
@@ -90,6 +90,8 @@ class Page:
             self._sent += 1
             piece["number"] = self._sent
             piece["state"] = state
+            if why:
+                piece["why"] = why
             self._send(msgspec.json.encode(piece).decode())
 
 
@@ -111,8 +113,11 @@ class Feed:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.pages: set[Page] = set()
+        self.visits = 0
+        """Requests that have been answered."""
         self._looks = 0
         self._ended = False
+        self._why = ""
 
     def tick(self) -> None:
         """One look; called every `TICK` seconds while a page is open."""
@@ -146,11 +151,12 @@ class Feed:
                 html = drawn[key] = section_html(
                     page.section, source.snapshot, source.details, page.query
                 )
-            page.show(head, html, state)
+            page.show(head, html, state, self._why if state == ENDED else "")
 
-    def end(self) -> None:
-        """The cluster has ended: the last word to every page, seen or not."""
+    def end(self, why: str = "") -> None:
+        """The last word to every page, seen or not: the cluster has ended, or *why*."""
         self._ended = True
+        self._why = why
         self.source.detach()
         self._show(list(self.pages), ENDED)
 

@@ -1,9 +1,12 @@
-"""Finding a cluster's dashboard, or starting it.
+"""Finding a cluster's dashboard, waking it, or starting one.
 
-Owns the hand-over to its process: a folder in, a line of JSON back. Does not
-own what the process does then (`__main__`). Rules: one dashboard a cluster on
-each machine; the secret stays in the run directory, and the process reads it
-there; nothing is left when a start fails.
+Where a cluster's head runs there is a port from the start, and a process as
+soon as somebody comes to it (`runtime/shell/bell.py`): its link is known
+before (`offered`). On other machines, or where the cluster was started without,
+a process is started on demand. Owns the hand-over to that one: a folder in, a
+line of JSON back. Does not own what the process does then (`__main__`). Rules:
+one dashboard a cluster on each machine; the secret stays in the run directory,
+and the process reads it there; nothing is left when a start fails.
 """
 
 from __future__ import annotations
@@ -29,7 +32,19 @@ from nbray.exceptions import RaySystemError
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
+UNAVAILABLE = 503
 _PROGRAM = "import sys; sys.path.append({0!r}); from nbray.dashboard.__main__ import main; main()"
+
+
+class Front(Protocol):
+    """Where the dashboard is from the cluster's start on."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def why(self) -> str: ...
 
 
 class Session(Protocol):
@@ -39,6 +54,10 @@ class Session(Protocol):
     def directory(self) -> str: ...
     @property
     def head_address(self) -> str: ...
+    @property
+    def head(self) -> bool: ...
+    @property
+    def dashboard(self) -> Front: ...
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -47,6 +66,10 @@ class Order(msgspec.Struct, frozen=True):
     directory: str
     port: int = 0
     """0: the usual one, or the next that is free."""
+    key: str = ""
+    """'': a new one."""
+    listening: int = -1
+    """A descriptor that was handed down: it listens at *port* already."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -58,19 +81,24 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def of_engine(engine: Engine, port: int | None = None) -> Link:
-    """The link to the dashboard of *engine*'s cluster; started if need be.
+    """The link to the dashboard of *engine*'s cluster; it serves when this returns.
 
     Raises:
-        RaySystemError: it has none, or cannot be started; says why.
+        RaySystemError: it has none, or does not start; says why.
     """
-    directory = engine.runtime().session_dir
-    for session in load("native").records():
-        if directory and session.directory == directory:
-            return of_session(session, port)
+    session = _session(engine)
+    if session is not None:
+        return of_session(session, port)
     raise RaySystemError(
         f"the {engine.name} engine has no cluster to look at: "
         "use nbray.init() with the native engine"
     )
+
+
+def _session(engine: Engine) -> Session | None:
+    directory = engine.runtime().session_dir
+    records: Sequence[Session] = load("native").records() if directory else ()
+    return next((one for one in records if one.directory == directory), None)
 
 
 def of_session(session: Session, port: int | None = None) -> Link:
@@ -78,15 +106,90 @@ def of_session(session: Session, port: int | None = None) -> Link:
     folder = Path(session.directory)
     try:
         with records.gate(folder, START_SECONDS):
-            found = running(session)
-            if found is None:
+            at: Record | Front | None = running(session) or _front(session)
+            if at is None:
                 answer = _start(Order(str(folder), port or 0))
                 return link(answer.port, answer.key, os.environ)
+            if port in {None, at.port}:
+                if not isinstance(at, Record):
+                    _wake(at, folder)
+                return link(at.port, at.key, os.environ)
     except TimeoutError:
         raise RaySystemError("another process has been starting the dashboard for long") from None
     except OSError as error:
         raise RaySystemError(f"the dashboard does not start: {error.strerror or error}") from None
-    return link(found.port, found.key, os.environ)
+    raise RaySystemError(
+        f"the dashboard of this cluster is at port {at.port} already: to have it at {port}, start "
+        f"the cluster with --dashboard-port={port}, or nbray.init(dashboard_port={port})"
+    )
+
+
+def offered(session: Session) -> Link | None:
+    """The link to a dashboard that serves or will when somebody opens it; None without one."""
+    front = _front(session)
+    return link(front.port, front.key, os.environ) if front is not None else None
+
+
+def known(engine: Engine) -> tuple[Link | None, str]:
+    """The same for *engine*'s cluster, and why there is none where one was wanted.
+
+    Nothing is started, nothing raised.
+    """
+    try:
+        session = _session(engine)
+    except (RaySystemError, OSError):
+        session = None
+    if session is None:
+        return None, ""
+    return offered(session), session.dashboard.why
+
+
+def url(engine: Engine) -> str:
+    """The address as Ray's context has it: '' without a dashboard.
+
+    On a machine whose node has joined, where none waits, one is started.
+
+    Raises:
+        RaySystemError: it does not start; says why.
+    """
+    session = _session(engine)
+    if session is None:
+        return ""
+    return offered(session) or ("" if session.head else of_session(session))
+
+
+def _front(session: Session) -> Front | None:
+    """The port that listens for *session*'s cluster, if its head runs on this machine."""
+    if session.dashboard.port:
+        return session.dashboard
+    others: Sequence[Session] = load("native").records()
+    fronts = (one.dashboard for one in others if one.head_address == session.head_address)
+    return next((front for front in fronts if front.port), None)
+
+
+def _wake(front: Front, folder: Path) -> None:
+    """Come to the port as a browser would, and wait until somebody answers.
+
+    Raises:
+        RaySystemError: who answers has failed; says why.
+        OSError: nobody does.
+    """
+    import http.client  # only here: it takes long to import
+
+    asked = http.client.HTTPConnection("127.0.0.1", front.port, timeout=START_SECONDS)
+    try:
+        asked.request("GET", f"/?key={front.key}")
+        answer = asked.getresponse()
+        words = answer.read(65536).decode(errors="replace").strip()
+    except http.client.HTTPException:
+        raise OSError("it hung up") from None
+    finally:
+        asked.close()
+    if answer.status == UNAVAILABLE:
+        # The process has said why; or root, which does not know: then the log does.
+        why = "" if answer.getheader("Retry-After") else words
+        log = folder / records.LOG
+        raise RaySystemError(why or f"the dashboard has failed ({log}): {_last_words(folder, 2)}")
 
 
 def running(session: Session) -> Record | None:
@@ -142,14 +245,19 @@ def _start(order: Order) -> Answer:
             process.kill()
             process.wait()
     if not line:
-        log = Path(order.directory) / records.LOG
-        words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        said = f": {words[-1]}" if words else ""
-        raise RaySystemError(f"the dashboard ended at its start{said}")
+        said = _last_words(Path(order.directory))
+        raise RaySystemError("the dashboard ended at its start" + (f": {said}" if said else ""))
     answer = msgspec.json.decode(line, type=Answer)
     if answer.why:
         raise RaySystemError(answer.why)
     return answer
+
+
+def _last_words(folder: Path, lines: int = 1) -> str:
+    """The end of the log, '' if there is none."""
+    log = folder / records.LOG
+    words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return "; ".join(words[-lines:])
 
 
 def _line(descriptor: int, deadline: float) -> bytes:

@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from html import escape
 from urllib.parse import urlsplit
 
-PORT = 8265
-"""Where the dashboard is looked for, as Ray's is."""
-
 
 class Link(str):
     """The dashboard's address with its key; a cell shows it as a link."""

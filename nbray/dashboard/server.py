@@ -158,6 +158,10 @@ class _Socket(tornado.websocket.WebSocketHandler):
 
 def application(feed: Feed, access: Access, cookie: str) -> tornado.web.Application:
     """The routes."""
+
+    def visited(_handler: tornado.web.RequestHandler) -> None:
+        feed.visits += 1
+
     given = {"access": access, "cookie": cookie, "feed": feed}
     return tornado.web.Application(
         [
@@ -169,7 +173,7 @@ def application(feed: Feed, access: Access, cookie: str) -> tornado.web.Applicat
         ],
         websocket_ping_interval=20,
         websocket_max_message_size=MOST_FRAME,
-        log_function=lambda _handler: None,
+        log_function=visited,
     )
 
 

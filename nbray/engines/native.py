@@ -113,6 +113,8 @@ def _start_local(config: InitConfig) -> Record:
             object_store_memory=config.object_store_memory,
             secret=config.secret,
             owner="detached" if config.detached else "driver",
+            dashboard=config.dashboard,
+            dashboard_port=config.dashboard_port,
         )
     )
     return start_node(request)

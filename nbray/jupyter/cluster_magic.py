@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
+from IPython.display import display
 
 import nbray
 from nbray import session
 from nbray.dashboard import open_here
+from nbray.dashboard.launch import known
 from nbray.dashboard.links import Link
 from nbray.engine import Engine
 from nbray.events import NodeView
@@ -142,6 +144,7 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
     running = session.current()
     if running is not None:
         _say(f"nbray is running already: {summary(running)}.")
+        _show_dashboard(running)
         started = session.started_with()
         if cpus is not None and (started is None or started.num_cpus != cpus):
             _say("For another number of CPUs, run %nbray stop first.")
@@ -152,6 +155,7 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
         _say(STAYS)
+    _show_dashboard(session.require())
     _show_panel()
 
 
@@ -188,6 +192,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     nbray.init(address=address, _redis_password=options.get("--secret"))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")
+    _show_dashboard(session.require())
     _show_panel()
     environments().attached()
 
@@ -295,6 +300,15 @@ def _node(node: NodeView) -> str:
 
 def _amount(number: float, what: str) -> str:
     return f"{number:g} {what}{'' if number == 1 else 's'}"
+
+
+def _show_dashboard(engine: Engine) -> None:
+    """The link, where one waits; nothing is started for it."""
+    link, why = known(engine)
+    if link is not None:
+        display(link)  # type: ignore[no-untyped-call]
+    elif why:
+        _say(f"There is no dashboard: {why}.")
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@
   const parts = { head: at("head"), section: at("section"), state: at("state"), search: at("search") };
   let socket = null;
   let tries = 0;
-  let ended = false;
+  let ended = "";
   let paused = false;
   let shown = "";
   const waiting = []; // pieces that are not drawn yet
@@ -83,7 +83,7 @@
       waiting.push(piece);
       if (piece.state === "ended") {
         // The last word, in the background too; the server waits until the page has hung up.
-        ended = true;
+        ended = piece.why || "the cluster has ended";
         catchUp();
         socket.close();
       } else {
@@ -123,7 +123,7 @@
       }
     }
     if (ended) {
-      say("the cluster has ended", "bad");
+      say(ended, "bad");
       document.body.classList.add("ended");
     } else if (!paused) {
       say(piece.state, piece.state === "live" ? "live" : "bad");

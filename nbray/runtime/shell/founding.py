@@ -129,5 +129,6 @@ def write_record(settings: p.RootConfig, started: p.Started, outlives: bool = Fa
             cluster=f"{started.cluster:016x}",
             executable=sys.executable,
             owner_pid=0 if outlives else settings.owner_pid,
+            dashboard=settings.front,
         )
     )

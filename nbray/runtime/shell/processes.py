@@ -19,6 +19,17 @@ from nbray.config import NodeRequest
 T = TypeVar("T")
 
 
+class Front(msgspec.Struct, frozen=True):
+    """Where a cluster's dashboard is to be found, from the cluster's start on."""
+
+    port: int = 0
+    """On 127.0.0.1 of the head's machine (0: there is none)."""
+    key: str = ""
+    """What its link carries."""
+    why: str = ""
+    """Why there is none, where one was wanted."""
+
+
 class RootConfig(msgspec.Struct, frozen=True):
     """All that a machine's part of a cluster is started with."""
 
@@ -30,6 +41,8 @@ class RootConfig(msgspec.Struct, frozen=True):
     """Everything ends when this process does (0: nobody's)."""
     path: list[str] = []
     """Put before `sys.path` in workers."""
+    front: Front = Front()
+    """Filled in by root, which has the dashboard's port."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):

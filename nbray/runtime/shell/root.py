@@ -1,7 +1,8 @@
 """Root: the fork server of one machine, and the end of everything it started.
 
 Owns the processes: forks head, node and workers, reaps them, reports to the
-node how each ended, and sees to it that nothing is left. Does not own sockets
+node how each ended, and sees to it that nothing is left; and, at a head, the
+port of the dashboard while nobody looks (`bell`). Does not own sockets
 of ZeroMQ's or any decision. Rules: it has one thread, asserted before each
 fork; it imports only what workers need, never numpy (which starts threads);
 the secret comes by standard input and leaves by fork only.
@@ -32,6 +33,7 @@ import msgspec
 
 from nbray.ids import HEAD, client_hex
 from nbray.runtime.shell import processes as p
+from nbray.runtime.shell.bell import Bell
 
 ORDERLY_SECONDS = 1.0
 """What the node gets to end in order before everything is killed."""
@@ -66,6 +68,7 @@ class Root:
         self._mine, self._its = mine, its
         self._channel: p.Channel[p.ToRoot] = p.Channel(mine, p.ToRoot)
         self._poll = select.poll()
+        self._bell = Bell(self._directory, self._poll)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -84,6 +87,13 @@ class Root:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, _noted)
         request = self._config.request
+        if request.head and request.dashboard:
+            try:
+                self._bell.bind(request.dashboard_port)
+            except OSError as error:
+                self._say(p.Failed("port", str(error)))
+                return
+            self._config = msgspec.structs.replace(self._config, front=self._bell.front)
         _import_common()
         gc.freeze()
         cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
@@ -108,6 +118,8 @@ class Root:
             for descriptor, _ in self._poll.poll(timeout):
                 if descriptor == self._wake_read:
                     self._on_signals(os.read(self._wake_read, 4096))
+                elif descriptor == self._bell.fd:
+                    self._bell.ring(time.monotonic())
                 elif descriptor == owner:
                     self._poll.unregister(owner)
                     self._orphan = True
@@ -122,6 +134,7 @@ class Root:
 
     def finish(self, why: str = "") -> None:
         """Kill what is left and remove the session's folder; *why* if root itself failed."""
+        self._bell.end()
         for pid in list(self._children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -135,6 +148,7 @@ class Root:
         if not self._ending:
             self._ending = time.monotonic() + ORDERLY_SECONDS
             self._channel.send(p.Quit(why))
+            self._bell.end()
 
     def _watch_owner(self) -> int | None:
         pid = self._config.owner_pid
@@ -170,6 +184,7 @@ class Root:
                 return
             client = self._children.pop(pid, None)
             if client is None:
+                self._bell.ended(pid, status, time.monotonic())
                 continue
             if pid == self._node_pid:
                 self._node_pid = 0
@@ -274,6 +289,7 @@ class Root:
         if self._answer >= 0:
             os.close(self._answer)
         self._mine.close()
+        self._bell.close()
         if name != "node":
             self._its.close()
         log = os.open(self._logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

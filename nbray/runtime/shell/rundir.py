@@ -27,6 +27,7 @@ import msgspec
 from nbray.config import run_root
 from nbray.exceptions import RaySystemError
 from nbray.runtime.shell.address import is_loopback, parse_address
+from nbray.runtime.shell.processes import Front
 
 RECORD = "record.json"
 _SOCKET_PATH_LIMIT = 103
@@ -74,6 +75,8 @@ class Record(msgspec.Struct, frozen=True):
     """The Python that runs the session, as it was called: its environment is the cluster's."""
     owner_pid: int = 0
     """The process with which everything ends (0: nobody's)."""
+    dashboard: Front = Front()
+    """Where the cluster's dashboard is, if its head runs here."""
 
 
 def run_directory() -> Path:

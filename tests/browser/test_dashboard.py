@@ -71,8 +71,19 @@ PROGRAM = textwrap.dedent(
 )
 
 
+IN_IPYTHON = textwrap.dedent(
+    """
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.run_cell("%load_ext nbray").raise_error()
+    shell.run_cell("%nbray start --cpus 2").raise_error()
+    """
+)
+
+
 class Running:
-    """A program that prints a link first."""
+    """A program that prints a link, or a number on a line."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -81,8 +92,9 @@ class Running:
         assert self.process.stdout is not None
         self.first = ""
         for line in self.process.stdout:
-            if re.match(r"http|\d+$", line):
-                self.first = line.strip()
+            found = re.search(r"http\S+|^\d+$", line)
+            if found:
+                self.first = found[0]
                 break
         assert self.first
 
@@ -286,8 +298,9 @@ def visit_big(page: Page, section: str) -> None:
     expect(page.locator("#section")).to_contain_text(text, timeout=20_000)
 
 
-def test_it_says_that_the_cluster_has_ended(browser: Browser) -> None:
-    program = Running("-c", PROGRAM)
+def test_the_link_that_start_shows_and_the_clusters_end(browser: Browser) -> None:
+    """In IPython: nothing serves the link until the page is opened."""
+    program = Running("-c", PROGRAM.replace("nbray.init(num_cpus=2)", IN_IPYTHON))
     page = browser.new_page()
     try:
         enter(page, program.first)

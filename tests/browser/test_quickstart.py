@@ -52,6 +52,8 @@ def test_quickstart(notebook: Notebook) -> None:
     for index in range(end):
         moved[index] = watch(notebook, index)
         assert not notebook.failed(index), notebook.output(index)
+        if "%nbray start" in sources[index]:
+            its_link_opens_the_dashboard(notebook, index)
     assert any(len(values) >= 2 for values in moved.values()), moved
 
     shows = notebook.find("panel()")
@@ -64,6 +66,15 @@ def test_quickstart(notebook: Notebook) -> None:
     if end < len(sources):
         notebook.run(end)
         assert not notebook.failed(end), notebook.output(end)
+
+
+def its_link_opens_the_dashboard(notebook: Notebook, index: int) -> None:
+    """What `%nbray start` shows is a link; opening it is what starts the dashboard."""
+    link = notebook.cell(index).get_by_role("link", name="nbray dashboard")
+    with notebook.page.expect_popup() as opened:
+        link.click()
+    expect(opened.value.locator("#state")).to_have_text("live", timeout=60_000)
+    opened.value.close()
 
 
 def prints_stay_with_their_cell(notebook: Notebook) -> None:

@@ -257,6 +257,22 @@ def test_a_start_that_times_out_names_its_cause(monkeypatch: pytest.MonkeyPatch)
     assert eventually(lambda: not psutil.Process().children(), 5)
 
 
+def test_a_start_that_finds_no_port_for_the_dashboard_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    none = "import nbray.runtime.shell.bell as bell\nbell.DASHBOARD_PORTS = 1\n"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        none += f"bell.DASHBOARD_PORT = {taken.getsockname()[1]}\nmain()\n"
+        monkeypatch.setattr(launch, "_PROGRAM", launch._PROGRAM.replace("main()\n", none))
+        started = start_root(head())
+        try:
+            (record,) = [one for one in rundir.read_all() if one.directory == started.directory]
+            assert record.dashboard.port == 0
+            assert "can be used: Address already in use" in record.dashboard.why
+        finally:
+            stop_root(started)
+
+
 # -- two machines ------------------------------------------------------------------------
 
 

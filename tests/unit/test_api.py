@@ -96,9 +96,7 @@ def test_arguments_reach_the_engine(fresh):
 
 def test_ray_arguments_without_meaning_are_accepted(fresh):
     nbray.init(
-        include_dashboard=False,
         dashboard_host="0.0.0.0",
-        dashboard_port=1,
         dashboard_whatever=2,
         logging_level=10,
         log_to_driver=False,
@@ -112,6 +110,10 @@ def test_ray_arguments_without_meaning_are_accepted(fresh):
     ("given", "error", "text"),
     [
         ({"num_cpu": 1}, TypeError, "num_cpus"),
+        ({"include_dashboard": "no"}, TypeError, "include_dashboard must be True or False"),
+        ({"dashboard_port": "8265"}, TypeError, "dashboard_port must be a port number"),
+        ({"dashboard_port": True}, TypeError, "dashboard_port must be a port number"),
+        ({"dashboard_port": 70_000}, ValueError, "between 0 and 65535"),
         ({"redis_password": "x"}, TypeError, "_redis_password"),
         ({"num_cpus": "4"}, TypeError, "num_cpus"),
         ({"num_cpus": -1}, ValueError, "num_cpus"),

@@ -17,6 +17,7 @@ from nbray.config import InitConfig, NodeRequest
 from nbray.dashboard import launch
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
+from nbray.runtime.shell.processes import Front
 
 SECRET = "k" * 43
 
@@ -31,6 +32,7 @@ class Session(msgspec.Struct, frozen=True):
     secret: str = SECRET
     node_ip: str = "10.0.0.5"
     directory: str = "/nowhere"
+    dashboard: Front = Front(8265, "k")
 
 
 class FakeEngine:
@@ -122,7 +124,34 @@ def test_start_head_prints_the_lines_to_paste(native: FakeNative) -> None:
     assert 'nbray.init(address="auto")' in result.stdout
     assert f"_redis_password='{SECRET}'" in result.stdout
     assert "nbray stop" in result.stdout
+    assert "http://127.0.0.1:8265/?key=k" in [line.strip() for line in result.stdout.splitlines()]
     assert native.requests == [NodeRequest(head=True, port=6379, secret=SECRET)]
+
+
+def test_start_without_a_dashboard_says_what_there_is(
+    native: FakeNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "load", lambda _: native)
+    for front, says in (
+        (Front(), "nbray dashboard\n"),
+        (Front(why="no port is free"), "nbray dashboard        # no port is free\n"),
+    ):
+        session = Session(dashboard=front)
+        monkeypatch.setattr(native, "start_node", lambda _, session=session: session)
+        result = invoke("start", "--head", "--include-dashboard=false")
+        assert f"browser:\n    {says}" in result.stdout
+        assert "key=" not in result.stdout
+
+
+def test_the_dashboard_is_the_heads(native: FakeNative) -> None:
+    invoke("start", "--head", "--dashboard-port", "9000")
+    invoke("start", "--head", "--include-dashboard", "false")
+    told = [(one.dashboard, one.dashboard_port) for one in native.requests]
+    assert told == [(True, 9000), (False, 0)]
+    result = invoke("start", "--address=h:1", "--redis-password=x", "--dashboard-port=9000")
+    assert result.exit_code == 2
+    assert "belongs to the head" in result.stderr
+    assert len(native.requests) == 2
 
 
 def test_every_option_arrives(native: FakeNative) -> None:
@@ -310,7 +339,7 @@ def test_dashboard_prints_the_link_of_the_cluster_asked_for(
     assert invoke("dashboard").stdout == "http://127.0.0.1:8265/?key=k\n"
     invoke("dashboard", "--address", "10.0.0.6:6379", "--port", "9000")
     assert started == [("10.0.0.5:6379", None), ("10.0.0.6:6379", 9000)]
-    assert "has ended" in invoke("dashboard", "--stop").stdout
+    assert "has ended; whoever opens its link" in invoke("dashboard", "--stop").stdout
     missing = invoke("dashboard", "--address", "1.2.3.4:5")
     assert missing.exit_code == 1
     assert "not part of a cluster at 1.2.3.4:5" in missing.stderr

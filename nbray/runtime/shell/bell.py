@@ -19,7 +19,6 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -39,14 +38,6 @@ _SORRY = (
 )
 
 
-class Poller(Protocol):
-    """What is used of `select.poll()`."""
-
-    def register(self, fd: int, flags: int = ..., /) -> None: ...
-
-    def unregister(self, fd: int, /) -> None: ...
-
-
 class Bell:
     """The port, and whoever answers there.
 
@@ -57,7 +48,10 @@ class Bell:
     """
 
     def __init__(
-        self, directory: Path, poll: Poller, spawn: Callable[[Path, bytes, int], int] | None = None
+        self,
+        directory: Path,
+        poll: select.poll,
+        spawn: Callable[[Path, bytes, int], int] | None = None,
     ) -> None:
         self._directory = directory
         self._poll = poll

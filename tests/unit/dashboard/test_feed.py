@@ -143,3 +143,14 @@ def test_pages_that_draw_nothing_or_come_late_hear_it_too() -> None:
     assert [got[-1]["state"] for got in (hidden, busy, late)] == ["ended"] * 3
     assert len(late) == 1, "once"
     assert len(scene.native.starts) == starts, "it does not attach again"
+
+
+def test_a_dashboard_that_is_stopped_says_so() -> None:
+    scene = Scene()
+    _, got = scene.page(section="overview")
+    scene.feed.end("it was stopped")
+    _, late = scene.page(section="overview")
+    scene.ticks(2)
+    assert [(one[-1]["state"], one[-1]["why"]) for one in (got, late)] == [
+        ("ended", "it was stopped")
+    ] * 2

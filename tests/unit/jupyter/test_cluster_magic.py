@@ -6,6 +6,7 @@ import pytest
 
 import nbray
 from nbray import session
+from nbray.dashboard.links import link
 from nbray.engine import RuntimeInfo
 from nbray.exceptions import RaySystemError
 from nbray.jupyter import cluster_magic
@@ -95,6 +96,16 @@ def test_attach_again_and_elsewhere(say, monkeypatch):
     there = RuntimeInfo(address="lab:6379")
     monkeypatch.setattr(session.current(), "runtime", lambda: there)
     assert "attached already" in say("%nbray attach lab:6379")
+
+
+def test_start_shows_the_link_that_waits(say, monkeypatch):
+    found = [(None, "none of the ports can be used")]
+    monkeypatch.setattr(cluster_magic, "known", lambda engine: found[0])
+    assert "There is no dashboard: none of the ports can be used." in say("%nbray start")
+    found[0] = (link(8265, "k", {}), "")
+    assert "http://127.0.0.1:8265/?key=k" in say("%nbray start")
+    found[0] = (None, "")
+    assert "dashboard" not in say("%nbray start")
 
 
 def test_dashboard_needs_a_cluster_of_processes(say):

@@ -238,8 +238,12 @@ class ClusterContext:
         link, why = self._dashboard()
         page = panel_html(self._engine.snapshot())
         if link is not None:
-            return f"{page}\n{link._repr_html_()}"
-        return f"{page}\n<div>No dashboard: {escape(why)}</div>" if why else page
+            below = link._repr_html_()
+        elif why:
+            below = f"No dashboard: {escape(why)}"
+        else:
+            return page
+        return f'{page}\n<div style="padding:6px 14px">{below}</div>'
 
     def _ipython_display_(self) -> None:
         """The panel, as `nbray.panel()`.

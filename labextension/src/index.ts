@@ -6,6 +6,7 @@ import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { commands } from './commands';
 import { ClustersModel } from './model';
+import { saved } from './saved';
 import { sidebar } from './sidebar';
 import { status } from './status';
 import { IClusters } from './tokens';
@@ -19,4 +20,4 @@ const clusters: JupyterFrontEndPlugin<IClusters> = {
 };
 
 export { IClusters } from './tokens';
-export default [clusters, sidebar, commands, status];
+export default [clusters, sidebar, commands, status, saved];

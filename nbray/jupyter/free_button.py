@@ -16,6 +16,11 @@ from nbray.jupyter.cells import Cells
 from nbray.jupyter.live import Live
 
 
+EMPTY = '<div class="nbray"></div>'
+"""What stands for the button where its kernel is gone: nothing, of nbray's (see the sidebar's
+`saved.ts`)."""
+
+
 class FreeButton:
     """Where `%nbray memory` puts its button; see `button()` for the process's own."""
 
@@ -38,7 +43,7 @@ class FreeButton:
             return made
 
         live = self._live = Live(cells, cell, make)
-        live.show("", "")
+        live.show(EMPTY, "")
 
     def end(self, *_: object) -> None:
         """Take the button away (before any cell runs: what the table says is the past then)."""

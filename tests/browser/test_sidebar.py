@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from browser.lab import BUILT, Lab, Notebook
 from e2e.cli import nbray
-from harness import ARTIFACTS, require_or_skip
+from harness import ARTIFACTS, eventually, require_or_skip
 from playwright.sync_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -203,3 +203,21 @@ def test_the_join_line_is_copied(notebook: Notebook) -> None:
     )
     copied = page.evaluate("navigator.clipboard.readText()")
     assert re.fullmatch(r"nbray start --address=\S+ --redis-password=\S+", copied)
+
+
+def test_a_saved_panel_shows_its_last_state_once_its_kernel_is_gone(
+    lab: Lab, notebook: Notebook
+) -> None:
+    notebook.run(notebook.append("%load_ext nbray\n%nbray start --cpus 1"))
+    panel = notebook.append("nbray.panel()")
+    notebook.run(panel)
+    notebook.page.keyboard.press("Escape")
+    notebook.page.keyboard.press("Control+s")
+    saved = lab.root / NAME
+    assert eventually(lambda: "widget-view" in saved.read_text(), timeout=20)
+    notebook.close()
+    again = Notebook(notebook.page, lab, NAME, mode="lab")
+    shown = again.cell(panel)
+    expect(shown.locator(".nbray-panel table")).to_be_visible(timeout=SLOW)
+    expect(shown).not_to_contain_text("Error displaying widget")
+    again.screenshot("panel-reopened", panel)

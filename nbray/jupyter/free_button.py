@@ -15,7 +15,6 @@ from typing import Any
 from nbray.jupyter.cells import Cells
 from nbray.jupyter.live import Live
 
-
 EMPTY = '<div class="nbray"></div>'
 """What stands for the button where its kernel is gone: nothing, of nbray's (see the sidebar's
 `saved.ts`)."""

@@ -170,7 +170,8 @@ def stop_all() -> str:
     `nbray.shutdown()` leaves alone what outlives its notebook; clusters of the
     command line are left to `nbray stop`.
     """
-    engine = session.current()
+    engine, asked = session.current(), session.started_with()
+    attached = engine is not None and asked is not None and asked.address not in {"", "local"}
     directory = ""
     if engine is not None and engine.name == "native":
         directory = engine.runtime().session_dir
@@ -190,4 +191,6 @@ def stop_all() -> str:
         native.stop_session(record, STOP_SECONDS)  # type: ignore[union-attr]
     if running:
         return f"nbray has stopped, and with it what ran in the background: {', '.join(running)}."
+    if attached and not mine:
+        return "This notebook has left the cluster, which goes on."
     return "nbray has stopped."

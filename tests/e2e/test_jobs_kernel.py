@@ -135,6 +135,18 @@ def test_stop_ends_a_detached_cluster_from_any_notebook(mark: str) -> None:
         assert not [line for line in marked(mark).values() if "nbray" in line]
 
 
+def test_stop_in_an_attached_notebook_leaves_the_others_cluster_alone() -> None:
+    with kernel() as first:
+        assert not first.run(LOAD + "%nbray start --cpus 2").error
+        with kernel() as second:
+            assert not second.run(LOAD + "%nbray attach").error
+            assert second.run("nbray.get(nbray.put(1))").result == "1"
+            said = second.run("%nbray stop")
+            assert said.streams == "This notebook has left the cluster, which goes on.\n"
+        assert first.run("nbray.get(nbray.remote(lambda: 2).remote())").result == "2"
+        assert first.run("%nbray stop").streams == "nbray has stopped.\n"
+
+
 def test_errors_and_stop_come_back_as_well() -> None:
     with kernel() as first:
         assert not first.run(LOAD + "%nbray start --cpus 2").error

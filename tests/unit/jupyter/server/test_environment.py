@@ -30,7 +30,10 @@ def kernel(pid: int | None, language: str = "python", *argv: str, **env: str) ->
 
 
 def test_the_running_process_counts(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, cwd=tmp_path)
+    program = "print(flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=-1, stdout=-1, cwd=tmp_path)
+    assert child.stdout is not None
+    child.stdout.readline()  # a process is not at once what /proc says of it
     try:
         kernels = Kernels(k=kernel(child.pid, "python", "/other/python", NBT_X="1"))
         found = of_kernel(kernels, "k")

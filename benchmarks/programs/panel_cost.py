@@ -32,8 +32,8 @@ def spent(seconds):
     return 100 * (time.process_time() - before) / (time.perf_counter() - began)
 
 def trickle(over):
-    while not over.wait(0.05):
-        nbray.get([tick.remote() for _ in range(3)])
+    while not over.wait(0.1):
+        nbray.get(tick.remote())
 
 def with_panel(seconds):
     shown = nbray.panel()

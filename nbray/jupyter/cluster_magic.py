@@ -23,7 +23,6 @@ from nbray.dashboard.links import Link
 from nbray.engine import Engine
 from nbray.events import NodeView
 from nbray.exceptions import RayError
-from nbray.jupyter.ahead import load_ahead
 from nbray.jupyter.cells import cells
 from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
@@ -150,7 +149,6 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
             _say("For another number of CPUs, run %nbray stop first.")
         _show_panel()
         return
-    load_ahead(cells())
     nbray.init(address="local", num_cpus=cpus, detached="--detach" in options)
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
@@ -188,7 +186,6 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
             f"nbray is running here already ({summary(running)}): "
             f"run %nbray stop first, then {again}"
         )
-    load_ahead(cells())
     nbray.init(address=address, _redis_password=options.get("--secret"))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")

@@ -9,8 +9,6 @@ from nbray import session
 from nbray.dashboard.links import link
 from nbray.engine import RuntimeInfo
 from nbray.exceptions import RaySystemError
-from nbray.jupyter import cluster_magic
-from nbray.jupyter.cells import cells
 from nbray.jupyter.cluster_magic import JoinLine
 
 
@@ -28,14 +26,6 @@ def test_start_status_and_stop_can_be_repeated(say):
     assert say("%nbray stop") == "nbray has stopped."
     assert session.current() is None
     assert say("%nbray stop") == "nbray is not running."
-
-
-def test_the_panel_is_loaded_while_a_node_starts_and_only_then(say, monkeypatch):
-    loaded = []
-    monkeypatch.setattr(cluster_magic, "load_ahead", loaded.append)
-    for _ in range(2):
-        say("%nbray start")
-    assert loaded == [cells()]
 
 
 @pytest.mark.parametrize(

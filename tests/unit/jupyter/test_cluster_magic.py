@@ -9,6 +9,7 @@ from nbray import session
 from nbray.dashboard.links import link
 from nbray.engine import RuntimeInfo
 from nbray.exceptions import RaySystemError
+from nbray.jupyter import cluster_magic
 from nbray.jupyter.cluster_magic import JoinLine
 
 

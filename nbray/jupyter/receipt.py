@@ -8,6 +8,7 @@ and one thread fills the places of such cells.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import uuid
@@ -76,6 +77,9 @@ class Receipts:
         what = receipt(view)
         if what is not None:
             data = {"text/html": receipt_html(what), "text/plain": receipt_text(what)}
+            if not place:  # the kernel sends what the cell printed a little late
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
             self._cells.display(view.cell, data, display_id=place, update=bool(place))
 
     def tick(self) -> bool:

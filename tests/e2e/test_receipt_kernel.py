@@ -8,7 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from e2e.front import Answer, Front
+from e2e.front import Answer, Front, idle, parent
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
@@ -64,6 +64,20 @@ def test_a_cell_with_work_ends_with_one_receipt_at_its_end(front: Front) -> None
     assert "× serial · " in shown["text/plain"]
     assert "<details><summary><b>Receipt</b>" in shown["text/html"]
     assert "<script" not in shown["text/html"]
+
+
+def test_what_the_cell_prints_itself_comes_before_its_receipt(front: Front) -> None:
+    seen: list[str] = []
+
+    def look(message: dict) -> bool:  # type: ignore[type-arg]
+        seen.append(str(message["content"]))
+        return idle(message) and parent(message) == answer.cell
+
+    answer = front.start("_ = nbray.get([take.remote(0.2) for _ in range(12)]); print('after')")
+    front.until(look)
+    (printed,) = [at for at, text in enumerate(seen) if "'text': 'after" in text]
+    (receipt,) = [at for at, text in enumerate(seen) if "<b>Receipt</b>" in text]
+    assert printed < receipt
 
 
 def test_cheap_cells_show_nothing(front: Front) -> None:

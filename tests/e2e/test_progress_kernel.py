@@ -93,7 +93,7 @@ def front() -> Iterator[Front]:
 
 
 def test_bars_move_and_come_to_rest_in_their_cell(front: Front) -> None:
-    cell = front.run("work(10)")
+    cell = front.run("work(10, step=0.2)")
     shown = front.of("display_data", cell)
     assert len(shown) == 1
     assert set(shown[0]["content"]["data"]) == {WIDGET, "text/html", "text/plain"}

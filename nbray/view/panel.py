@@ -65,8 +65,9 @@ def panel(snapshot: Snapshot, stopped: bool = False) -> Panel:
     gone = len(snapshot.nodes) - len(live)
     return Panel(
         title=figures.noun(len(live), "node") if live else "No cluster is running",
-        facts=(("stopped",) if stopped else ()) + (_facts(snapshot, live, gone) if live else ()),
-        rows=tuple(_row(node) for node in snapshot.nodes),
+        facts=(("stopped",) if stopped else ())
+        + (_facts(snapshot, live, gone, stopped) if live else ()),
+        rows=tuple(_row(node, stopped) for node in snapshot.nodes),
         join=f"nbray start --address={snapshot.address}"
         if snapshot.address and live and not stopped
         else "",
@@ -90,13 +91,19 @@ def _total(nodes: list[NodeView], name: str) -> tuple[float, float]:
     return max(0.0, whole - free), whole
 
 
-def _facts(snapshot: Snapshot, live: list[NodeView], gone: int) -> tuple[str, ...]:
+def _busy(nodes: list[NodeView], name: str, stopped: bool) -> str:
+    """How much of *name* is busy; of a cluster that has stopped, how much it had."""
+    busy, whole = _total(nodes, name)
+    if stopped:  # nothing is, whatever its nodes reported last
+        return f"{figures.brief(whole)} {name}{'' if whole == 1 else 's'}"
+    return f"{figures.brief(busy)} of {figures.brief(whole)} {name}s"
+
+
+def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -> tuple[str, ...]:
     facts = [f"{gone} gone"] if gone else []
-    busy, whole = _total(live, "CPU")
-    facts.append(f"{figures.brief(busy)} of {figures.brief(whole)} CPUs busy")
-    busy, whole = _total(live, "GPU")
-    if whole:
-        facts.append(f"{figures.brief(busy)} of {figures.brief(whole)} GPUs")
+    facts.append(_busy(live, "CPU", stopped) + ("" if stopped else " busy"))
+    if _total(live, "GPU")[1]:
+        facts.append(_busy(live, "GPU", stopped))
     store = sum(node.figures.store_total for node in live)
     if store:
         used = sum(node.figures.store_used for node in live)
@@ -108,7 +115,7 @@ def _facts(snapshot: Snapshot, live: list[NodeView], gone: int) -> tuple[str, ..
     return tuple(facts)
 
 
-def _row(node: NodeView) -> NodeRow:
+def _row(node: NodeView, stopped: bool) -> NodeRow:
     seen = node.figures
     where = [node.address] if node.address and node.address != node.name else []
     if not node.alive:
@@ -139,7 +146,12 @@ def _row(node: NodeView) -> NodeRow:
         gpus=_gpus(node),
         numbers=tuple(
             figures.count(number)
-            for number in (seen.workers, seen.running, seen.queued, seen.finished)
+            for number in (
+                seen.workers,
+                0 if stopped else seen.running,
+                0 if stopped else seen.queued,
+                seen.finished,
+            )
         ),
         spark=_spark(node.history),
     )

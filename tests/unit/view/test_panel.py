@@ -108,6 +108,7 @@ def test_hostile_names_are_escaped() -> None:
 
 def test_the_last_state_of_a_stopped_cluster_offers_no_join() -> None:
     what = panel(cluster(), stopped=True)
-    assert what.facts[0] == "stopped"
+    assert what.facts[:3] == ("stopped", "24 CPUs", "3 GPUs")
+    assert what.rows[0].numbers == ("8", "0", "0", "12,401"), "nothing runs there any more"
     assert (what.join, what.dot) == ("", "off")
     assert panel_text(cluster(), stopped=True).startswith("3 nodes · stopped")

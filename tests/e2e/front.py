@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.manager import KernelManager
+from jupyter_client.manager import KernelManager, start_new_kernel
 
 LIMIT = 60.0
 """Seconds in which any cell here must end."""
@@ -109,6 +110,21 @@ class Front:
                 )
             case _:
                 pass
+
+
+@contextmanager
+def running(setup: str, **options: Any) -> Iterator[tuple[Front, Answer]]:
+    """A front end of a new kernel that has run *setup*, and the answer; kernel and cluster end."""
+    manager, client = start_new_kernel(kernel_name="python3", **options)
+    front = Front(manager, client)
+    try:
+        answer = front.run(setup)
+        assert not answer.error, answer.traceback
+        yield front, answer
+        front.run("%nbray stop")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
 
 
 def parent(message: dict[str, Any]) -> str:

@@ -6,22 +6,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from e2e.front import Front
-from jupyter_client.manager import start_new_kernel
+from e2e.front import Front, running
 
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Front]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    front = Front(manager, client)
-    try:
-        setup = front.run("import os, time, json\n%load_ext nbray\n%nbray start --cpus 2")
-        assert not setup.error, setup.traceback
+    with running("import os, time, json\n%load_ext nbray\n%nbray start --cpus 2") as (front, _):
         yield front
-        front.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 def test_the_cells_own_line_comes_first_with_its_values(kernel: Front) -> None:

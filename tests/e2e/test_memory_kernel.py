@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from e2e.front import Front
-from jupyter_client.manager import start_new_kernel
+from e2e.front import Front, running
 
 from nbray.jupyter.live import VIEW
 
@@ -29,16 +28,8 @@ def store():
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Front]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    front = Front(manager, client)
-    try:
-        setup = front.run(SETUP)
-        assert not setup.error, setup.traceback
+    with running(SETUP) as (front, _):
         yield front
-        front.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 def memory(front: Front) -> str:

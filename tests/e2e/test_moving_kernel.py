@@ -13,9 +13,8 @@ from typing import Self
 import psutil
 import pytest
 from e2e.cli import NBRAY, environment
-from e2e.front import Answer, Front, idle, parent
+from e2e.front import Answer, Front, idle, parent, running
 from harness import eventually
-from jupyter_client.manager import start_new_kernel
 
 from nbray.engines import native
 
@@ -41,11 +40,7 @@ STILL = 5.0
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    made = Front(manager, client)
-    try:
-        setup = made.run(SETUP)
-        assert not setup.error, setup.traceback
+    with running(SETUP) as (made, _):
         line = made.run("nbray.api.session.current().join_line()").result.strip("'")
         extra = ["--num-cpus=1", '--resources={"far": 1}', "--object-store-memory=300000000"]
         done = subprocess.run(
@@ -55,10 +50,6 @@ def front() -> Iterator[Front]:
         assert done.returncode == 0, done.stderr
         assert eventually(lambda: made.run("len(nbray.nodes())").result == "2")
         yield made
-        made.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 class Frozen:

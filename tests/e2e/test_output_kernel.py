@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.front import Answer, Front
+from e2e.front import Answer, Front, running
 from harness import private_folder, require_or_skip
-from jupyter_client.manager import start_new_kernel
 
 OLD = "6.29.5"
 """The last ipykernel that routes output by one global parent."""
@@ -42,17 +41,9 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[Front]:
     if request.param == OLD:
         folder = request.getfixturevalue("old_ipykernel")
         env["PYTHONPATH"] = f"{folder}{os.pathsep}{env.get('PYTHONPATH', '')}"
-    manager, client = start_new_kernel(kernel_name="python3", env=env)
-    front = Front(manager, client)
-    try:
-        setup = front.run(SETUP)
-        assert not setup.error, setup.traceback
+    with running(SETUP, env=env) as (front, setup):
         assert setup.result.startswith("'6." if request.param == OLD else "'7.")
         yield front
-        front.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 def late(front: Front, answer: Answer, text: str) -> None:

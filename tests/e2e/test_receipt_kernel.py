@@ -8,8 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from e2e.front import Answer, Front, idle, parent
-from jupyter_client.manager import start_new_kernel
+from e2e.front import Answer, Front, idle, parent, running
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
@@ -30,16 +29,8 @@ def parent(seconds):
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    made = Front(manager, client)
-    try:
-        setup = made.run(SETUP)
-        assert not setup.error, setup.traceback
+    with running(SETUP) as (made, _):
         yield made
-        made.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 def shown_as(answer: Answer, kind: str) -> list[dict[str, Any]]:

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from e2e.front import Front
+from e2e.front import Front, running
 from harness import eventually
-from jupyter_client.manager import start_new_kernel
 
 pytestmark = pytest.mark.slow
 
@@ -56,16 +55,8 @@ LARGE = """
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Front]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    front = Front(manager, client)
-    try:
-        setup = front.run(SETUP)
-        assert not setup.error, setup.traceback
+    with running(SETUP) as (front, _):
         yield front
-        front.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 def settled(front: Front, wait: float = 2.0) -> dict[str, int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from e2e.front import Front, idle, parent
-from jupyter_client.manager import start_new_kernel
+from e2e.front import Front, idle, parent, running
 
 SETUP = """
 import os, signal, threading, time
@@ -35,16 +34,8 @@ class Counter:
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    manager, client = start_new_kernel(kernel_name="python3")
-    made = Front(manager, client)
-    try:
-        setup = made.run(SETUP)
-        assert not setup.error, setup.traceback
+    with running(SETUP) as (made, _):
         yield made
-        made.run("%nbray stop")
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel()
 
 
 def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:

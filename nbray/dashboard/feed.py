@@ -45,6 +45,8 @@ class Page:
         self._send = send
         self.section = "overview"
         self.query = Query()
+        self.words: dict[str, str] = {}
+        """The query as the page put it."""
         self.hidden = False
         self.eager = EAGER
         """Looks in which it is answered at once: its question is new."""
@@ -66,6 +68,7 @@ class Page:
         self.hidden = ask.hidden
         self.section = ask.section if ask.section in SECTIONS else "overview"
         self.query = query_of(ask.query)
+        self.words = ask.query
         self.eager = EAGER
         self._html = ""
         return True
@@ -84,6 +87,7 @@ class Page:
             self._html = html
             piece["html"] = html
             piece["section"] = self.section
+            piece["query"] = self.words
         self.eager = max(0, self.eager - 1)
         if piece or state != self._state:
             self._state = state

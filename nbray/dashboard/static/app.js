@@ -10,6 +10,7 @@
   let ended = "";
   let paused = false;
   let shown = "";
+  let drawnFor = {}; // the query that the section's links were made for
   const waiting = []; // pieces that are not drawn yet
 
   // -- where we are ---------------------------------------------------------------------------
@@ -115,6 +116,7 @@
       if (fresh) parts.section.replaceChildren();
       morph(parts.section, piece.html);
       shown = piece.section;
+      drawnFor = piece.query;
       parts.section.removeAttribute("aria-busy");
       if (fresh || atEnd) {
         for (const one of parts.section.querySelectorAll("[data-tail]")) {
@@ -176,13 +178,36 @@
   // -- gestures --------------------------------------------------------------------------------
 
   let typing = 0;
+  const search = () => {
+    if (!typing) return;
+    clearTimeout(typing);
+    typing = 0;
+    const { section, query } = place();
+    history.replaceState(null, "", address(section, { ...query, text: parts.search.value, page: "" }));
+    arrive();
+  };
   parts.search.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => {
-      const { section, query } = place();
-      history.replaceState(null, "", address(section, { ...query, text: parts.search.value, page: "" }));
-      arrive();
-    }, 150);
+    typing = setTimeout(search, 150);
+  });
+  parts.search.addEventListener("blur", search);
+
+  // A link in the section holds the whole query, as it was when the section was drawn. What
+  // the reader has chosen since then stands: only what the link changes is changed.
+  parts.section.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    const modified = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+    if (!link || modified) return;
+    const [name, text] = link.hash.slice(1).split("?", 2);
+    const { section, query } = place();
+    if (name !== section || name !== shown) return;
+    event.preventDefault();
+    const wanted = Object.fromEntries(new URLSearchParams(text || ""));
+    for (const key of new Set([...Object.keys(wanted), ...Object.keys(drawnFor)])) {
+      if (wanted[key] !== drawnFor[key]) query[key] = wanted[key] || "";
+    }
+    parts.search.value = query.text || "";
+    location.hash = address(section, query);
   });
 
   document.addEventListener("keydown", (event) => {

@@ -91,6 +91,7 @@ def test_a_new_question_is_answered_at_the_next_look() -> None:
     scene.ticks(1, (page, got))
     assert "No task" in got[-1]["html"]
     assert page.query == Query(state="failed")
+    assert got[-1]["query"] == {"state": "failed"}, "what its links were made for"
 
 
 def test_what_makes_no_sense_is_left_out() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, assert_never
 
 import msgspec
@@ -358,9 +359,8 @@ class ClientBrain:
             for node, count in counts.items():
                 mine[node] = mine.get(node, 0) + count
         why = reasons(self, running, now)
+        names = cache(self.node_name)
         return {
-            cell: tally.view(
-                running.get(cell, {}), self.node_name, now, tuple(why.get(cell, ()))
-            )
+            cell: tally.view(running.get(cell, {}), names, now, tuple(why.get(cell, ())))
             for cell, tally in list(self.tallies.items())
         }

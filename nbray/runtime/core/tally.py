@@ -19,9 +19,9 @@ from nbray.wire.messages import Counted
 class Tally:
     """The work of one cell."""
 
-    __slots__ = ("_into", "cancelled", "cell", "cpu", "done", "failed", "items", "job", "last",
-                 "longest", "longest_at", "longest_end", "measured", "nested", "started",
-                 "submitted", "told", "work", "workers")  # fmt: skip
+    __slots__ = ("_into", "_kept", "_kept_for", "cancelled", "cell", "cpu", "done", "failed",
+                 "items", "job", "last", "longest", "longest_at", "longest_end", "measured",
+                 "nested", "started", "submitted", "told", "work", "workers")  # fmt: skip
 
     def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
         """With *into* nobody looks at these counts, but the time that is measured goes there."""
@@ -54,6 +54,9 @@ class Tally:
         """The driver at the root of the work, if that is another process."""
         self.told = (0, 0)
         """What that driver knows: submitted, left."""
+        self._kept: CellView | None = None
+        """What a screen shows of a cell whose work is over, and for which counts."""
+        self._kept_for: tuple[float, int, int, int] = (0.0, 0, 0, 0)
 
     def end(self, node: int, failed: bool, cancelled: bool = False) -> None:
         """One task ended on *node* (0: it never ran)."""
@@ -92,8 +95,7 @@ class Tally:
         last = self.nested.get(worker)
         if last is None:
             return
-        ended = (last.done, last.failed, last.cancelled)
-        left = last.submitted - sum(sum(counts.values()) for counts in ended)
+        left = _left(last)
         if not left:
             return
         failed = {**last.failed, 0: last.failed.get(0, 0) + left}
@@ -115,7 +117,25 @@ class Tally:
         self, running: dict[int, int], names: Callable[[int], str], now: float,
         waiting: tuple[str, ...] = (),
     ) -> CellView:  # fmt: skip
-        """What a screen shows; *running* is tasks at workers, by node."""
+        """What a screen shows; *running* is tasks at workers, by node.
+
+        A cell whose work is over is drawn up once: hundreds of them may be remembered.
+        """
+        nested = list(self.nested.values())
+        over = bool(self.last and not (running or waiting or self.open or any(map(_left, nested))))
+        counts = (self.last, self.submitted, self.items, sum(one.submitted for one in nested))
+        kept = self._kept
+        if kept is not None and over and counts == self._kept_for and _named(kept, names):
+            return kept
+        view = self._view(running, names, now, waiting)
+        if over:
+            self._kept, self._kept_for = view, counts
+        return view
+
+    def _view(
+        self, running: dict[int, int], names: Callable[[int], str], now: float,
+        waiting: tuple[str, ...],
+    ) -> CellView:  # fmt: skip
         done, failed, cancelled, nested = self.done, self.failed, self.cancelled, 0
         cpu = self.cpu
         for one in list(self.nested.values()):
@@ -155,6 +175,17 @@ class Tally:
             items=self.items,
             nested=nested,
         )
+
+
+def _left(one: Counted) -> int:
+    """Tasks launched by a process that have not ended."""
+    ended = (one.done, one.failed, one.cancelled)
+    return one.submitted - sum(sum(counts.values()) for counts in ended)
+
+
+def _named(view: CellView, names: Callable[[int], str]) -> bool:
+    """Whether the nodes in *view* are still called so: another of the name may have joined."""
+    return all(one.name == names(one.number) for one in view.nodes)
 
 
 def _plus(first: dict[int, int], second: dict[int, int]) -> dict[int, int]:

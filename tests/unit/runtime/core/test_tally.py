@@ -79,3 +79,37 @@ def test_what_a_lost_process_had_launched_has_failed() -> None:
     made = view(tally)
     assert made.finished
     assert (made.done, made.failed, made.lost, made.running) == (4, 7, 5, 0)
+
+
+def test_a_cell_whose_work_is_over_is_drawn_up_once() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 2
+    tally.done[1] = 1
+    tally.measure(A, 1, 10, 10, 0, 2.0)
+    assert view(tally, 9.0) is not view(tally, 9.0), "work is left"
+    tally.done[1] = 2
+    tally.measure(A, 1, 10, 10, 0, 3.0)
+    first = view(tally, 9.0)
+    assert view(tally, 10.0) is first
+    assert (first.done, first.updated) == (2, 3.0)
+    assert tally.view({1: 1}, lambda number: f"host{number}", 10.0) is not first
+    assert tally.view({}, lambda number: f"host · {number}", 10.0).nodes[0].name == "host · 1"
+
+
+def test_nothing_old_is_shown_of_a_cell_that_goes_on() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 1
+    tally.done[1] = 1
+    tally.measure(A, 1, 10, 10, 0, 3.0)
+    assert view(tally).done == 1
+    tally.nested[A] = counted(2, 1, running=1)  # at the same moment
+    assert view(tally).done == 2
+    tally.nested[A] = counted(2, 2)
+    assert view(tally).done == 3
+    tally.nested[B] = counted(1, 1)
+    assert view(tally).done == 4
+    tally.submitted = 2
+    assert view(tally).submitted == 5
+    tally.done[1] = 2
+    tally.add(3, 1, 3, 0, 0)
+    assert (view(tally).done, view(tally).submitted) == (8, 8)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import msgspec
+
 from nbray.ids import object_hex
 
 if TYPE_CHECKING:
@@ -19,26 +21,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ObjectRef(Generic[T]):
+class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
     """A reference to a task's result, an actor call's result or a put value.
 
     Resolve it with `nbray.get(ref)`, `await ref` or `ref.future()`; pass it to
     other tasks. It is made by the runtime only.
+
+    A struct, because C code then makes it: a program makes thousands.
 
     Attributes:
         owner: client id of the process that owns the object.
         seq: the object's number at its owner.
     """
 
-    __slots__ = ("__weakref__", "_drop", "_engine", "owner", "seq")
-
-    def __init__(
-        self, owner: int, seq: int, engine: Engine, drop: Callable[[tuple[int, int]], None] | None
-    ) -> None:
-        self.owner = owner
-        self.seq = seq
-        self._engine = engine
-        self._drop = drop
+    owner: int
+    seq: int
+    _engine: Engine
+    _drop: Callable[[tuple[int, int]], None] | None
 
     def __del__(self) -> None:
         drop = self._drop
@@ -72,6 +71,15 @@ class ObjectRef(Generic[T]):
 
     def __repr__(self) -> str:
         return f"ObjectRef({self.hex()})"
+
+    def __rich_repr__(self) -> Any:
+        yield self.hex()
+
+    def __copy__(self) -> ObjectRef[T]:
+        return self  # nothing in it changes, and each one is counted
+
+    def __deepcopy__(self, _memo: Any) -> ObjectRef[T]:
+        return self
 
     def __reduce__(self) -> Any:
         raise TypeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 
 import pytest
 
@@ -43,10 +44,28 @@ def test_no_end_is_told_without_a_drop():
     del ref
 
 
-@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy, iter, list])
+@pytest.mark.parametrize("take", [pickle.dumps, iter, list])
 def test_what_a_reference_refuses(take):
     with pytest.raises(TypeError, match="ObjectRef"):
         take(make())
+
+
+def test_a_copy_is_the_reference_itself_so_that_it_is_counted_once():
+    ends = []
+    ref = make(drop=ends.append)
+    assert copy.copy(ref) is ref
+    assert copy.deepcopy({"kept": [ref]})["kept"][0] is ref
+    del ref
+    assert ends == [(1, 2)]
+
+
+def test_it_can_be_referred_to_weakly_and_holds_nothing_else():
+    ref = make()
+    weak = weakref.ref(ref)
+    with pytest.raises(AttributeError):
+        ref.note = 1
+    del ref
+    assert weak() is None
 
 
 def test_subscripted_for_type_hints():

@@ -60,13 +60,16 @@ class Memory:
         self._added = brain.objects.added.append
         self.node = node_client(brain.node)
         brain.held_views = lambda: set(self._viewed)
+        drop, added = self._drop, self._added
+
+        def restore(owner: int, seq: int) -> ObjectRef[Any]:
+            added((owner, seq))
+            return ObjectRef(owner, seq, engine, drop)
+
+        self.restore = restore
+        """Makes a reference met while unpickling: (owner, seq). There may be thousands."""
 
     # -- references --------------------------------------------------------------
-
-    def restore(self, owner: int, seq: int) -> ObjectRef[Any]:
-        """A reference met while unpickling."""
-        self._added((owner, seq))
-        return ObjectRef(owner, seq, self._engine, self._drop)
 
     def own(self, seq: int) -> ObjectRef[Any]:
         """The first reference to an object of ours (its entry counts it already)."""

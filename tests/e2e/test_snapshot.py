@@ -24,9 +24,10 @@ def test_snapshots_while_work_comes_and_goes(engine: Any) -> None:
     faults: list[BaseException] = []
 
     def watch() -> None:
-        while not over.is_set():
+        while not over.wait(0.01):  # or the work would hardly get the interpreter
             try:
-                engine.snapshot()
+                for _ in range(600):  # long enough to be interrupted within one
+                    engine.snapshot()
             except Exception as error:
                 faults.append(error)
                 return
@@ -44,7 +45,7 @@ def test_snapshots_while_work_comes_and_goes(engine: Any) -> None:
     for thread in threads:
         thread.start()
     try:
-        for cell in range(12):
+        for cell in range(40):
             session.cell.set(f"cell {cell}")
             echo = Echo.remote()
             assert sum(nbray.get([one.remote(1) for _ in range(100)])) == 100

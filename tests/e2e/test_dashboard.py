@@ -369,6 +369,48 @@ def test_a_broken_start_says_why_to_who_may_know(mark: str, tmp_path: Path) -> N
         own.close()
 
 
+IMPATIENT = textwrap.dedent(
+    """
+    import sys
+    if any("nbray.dashboard.__main__" in word for word in sys.orig_argv):
+        import nbray.dashboard.__main__ as process
+        process.REST = 1.0
+    """
+)
+
+
+def test_it_rests_when_nobody_looks_and_is_woken_again(mark: str, tmp_path: Path) -> None:
+    """Here after a second; a page that is open keeps it awake."""
+    (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
+    others = set(dashboards(mark))
+
+    def running() -> set[int]:
+        return set(dashboards(mark)) - others
+
+    own = Program(False, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    parts = urlsplit(own.link)
+    base = own.link.partition("?")[0]
+
+    async def look(cookie: str) -> None:
+        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
+        async with socket_to(request) as page:
+            await page.write_message(json.dumps({"section": "overview"}))
+            assert await asyncio.wait_for(page.read_message(), 60) is not None
+            before = running()
+            await asyncio.sleep(3)
+            assert running() == before
+
+    try:
+        status, _, cookie = fetch(own.link)
+        assert status == 200
+        asyncio.run(look(cookie))
+        assert eventually(lambda: not running(), 60)
+        assert eventually(lambda: fetch(base, Cookie=cookie)[0] == 200, 60), "its cookie is good"
+        assert eventually(lambda: not running(), 60)
+    finally:
+        own.close()
+
+
 def test_without_a_dashboard_no_port_listens(mark: str) -> None:
     others = set(dashboards(mark))
     own = Program(False, how="include_dashboard=False")

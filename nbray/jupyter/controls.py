@@ -120,10 +120,12 @@ class Controls:
             return
         options = leavers(self._seen.snapshot, self._seen.mine)
         if tuple(choice.options) != options:
-            kept = choice.value
+            numbers = [number for _, number in options]
+            kept = choice.value if choice.value in numbers else next(iter(numbers), None)
             choice.options = options
-            if kept in [number for _, number in options]:
-                choice.value = kept
+            # Always said: the page shows the first of options that were none before, but no
+            # value comes with them.
+            choice.value = kept
         for one in self._drawer.children[0].children:
             one.disabled = busy or not options
         text.value = hint_html(self._seen.snapshot, choice.value)

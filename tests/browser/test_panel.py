@@ -137,6 +137,11 @@ def test_plus_and_minus_and_stop_and_what_it_opens(notebook: Notebook) -> None:
     panel.button("Stop gently").click(timeout=SLOW)
     panel.nodes(1)
     expect(panel.button("Stop gently")).to_be_disabled()
+    panel.button("+ Node").click()
+    panel.nodes(2)
+    panel.button("Stop at once").click(timeout=SLOW)
+    panel.nodes(1)
+    expect(panel.button("Stop at once")).to_be_disabled()
 
     # what `init` returns is the panel too; at the end both keep the last state, without buttons
     notebook.run(2)

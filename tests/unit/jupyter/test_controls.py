@@ -145,6 +145,18 @@ def test_a_node_is_chosen_and_stopped(bench: Bench) -> None:
     assert len(bench.errands.asked) == 2
 
 
+def test_a_node_that_comes_while_the_drawer_is_open_can_be_stopped(bench: Bench) -> None:
+    bench.show(nodes=1)
+    bench.button("Stop a node").click()
+    bench.show(nodes=1)
+    assert bench.button("Stop at once").disabled
+    assert "no node but the head" in bench.text
+    bench.show(nodes=2)
+    assert "running there" in bench.text
+    bench.button("Stop at once").click()
+    assert bench.errands.asked == [("end", 2, False)]
+
+
 def test_ones_own_node_is_not_offered(bench: Bench) -> None:
     bench.button("Stop a node").click()
     bench.show(mine=cluster(3).nodes[1].node_id)

@@ -31,6 +31,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export JUPYTER_PLATFORM_DIRS := 1
 export PYTHONDONTWRITEBYTECODE :=
+# Another environment may be active where make was called: it is not this one.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 venv sidebar: $(READY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from harness import Traces, assert_nothing_left, run_directory, set_mark
 def mark() -> Iterator[str]:
     """The session's mark; at the session's end no process that carries it is left."""
     value = set_mark()
+    os.environ.pop("VIRTUAL_ENV", None)  # of another environment, perhaps: IPython would warn
     before = Traces.now(value)
     yield value
     try:

@@ -193,7 +193,8 @@ def test_a_child_that_closes_it_leaves_it_to_its_parent(bell: Bell, poll: select
 def test_its_end_frees_the_port_and_tells_the_process(
     tmp_path: Path, poll: select.poll
 ) -> None:
-    pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ)
+    hears = [signal.SIGHUP]  # whatever these tests were started with, as `nohup`
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ, setsigdef=hears)
     bell = Bell(tmp_path, poll, lambda *_: pid)
     bell.bind()
     come(bell).close()

@@ -173,14 +173,15 @@ class Objects:
         if not self.added:
             return effects
         fresh: defaultdict[int, list[int]] = defaultdict(list)
-        added = self.added
-        for _ in range(len(added)):
-            key = added.popleft()
-            entry = self.find(key)
+        owned, foreign, me = self.owned, self.foreign, self.me
+        popleft = self.added.popleft
+        for _ in range(len(self.added)):
+            key = popleft()
+            entry = owned.get(key[1]) if key[0] == me else foreign.get(key)
             if entry is None:
                 entry = self.require(key)
             entry.count += 1
-            if entry.count == 1 and key[0] != self.me:
+            if entry.count == 1 and key[0] != me:
                 lost = self.lost(key[0])
                 if lost is None:
                     fresh[key[0]].append(key[1])

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 MANY = 64
 """References from which on a value is unpickled with a pickler made for them."""
+BACKLOG = 4096
+"""Counts to settle from which on whoever makes more of them settles them itself: the loop thread
+would take the interpreter from it to do so, later and for more of them."""
 REPLY_SECONDS = 60.0
 """Longest wait for an answer from node or head; they answer in well under one."""
 
@@ -185,7 +188,7 @@ class Memory:
         """
         if entry.state == READY:
             if len(entry.refs) > MANY:
-                return unpack_many(entry.value, self.restore)
+                return self._unpack_many(entry.value)
             return unpack(entry.value, self.restore)
         if entry.state == STORED:
             return self._view(entry)
@@ -253,7 +256,14 @@ class Memory:
         except SegmentGone as gone:
             release()
             raise ObjectLostError(f"the object's memory is gone: {gone}") from gone
-        return unpack_many(data, self.restore) if many else unpack(data, self.restore)
+        return self._unpack_many(data) if many else unpack(data, self.restore)
+
+    def _unpack_many(self, data: bytes | memoryview) -> Any:
+        value = unpack_many(data, self.restore)
+        objects = self._brain.objects
+        if len(objects.added) + len(objects.dropped) > BACKLOG:
+            self._loop.flush()
+        return value
 
     def address(self, owner: int, seq: int) -> tuple[int, int]:
         """(where an object's bytes are mapped here, how many views of them live); (0, 0) if not."""
@@ -274,7 +284,7 @@ class Memory:
             raise unpack_error(value.data)
         if not value.slots:
             if len(value.refs) > MANY:
-                return unpack_many(value.data, self.restore)
+                return self._unpack_many(value.data)
             return unpack(value.data, self.restore)
         local = next((slot for slot in value.slots if slot.node == self._brain.node), None)
         if local is None:

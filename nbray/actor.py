@@ -8,7 +8,6 @@ that the last one's end is noticed at once.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import time
 from collections.abc import Callable, Mapping
@@ -182,6 +181,8 @@ class ActorHandle:
     def __getattr__(self, name: str) -> ActorMethod:
         options = self._info.methods.get(name)
         if options is None:
+            import difflib  # late: it takes a millisecond
+
             near = difflib.get_close_matches(name, self._info.methods, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise AttributeError(f"actor {self._info.class_name!r} has no method {name!r}{hint}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import difflib
 import importlib
 import operator
 import os
@@ -164,6 +163,8 @@ def _refuse_unknown(others: Mapping[str, Any]) -> None:
     for name in others:
         if name in _HARMLESS or name.startswith("dashboard_"):
             continue
+        import difflib  # late: it takes a millisecond
+
         near = difflib.get_close_matches(name, _OWN | _HARMLESS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise TypeError(f"init() got an unknown argument {name!r}{hint}")

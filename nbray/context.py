@@ -10,7 +10,6 @@ import importlib
 import platform
 import sys
 from collections.abc import Iterator
-from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -240,6 +239,8 @@ class ClusterContext:
         if link is not None:
             below = link._repr_html_()
         elif why:
+            from html import escape  # late: it takes a millisecond
+
             below = f"No dashboard: {escape(why)}"
         else:
             return page

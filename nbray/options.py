@@ -6,7 +6,6 @@ mean: brains read the frozen result.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -178,6 +177,8 @@ def _checked(
     for name, value in given.items():
         check = table.get(name)
         if check is None:
+            import difflib  # late: it takes a millisecond
+
             near = difflib.get_close_matches(name, table, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(

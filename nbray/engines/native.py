@@ -1,15 +1,15 @@
 """The native engine's door: start or find a cluster, and become its driver.
 
 The only module outside `runtime` that sees it. Owns no state: what is started
-is written in the run directory, and ends with its owner.
+is written in the run directory, and ends with its owner. Rule: what is imported
+here at once is what it takes to start root's interpreter; root loads its modules
+while the rest is imported.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,18 +17,11 @@ from typing import TYPE_CHECKING
 from nbray.config import InitConfig, NodeRequest
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id
-from nbray.runtime.shell import rundir
-from nbray.runtime.shell.address import parse_address, settle
-from nbray.runtime.shell.launch import reap, start_root
-from nbray.runtime.shell.rundir import Record
-from nbray.runtime.shell.rundir import alive as alive
-from nbray.runtime.shell.rundir import read_all as records
-from nbray.runtime.shell.rundir import stop_session as stop_session
-from nbray.runtime.shell.rundir import stop_sessions as stop_all
-from nbray.wire.secret import Secret
+from nbray.runtime.shell.launch import Root, dismiss, reap, spawn, start_root
 
 if TYPE_CHECKING:
     from nbray.runtime.shell.engine import NativeEngine
+    from nbray.runtime.shell.rundir import Record
 
 __all__ = ["alive", "records", "settle", "start", "start_node", "stop_all", "stop_session"]
 
@@ -47,6 +40,8 @@ def start(config: InitConfig) -> NativeEngine:
         if config.address in {"", "local"}:
             record, mine = _start_local(config), not config.detached
         elif config.address == "auto":
+            from nbray.runtime.shell import rundir
+
             found = rundir.find("auto")
             if found is None:
                 raise RaySystemError(
@@ -66,8 +61,51 @@ def start(config: InitConfig) -> NativeEngine:
         raise
 
 
-def start_node(request: NodeRequest) -> Record:
+def records() -> list[Record]:
+    """The live sessions of this user on this machine, youngest first."""
+    from nbray.runtime.shell import rundir
+
+    return rundir.read_all()
+
+
+def alive(record: Record) -> bool:
+    """Whether a session still runs."""
+    from nbray.runtime.shell import rundir
+
+    return rundir.alive(record)
+
+
+def stop_session(record: Record, timeout: float = 10.0) -> None:
+    """End a session; what is left after *timeout* seconds is killed."""
+    from nbray.runtime.shell import rundir
+
+    rundir.stop_session(record, timeout)
+
+
+def stop_all(timeout: float = 10.0) -> int:
+    """End every session of this user on this machine; how many there were."""
+    from nbray.runtime.shell import rundir
+
+    return rundir.stop_sessions(timeout)
+
+
+def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
+    """*request* with secret and node_ip filled in, and warnings of one line each.
+
+    Raises:
+        ValueError: it cannot be carried out; one sentence for the user.
+    """
+    from nbray.runtime.shell import address
+
+    return address.settle(request)
+
+
+def start_node(request: NodeRequest, root: Root | None = None) -> Record:
     """Start a node of its own in the background; returns once it serves its cluster.
+
+    Args:
+        request: settled.
+        root: begun by `spawn` already.
 
     Raises:
         RaySystemError, AuthenticationError, VersionMismatchError, OSError: it
@@ -78,7 +116,8 @@ def start_node(request: NodeRequest) -> Record:
         owner = os.getpid()
     if request.owner != "daemon":
         meanwhile = _import_client
-    return _record(Path(start_root(request, owner, meanwhile=meanwhile).directory))
+    started = start_root(request, owner, meanwhile=meanwhile, root=root)
+    return _record(Path(started.directory))
 
 
 def _nothing() -> None:
@@ -103,25 +142,34 @@ def _record(folder: Path) -> Record:
 
 
 def _start_local(config: InitConfig) -> Record:
-    request, _ = settle(
-        NodeRequest(
-            head=True,
-            node_ip=config.node_ip_address or "127.0.0.1",
-            num_cpus=config.num_cpus,
-            num_gpus=config.num_gpus,
-            resources=config.resources,
-            object_store_memory=config.object_store_memory,
-            secret=config.secret,
-            owner="detached" if config.detached else "driver",
-            dashboard=config.dashboard,
-            dashboard_port=config.dashboard_port,
+    root = spawn()
+    try:
+        request, _ = settle(
+            NodeRequest(
+                head=True,
+                node_ip=config.node_ip_address or "127.0.0.1",
+                num_cpus=config.num_cpus,
+                num_gpus=config.num_gpus,
+                resources=config.resources,
+                object_store_memory=config.object_store_memory,
+                secret=config.secret,
+                owner="detached" if config.detached else "driver",
+                dashboard=config.dashboard,
+                dashboard_port=config.dashboard_port,
+            )
         )
-    )
-    return start_node(request)
+    except BaseException:
+        dismiss(root)
+        raise
+    return start_node(request, root)
 
 
 def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
     """The node on this machine that belongs to the cluster; one without CPUs if there is none."""
+    from nbray.runtime.shell import rundir
+    from nbray.runtime.shell.address import parse_address
+    from nbray.wire.secret import Secret
+
     address = config.address
     try:
         parse_address(address)
@@ -150,6 +198,10 @@ def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
 
 
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
+    import secrets
+    import shlex
+
+    from nbray.runtime.shell import rundir
     from nbray.runtime.shell.client import open_brain, register
     from nbray.runtime.shell.engine import NativeEngine
     from nbray.runtime.shell.loop import Loop

@@ -22,7 +22,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any
@@ -33,6 +32,7 @@ from nbray import definitions
 from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
 from nbray.refs import ObjectRef
 from nbray.wire import blame
+from nbray.wire.digest import begin, digest
 from nbray.wire.failures import pack_error, unpack_error
 
 __all__ = [
@@ -311,7 +311,7 @@ def pack_function_with_refs(call: Callable[..., Any], name: str) -> tuple[bytes,
     """As `pack_function`, with the (owner, seq) of every reference the function captured."""
     packed = pack_definition(call, name)
     blob = packed.join()
-    return blake2b(blob, digest_size=16).digest(), blob, packed.refs
+    return digest(blob), blob, packed.refs
 
 
 def pack_definition(call: Callable[..., Any], name: str) -> Packed:
@@ -336,7 +336,7 @@ def pack_definition(call: Callable[..., Any], name: str) -> Packed:
 
 def digest_of(packed: Packed) -> bytes:
     """The content hash of what *packed* holds, without joining it."""
-    state = blake2b(digest_size=16)
+    state = begin()
     for position, piece in packed.pieces():
         state.update(position.to_bytes(8, "little"))
         state.update(piece)

@@ -17,7 +17,9 @@ import psutil
 import pytest
 from harness import eventually
 
+import nbray
 from nbray.config import PROTOCOL, NodeRequest
+from nbray.engines import native
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.options import UNIT
@@ -255,6 +257,22 @@ def test_a_start_that_times_out_names_its_cause(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(RaySystemError, match="within 5 seconds: its node said: the disk is slow"):
         start_root(head(), timeout=5)
     assert eventually(lambda: not psutil.Process().children(), 5)
+
+
+def test_a_root_that_gets_no_orders_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is spawned before all is known that it will be told."""
+    spawned = []
+
+    def interrupted(_request: Any) -> Any:
+        spawned.extend(psutil.Process().children())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(native, "settle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        nbray.init(num_cpus=1, engine="native")
+    assert len(spawned) == 1
+    assert gone(spawned)
+    assert not nbray.is_initialized()
 
 
 def test_a_start_that_finds_no_port_for_the_dashboard_goes_on(

@@ -16,7 +16,6 @@ import socket
 import msgspec
 
 from nbray.config import NodeRequest
-from nbray.wire.secret import Secret, is_weak
 
 LOOPBACK = "127.0.0.1"
 
@@ -96,6 +95,8 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
     Raises:
         ValueError: it cannot be carried out; one sentence for the user.
     """
+    from nbray.wire.secret import Secret, is_weak  # late: clients need only the rest
+
     warnings: list[str] = []
     if request.head:
         secret = request.secret.strip() or Secret.generate().text

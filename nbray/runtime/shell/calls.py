@@ -12,7 +12,6 @@ import pickle
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import Any
 
 from nbray import session
@@ -27,6 +26,7 @@ from nbray.runtime.core.work import Task, Work
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules, Packed
+from nbray.wire.digest import digest as name_of
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import digest_of, pack, pack_call, pack_definition
 
@@ -125,7 +125,7 @@ class Calls:
             if inner is None or inner[0] is not target:
                 inner = function.cache["pickled"] = (target, *self._pickled(function, target))
             _, digest, filename, blob = inner
-            digest = blake2b(digest + modules.digest, digest_size=16).digest()
+            digest = name_of(digest + modules.digest)
             source = function.source if target is function.call else ""
             made = (digest, pickle.dumps((filename, source, blob, modules.digest), 5), modules)
             function.cache["blob"] = made

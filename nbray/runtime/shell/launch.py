@@ -37,11 +37,42 @@ main()
 are workers, and loading them takes as long as starting the node (see `root.complete_package`)."""
 
 
+Root = subprocess.Popen[bytes]
+"""Root's process, as its launcher sees it."""
+
+
+def spawn() -> Root:
+    """Start root's interpreter. It loads its modules and waits for its orders.
+
+    Whoever calls this gives it to `start_root` or `dismiss`.
+    """
+    home = str(Path(__file__).parents[3])
+    return subprocess.Popen(
+        # -P: a file in the working directory must not stand in for a module of ours.
+        [sys.executable, "-P", "-c", _PROGRAM.format(home, str(Path(home, "nbray")))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def dismiss(root: Root) -> None:
+    """End a root that was spawned and is not needed."""
+    for pipe in (root.stdin, root.stdout, root.stderr):
+        assert pipe is not None
+        with contextlib.suppress(OSError):
+            pipe.close()
+    root.kill()  # it has done nothing yet
+    root.wait()
+
+
 def start_root(
     request: NodeRequest,
     owner_pid: int = 0,
     timeout: float = START_SECONDS,
     meanwhile: Callable[[], None] = lambda: None,
+    root: Root | None = None,
 ) -> p.Started:
     """Start root with head and node (or a node that joins) and wait until it can be used.
 
@@ -50,6 +81,7 @@ def start_root(
         owner_pid: everything ends with this process (0: it is left to `nbray stop`).
         timeout: seconds.
         meanwhile: done while the node starts.
+        root: begun by `spawn` already.
 
     Raises:
         AuthenticationError: the cluster has another secret.
@@ -59,15 +91,7 @@ def start_root(
         RaySystemError: anything else, with what was said last, or how far the start came.
     """
     deadline = time.monotonic() + timeout
-    home = str(Path(__file__).parents[3])
-    root = subprocess.Popen(
-        # -P: a file in the working directory must not stand in for a module of ours.
-        [sys.executable, "-P", "-c", _PROGRAM.format(home, str(Path(home, "nbray")))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    root = root or spawn()
     assert root.stdin is not None
     assert root.stdout is not None
     assert root.stderr is not None
@@ -158,7 +182,7 @@ def _error(failed: p.Failed) -> Exception:
             return RaySystemError(failed.error)
 
 
-def _end(root: subprocess.Popen[bytes]) -> None:
+def _end(root: Root) -> None:
     with contextlib.suppress(ProcessLookupError):
         root.send_signal(signal.SIGTERM)
     try:

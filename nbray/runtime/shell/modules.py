@@ -13,13 +13,14 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from nbray.engine import Function
+from nbray.wire.digest import begin
+from nbray.wire.digest import digest as name_of
 
 MOST_FILES = 400
 """Files next to the notebook that are bundled without having been imported, at most."""
@@ -101,7 +102,7 @@ class Modules:
 
     def _pack(self, bundle: Bundle) -> Packed:
         before = self._packed
-        state = blake2b(digest_size=16)
+        state = begin()
         for name, module in sorted(bundle.modules.items()):
             state.update(f"{name}\0{module.path}\0".encode("utf-8", "replace"))
             state.update(module.digest)
@@ -151,7 +152,7 @@ class Modules:
             text = Path(path).read_bytes()
         except OSError:
             return None
-        module = Module(path, blake2b(text, digest_size=16).digest(), text)
+        module = Module(path, name_of(text), text)
         self._known[path] = (stamp, module)
         return module
 

@@ -20,7 +20,6 @@ import gc
 import importlib.util
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -142,6 +141,8 @@ class Root:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
         self._say(p.Failed("other", why or self._last_words()))
+        import shutil  # late: with all archives that it knows it takes a while
+
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _quit(self, why: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import builtins
-import importlib.abc
 import importlib.machinery
 import os
 import sys
@@ -168,7 +167,7 @@ def _stand_in(module: ModuleType) -> None:
     module.update_display = update_display  # type: ignore[attr-defined]
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Sees IPython's module of `display` being imported."""
 
     def find_spec(

@@ -53,6 +53,12 @@ def state(one: ObjectRecord) -> str:
     return "in its owner" if word == "inline" else word
 
 
+def unnamed(one: ObjectRecord) -> str:
+    """What stands for the maker where none is known: of small values none is remembered."""
+    words = {"stored": "put", "inline": "a small value", "pending": "a task"}
+    return words.get(OBJECT_STATES[one.state], "")
+
+
 def one_line(held: Held) -> str:
     """'stored, 10 MB, on lab, made by segment in In[3]': what a displayed reference says."""
     one = held.object
@@ -95,7 +101,7 @@ def rows(found: Sequence[Held]) -> list[Row]:
             size=memory(size) if size else "",
             state=state(group[0].object),
             where=", ".join(group[0].where),
-            made=_names(origins) if origins else "put",
+            made=_names(origins) if origins else unnamed(group[0].object),
             only_history=group[0].only_history,
         )
         made.append((size, row))

@@ -13,6 +13,7 @@ from nbray.details import ActorRecord, Details, ObjectRecord, TaskRecord
 from nbray.events import NodeView, Snapshot
 from nbray.ids import node_of, object_hex
 from nbray.view import figures
+from nbray.view.holdings import unnamed
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import PAGE, Cell, Chip, Column, Query, Table, link, pages
 from nbray.view.tasks import span
@@ -119,7 +120,7 @@ def objects(details: Details, names: Names, query: Query) -> list[Table]:
         one
         for one in details.objects
         if not words
-        or _matches(words, one.maker or "put", names.process(one.owner),
+        or _matches(words, one.maker or unnamed(one), names.process(one.owner),
                     names.cell(one.owner, one.cell), *map(names.node, one.nodes))
     ]  # fmt: skip
     counts = dict.fromkeys(d.OBJECT_STATES, 0)
@@ -160,8 +161,7 @@ def objects(details: Details, names: Names, query: Query) -> list[Table]:
 def _object(one: ObjectRecord, names: Names) -> tuple[Cell, ...]:
     state = d.OBJECT_STATES[one.state]
     return (
-        Cell(one.maker or ("put" if state == "stored" else "a small value")
-             if state != "pending" else one.maker or "a task"),
+        Cell(one.maker or unnamed(one)),
         Cell(figures.memory(one.size) if one.size else ""),
         Cell(state, tone="bad" if state == "failed" else "soft" if state == "pending" else ""),
         Cell(", ".join(names.node(number) for number in one.nodes)

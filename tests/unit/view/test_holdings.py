@@ -57,6 +57,11 @@ def test_a_displayed_reference_says_its_state() -> None:
     assert "nbray-dot-bad" in reference_html(held(1, 0, state=3))
 
 
+def test_where_the_maker_is_not_known_nothing_wrong_is_said() -> None:
+    made = [row.made for state in range(4) for row in rows([held(1, 50, "ref", state=state)])]
+    assert made == ["a task", "a small value", "put", ""]
+
+
 def test_many_rows_are_counted() -> None:
     found = [held(n, n, f"v{n}") for n in range(SHOWN + 5)]
     assert "5 more rows" in holdings_html(found)

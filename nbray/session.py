@@ -2,8 +2,8 @@
 
 Owns what a process has exactly one of: the engine, how it was started, who
 watches blocking waits. Everything else is reached from here. `cell` is a
-context variable, so it follows threads started with a copied context and async
-code. A process forked from one that has an engine gets an engine that raises.
+context variable, so it follows async code, and threads (see `threads`). A
+process forked from one that has an engine gets an engine that raises.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple
 
-from nbray import session
+from nbray import session, threads
 
 REMEMBERED = 300
 """How many past cells can still be written to."""
@@ -70,6 +70,7 @@ class Cells:
             return
         self.detach()
         self._shell = shell
+        threads.follow(pools=True)
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
         kernel = self.kernel
@@ -80,6 +81,7 @@ class Cells:
         """Stop following; remembered cells are forgotten."""
         shell, self._shell = self._shell, None
         if shell is not None:
+            threads.leave()
             for event, hook in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
                 if hook in shell.events.callbacks.get(event, ()):
                     shell.events.unregister(event, hook)

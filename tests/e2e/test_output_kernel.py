@@ -78,13 +78,29 @@ def test_threads_of_a_cell_and_threads_of_a_task(kernel: Front) -> None:
         "@remote\ndef threaded():\n"
         "    inner = threading.Thread(target=lambda: print('from a thread'))\n"
         "    inner.start(); inner.join()\n"
-        "import contextvars\n"
-        "context = contextvars.copy_context()\n"
-        "outer = threading.Thread(target=context.run, args=(\n"
-        "    lambda: nbray.get(threaded.remote()),))\n"
+        "outer = threading.Thread(target=lambda: nbray.get(threaded.remote()))\n"
         "outer.start(); outer.join()"
     )
     assert answer.printed == "from a thread\n"
+    answer = kernel.run(
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1)\n"
+        "@remote\ndef tell(words):\n"
+        "    print(words)\n"
+        "pool.submit(lambda: nbray.get(tell.remote('from a ' + 'pool'))).result()"
+    )
+    late(kernel, answer, "from a pool")
+    assert answer.printed == "from a pool\n"
+    answer = kernel.run(
+        "@remote\ndef launches():\n"
+        "    def launch():\n"
+        "        nbray.get(tell.remote('from a thread of a ' + 'task'))\n"
+        "    inner = threading.Thread(target=launch); inner.start(); inner.join()\n"
+        "pool.submit(lambda: nbray.get(launches.remote())).result()\n"
+        "pool.shutdown()"
+    )
+    late(kernel, answer, "of a task")
+    assert answer.printed.endswith("from a thread of a task\n")
 
 
 def test_everything_that_writes_is_caught(kernel: Front) -> None:

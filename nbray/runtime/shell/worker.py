@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbray import session
+from nbray import session, threads
 from nbray.ids import client_hex
 from nbray.runtime.core.effects import Effect
 from nbray.runtime.core.worker import WorkerBrain
@@ -97,6 +97,7 @@ def main(config: WorkerConfig) -> None:
     os.register_at_fork(after_in_child=plain_streams)
     session.install(engine)
     session.publish_to(output)
+    threads.follow()
     showing.install()
     try:
         executor.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,14 @@ def mark() -> Iterator[str]:
     """The session's mark; at the session's end no process that carries it is left."""
     value = set_mark()
     os.environ.pop("VIRTUAL_ENV", None)  # of another environment, perhaps: IPython would warn
+    # What was started in the background, or under nohup, ignores these, and so did its children.
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     before = Traces.now(value)
     yield value
     try:

@@ -75,6 +75,8 @@ def init(
 ) -> ClusterContext:
     """Start a cluster on this machine, or join one. Calling it again changes nothing.
 
+    If the cluster has ended meanwhile, it starts or joins another.
+
     Args:
         address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else a new local
             cluster; 'local': a new one; 'auto': the one running here; or
@@ -119,6 +121,9 @@ def init(
         _refuse_sizes(wanted, env_vars)
     with session.lock:
         running = session.current()
+        if running is not None and running.ended:
+            shutdown()  # nothing can be done with it any more
+            running = None
         if running is not None:
             _same(running, wanted, name if engine else "", quiet=ignore_reinit_error)
             return ClusterContext(running)
@@ -154,8 +159,8 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
 
 
 def is_initialized() -> bool:
-    """Whether `init` has been called (and `shutdown` not since)."""
-    engine = session.current()
+    """Whether `init` has been called (`shutdown` not since), and the cluster has not ended."""
+    engine = session.live()
     return engine is not None and engine.name != "forked"
 
 

@@ -81,6 +81,11 @@ class Engine(Protocol):
 
     name: str
 
+    @property
+    def ended(self) -> str:
+        """Why the cluster has ended ('' while it has not): then everything else raises."""
+        ...
+
     def submit(
         self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
     ) -> list[ObjectRef[Any]]:

@@ -42,6 +42,13 @@ class RaySystemError(RayError):
     """The runtime could not do what was asked; the message says what to do next."""
 
 
+def cluster_ended(why: str) -> RaySystemError:
+    """What every call raises once the cluster has ended, because of *why*."""
+    return RaySystemError(
+        f"the cluster has ended: {why} (nbray.init() starts another; what was stored there is gone)"
+    )
+
+
 class AuthenticationError(RaySystemError):
     """A peer does not hold this cluster's secret."""
 

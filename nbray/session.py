@@ -87,6 +87,16 @@ def current() -> Engine | None:
     return _engine
 
 
+def ended() -> str:
+    """Why the cluster of the engine in use has ended ('' if it has not, or there is none)."""
+    return _engine.ended if _engine is not None else ""
+
+
+def live() -> Engine | None:
+    """The engine in use if its cluster has not ended."""
+    return None if ended() else _engine
+
+
 def started_with() -> InitConfig | None:
     """What `init` was asked for, or None if this process did not call it (a worker)."""
     return _started_with
@@ -153,6 +163,7 @@ class ForkedEngine:
     """Stands in for the parent's engine in a forked child: everything raises."""
 
     name = "forked"
+    ended = ""
 
     def __getattr__(self, name: str) -> Any:
         raise RaySystemError(

@@ -120,7 +120,10 @@ class Bars:
                 self.view = msgspec.structs.replace(self.view, waiting=why)
         elif self.view is not None and not self.view.finished:
             rest = self.view.submitted - self.view.done - self.view.failed
-            self.view = msgspec.structs.replace(self.view, cancelled=self.view.cancelled + rest)
+            still = tuple(msgspec.structs.replace(node, running=0) for node in self.view.nodes)
+            self.view = msgspec.structs.replace(
+                self.view, cancelled=self.view.cancelled + rest, nodes=still, waiting=()
+            )
         elif self.view is None and waiting and on_the_way:
             self.view = CellView(self.cell)
         if self.view is not None and not self.view.submitted:

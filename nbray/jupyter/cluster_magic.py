@@ -140,7 +140,7 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
             given = options["--cpus"]
             raise UsageError(f"%nbray start: --cpus takes a number above 0, not {given!r}")
         cpus = int(cpus) if cpus == int(cpus) else cpus
-    running = session.current()
+    running = _running()
     if running is not None:
         _say(f"nbray is running already: {summary(running)}.")
         _show_dashboard(running)
@@ -155,6 +155,21 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
         _say(STAYS)
     _show_dashboard(session.require())
     _show_panel()
+
+
+def _running() -> Engine | None:
+    """The engine in use; one whose cluster has ended is taken leave of, and that is said."""
+    if session.ended():
+        _say(f"{_not_running()}.")
+        nbray.shutdown()
+    return session.current()
+
+
+def _not_running() -> str:
+    why = session.ended()
+    return f"nbray is not running any more, its cluster has ended: {why}" if why else (
+        "nbray is not running"
+    )
 
 
 def _show_panel() -> None:
@@ -173,7 +188,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     if len(values) > 1:
         raise UsageError(f"%nbray attach takes one address; usage: {USAGE['attach']}")
     address = values[0] if values else "auto"
-    running = session.current()
+    running = _running()
     if running is not None:
         started = session.started_with()
         here = {started.address if started else "", running.runtime().address, "auto"}
@@ -195,22 +210,22 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
 
 
 def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:
-    engine = session.current()
+    engine = session.live()
     if engine is None:
-        raise NotebookError("nbray is not running: run %nbray start first")
+        raise NotebookError(f"{_not_running()}: run %nbray start first")
     return JoinLine(engine.join_line())
 
 
 def _dashboard(_values: list[str], _options: dict[str, str]) -> Link:
-    if session.current() is None:
-        raise NotebookError("nbray is not running: run %nbray start first")
+    if session.live() is None:
+        raise NotebookError(f"{_not_running()}: run %nbray start first")
     return open_here()
 
 
 def _status(_values: list[str], _options: dict[str, str]) -> None:
-    engine = session.current()
+    engine = session.live()
     if engine is None:
-        _say("nbray is not running: %nbray start starts a cluster on this machine.")
+        _say(f"{_not_running()}: %nbray start starts a cluster on this machine.")
         return
     snapshot = engine.snapshot()
     _say(f"nbray is running: {summary(engine)}.")
@@ -236,8 +251,10 @@ def _logs(values: list[str], options: dict[str, str]) -> Any:
 def _jobs(values: list[str], _options: dict[str, str]) -> Any:
     from nbray.jupyter import jobs
 
-    if session.current() is None:
-        raise NotebookError("nbray is not running: %nbray attach finds a cluster with jobs again")
+    if session.live() is None:
+        raise NotebookError(
+            f"{_not_running()}: %nbray attach finds a cluster with jobs again"
+        )
     if not values:
         return jobs.table()
     if len(values) != 2 or values[0] not in {"stop", "forget"}:

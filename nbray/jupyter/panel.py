@@ -192,7 +192,7 @@ class Board:
 
         The last one is kept when the engine ends, as evidence.
         """
-        engine = session.current()
+        engine = session.live()
         if engine is None:
             return False
         try:
@@ -257,7 +257,7 @@ class Board:
 
     def _seen(self) -> Seen | None:
         """What the buttons have to know; None when the engine has just ended."""
-        engine = session.current()
+        engine = session.live()
         if engine is None:
             return None
         state = self.errands.state
@@ -284,7 +284,7 @@ class Board:
     def _save(self, _cell: str) -> None:
         """At a cell's end: what a save of the notebook would hold."""
         with self._lock:
-            if session.current() is None:
+            if session.live() is None:
                 return  # at rest, and saved so
             html, text = self._texts()
             if html != self._saved:
@@ -293,7 +293,7 @@ class Board:
                     panel.save(html, text)
 
     def _start(self) -> None:
-        if self._over is None and session.current() is not None:
+        if self._over is None and session.live() is not None:
             self._over = threading.Event()
             threading.Thread(
                 target=self._run, args=(self._over,), name="nbray-panel", daemon=True
@@ -309,6 +309,8 @@ class Board:
         with self._lock:
             if self._over is over:
                 self._over = None
+                if session.ended():  # by itself: nobody here has stopped it
+                    self._rest()
 
     def _engine_changed(self, engine: Engine | None) -> None:
         with self._lock:
@@ -317,14 +319,18 @@ class Board:
                     self._show()
                     self._start()
                 return
-            self._known = ()
-            self.errands.hide()
             if self._over is not None:
                 self._over.set()
                 self._over = None
-            self._panels = [panel for panel in self._panels if panel.connected]
-            for panel in self._panels:
-                panel.rest(*self._texts(stopped=True))
+            self._rest()
+
+    def _rest(self) -> None:
+        """The cluster has ended: all panels keep what was last seen of it."""
+        self._known = ()
+        self.errands.hide()
+        self._panels = [panel for panel in self._panels if panel.connected]
+        for panel in self._panels:
+            panel.rest(*self._texts(stopped=True))
 
 
 @cache

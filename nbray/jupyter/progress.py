@@ -249,7 +249,7 @@ class Watch:
 
 
 def _current_snapshot() -> Snapshot | None:
-    engine = session.current()
+    engine = session.live()
     return engine.snapshot() if engine is not None else None
 
 

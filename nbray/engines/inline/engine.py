@@ -52,6 +52,7 @@ class InlineEngine:
     """Runs everything in the calling thread. See `nbray.engine.Engine` for the methods."""
 
     name = "inline"
+    ended = ""
 
     def __init__(self, config: InitConfig) -> None:
         number = next(_numbers)

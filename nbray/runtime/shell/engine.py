@@ -21,7 +21,7 @@ from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import CellView, Display, Output, Snapshot
-from nbray.exceptions import PendingCallsLimitExceeded, RaySystemError
+from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex, node_of
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
@@ -36,7 +36,7 @@ from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import event_of, print_event
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.looking import described, end_node, holdings, look_around
+from nbray.runtime.shell.looking import described, end_node, holdings, join_line, look_around
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -101,6 +101,11 @@ class NativeEngine:
         """The namespace of the code that runs here and now."""
         return self._origin()[2]
 
+    @property
+    def ended(self) -> str:
+        """Why the cluster has ended (see `Engine.ended`)."""
+        return self._brain.ended
+
     # -- tasks -------------------------------------------------------------------
 
     def submit(
@@ -114,7 +119,7 @@ class NativeEngine:
     def _launch(self, task: Task, item: Any, seq: int, returns: int) -> list[ObjectRef[Any]]:
         brain = self._brain
         if brain.ended:
-            raise RaySystemError(f"the cluster has ended: {brain.ended}")
+            raise cluster_ended(brain.ended)
         me, drop = brain.me, self._drop
         refs: list[ObjectRef[Any]] = [
             ObjectRef(me, number, self, drop) for number in range(seq, seq + returns)
@@ -349,7 +354,7 @@ class NativeEngine:
         """Create an actor (see `Engine.create_actor`)."""
         brain = self._brain
         if brain.ended:
-            raise RaySystemError(f"the cluster has ended: {brain.ended}")
+            raise cluster_ended(brain.ended)
         digest, blob = self.calls.portable(cls)
         work = self.calls.method(cls.name, "__init__", MethodOptions(), 0)
         task, seq = self.calls.task(work, args, kwargs, 1)
@@ -566,16 +571,7 @@ class NativeEngine:
 
     def join_line(self) -> str:
         """The line for another machine (see `Engine.join_line`)."""
-        if self._joinable is None:
-            raise RaySystemError(
-                "only the driver can hand out the line for joining: call it in the notebook"
-            )
-        answer = self.memory.request(
-            self.memory.node, lambda token: m.OpenPort(self._brain.me, token)
-        )
-        if answer.why:
-            raise RaySystemError(answer.why)
-        return self._joinable(answer.address)
+        return join_line(self.memory, self._brain.me, self._joinable)
 
     # -- the end ---------------------------------------------------------------------------------
 

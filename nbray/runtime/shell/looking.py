@@ -1,4 +1,5 @@
-"""What one client may ask about the whole cluster: what all processes do, and a node to leave.
+"""What one client may ask about the whole cluster: what all processes do; and to change it:
+a node to leave, a port to be opened.
 
 Owns the lock around the survey and around the list of what is held. Does not own
 the questions and answers (`core.survey`, `core.describing`, `core.drain`).
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nbray.details import Details, HoldingRecord
+from nbray.exceptions import RaySystemError
 from nbray.ids import FIRST_NODE, node_client, node_hex
 from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
@@ -21,6 +23,9 @@ from nbray.runtime.core.placement import units
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.shell.loop import Loop
 from nbray.wire import messages as m
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.memory import Memory
 
 
 def holdings(
@@ -71,6 +76,18 @@ def end_node(loop: Loop, brain: ClientBrain, number: int, gently: bool) -> None:
         raise ValueError("this notebook is attached through that node: detach it first")
     message = m.Drain(brain.me) if gently else m.Exit(brain.me, "it was asked to leave at once")
     loop.locked(lambda: [Send(node_client(number), message)])
+
+
+def join_line(memory: Memory, me: int, joinable: Callable[[str], str] | None) -> str:
+    """Have the port opened, and say how to join by it (see `Engine.join_line`)."""
+    if joinable is None:
+        raise RaySystemError(
+            "only the driver can hand out the line for joining: call it in the notebook"
+        )
+    answer = memory.request(memory.node, lambda token: m.OpenPort(me, token))
+    if answer.why:
+        raise RaySystemError(answer.why)
+    return joinable(answer.address)
 
 
 def described(node: m.NodeInfo, cluster: int) -> dict[str, Any]:

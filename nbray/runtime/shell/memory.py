@@ -23,6 +23,7 @@ from nbray.exceptions import (
     ObjectStoreFullError,
     RaySystemError,
     RayTaskError,
+    cluster_ended,
 )
 from nbray.ids import node_client
 from nbray.refs import ObjectRef
@@ -109,8 +110,9 @@ class Memory:
             raise
         brain.awaited.pop(token, None)
         if token not in brain.replies:
-            why = brain.ended or "no answer for a minute"
-            raise RaySystemError(f"the cluster did not answer: {why}")
+            if brain.ended:
+                raise cluster_ended(brain.ended)
+            raise RaySystemError("the cluster did not answer for a minute")
         return brain.replies.pop(token)
 
     # -- storing -----------------------------------------------------------------------
@@ -367,7 +369,7 @@ class Memory:
             if group.missing > 0 or missing < len(pending):
                 loop.locked(lambda: _unregister(objects, pending, group))
         if group.missing > 0 and brain.ended:
-            raise RaySystemError(f"the cluster has ended: {brain.ended}")
+            raise cluster_ended(brain.ended)
         return reached, group.missing
 
     @staticmethod

@@ -56,6 +56,8 @@ def test_work_whose_engine_ended_is_cancelled() -> None:
     assert seen is not None
     assert seen.finished
     assert seen.cancelled == 4
+    assert seen.running == 0
+    assert seen.waiting == ()
 
 
 def test_together_adds_nodes_up() -> None:

@@ -32,6 +32,7 @@ CONNECTED = Panel.connected
 
 class Engine:
     name = "fake"
+    ended = ""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.now = snapshot
@@ -103,6 +104,21 @@ def test_it_shows_moves_and_saves(bench: Bench) -> None:
     bench.end()
     assert "host3" in bench.bundles[-1]["text/html"]
     assert bench.kernel.sent[-1]["kind"] == "update_display_data"
+
+
+def test_a_cluster_that_ends_by_itself_leaves_its_panels_at_rest(bench: Bench) -> None:
+    bench.cell("a")
+    panel = bench.board.panel()
+    panel._ipython_display_()
+    assert len(panel.children) > 1
+    bench.engine.ended = "it was stopped"
+    wait_for(panel, "stopped")
+    assert len(panel.children) == 1, "its buttons are gone"
+    assert "stopped" in bench.bundles[-1]["text/plain"]
+    bench.engine = Engine(cluster(1))
+    session.install(None)
+    session.install(bench.engine)  # type: ignore[arg-type]
+    assert "stopped" not in panel.value
 
 
 def test_an_unchanged_panel_sends_nothing(bench: Bench) -> None:

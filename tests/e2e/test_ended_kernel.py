@@ -1,0 +1,65 @@
+"""The cluster ends under a notebook that is attached to it: everything shown says so."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from e2e.cli import nbray
+from e2e.front import running
+
+import nbray as ray
+from nbray.exceptions import RaySystemError
+
+ATTACH = "%load_ext nbray\n%nbray attach\nimport time\n@remote\ndef nap(s):\n    time.sleep(s)"
+BEGIN = ("start", "--head", "--node-ip-address=127.0.0.1", "--port=0", "--num-cpus=2")
+
+
+def test_bars_panel_status_and_a_new_start(no_leaks: None) -> None:
+    assert nbray(*BEGIN).returncode == 0
+    try:
+        with running(ATTACH) as (front, attached):
+            waits = front.start("nbray.get([nap.remote(0)] + [nap.remote(60) for _ in range(9)])")
+            front.until(
+                lambda _: any("1 of 10" in data["text/plain"] for data in waits.displays.values())
+            )
+            assert nbray("stop").returncode == 0
+            front.finish(waits)
+            assert waits.error == "RaySystemError"
+            assert "the cluster has ended" in waits.traceback
+            assert "nbray.init() starts another" in waits.traceback
+            shown = "\n".join(data["text/plain"] for data in waits.displays.values())
+            assert "9 cancelled" in shown, shown
+            assert "running" not in shown
+            if not any("stopped" in data["text/plain"] for data in attached.displays.values()):
+                front.until(
+                    lambda _: any(
+                        "stopped" in data["text/plain"] for data in attached.displays.values()
+                    )
+                )
+            status = front.run("%nbray").text
+            assert re.match("nbray is not running any more, its cluster has ended: ", status)
+            assert "%nbray start" in status
+            assert front.run("nbray.is_initialized()").result == "False"
+            begun = front.run("%nbray start --cpus 1")
+            assert "nbray is running: 1 node, 1 CPU" in begun.text
+            assert front.run("nbray.get(nap.remote(0)) or 'slept'").result == "'slept'"
+    finally:
+        nbray("stop")
+
+
+def test_a_program_may_just_init_again(no_leaks: None) -> None:
+    assert nbray(*BEGIN).returncode == 0
+    try:
+        ray.init("auto")
+        kept = ray.put("kept")
+        assert nbray("stop").returncode == 0
+        with pytest.raises(RaySystemError, match=r"the cluster has ended: .*nbray\.init\(\)"):
+            ray.get(ray.remote(lambda: 1).remote())
+        assert not ray.is_initialized()
+        ray.init(num_cpus=1, engine="native")
+        assert ray.get(ray.remote(lambda: 1).remote()) == 1
+        del kept
+    finally:
+        ray.shutdown()
+        nbray("stop")

@@ -105,6 +105,8 @@ class CellView(msgspec.Struct, frozen=True):
     """Of the ended tasks: those that travelled many at a time, as items of a map."""
     nested: int = 0
     """Of the tasks: those that tasks of it submitted."""
+    began: float = 0.0
+    """Monotonic seconds at which the first task that was measured began to run (0: none yet)."""
 
     @property
     def done(self) -> int:

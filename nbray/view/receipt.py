@@ -3,7 +3,8 @@
 Owns the figures' meaning and the advice. Does not own when it is shown. Pure.
 
 Words. *Serial* is what the tasks took, one after the other; the speed-up is that
-over the time from the first submission to the last end. *Overhead* is the part
+over the time from the first submission to the last end, less what passed before
+anything could run, as other work had the workers, or nothing was ready. *Overhead* is the part
 of the workers' time in which no task ran. Both are left out where tasks waited
 for tasks of their own, for then a task's time is not its work.
 """
@@ -22,6 +23,8 @@ TINY = 0.002
 """Seconds below which a task costs about as much as it does."""
 BATCH = 0.03
 """Seconds of work that one message should hold."""
+WAITED = 1.0
+"""Seconds that passed before the first task ran from which on that is said."""
 ROWS = 12
 """Nodes that are listed."""
 
@@ -59,7 +62,9 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
         return None
     if wall < LEAST_SECONDS and not asked:
         return None
-    wall = max(wall, 1e-6)
+    waited = cell.began - cell.started if cell.began else 0.0
+    waited = waited if waited >= WAITED else 0.0
+    wall = max(wall - waited, 1e-6)
     work = serial(cell)
     ended = cell.done + cell.failed - cell.cancelled
     workers = max(1, min(cell.workers, ended))
@@ -68,7 +73,8 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
     hint, advice = _advice(cell, mean, idle, wall, workers)
     nodes = max(1, len(cell.nodes))
     where = f"{figures.noun(tasks, 'task')} on {figures.noun(nodes, 'node')}"
-    parts = [f"{where} in {figures.duration(wall)}"]
+    before = f" after {figures.duration(waited)} of waiting" if waited else ""
+    parts = [f"{where} in {figures.duration(wall)}{before}"]
     if cell.cpu >= 0.05:
         parts.append(f"{figures.duration(cell.cpu)} of CPU")
     if not cell.nested:

@@ -208,7 +208,9 @@ def _shifted(task: d.TaskRecord, shift: float) -> d.TaskRecord:
 
 
 def _moved(cell: d.CellRecord, shift: float) -> d.CellRecord:
+    view = cell.view
     view = msgspec.structs.replace(
-        cell.view, started=cell.view.started + shift, updated=cell.view.updated + shift
-    )
+        view, started=view.started + shift, updated=view.updated + shift,
+        began=view.began and view.began + shift,
+    )  # fmt: skip
     return msgspec.structs.replace(cell, view=view)

@@ -19,15 +19,18 @@ from nbray.wire.messages import Counted
 class Tally:
     """The work of one cell."""
 
-    __slots__ = ("_into", "_kept", "_kept_for", "cancelled", "cell", "cpu", "done", "failed",
-                 "items", "job", "last", "longest", "longest_at", "longest_end", "measured",
-                 "nested", "started", "submitted", "told", "work", "workers")  # fmt: skip
+    __slots__ = ("_into", "_kept", "_kept_for", "began", "cancelled", "cell", "cpu", "done",
+                 "failed", "items", "job", "last", "longest", "longest_at", "longest_end",
+                 "measured", "nested", "started", "submitted", "told", "work",
+                 "workers")  # fmt: skip
 
     def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
         """With *into* nobody looks at these counts, but the time that is measured goes there."""
         self._into = into
         self.cell = cell
         self.started = now
+        self.began = float("inf")
+        """When the first task that was measured began to run."""
         self.submitted = 0
         self.done: dict[int, int] = {}
         self.failed: dict[int, int] = {}
@@ -77,6 +80,7 @@ class Tally:
         self.cpu += cpu
         self.workers.add(worker)
         self.last = now
+        self.began = min(self.began, now - micros / 1e6)
         if longest > self.longest:
             self.longest, self.longest_at, self.longest_end = longest, node, now
 
@@ -162,6 +166,7 @@ class Tally:
             submitted=self.submitted + nested,
             nodes=nodes,
             started=self.started,
+            began=self.began if self.work else 0.0,
             updated=self.last if over else now,
             waiting=waiting,
             cancelled=sum(cancelled.values()),

@@ -42,6 +42,16 @@ def one_node(tasks: int, work: float, **changes: object) -> CellView:
     return msgspec.structs.replace(view, **changes)
 
 
+def test_what_passed_before_anything_could_run_is_no_overhead() -> None:
+    what = of(THREE, started=70.0, began=100.0)
+    assert what.summary == (
+        "1,000 tasks on 3 nodes in 5.4 s after 30 s of waiting · 39 s of CPU · 7.6× serial · "
+        "5 % overhead"
+    )
+    assert of(THREE, began=100.6).summary == of(THREE).summary, "a moment is not worth a word"
+    assert of(THREE, began=0.0).summary == of(THREE).summary
+
+
 def test_one_line_with_tasks_nodes_times_gain_and_cost() -> None:
     what = of(THREE)
     assert what.summary == (

@@ -27,6 +27,16 @@ def test_times_are_summed_once_a_batch() -> None:
     assert (made.started, made.updated) == (1.0, 4.0)
 
 
+def test_it_is_known_when_the_first_task_began() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 3
+    assert view(tally).began == 0.0
+    tally.measure(A, 1, 500_000, 500_000, 0, 10.0)
+    tally.measure(B, 1, 4_000_000, 4_000_000, 0, 12.0)  # longer, and begun before
+    tally.measure(A, 1, 500_000, 500_000, 0, 12.5)
+    assert view(tally).began == 8.0
+
+
 def test_the_last_end_counts_only_when_all_has_ended() -> None:
     tally = Tally("c", 1.0)
     tally.submitted = 2

@@ -1,7 +1,8 @@
 """How errors look in a notebook: one sentence for mistakes, a short traceback for tasks.
 
-Owns the rendering only. Rule: the user's own line comes first, the error's
-type and text and the node are always there, library frames are folded.
+Owns the rendering only. Rules: the user's own line comes first, the error's
+type and text and the node are always there, library frames are folded. Errors
+that nbray has not raised are IPython's business, as ever.
 """
 
 from __future__ import annotations
@@ -52,6 +53,15 @@ def show(
     tb_offset: int | None = None,
 ) -> list[str]:
     """IPython's handler for the errors in `SHOWN` (see `set_custom_exc`); returns the lines."""
+    if not isinstance(error, RayError | KeyboardInterrupt):
+        steps = _steps(trace)
+        if not steps:
+            shell.showtraceback((kind, error, trace), running_compiled_code=True)
+            return []
+        lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *steps]
+        shell._showtraceback(kind, error, lines)
+        _fold_out("".join(traceback.format_exception(kind, error, trace)).rstrip())
+        return lines
     if isinstance(error, RayError) and not isinstance(error, NotebookError):
         remember(error)
     if isinstance(error, RayTaskError):
@@ -70,8 +80,31 @@ def show(
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     shell._showtraceback(kind, error, lines)
     if isinstance(error, RayTaskError):
-        _fold_out(error)
+        text = error.traceback_str
+        _fold_out(text[max(text.find(_TRACEBACK), 0) :].rstrip())
     return lines
+
+
+def _steps(trace: TracebackType | None) -> list[str]:
+    """The user's frames of a mistake that nbray itself has found; none if it was not nbray."""
+    frames = [frame for frame in traceback.extract_tb(trace) if not _machinery(frame.filename)]
+    if not frames or not frames[-1].filename.startswith(_OWN):
+        return []
+    lines = []
+    for frame in frames:
+        if frame.filename.startswith(_OWN) or not frame.line:
+            continue
+        inside = "" if frame.name == "<module>" else f" in {frame.name}"
+        lines += [
+            f"{_CYAN}{cell_name(frame.filename)}{_END}, line {frame.lineno}{inside}",
+            f"    {frame.line.strip()}",
+        ]
+    return lines
+
+
+def _machinery(file: str) -> bool:
+    """Whether a frame's *file* is a library's, IPython's among them."""
+    return FOLDED.search(file) is not None and not file.startswith(_OWN)
 
 
 @cache
@@ -95,8 +128,9 @@ def last() -> RayError | None:
     return _last()[-1] if _last() else None
 
 
-SHOWN = (RayError, KeyboardInterrupt)
-"""The errors that `show` handles: what nbray raises, and the Stop button."""
+SHOWN = (RayError, KeyboardInterrupt, TypeError, ValueError, AttributeError, RuntimeError)
+"""The errors that `show` handles: what nbray raises, mistakes of its callers included, and the
+Stop button."""
 
 
 def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]:
@@ -156,11 +190,13 @@ def _without(lines: list[str], own: list[str]) -> list[str]:
     return lines
 
 
-def _fold_out(error: RayTaskError) -> None:
+def _fold_out(full: str) -> None:
     """Under the cell: the whole traceback, to be folded out; nothing where nothing is folded."""
-    full = error.traceback_str[max(error.traceback_str.find(_TRACEBACK), 0) :].rstrip()
     frames = [match for line in full.splitlines() if (match := _FRAME.match(line))]
-    hidden = sum(FOLDED.search(frame["file"]) is not None for frame in frames)
+    hidden = sum(
+        FOLDED.search(frame["file"]) is not None or frame["file"].startswith(_OWN)
+        for frame in frames
+    )
     own = cells.cells()
     if not hidden or own.kernel is None:
         return

@@ -42,6 +42,43 @@ def test_library_frames_are_folded_and_nothing_is_cut(kernel: Front) -> None:
     assert "folded" in details["text/plain"]
 
 
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("double.remote(threading.Lock())", "argument 1 of double cannot be pickled: it is a"),
+        ("double(1)", "TypeError: remote functions cannot be called directly"),
+        ("nbray.get([1, 2])", "TypeError: get(): item 0 of the list is no ObjectRef"),
+        ("nbray.remote(num_cpu=2)(len)", "did you mean 'num_cpus'?"),
+        ("nbray.get_actor('nobody')", "ValueError: no live actor is called 'nobody'"),
+    ],
+)
+def test_a_mistake_is_a_sentence_at_the_users_line(kernel: Front, code: str, says: str) -> None:
+    answer = kernel.run(
+        "import threading\n@remote\ndef double(x):\n    return 2 * x\n"
+        f"def helper():\n    return {code}\nhelper()"
+    )
+    lines = answer.traceback.splitlines()
+    assert says in lines[0]
+    assert re.fullmatch(r"Cell In\[\d+\], line 7", lines[1])
+    assert re.fullmatch(r"Cell In\[\d+\], line 6 in helper", lines[3])
+    assert [lines[2], lines[4], *lines[5:]] == ["    helper()", f"    return {code}"]
+    assert answer.error in {"TypeError", "ValueError"}
+    (details,) = [d for d in answer.displays.values() if "Full traceback" in d["text/html"]]
+    assert "nbray" in details["text/html"], "nothing is cut"
+
+
+def test_other_errors_are_shown_as_ever(kernel: Front) -> None:
+    answer = kernel.run("def wrong():\n    return int('x')\nwrong()")
+    assert answer.error == "ValueError"
+    assert "Traceback (most recent call last)" in answer.traceback
+    assert "----> 3 wrong()" in answer.traceback
+    answer = kernel.run("list(nbray.util.map(int, (1 / 0 for _ in range(3))))")
+    assert answer.error == "ZeroDivisionError"
+    answer = kernel.run("def broken():\n    raise ValueError('mine')\n    yield\n"
+                        "list(nbray.util.map(int, broken()))")  # fmt: skip
+    assert "raise ValueError('mine')" in answer.traceback
+
+
 def test_the_same_failure_of_500_tasks_shows_once_with_a_count(kernel: Front) -> None:
     answer = kernel.run(
         "@remote\ndef bad(i):\n    raise ValueError(f'item {i} is bad')\n"

@@ -1,7 +1,7 @@
 """Errors as results: packing what a task raised, and raising it again elsewhere.
 
 Owns the remote traceback's text (the user's line first, nbray's own frames
-left out) and the fallback for exceptions that do not survive pickling. Does
+left out) and the ways in which exceptions survive that do not pickle. Does
 not own the error classes. Rule: packing an error never fails, and unpacking
 one always yields an error that can be raised.
 """
@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 
@@ -81,12 +82,39 @@ def _unpickled(data: bytes) -> BaseException | None:
 
 
 def _pickled(error: BaseException) -> bytes:
-    """b"" if *error* does not survive: many `__init__` signatures break unpickling."""
-    try:
-        data: bytes = cloudpickle.dumps(error, protocol=5)
-    except Exception:  # noqa: BLE001 - users' classes raise what they like when pickled
-        return b""
-    return data if _unpickled(data) is not None else b""
+    """*error* as it pickles itself, or by its parts; b"" if it does not survive."""
+    forms: tuple[object, ...] = (error, _Parts(error))
+    for form in forms:
+        try:
+            data: bytes = cloudpickle.dumps(form, protocol=5)
+        except Exception:  # noqa: BLE001 - users' classes raise what they like when pickled
+            break
+        if _unpickled(data) is not None:
+            return data
+    return b""
+
+
+class _Parts:
+    """Pickles an exception without asking its class how.
+
+    Unpickling calls the class with `args`, so that an `__init__` which takes more, or
+    something else, than it hands to `Exception.__init__` breaks it.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self.parts = (type(error), error.args, vars(error))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _put_together, self.parts
+
+
+def _put_together(
+    kind: type[BaseException], args: tuple[object, ...], state: dict[str, object]
+) -> BaseException:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 def one_line(error: BaseException) -> str:

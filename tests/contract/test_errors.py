@@ -327,17 +327,20 @@ def test_an_exception_that_cannot_be_pickled():
     assert isinstance(caught.value.cause, ray.exceptions.UnserializableException)
 
 
-def test_an_exception_that_cannot_be_rebuilt():
+def test_an_exception_whose_init_takes_other_arguments():
     class TwoArguments(Exception):
         def __init__(self, a, b):
             super().__init__(f"{a} and {b}")
+            self.a = a
 
     @ray.remote
     def fail():
         raise TwoArguments("this", "that")
 
-    with pytest.raises(RayTaskError, match="this and that"):
+    with pytest.raises(TwoArguments, match="this and that") as caught:
         ray.get(fail.remote())
+    assert isinstance(caught.value, RayTaskError)
+    assert caught.value.a == "this"
 
 
 def test_work_goes_on_after_every_kind_of_failure():

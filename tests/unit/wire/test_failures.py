@@ -85,6 +85,7 @@ class Picky(Exception):
 
     def __init__(self, code: int, *, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
+        self.code = code
 
 
 class Locked(Exception):
@@ -104,7 +105,6 @@ class Mute(Exception):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (Picky(3, reason="why"), "Picky: 3: why"),
         (Locked(), "Locked: locked"),
         (Mute(), "Mute: "),
     ],
@@ -116,6 +116,16 @@ def test_exceptions_that_do_not_survive_keep_name_and_text(error: Exception, wor
     assert isinstance(back.cause, UnserializableException)
     assert words in str(back.cause)
     assert type(error).__name__ in back.traceback_str
+
+
+def test_an_exception_whose_init_takes_something_else_survives() -> None:
+    error = Picky(3, reason="why")
+    back = travel(error)
+    assert isinstance(back, Picky)
+    assert isinstance(back.cause, Picky)  # type: ignore[attr-defined]
+    assert (back.code, str(back.cause)) == (3, "3: why")  # type: ignore[attr-defined]
+    again = travel(back)
+    assert isinstance(again, Picky)
 
 
 def test_a_cause_unknown_here_keeps_its_text() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import sys
 import traceback
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,7 @@ def show(
             shell.showtraceback((kind, error, trace), running_compiled_code=True)
             return []
         lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *steps]
+        sys.last_type, sys.last_value, sys.last_traceback = kind, error, trace  # %tb shows it all
         shell._showtraceback(kind, error, lines)
         _fold_out("".join(traceback.format_exception(kind, error, trace)).rstrip())
         return lines

@@ -65,6 +65,7 @@ def test_a_mistake_is_a_sentence_at_the_users_line(kernel: Front, code: str, say
     assert answer.error in {"TypeError", "ValueError"}
     (details,) = [d for d in answer.displays.values() if "Full traceback" in d["text/html"]]
     assert "nbray" in details["text/html"], "nothing is cut"
+    assert re.search(r"nbray/(remote|api|options)\.py", kernel.run("%tb").traceback)
 
 
 def test_other_errors_are_shown_as_ever(kernel: Front) -> None:

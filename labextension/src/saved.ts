@@ -2,7 +2,8 @@
  * What a saved notebook shows once its kernel is gone: the last state, not a widget that is no more.
  *
  * JupyterLab prefers a widget to the HTML beside it, also where the widget's kernel ended long ago,
- * and says "Error displaying widget: model not found". Outputs of nbray always hold the HTML too.
+ * and says "Error displaying widget: model not found"; when a kernel restarts, it strews what it has
+ * shown with broken links. Outputs of nbray always hold the HTML too.
  */
 
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
@@ -10,6 +11,8 @@ import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 
 const VIEW = 'application/vnd.jupyter.widget-view+json';
 const TARGET = 'jupyter.widget';
+/** In these states of a kernel its widgets are no more. */
+const ENDED = new Set(['restarting', 'autorestarting', 'terminating', 'dead']);
 
 type Data = { [mime: string]: unknown };
 
@@ -56,12 +59,20 @@ export function widgets(outputs: IOutputs): [number, string][] {
   return found;
 }
 
+/** A panel's HTML, marked as what was seen last: nobody knows what runs there now. */
+export function lastSeen(html: string): string {
+  return html
+    .replace('nbray-dot-ok', 'nbray-dot-off')
+    .replace(/<div class="nbray-head">.*?<\/b>(?!\s*<span>(?:stopped|as last seen)<)/s, '$&\n<span>as last seen</span>');
+}
+
 /** Leave HTML and text where *outputs* stand for widgets that are not among *alive*. */
 export function rest(outputs: IOutputs, alive: Set<string>): void {
   for (const [index, model] of widgets(outputs)) {
     if (!alive.has(model)) {
       const output = outputs.get(index);
       const data = Object.fromEntries(Object.entries(output.data).filter(([mime]) => mime !== VIEW));
+      data['text/html'] = lastSeen(String(data['text/html']));
       outputs.set(index, { ...output.toJSON(), data });
     }
   }
@@ -74,12 +85,17 @@ async function look(panel: NotebookPanel): Promise<void> {
     return;
   }
   const alive = await known(panel);
+  if (alive) {
+    leave(panel, alive);
+  }
+}
+
+/** Leave of all outputs in *panel* what `rest` does. */
+function leave(panel: NotebookPanel, alive: Set<string>): void {
   const model = panel.context.model;
   const dirty = model.dirty;
-  if (alive) {
-    areas(panel).forEach(outputs => rest(outputs, alive));
-    model.dirty = dirty; // the user has changed nothing
-  }
+  areas(panel).forEach(outputs => rest(outputs, alive));
+  model.dirty = dirty; // the user has changed nothing
 }
 
 export const saved: JupyterFrontEndPlugin<void> = {
@@ -88,8 +104,15 @@ export const saved: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [INotebookTracker],
   activate: (_app: JupyterFrontEnd, notebooks: INotebookTracker) => {
-    notebooks.widgetAdded.connect((_, panel) => {
+    const follow = (panel: NotebookPanel) => {
       look(panel).catch(reason => console.warn('nbray: saved outputs stay as they are:', reason));
-    });
+      panel.sessionContext.statusChanged.connect((_, status) => {
+        if (ENDED.has(status) && !panel.isDisposed) {
+          leave(panel, new Set());
+        }
+      });
+    };
+    notebooks.forEach(follow); // those that were there before this plugin
+    notebooks.widgetAdded.connect((_, panel) => follow(panel));
   }
 };

@@ -28,3 +28,4 @@ export class Token {
 }
 
 export const NotebookActions = {};
+export const INotebookTracker = {};

@@ -92,6 +92,7 @@ class Lab:
             "JUPYTER_RUNTIME_DIR": str(self.home / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(self._settings),
             "JUPYTERLAB_WORKSPACES_DIR": str(self.home / "workspaces"),
+            "JUPYTER_PREFER_ENV_PATH": "0",  # an installed sidebar may be an older one
         }
         options = [
             "--no-browser",

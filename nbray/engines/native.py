@@ -205,6 +205,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     from nbray.runtime.shell.client import open_brain, register
     from nbray.runtime.shell.engine import NativeEngine
     from nbray.runtime.shell.loop import Loop
+    from nbray.runtime.shell.watching import Beside
 
     folder = Path(record.directory)
     me = client_id(record.node, DRIVER_FLAG | secrets.randbits(31))
@@ -240,4 +241,5 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     if not config.log_to_driver:
         engine.on_output(lambda _output: None)
     loop.after.append(engine.after_round)
+    loop.after.append(Beside(registered.node_pid, brain.end).look)
     return engine

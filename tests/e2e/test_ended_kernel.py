@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import time
+from typing import Any
 
+import psutil
 import pytest
 from e2e.cli import nbray
 from e2e.front import running
 
 import nbray as ray
+from nbray import session
 from nbray.exceptions import RaySystemError
 
 ATTACH = "%load_ext nbray\n%nbray attach\nimport time\n@remote\ndef nap(s):\n    time.sleep(s)"
@@ -63,3 +68,40 @@ def test_a_program_may_just_init_again(no_leaks: None) -> None:
     finally:
         ray.shutdown()
         nbray("stop")
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@pytest.mark.parametrize("whom", ["node", "all"])
+def test_a_killed_node_ends_every_wait(no_leaks: None, whom: str) -> None:
+    ray.init(num_cpus=1, engine="native")
+    try:
+        launch = ray.remote(nap)
+        ref = launch.remote(600)
+        waits = launch.remote(0).future()
+        engine: Any = session.current()
+        node = psutil.Process(engine._registered.node_pid)
+        family = [node, *psutil.Process().children(recursive=True)]
+        for process in family if whom == "all" else [node]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        with pytest.raises(RaySystemError, match="its node on this machine .* has died"):
+            ray.get(ref, timeout=60)
+        with pytest.raises(RaySystemError, match="has died"):
+            waits.result(60)
+        assert not ray.is_initialized()
+        ray.init(num_cpus=1, engine="native")
+        assert ray.get(launch.remote(0)) == 0
+    finally:
+        ray.shutdown()
+
+
+def test_what_waits_for_a_future_hears_of_the_shutdown(no_leaks: None) -> None:
+    ray.init(num_cpus=1, engine="native")
+    waits = ray.remote(nap).remote(600).future()
+    ray.shutdown()
+    with pytest.raises(RaySystemError, match="shutdown"):
+        waits.result(60)

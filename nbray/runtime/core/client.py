@@ -215,7 +215,7 @@ class ClientBrain:
             case m.Refused():
                 self.refused = message.why
             case m.Exit():
-                self.ended = message.why
+                self.end(message.why)
             case m.Printed() | m.Displayed():
                 self.printed.append(message)
                 if isinstance(message, m.Printed):
@@ -342,6 +342,10 @@ class ClientBrain:
         return effects
 
     # -- views ---------------------------------------------------------------------------------
+
+    def end(self, why: str) -> None:
+        """The cluster has ended: nothing comes any more. Whoever waits looks at `ended`."""
+        self.ended = self.ended or why
 
     def node_name(self, number: int) -> str:
         """The host name of a node, told apart from others of the same host by its number."""

@@ -26,7 +26,6 @@ from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex, node_
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.client import Future as Settled
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.placement import total, units
@@ -35,6 +34,7 @@ from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import event_of, print_event
+from nbray.runtime.shell.futures import Futures
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.looking import described, end_node, holdings, join_line, look_around
 from nbray.runtime.shell.loop import Loop
@@ -83,6 +83,7 @@ class NativeEngine:
         self._folder = folder
         brain.cell_label = session.cell_label
         self._outside = Outside()
+        self._futures = Futures(loop, brain, self.memory, self._outside)
         self._delivering = threading.Lock()
 
     def _origin(self) -> tuple[int, int, str]:
@@ -272,43 +273,14 @@ class NativeEngine:
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future (see `Engine.future`)."""
-        memory = self.memory
-        entry = memory.entries([ref])[0]
-        future: Future[Any] = Future()
-
-        def complete() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                memory.localize([entry])
-                value = memory.read(entry)
-            except BaseException as error:  # noqa: BLE001 - the future carries any error
-                future.set_exception(error)
-            else:
-                future.set_result(value)
-            del ref_held[:]
-
-        ref_held = [ref]  # the object must live until it has been read
-
-        def settle() -> None:
-            self._outside.later(complete)
-
-        def register() -> list[Effect]:
-            effects = self._brain.pump(time.monotonic())
-            if entry.state:
-                settle()
-            else:
-                self._brain.objects.put_waiter(entry, Settled(settle))
-                effects += self._brain.objects.ask([entry])
-            return effects
-
-        self._loop.locked(register)
-        return future
+        return self._futures.of(ref)
 
     # -- callbacks outside the lock -----------------------------------------------------
 
     def after_round(self, now: float) -> list[Effect]:
-        """Called by the loop thread: have printed text shown."""
+        """Called by the loop thread: have printed text shown, and nobody wait for what is gone."""
+        if self._brain.ended:
+            self._futures.end()
         if self._brain.printed:
             self._outside.later(self._deliver)
         return []
@@ -587,6 +559,7 @@ class NativeEngine:
                 self._loop.locked(lambda: [*self._brain.pump(time.monotonic()), goodbye])
         if not self._brain.ended:
             self._brain.ended = "nbray.shutdown() was called"
+        self._loop.locked(self._futures.end)
         self._loop.close()
         self._outside.close()
         self._on_shutdown()

@@ -11,11 +11,15 @@ import os
 import re
 import select
 import signal
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from nbray.runtime.core.effects import Effect
 from nbray.runtime.shell.processes import Ended
+
+LOOK = 0.5
+"""Seconds between two looks whether a process still runs."""
 
 
 class Poller(Protocol):
@@ -72,6 +76,27 @@ class Watch:
             if not runs(pid):
                 del self._polled[client]
                 yield client, f"its process (pid {pid}) ended"
+
+
+class Beside:
+    """A driver's look at the node beside it, which cannot say so when it is killed itself.
+
+    Everything comes by way of it: without it a driver would wait for ever.
+    """
+
+    def __init__(self, pid: int, ended: Callable[[str], None]) -> None:
+        self._pid = pid
+        self._ended = ended
+        self._due = 0.0
+
+    def look(self, now: float) -> list[Effect]:
+        """After a round of the loop; at most every `LOOK` seconds."""
+        if now >= self._due:
+            self._due = now + LOOK
+            if not runs(self._pid):
+                self._due = float("inf")
+                self._ended(f"its node on this machine (pid {self._pid}) has died")
+        return []
 
 
 def runs(pid: int) -> bool:

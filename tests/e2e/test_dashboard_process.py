@@ -145,13 +145,13 @@ IMPATIENT = textwrap.dedent(
     import sys
     if any("nbray.dashboard.__main__" in word for word in sys.orig_argv):
         import nbray.dashboard.__main__ as process
-        process.REST = 1.0
+        process.REST = 2.0
     """
 )
 
 
 def test_it_rests_when_nobody_looks_and_is_woken_again(mark: str, tmp_path: Path) -> None:
-    """Here after a second; a page that is open keeps it awake."""
+    """Here after two seconds; a page that is open keeps it awake."""
     (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
     others = set(dashboards(mark))
 

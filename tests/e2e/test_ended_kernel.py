@@ -26,7 +26,7 @@ def test_bars_panel_status_and_a_new_start(no_leaks: None) -> None:
         with running(ATTACH) as (front, attached):
             waits = front.start("nbray.get([nap.remote(0)] + [nap.remote(60) for _ in range(9)])")
             front.until(
-                lambda _: any("1 of 10" in data["text/plain"] for data in waits.displays.values())
+                lambda _: any("of 10" in data["text/plain"] for data in waits.displays.values())
             )
             assert nbray("stop").returncode == 0
             front.finish(waits)
@@ -34,7 +34,7 @@ def test_bars_panel_status_and_a_new_start(no_leaks: None) -> None:
             assert "the cluster has ended" in waits.traceback
             assert "nbray.init() starts another" in waits.traceback
             shown = "\n".join(data["text/plain"] for data in waits.displays.values())
-            assert "9 cancelled" in shown, shown
+            assert re.search("9 cancelled|10 cancelled", shown), shown
             assert "running" not in shown
             if not any("stopped" in data["text/plain"] for data in attached.displays.values()):
                 front.until(

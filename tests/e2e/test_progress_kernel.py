@@ -22,6 +22,7 @@ from nbray.jupyter.cells import cells
 
 class Engine:
     name = "fake"
+    ended = ""
     def __init__(self):
         self.done, self.of, self.cell, self.failed, self.cpu = 0, 10, "", 0, 5.0
         self.started = time.monotonic()

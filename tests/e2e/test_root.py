@@ -261,10 +261,11 @@ def test_a_start_that_times_out_names_its_cause(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_root_that_gets_no_orders_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is spawned before all is known that it will be told."""
-    spawned = []
+    spawned: list[psutil.Process] = []
+    before = set(psutil.Process().children())
 
     def interrupted(_request: Any) -> Any:
-        spawned.extend(psutil.Process().children())
+        spawned.extend(set(psutil.Process().children()) - before)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(native, "settle", interrupted)

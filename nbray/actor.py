@@ -15,7 +15,13 @@ from typing import Any, NoReturn, TypeVar
 
 from nbray import session
 from nbray.engine import ActorInfo, Engine, Function
-from nbray.options import ActorOptions, MethodOptions, actor_options, method_options
+from nbray.options import (
+    ActorOptions,
+    MethodOptions,
+    actor_options,
+    did_you_mean,
+    method_options,
+)
 from nbray.refs import ObjectRef
 from nbray.remote import Shape, _restore_handle, refuse_streams, short_name, source_of
 
@@ -181,10 +187,7 @@ class ActorHandle:
     def __getattr__(self, name: str) -> ActorMethod:
         options = self._info.methods.get(name)
         if options is None:
-            import difflib  # late: it takes a millisecond
-
-            near = difflib.get_close_matches(name, self._info.methods, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, self._info.methods)
             raise AttributeError(f"actor {self._info.class_name!r} has no method {name!r}{hint}")
         return ActorMethod(self._info, self._life, name, options, self._shapes.get(name))
 

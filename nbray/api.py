@@ -25,6 +25,7 @@ from nbray.config import InitConfig
 from nbray.context import ClusterContext, RuntimeContext
 from nbray.engine import load
 from nbray.exceptions import RaySystemError
+from nbray.options import did_you_mean
 from nbray.refs import ObjectRef
 from nbray.session import watch_waits
 
@@ -168,10 +169,7 @@ def _refuse_unknown(others: Mapping[str, Any]) -> None:
     for name in others:
         if name in _HARMLESS or name.startswith("dashboard_"):
             continue
-        import difflib  # late: it takes a millisecond
-
-        near = difflib.get_close_matches(name, _OWN | _HARMLESS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, _OWN | _HARMLESS)
         raise TypeError(f"init() got an unknown argument {name!r}{hint}")
 
 

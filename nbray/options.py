@@ -7,7 +7,7 @@ mean: brains read the frozen result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -170,6 +170,14 @@ _METHOD: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """"; did you mean 'num_cpus'?", the end of an error about *word*; '' if nothing is like it."""
+    import difflib  # late: it takes a millisecond
+
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def _checked(
     what: str, table: Mapping[str, Callable[[str, Any], Any]], given: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -177,12 +185,8 @@ def _checked(
     for name, value in given.items():
         check = table.get(name)
         if check is None:
-            import difflib  # late: it takes a millisecond
-
-            near = difflib.get_close_matches(name, table, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"unknown option {name!r} for {what}{hint} "
+                f"unknown option {name!r} for {what}{did_you_mean(name, table)} "
                 f"(known: {', '.join(sorted(table))})"
             )
         checked[name] = check(name, value)

@@ -557,8 +557,7 @@ class NativeEngine:
             with contextlib.suppress(Exception):
                 goodbye = Send(self.memory.node, m.Goodbye(self._brain.me))
                 self._loop.locked(lambda: [*self._brain.pump(time.monotonic()), goodbye])
-        if not self._brain.ended:
-            self._brain.ended = "nbray.shutdown() was called"
+        self._brain.end("nbray.shutdown() was called")
         self._loop.locked(self._futures.end)
         self._loop.close()
         self._outside.close()

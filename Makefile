@@ -24,6 +24,8 @@ PYTEST := $(PY) -m pytest -q
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 RUNS ?= 3
+# Test files run side by side: much of the suite waits. JOBS=0 runs them one after another.
+JOBS ?= 3
 SYSTEM := $(VENV)/.system
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SIDEBAR := $(wildcard labextension/*.* labextension/src/*.ts labextension/style/*)
@@ -66,6 +68,7 @@ check: static
 test: static $(SYSTEM)
 	@mkdir -p artifacts
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	  -n $(JOBS) --dist loadfile \
 	  --junitxml=artifacts/tests.xml --durations=12
 
 notebooks: $(READY)

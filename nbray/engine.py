@@ -157,7 +157,10 @@ class Engine(Protocol):
         ...
 
     def cancel_cell(self, cell: str, force: bool) -> int:
-        """Cancel all unfinished work that *cell* submitted; how many tasks that were."""
+        """Cancel all unfinished work that *cell* submitted; how many tasks that were.
+
+        With *force*, after a call without: what that call asked to end and has not.
+        """
         ...
 
     def nodes(self) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 # make test   everything
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
 # make lab    JupyterLab on notebooks/, with the sidebar
+# make properties  2,000 fresh examples for each property that is tested with hypothesis
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
@@ -9,7 +10,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test check lab bench clean static notebooks browser again venv sidebar
+.PHONY: properties demo test check lab bench clean static notebooks browser again venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -79,6 +80,9 @@ browser: $(SYSTEM)
 
 again: $(READY)
 	NBRAY_TEST_RUNS=200 $(PYTEST) tests/e2e/test_again_and_again.py
+
+properties: $(READY)
+	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -31,6 +31,7 @@ import msgspec
 from nbray import definitions
 from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
 from nbray.refs import ObjectRef
+from nbray.text import safe
 from nbray.wire import blame
 from nbray.wire.digest import begin, digest
 from nbray.wire.failures import pack_error, unpack_error
@@ -277,6 +278,12 @@ def pack_call(
     if ObjectRef in kinds:
         args = [_take(refs, place, value) for place, value in enumerate(args)]
         kwargs = {key: _take(refs, key, value) for key, value in kwargs.items()}
+        for place, _ in refs:
+            if isinstance(place, str) and safe(place) != place:
+                raise TypeError(
+                    f"argument {place!r} of {name}: a reference cannot be passed under a name "
+                    "that is not text; pass it within a dictionary"
+                )
         kinds.discard(ObjectRef)
     call = (tuple(args), kwargs)
     if _ATOMS.issuperset(kinds):

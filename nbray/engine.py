@@ -31,7 +31,7 @@ class Function:
         self.call = call
         self.name = name
         self.source = source
-        self.cache: dict[str, Any] = {}
+        self.cache: dict[Any, Any] = {}
 
 
 class ActorInfo(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from typing import Any
 import msgspec
 
 from nbray import definitions
-from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
+from nbray.config import INLINE_LIMIT
 from nbray.refs import ObjectRef
 from nbray.text import safe
 from nbray.wire import blame
@@ -49,6 +49,7 @@ __all__ = [
     "unpack",
     "unpack_error",
     "unpack_many",
+    "warn_of_size",
 ]
 
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
@@ -322,23 +323,25 @@ def pack_function_with_refs(call: Callable[..., Any], name: str) -> tuple[bytes,
 
 
 def pack_definition(call: Callable[..., Any], name: str) -> Packed:
-    """A function or class, pickled; warns of one that takes much along, and says of what.
+    """A function or class, pickled.
 
     Raises:
         TypeError: it captures something that cannot be pickled; says what.
     """
-    packed = pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
-    if packed.size > LARGE_FUNCTION:
-        captured, size = largest_capture(call)
-        what = f"{captured!r} ({size / 1e6:,.0f} MB)" if captured else "much data"
-        advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
-        warnings.warn(
-            f"{name} takes {what} along: it is put into the object store, once for each time "
-            f"that {name} is defined. To share it, {advice if captured else 'pass it instead'}.",
-            UserWarning,
-            stacklevel=_user_level(),
-        )
-    return packed
+    return pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
+
+
+def warn_of_size(call: Callable[..., Any], name: str) -> None:
+    """Warn of a function or class that takes much along, and say of what."""
+    captured, size = largest_capture(call)
+    what = f"{captured!r} ({size / 1e6:,.0f} MB)" if captured else "much data"
+    advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
+    warnings.warn(
+        f"{name} takes {what} along: it is put into the object store, once for each time "
+        f"that {name} is defined. To share it, {advice if captured else 'pass it instead'}.",
+        UserWarning,
+        stacklevel=_user_level(),
+    )
 
 
 def digest_of(packed: Packed) -> bytes:

@@ -338,9 +338,10 @@ class NativeEngine:
         brain = self._brain
         if brain.ended:
             raise cluster_ended(brain.ended)
-        digest, blob = self.calls.portable(cls)
+        definition, blob = self.calls.definitions.portable(cls)
         work = self.calls.method(cls.name, "__init__", MethodOptions(), 0)
         task, seq = self.calls.task(work, args, kwargs, 1)
+        task.pins = (*task.pins, *definition.captured)
         entry = brain.objects.owned[seq]
         entry.maker = None
         entry.state = LIFE
@@ -354,7 +355,7 @@ class NativeEngine:
             name=options.name,
             namespace=options.namespace or self._where,
             class_name=cls.name,
-            function=digest,
+            function=definition.digest,
             blob=blob,
             args=m.Value(),
             args_ref=(0, 0),

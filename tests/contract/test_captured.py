@@ -147,15 +147,11 @@ def test_a_task_of_a_task_keeps_what_belongs_to_a_third():
 
     @ray.remote(num_cpus=0.1)
     def outer(given):
-        inner = given[0]
-
-        def work():
+        def work(inner=given):
             time.sleep(0.2)
-            return len(ray.get(inner))
+            return len(ray.get(inner[0]))
 
-        made = [ray.remote(num_cpus=0.1)(work).remote()]
-        del given, inner, work
-        return made
+        return [ray.remote(num_cpus=0.1)(work).remote()]
 
     result = outer.remote([ref])
     del ref

@@ -39,7 +39,7 @@ class Notebook:
 @pytest.fixture(params=["cells", "script"])
 def run(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
     notebook = Notebook()
-    yield notebook.cell if request.param == "cells" else notebook.script
+    return notebook.cell if request.param == "cells" else notebook.script
 
 
 @pytest.fixture
@@ -72,18 +72,18 @@ EDITS = {
         FUNCTION, "N = 2",
     ),
     "what a decorator wraps": (
-        "import functools\ndef twice(g):\n @functools.wraps(g)\n def inner(): return g()\n"
-        " return inner\nN = 1\n@twice\ndef helper(): return N",
+        ("import functools\ndef twice(g):\n @functools.wraps(g)\n def inner(): return g()\n"
+        " return inner\nN = 1\n@twice\ndef helper(): return N"),
         FUNCTION, "N = 2",
     ),
     "a remote function's helper": (
-        "def deep(): return 1\n@remote(num_cpus=0)\ndef inner(): return deep()\n"
-        "def helper(): return nbray.get(inner.remote())",
+        ("def deep(): return 1\n@remote(num_cpus=0)\ndef inner(): return deep()\n"
+        "def helper(): return nbray.get(inner.remote())"),
         FUNCTION, "def deep(): return 2",
     ),
     "a closure": (
-        "def make():\n n = 1\n def change():\n  nonlocal n\n  n += 1\n def get(): return n\n"
-        " return change, get\nchange, helper = make()",
+        ("def make():\n n = 1\n def change():\n  nonlocal n\n  n += 1\n def get(): return n\n"
+        " return change, get\nchange, helper = make()"),
         FUNCTION, "change()",
     ),
 }  # fmt: skip

@@ -86,7 +86,13 @@ DEAD_GRACE = 0.02
 HEARTBEAT = 1.0
 """Seconds between signs of life on a link between nodes."""
 NODE_TIMEOUT = 8.0
-"""Seconds of silence after which a node is dead."""
+"""Seconds of silence after which the head's machine takes a node for dead."""
+DETOUR = 2.5
+"""Seconds of silence between two nodes after which they try to speak by way of a third."""
+HEAD_PATIENCE = 120.0
+"""Seconds that a node waits for a head that does not answer (it may be asleep)."""
+REJOIN_SECONDS = 3600.0
+"""Seconds in which a machine that has lost its cluster tries to join it again."""
 STATS_INTERVAL = 0.5
 """Seconds between a node's figures."""
 STORE_SHARE = 0.3

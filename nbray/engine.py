@@ -31,7 +31,7 @@ class Function:
         self.call = call
         self.name = name
         self.source = source
-        self.cache: dict[Any, Any] = {}
+        self.cache: dict[str, Any] = {}
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
@@ -157,10 +157,7 @@ class Engine(Protocol):
         ...
 
     def cancel_cell(self, cell: str, force: bool) -> int:
-        """Cancel all unfinished work that *cell* submitted; how many tasks that were.
-
-        With *force*, after a call without: what that call asked to end and has not.
-        """
+        """Cancel all unfinished work that *cell* submitted; how many tasks that were."""
         ...
 
     def nodes(self) -> list[dict[str, Any]]:

@@ -99,6 +99,8 @@ class Join(Message):
     """Random; names the asking node until it has a number."""
     info: NodeInfo
     versions: Versions
+    was: int = 0
+    """The number it had before it lost the cluster: that node is no more."""
 
 
 class Welcome(Message):

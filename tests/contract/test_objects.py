@@ -46,9 +46,7 @@ def test_put_takes_a_copy():
     assert ray.get(ref) == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "wrong", [5, "ref", None, {"a": 1}, object()], ids=lambda x: type(x).__name__
-)
+@pytest.mark.parametrize("wrong", [5, "ref", None, {"a": 1}, object()], ids=repr)
 def test_get_of_no_reference_is_refused(wrong):
     with pytest.raises(ValueError, match="ObjectRef"):
         ray.get(wrong)

@@ -1,7 +1,8 @@
-"""Two machines on one: network namespaces joined by a pair of virtual interfaces.
+"""Several machines on one: network namespaces joined by virtual interfaces.
 
-The pair connects the namespaces directly, so the host's own networks (a
-container bridge on 172.17.0.1, say) are neither seen nor disturbed. Names
+Two are connected directly, three and more through a switch that is a namespace
+of its own, so the host's own networks (a container bridge on 172.17.0.1, say)
+are neither seen nor disturbed. Names
 carry this process's number; what a killed run left behind is removed by the
 next one.
 """
@@ -73,6 +74,81 @@ def end_all(name: str) -> None:
             continue
 
 
+def _stem() -> str:
+    remove_leftovers()
+    return f"{PREFIX}-{os.getpid()}-{time.monotonic_ns() % 1_000_000:x}"
+
+
+class Machines:
+    """Namespaces `names` at `ips` (172.17.0.2 and on), each on a port of the namespace `switch`."""
+
+    def __init__(self, names: list[str], switch: str) -> None:
+        self.names = names
+        self.ips = [f"172.17.0.{2 + index}" for index in range(len(names))]
+        self.switch = switch
+
+    @classmethod
+    def make(cls, count: int) -> Machines:
+        """Create *count*, up and connected.
+
+        Raises:
+            subprocess.CalledProcessError: the system refuses (see `available`).
+        """
+        stem = _stem()
+        made = cls([f"{stem}{chr(97 + index)}" for index in range(count)], f"{stem}x")
+        try:
+            for name in (made.switch, *made.names):
+                _ip("netns", "add", name)
+                _ip("-n", name, "link", "set", "lo", "up")
+            _ip("-n", made.switch, "link", "add", "hub", "type", "bridge")
+            _ip("-n", made.switch, "link", "set", "hub", "up")
+            for index, (name, address) in enumerate(zip(made.names, made.ips, strict=True)):
+                ends = ("link", "add", f"p{index}", "netns", made.switch, "type", "veth")
+                _ip(*ends, "peer", "name", "eth0", "netns", name)
+                _ip("-n", made.switch, "link", "set", f"p{index}", "master", "hub", "up")
+                _ip("-n", name, "addr", "add", f"{address}/16", "dev", "eth0")
+                _ip("-n", name, "link", "set", "eth0", "up")
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def run(
+        self, index: int, argv: Sequence[str], timeout: float = 60, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run *argv* on a machine; never raises on its exit status."""
+        return subprocess.run(
+            [_IP, "netns", "exec", self.names[index], *argv],
+            check=False, capture_output=True, text=True, timeout=timeout, **more,
+        )  # fmt: skip
+
+    def popen(self, index: int, argv: Sequence[str], **more: Any) -> subprocess.Popen[str]:
+        """Start *argv* on a machine."""
+        argv = [_IP, "netns", "exec", self.names[index], *argv]
+        return subprocess.Popen(argv, text=True, **more)
+
+    def cable(self, index: int, plugged: bool) -> None:
+        """Plug or unplug a machine's cable, at the switch."""
+        _ip("-n", self.switch, "link", "set", f"p{index}", "up" if plugged else "down")
+
+    def part(self, indices: Sequence[int], parted: bool) -> None:
+        """Have these machines not see each other, though all others see them."""
+        for index in indices:
+            kind = ("type", "bridge_slave", "isolated", "on" if parted else "off")
+            _ip("-n", self.switch, "link", "set", f"p{index}", *kind)
+
+    def pids(self, index: int) -> list[int]:
+        """Processes on a machine."""
+        return pids(self.names[index])
+
+    def close(self) -> None:
+        """End what runs inside and remove all. Idempotent."""
+        for name in (*self.names, self.switch):
+            if (_FOLDER / name).exists():
+                end_all(name)
+                _ip("netns", "del", name, check=False)
+
+
 class TwoMachines:
     """Namespaces `head` (172.17.0.2) and `worker` (172.17.0.3)."""
 
@@ -87,8 +163,7 @@ class TwoMachines:
         Raises:
             subprocess.CalledProcessError: the system refuses (see `available`).
         """
-        remove_leftovers()
-        stem = f"{PREFIX}-{os.getpid()}-{time.monotonic_ns() % 1_000_000:x}"
+        stem = _stem()
         two = cls(stem + "a", stem + "b")
         try:
             for name in (two.head, two.worker):

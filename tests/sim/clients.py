@@ -73,6 +73,8 @@ class Thread:
                 raise AssertionError(wish)
 
     def _resume(self, turn: int) -> None:
+        if self._process.stands(self._resume, turn):
+            return
         if turn == self._turn and self._process.alive:
             self._step(None)
 
@@ -241,6 +243,8 @@ class WorkerProcess(ClientProcess):
         return effects
 
     def _interrupt(self, bracket: tuple[int, int]) -> None:
+        if self.stands(self._interrupt, bracket):
+            return
         if self.alive and self._bracket == bracket and self.thread is not None:
             self._bracket = None
             self.thread.throw(KeyboardInterrupt("cancelled"))

@@ -14,7 +14,7 @@ from sim.api import Api, Big, Flow, Handle, Sleep
 from sim.programs import plain
 from sim.world import SimFailure, who
 
-from nbray.exceptions import RaySystemError
+from nbray.exceptions import ObjectStoreFullError, RaySystemError
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -78,6 +78,8 @@ class Drive:
         self.tag = 0
         self.live: list[Live] = []
         self.handles: list[tuple[Handle, Expect]] = []
+        self.waits_since = float("inf")
+        """Since when it waits for a result."""
         self.orders: dict[Any, list[tuple[int, int]]] = {}
         """Answers of each actor's calls, in the order of the calls; checked at the end."""
         self.shapes: list[Callable[[], Flow]] = [
@@ -100,12 +102,16 @@ class Drive:
         self.handles.clear()
 
     def _cut_off(self) -> bool:
-        return self.api.brain.node == self.scenario.cut_off
+        return self.world.machine(self.api.brain.node) in self.scenario.out
 
     def _run(self) -> Flow:
         rng = self.rng
         for _ in range(self.count):
-            yield from rng.choice(self.shapes)()
+            try:
+                yield from rng.choice(self.shapes)()
+            except ObjectStoreFullError:
+                if "ObjectStoreFullError" not in self.scenario.more_errors:
+                    raise
             if rng.random() < 0.3:
                 yield Sleep(0.02 * rng.random() if rng.random() < 0.9 else rng.random())
             if self.live and rng.random() < 0.15:
@@ -145,7 +151,7 @@ class Drive:
         ref, expect = live
         name = f"{who(ref.owner)}'s {ref.seq}"
         try:
-            values = yield from self.api.get([ref])
+            values = yield from self._get([ref])
         except SimFailure:
             raise
         except GeneratorExit:
@@ -154,7 +160,7 @@ class Drive:
             kinds = {kind.__name__ for kind in type(error).__mro__}
             allowed = expect.allowed()
             if self.scenario.broken:
-                allowed |= FAULTS
+                allowed |= FAULTS | self.scenario.more_errors
             if self._cut_off():
                 allowed.add("RaySystemError")
             if not kinds & allowed:
@@ -186,6 +192,13 @@ class Drive:
         for one, inner in zip(refs, expect.inner, strict=True):
             if self.rng.random() < 0.8:
                 yield from self._verify((one, inner))
+
+    def _get(self, refs: list[Any]) -> Flow:
+        self.waits_since = self.world.now
+        try:
+            return (yield from self.api.get(refs))
+        finally:
+            self.waits_since = float("inf")
 
     def _pick(self, most: int) -> list[Live]:
         plain_ones = [one for one in self.live if one[1].inner is None]
@@ -516,14 +529,14 @@ class Drive:
         tag = self._next()
         refs = yield from self.api.submit("makes_actor", tag, options=self._options())
         try:
-            values = yield from self.api.get(refs)
+            values = yield from self._get(refs)
         except SimFailure:
             raise
         except Exception as error:
             if self._cut_off():
                 raise
             kinds = {kind.__name__ for kind in type(error).__mro__}
-            if not (self.scenario.broken and kinds & FAULTS):
+            if not (self.scenario.broken and kinds & (FAULTS | self.scenario.more_errors)):
                 self.world.fail(f"makes_actor raised {error!r}")
             return
         self.handles.append((values[0][2], Expect((), actor=True)))

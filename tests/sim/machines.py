@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sim.world import World, who
@@ -19,7 +19,7 @@ from nbray.events import Figures
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.head import HeadBrain
-from nbray.runtime.core.link import Link, refusal
+from nbray.runtime.core.mesh import Got, Mesh, Out
 from nbray.runtime.core.node import NodeBrain, NodeConfig
 from nbray.runtime.store.keeper import Keeper
 from nbray.wire import messages as m
@@ -44,6 +44,9 @@ class Process:
         self.inbox: deque[list[Any]] = deque()
         self._due = float("inf")
         self._turn = 0
+        self.paused = False
+        """It stands still, as with SIGSTOP or in a machine that sleeps."""
+        self._held: list[tuple[Any, ...]] = []
         self.forgotten: set[int] = set()
         """Peers that the brain said to forget; nothing is sent to them."""
         world.processes[me] = self
@@ -60,7 +63,27 @@ class Process:
             self._turn += 1
             self.world.at(max(0.0, at - self.world.now), self._round, self._turn)
 
+    def pause(self) -> None:
+        """Stand still."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on with what has come meanwhile."""
+        self.paused = False
+        held, self._held = self._held, []
+        for index, (action, *arguments) in enumerate(held):
+            self.world.at(1e-6 * index, action, *arguments)
+        self.wake(self.world.now + 1e-6 * len(held))
+
+    def stands(self, action: Callable[..., None], *arguments: Any) -> bool:
+        """Whether it stands still, and does *action* when it goes on."""
+        if self.paused:
+            self._held.append((action, *arguments))
+        return self.paused
+
     def _round(self, turn: int) -> None:
+        if self.stands(self._round, turn):
+            return
         if turn == self._turn and self.alive:
             self._due = float("inf")
             self.round()
@@ -120,31 +143,39 @@ class NodeProcess(Process):
 
     def __init__(
         self, world: World, number: int, total: m.Shape, spawn: Callable[[int, int], Any],
-        ready: int, members: list[m.NodeInfo],
+        ready: int, members: list[m.NodeInfo], machine: int,
     ) -> None:  # fmt: skip
         super().__init__(world, node_client(number))
+        self.machine = machine
+        self.lost_cluster: Callable[[int], None] = lambda number: None
+        """Called when another node is to follow on this machine."""
         world.nodes[number] = self
         info = m.NodeInfo(
-            number, f"host{number}", f"10.0.0.{number}", 6379, total, dict(total), number == 1
+            number, f"host{machine}", f"10.0.0.{machine}", 6379, total, dict(total), number == 1
         )
         self.keeper = Keeper(STORE, number)
         if world.seed % 2:  # in half of the stories 2.5 MB are a large object
             self.keeper._books.arena = 1 << 20
         self.brain = NodeBrain(
-            NodeConfig(number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=40, ready=ready),
+            NodeConfig(
+                number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=40, ready=ready,
+                rejoins=number != FIRST_NODE,
+            ),
             self.keeper,
         )
         for member in members:
             self.brain.spread.members.setdefault(member.number, member)
         self._decode = node_decoder().decode
         self._spawn = spawn
-        self._links: dict[int, Link] = {}
-        self._sessions = itertools.count(number * 1_000_000 + 1)
+        sessions = itertools.count(number * 1_000_000 + 1)
+        self._mesh = Mesh(lambda: next(sessions), self._member, number)
         self._own: deque[Any] = deque()
         self._numbers = itertools.count(1)
         self.segments: set[int] = set()
         self._stats_due = 0.05
         self._killed: set[int] = set()
+        self.failing_segments = 0
+        self.failing_forks = 0
         self.stale = 0
         """Slots that were freed twice, other than by the last words of a dead owner."""
         self._perform(self.brain.start(world.now))
@@ -165,11 +196,9 @@ class NodeProcess(Process):
         due = self.brain.next_deadline(now)
         if due is not None and due <= now:
             self._perform(self.brain.tick(now))
-        for peer, link in list(self._links.items()):
-            if link.next_deadline() <= now:
-                self._send_link(peer, link.tick(now))
-                if link.dead:
-                    self._lost(peer, "its machine does not answer any more")
+        due = self._mesh.next_deadline()
+        if due is not None and due <= now:
+            self._came(self._mesh.tick(now))
         if now >= self._stats_due:
             self._stats_due = now + STATS_INTERVAL
             self._perform(self.brain.figures(Figures(), now))
@@ -178,13 +207,8 @@ class NodeProcess(Process):
 
     def _plan(self) -> None:
         now = self.world.now
-        due = min(
-            (link.next_deadline() for link in self._links.values()), default=self._stats_due
-        )
-        planned = self.brain.next_deadline(now)
-        if planned is not None:
-            due = min(due, planned)
-        self.wake(max(min(due, self._stats_due), now + 1e-4))
+        planned = (self._mesh.next_deadline(), self.brain.next_deadline(now), self._stats_due)
+        self.wake(max(min(due for due in planned if due is not None), now + 1e-4))
         if self._own:
             self.wake(now)
 
@@ -215,23 +239,26 @@ class NodeProcess(Process):
 
     def carried(self, peer: int, frames: list[Any], bulk: bool) -> None:
         """Something came over a carrier."""
+        if self.stands(self.carried, peer, frames, bulk):
+            return
         if bulk:
-            if peer in self._links:
-                self._hear_bulk(frames)
+            came = self._mesh.bulk_arrived(peer, frames)
+            for lane, payload in came.out:
+                self.world.transmit(self.number, lane, list(payload), True)
+            for _, payload in came.deliver:
+                self._hear_bulk(list(payload))
             return
-        link = self._links.get(peer)
-        if link is None:
-            answer = refusal(frames, 1)
-            if answer is not None:
-                self.world.transmit(self.number, peer, list(answer), False)
-            return
-        result = link.receive(frames, self.world.now)
-        self._send_link(peer, result.transmit)
-        for payload in result.deliver:
-            self._take(list(payload))
-        if result.stale:
-            self._lost(peer, "it started anew, or has given this machine up")
+        self._came(self._mesh.arrived(peer, frames, self.world.now))
         self.wake(self.world.now + 1e-4)  # to plan when the link wants to be looked after
+
+    def _came(self, got: Got) -> None:
+        self._transmit(got.out)
+        for peer in got.dial:
+            self._dial(peer)
+        for _, payload in got.deliver:
+            self._take(list(payload))
+        for peer, why in got.lost:
+            self._lost(peer, why)
 
     def _hear_bulk(self, frames: list[Any]) -> None:
         message = self._decode(frames[0])
@@ -250,37 +277,40 @@ class NodeProcess(Process):
 
     # -- links ------------------------------------------------------------------------
 
+    def _member(self, peer: int) -> bool:
+        return self.brain.spread.alive(peer)
+
     def connected(self, peer: int) -> None:
         """A connection to *peer* stands."""
-        link = self._links.get(peer)
-        if link is None:
-            link = self._links[peer] = Link(next(self._sessions), self.world.now)
-        self._send_link(peer, link.connected(self.world.now))
+        if self.stands(self.connected, peer):
+            return
+        self._transmit(self._mesh.connected(peer, self.world.now))
         self._plan()
 
     def disconnected(self, peer: int) -> None:
         """The connection to *peer* broke."""
-        link = self._links.get(peer)
-        if link is not None:
-            link.lost()
+        if self.stands(self.disconnected, peer):
+            return
+        self._mesh.disconnected(peer)
 
     def _send_control(self, peer: int, frames: list[Any]) -> None:
-        link = self._links.get(peer)
-        if link is None:
-            known = self.brain.spread.members.get(peer)
-            if known is None or not known.alive:
+        if peer not in self._mesh.links:
+            if not self._member(peer):
                 return
-            link = self._links[peer] = Link(next(self._sessions), self.world.now)
-            self.world.at(self.world.delay(), self.world.connect, self.number, peer)
-        self._send_link(peer, link.send(frames))
+            self._dial(peer)
+        self._transmit(self._mesh.send(peer, frames))
 
-    def _send_link(self, peer: int, frames: list[Any]) -> None:
-        for payload in frames:
-            if not self.world.transmit(self.number, peer, list(payload), False):
-                return
+    def _dial(self, peer: int) -> None:
+        self._mesh.open(peer, self.world.now)
+        self.world.carrier(self.number, peer)  # tried again when the machines meet
+        self.world.at(self.world.delay(), self.world.connect, self.number, peer)
+
+    def _transmit(self, out: Iterable[Out]) -> None:
+        for lane, payload in out:
+            self.world.transmit(self.number, lane, list(payload), False)
 
     def _lost(self, peer: int, why: str) -> None:
-        self._links.pop(peer, None)
+        self._mesh.links.pop(peer, None)
         self.world.note(f"node{self.number}: node {peer} is lost: {why}")
         self._perform([fx.Send(HEAD, m.NodeLost(self.me, peer, why))])
         if peer == FIRST_NODE:
@@ -306,7 +336,7 @@ class NodeProcess(Process):
                     if node_of(client) == self.number:
                         self.forgotten.add(client)
                     else:
-                        self._links.pop(node_of(client), None)
+                        self._mesh.links.pop(node_of(client), None)
                 case fx.WatchPid():
                     pass  # a driver's end is reported by `child_ended`
                 case fx.AddSegment(size=size):
@@ -315,16 +345,23 @@ class NodeProcess(Process):
                     self._segment_dropped(segment)
                 case fx.Log(text=text):
                     world.note(f"node{self.number} logs: {text}")
-                case fx.Stop(why=why):
+                case fx.Stop(why=why, again=again):
                     world.note(f"node{self.number} stops: {why}")
                     world.at(0.01, self.die)
+                    if again:
+                        world.at(0.02, self.lost_cluster, self.number)
                 case _:
                     raise AssertionError(f"a node does not {effect}")
         if self.alive:
             self.wake(world.now + 1e-5)
 
     def _segment_added(self, size: int) -> None:
-        if self.alive:
+        if self.stands(self._segment_added, size):
+            return
+        if self.alive and self.failing_segments:
+            self.failing_segments -= 1
+            self._perform(self.brain.segment_failed("no memory"))
+        elif self.alive:
             number = next(self._numbers)
             self.segments.add(number)
             self._perform(self.brain.segment_added(number, size))
@@ -357,14 +394,25 @@ class NodeProcess(Process):
             self.world.fail(f"node{self.number} reads the freed {slot}")
         data = self.world.memory[self.number, slot.generation]["data"]
         self.world.tell(self.me, "=>", effect.to, effect.message)
-        self.world.transmit(
-            self.number, node_of(effect.to), [encode(effect.message), data], True
-        )
+        lane, frames = self._mesh.bulk(node_of(effect.to), [encode(effect.message), data])
+        self.world.transmit(self.number, lane, list(frames), True)
 
     # -- root -----------------------------------------------------------------------------
 
+    def pause(self) -> None:
+        super().pause()
+        self.world.paused(self.number)
+
+    def resume(self) -> None:
+        super().resume()
+        self.world.resumed(self.number)
+
     def _fork(self, worker: int, threads: int) -> None:
-        if not self.alive:
+        if not self.alive or self.stands(self._fork, worker, threads):
+            return
+        if self.failing_forks:
+            self.failing_forks -= 1
+            self.child_ended(worker, "could not be forked")
             return
         if worker in self._killed:
             self.child_ended(worker, "killed at birth")
@@ -380,7 +428,7 @@ class NodeProcess(Process):
 
     def child_ended(self, client: int, cause: str) -> None:
         """Root, or a pidfd, reports an end."""
-        if not self.alive:
+        if not self.alive or self.stands(self.child_ended, client, cause):
             return
         now = self.world.now
         self.world.note(f"node{self.number} hears that {who(client)} {cause}")

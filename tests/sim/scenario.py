@@ -12,17 +12,22 @@ import gc
 
 from sim.clients import DriverProcess, WorkerProcess
 from sim.drive import Drive
+from sim.faults import Faults
 from sim.machines import VERSIONS, HeadProcess, NodeProcess
 from sim.world import SimFailure, World, who
 
-from nbray.config import SPARE_SECONDS
-from nbray.ids import DRIVER_FLAG, client_id
+from nbray.config import HEAD_PATIENCE, SPARE_SECONDS
+from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_id
 from nbray.options import UNIT
 from nbray.wire import messages as m
 
-KINDS = ("calm", "workers", "nodes", "drivers")
+KINDS = ("calm", "workers", "nodes", "drivers", "links", "pauses", "cuts", "storm")
 HANG = 400.0
 """Virtual seconds after which a program hangs."""
+PATIENCE = 30.0
+"""Virtual seconds after a fault is over in which every result has come, or a named error."""
+WHOLE = 10.0
+"""Virtual seconds after which every machine is a member again."""
 
 
 class Scenario:
@@ -33,13 +38,18 @@ class Scenario:
         self.world = world = World(seed, lossy=seed % 2 == 1)
         rng = world.rng
         self.broken = False
-        self.cut_off = 0
-        self.chance = 0.0
-        self.budget = 0
+        self.out: set[int] = set()
+        """Machines that the cluster may have lost: for drivers there it has ended."""
+        self.more_errors: set[str] = set()
+        """What else may be raised, after the faults there were."""
+        self.faults = Faults(self, kind)
         self.drivers: list[DriverProcess] = []
         self.head = HeadProcess(world)
-        for number in range(1, rng.randint(2, 3) + 1):
-            self._add_node(number)
+        few = 3 if kind == "links" or (kind == "storm" and rng.random() < 0.7) else 2
+        for number in range(1, rng.randint(few, 3) + 1):
+            cpus = rng.randint(1, 4)
+            total = {"CPU": cpus * UNIT, f"node:10.0.0.{number}": UNIT}
+            self._add_node(number, total)
         everybody = set(world.nodes)
         assert world.run(
             lambda: all(set(n.brain.spread.members) == everybody for n in world.nodes.values()), 9.0
@@ -49,30 +59,44 @@ class Scenario:
         self.programs = [self._add_driver(1, 1)]
         if rng.random() < 0.4 or kind == "drivers":
             self.programs.append(self._add_driver(rng.choice(list(world.nodes)), 2))
-        if kind != "calm":
-            self.budget = rng.randint(1, 4) if kind == "workers" else 1
-            self.chance = rng.choice([0.0005, 0.002, 0.01])
         world.on_step = self._step
 
     # -- the cluster --------------------------------------------------------------------
 
-    def _add_node(self, number: int) -> None:
+    def _add_node(self, machine: int, total: m.Shape, was: int = 0) -> None:
         world = self.world
-        cpus = world.rng.randint(1, 4)
-        total = {"CPU": cpus * UNIT, f"node:10.0.0.{number}": UNIT}
         members: list[m.NodeInfo] = []
-        if number > 1:
-            info = m.NodeInfo(0, f"host{number}", f"10.0.0.{number}", 6379, total, dict(total))
+        number = FIRST_NODE
+        if machine != FIRST_NODE:
+            ip = f"10.0.0.{machine}"
+            info = m.NodeInfo(0, f"host{machine}", ip, 6379, total, dict(total))
             self.head.perform(
-                self.head.brain.handle(m.Join(0, number, info, VERSIONS), world.now)
+                self.head.brain.handle(
+                    m.Join(0, len(world.nodes) + 1, info, VERSIONS, was), world.now
+                )
             )
             self.head.wake(world.now + 0.03)
             members = self.head.brain.membership.all()
-            assert members[-1].number == number
+            number = members[-1].number
         spawn = lambda worker, _threads: WorkerProcess(world, worker)  # noqa: E731
-        NodeProcess(world, number, total, spawn, world.rng.randint(0, cpus), members)
-        if number > 1:
-            world.connect(1, number)
+        ready = world.rng.randint(0, total["CPU"] // UNIT)
+        node = NodeProcess(world, number, total, spawn, ready, members, machine)
+        node.lost_cluster = self._rejoin
+        if machine != FIRST_NODE:
+            world.connect(FIRST_NODE, number)
+
+    def _rejoin(self, number: int) -> None:
+        """Root forks another node, which joins as soon as it reaches the head."""
+        world = self.world
+        node, first = world.nodes[number], world.nodes[FIRST_NODE]
+        if node.machine in self.faults.gone:
+            return
+        deaf = node.paused or first.paused or self.head.paused
+        if deaf or world.are_apart(FIRST_NODE, number) or not first.alive:
+            world.at(0.5 + world.rng.random(), self._rejoin, number)
+            return
+        world.note(f"machine {node.machine} joins again")
+        self._add_node(node.machine, node.brain.ledger.total, number)
 
     def _add_driver(self, node: int, number: int) -> Drive:
         driver = DriverProcess(self.world, client_id(node, DRIVER_FLAG | number))
@@ -95,56 +119,35 @@ class Scenario:
                 if node.alive and not node.brain.ending:
                     node.brain.check()
             self.head.brain.check()
-        rng = world.rng
-        if self.budget and rng.random() < self.chance and world.now > 0.05:
-            self.budget -= 1
-            getattr(self, f"_break_{self.kind}")()
-        elif world.lossy and rng.random() < 0.0003:
+            self._check_waits()
+        self.faults.step()
+        if world.lossy and world.rng.random() < 0.0003:
             self._partition()
 
-    def _break_workers(self) -> None:
-        workers = [
-            process
-            for process in self.world.processes.values()
-            if isinstance(process, WorkerProcess) and process.alive
-        ]
-        if not workers:
-            self.budget += 1
+    def _check_waits(self) -> None:
+        """Nobody waits for long when nothing is broken any more."""
+        if self.faults.active:
             return
-        worker = self.world.rng.choice(workers)
-        self.break_something(f"{who(worker.me)} is killed")
-        worker.end("was killed by SIGKILL")
-
-    def _break_nodes(self) -> None:
-        world = self.world
-        number = world.rng.choice([number for number in world.nodes if number > 1])
-        if world.rng.random() < 0.5:
-            self.break_something(f"machine {number} loses power")
-            world.nodes[number].die()
-            return
-        self.break_something(f"machine {number} is cut off for good")
-        self.cut_off = number
-        for other in world.nodes:
-            if other != number:
-                world.disconnect(number, other, 1e9)
-                world.carrier(number, other).cut = world.carrier(number, other).gone = True
-
-    def _break_drivers(self) -> None:
-        driver = self.drivers[-1]
-        if driver.alive and not driver.finished:
-            self.break_something(f"{who(driver.me)} is killed")
-            driver.end("was killed by SIGKILL")
+        for drive in self.programs:
+            api = drive.api
+            if self.world.machine(api.brain.node) in self.faults.gone:
+                continue  # it waits until its node gives the head up
+            waited = self.world.now - max(drive.waits_since, self.faults.over)
+            if api.process.alive and waited > PATIENCE:
+                self.world.fail(
+                    f"{who(api.brain.me)} has waited for {waited:.1f} s for "
+                    f"{[(k, e.state) for k, e in api.brain.objects.owned.items() if not e.state]}"
+                )
 
     def _partition(self) -> None:
+        """Two machines lose each other for a moment; nobody is to notice."""
         world = self.world
-        a, b = world.rng.sample(sorted(world.nodes), 2)
-        carrier = world.carrier(a, b)
-        if not carrier.up or carrier.cut:
-            return
-        world.note(f"machines {a} and {b} lose each other for a while")
-        carrier.cut = True
-        world.disconnect(a, b, 1e9)
-        world.at(3 * world.rng.random(), world.heal, a, b)
+        a, b = world.rng.choice(sorted(world.carriers)) if world.carriers else (0, 0)
+        if a and world.carrier(a, b).up and not world.are_apart(a, b):
+            one, other = world.machine(a), world.machine(b)
+            world.note(f"machines {one} and {other} lose each other for a moment")
+            world.part(one, other)
+            world.at(3 * world.rng.random(), world.meet, one, other)
 
     # -- running -----------------------------------------------------------------------------
 
@@ -172,14 +175,18 @@ class Scenario:
                 for drive in self.programs
             ]
             world.fail(f"a program hangs: {left}")
-        self.budget = 0
+        self.faults.budget = 0
         for drive in self.programs:
             drive.live.clear()
             drive.handles.clear()
         gc.collect()
         world.lossy = False
+        world.run(lambda: not self.faults.active, HANG)
         # Long enough to notice that a machine is gone.
-        world.rest(14.0 if self.broken else 4.0)
+        world.rest(max(WHOLE, 14.0 if self.broken else 4.0))
+        if self.faults.gone:  # who is cut off does not wait for ever
+            world.rest(HEAD_PATIENCE)
+        self._check_whole()
         self._check_clients()
         self._check_nodes()
         for driver in self.drivers:
@@ -190,6 +197,24 @@ class Scenario:
         for node in world.nodes.values():
             if node.alive and node.segments:
                 world.fail(f"node{node.number} keeps segments {node.segments} for nobody")
+
+    def _check_whole(self) -> None:
+        """Every machine that is not gone is a member, and all know that."""
+        nodes = {
+            node.number: node
+            for node in self.world.nodes.values()
+            if node.alive and node.machine not in self.faults.gone
+        }
+        machines = {node.machine for node in self.world.nodes.values()} - self.faults.gone
+        if {node.machine for node in nodes.values()} != machines:
+            self.world.fail(f"of machines {machines} only nodes {sorted(nodes)} are back")
+        members = {member.number for member in self.head.brain.membership.alive()}
+        for node in nodes.values():
+            known = {one.number for one in node.brain.spread.members.values() if one.alive}
+            if not known == members == set(nodes):
+                self.world.fail(
+                    f"node{node.number} knows {known}, the head {members}, there are {set(nodes)}"
+                )
 
     def _check_clients(self) -> None:
         for process in self.world.processes.values():

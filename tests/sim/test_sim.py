@@ -9,7 +9,10 @@ import pytest
 from sim.scenario import Scenario
 
 GROUP = 10
-SEEDS = {"calm": 70, "workers": 70, "nodes": 70, "drivers": 30}
+SEEDS = {
+    "calm": 40, "workers": 40, "nodes": 30, "drivers": 20, "links": 40, "pauses": 20, "cuts": 20,
+    "storm": 30,
+}  # fmt: skip
 GROUPS = [(kind, first) for kind, count in SEEDS.items() for first in range(0, count, GROUP)]
 
 

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from nbray.config import MAX_FRAME, NODE_TIMEOUT
 from nbray.ids import HEAD, client_hex, is_driver, local_of, node_of
 from nbray.wire.messages import Load, Members, Picture
 
@@ -52,12 +53,10 @@ class Carrier:
     def __init__(self) -> None:
         self.up = False
         self.epoch = 0
-        self.cut = False
-        """Partitioned: it does not come up again until healed."""
-        self.gone = False
-        """It cannot be healed."""
         self.broke = 0.0
         self.arrives: dict[int, float] = {}
+        self.stalled: list[tuple[Any, ...]] = []
+        """Sent while nothing gets through; the kernels try again, until they give up."""
 
 
 class World:
@@ -75,6 +74,8 @@ class World:
         self.nodes: dict[int, Any] = {}
         self._pipes: dict[tuple[int, int], Pipe] = {}
         self.carriers: dict[tuple[int, int], Carrier] = {}
+        self.apart: Counter[tuple[int, int]] = Counter()
+        """Pairs of machines that do not reach each other, and for how many reasons."""
         self.memory: dict[tuple[int, int], dict[str, Any]] = {}
         """(node, generation) -> bytes of a slot, and which chunks of it have been written."""
         self.ran: Counter[tuple[int, int]] = Counter()
@@ -195,7 +196,8 @@ class World:
     def connect(self, a: int, b: int) -> None:
         """Both ends see that the connection stands."""
         carrier = self.carrier(a, b)
-        if carrier.cut or not all(n in self.nodes and self.nodes[n].alive for n in (a, b)):
+        ends = [self.nodes[n] for n in (a, b) if n in self.nodes and self.nodes[n].alive]
+        if carrier.up or len(ends) < 2 or self.are_apart(a, b) or any(end.paused for end in ends):
             return
         carrier.up = True
         carrier.epoch += 1
@@ -210,6 +212,7 @@ class World:
             return
         carrier.up = False
         carrier.epoch += 1
+        carrier.stalled.clear()
         for here, there in ((a, b), (b, a)):
             if self.nodes[here].alive:
                 self.nodes[here].disconnected(there)
@@ -219,19 +222,77 @@ class World:
         if self.carrier(a, b).epoch == epoch:
             self.connect(a, b)
 
-    def heal(self, a: int, b: int) -> None:
-        """End a partition, unless it is for good."""
-        carrier = self.carrier(a, b)
-        if not carrier.gone:
-            carrier.cut = False
-            self.connect(a, b)
+    def machine(self, node: int) -> int:
+        """The machine that a node runs on: the number of the first node there."""
+        return int(self.nodes[node].machine)
+
+    def are_apart(self, a: int, b: int) -> bool:
+        """Whether nothing gets from node *a* to node *b*."""
+        pair = sorted((self.machine(a), self.machine(b)))
+        return self.apart[pair[0], pair[1]] > 0
+
+    def _between(self, one: int, other: int) -> list[tuple[int, int]]:
+        """The carriers between two machines, as pairs of nodes."""
+        return [
+            pair for pair in self.carriers
+            if sorted(self.machine(node) for node in pair) == sorted((one, other))
+        ]  # fmt: skip
+
+    def part(self, one: int, other: int, silent: bool = False) -> None:
+        """Machines lose each other. *silent*: at first the connections still seem to stand."""
+        pair = min(one, other), max(one, other)
+        self.apart[pair] += 1
+        for a, b in self._between(one, other):
+            carrier = self.carrier(a, b)
+            if not silent:
+                self.disconnect(a, b, 1e9)
+            elif carrier.up:
+                self.at(NODE_TIMEOUT, self._give_up, a, b, carrier.epoch)
+
+    def _give_up(self, a: int, b: int, epoch: int) -> None:
+        if self.carrier(a, b).epoch == epoch and (
+            self.are_apart(a, b) or self.nodes[a].paused or self.nodes[b].paused
+        ):
+            self.disconnect(a, b, 1e9)
+
+    def meet(self, one: int, other: int) -> None:
+        """Machines reach each other again."""
+        pair = min(one, other), max(one, other)
+        self.apart[pair] -= 1
+        if self.apart[pair]:
+            return
+        for a, b in self._between(one, other):
+            carrier = self.carrier(a, b)
+            for letter in carrier.stalled:
+                self.at(0.2 * self.rng.random(), self._carried, *letter)
+            carrier.stalled.clear()
+            # Dialling is tried again now and then.
+            self.at(2 * self.rng.random(), self.connect, a, b)
+
+    def paused(self, node: int) -> None:
+        """A node's process stands still: what keeps its connections up does not notice yet."""
+        for a, b in list(self.carriers):
+            if node in (a, b) and self.carrier(a, b).up:
+                self.at(NODE_TIMEOUT, self._give_up, a, b, self.carrier(a, b).epoch)
+
+    def resumed(self, node: int) -> None:
+        """And goes on."""
+        for a, b in list(self.carriers):
+            if node in (a, b):
+                self.at(2 * self.rng.random(), self.connect, a, b)
 
     def transmit(self, a: int, b: int, frames: list[Any], bulk: bool) -> bool:
         """Carry frames from node *a* to node *b*; False if no connection stands."""
         carrier = self.carrier(a, b)
+        for frame in frames:
+            if len(frame) > MAX_FRAME:
+                self.fail(f"node{a} sends node{b} a frame of {len(frame)} bytes")
         if not carrier.up:
             return False
         rng = self.rng
+        if self.are_apart(a, b):
+            carrier.stalled.append((carrier, carrier.epoch, a, b, frames, bulk))
+            return True
         if self.lossy and rng.random() < 0.004 and self.now > carrier.broke + 0.3:
             # ZeroMQ loses by breaking: what is in flight goes with the connection.
             carrier.broke = self.now

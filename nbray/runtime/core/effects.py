@@ -107,6 +107,8 @@ class Stop(Effect):
     """End this process's loop; *why* goes to the log."""
 
     why: str
+    again: bool = False
+    """A node that has lost its cluster: its machine is to join it anew, as another node."""
 
 
 class Log(Effect):

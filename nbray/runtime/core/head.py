@@ -60,9 +60,7 @@ class HeadBrain:
             case m.Leave(sender=sender, why=why, asked=asked):
                 out = self._lost(node_of(sender), f"it left: {why}", now, asked)
             case m.NodeLost(sender=sender, node=node, why=why):
-                # Only the head's own machine says who is gone; others tell what they see.
-                if node_of(sender) == FIRST_NODE:
-                    out = self._lost(node, why, now)
+                out = self._reported(node_of(sender), node, why, now)
             case m.Load(sender=sender, available=free, figures=figures, leaving=leaving):
                 if self.membership.load(node_of(sender), free, figures, now, leaving):
                     self._changed(now)
@@ -112,12 +110,26 @@ class HeadBrain:
         why = differences(self._versions, message.versions)
         if why:
             return [Send(answer_to, m.Refused(HEAD, message.ticket, why))]
-        node = self.membership.join(message.ticket, message.info)
+        out: list[Effect] = []
+        if message.was:
+            out = self._lost(message.was, "it lost the cluster, and joined again", now)
+        node = self.membership.join(message.ticket, message.info, message.was)
         self._changed(now)
         welcome = m.Welcome(
             HEAD, message.ticket, node.number, self.cluster, self.membership.all()
         )
-        return [Send(answer_to, welcome), *self.directory.retry()]
+        return [*out, Send(answer_to, welcome), *self.directory.retry()]
+
+    def _reported(self, by: int, node: int, why: str, now: float) -> list[Effect]:
+        """A link has ended. The head's own machine says who is gone; others have met a refusal."""
+        if by == FIRST_NODE:
+            return self._lost(node, why, now)
+        alive = {member.number for member in self.membership.alive()}
+        if node == FIRST_NODE or not {by, node} <= alive:
+            return []  # one of them is out, and hears of it
+        # What one had sent to the other is lost: one of them must go, with all that hangs on it.
+        younger = max(by, node)
+        return self._lost(younger, f"it and node {min(by, node)} lost each other: {why}", now)
 
     def _lost(self, node: int, why: str, now: float, asked: bool = False) -> list[Effect]:
         info = self.membership.nodes.get(node)

@@ -16,6 +16,13 @@ Silence is counted in ticks that were observed, never by the clock alone: a
 laptop that slept for an hour, or a process that was stopped, does not find
 all its peers dead on waking.
 
+A link does not mind which way its frames take: directly (0) or by way of a
+third node. When the way in use has been silent for `DETOUR`, or the carrier
+was lost a moment ago, it *seeks*: its signs of life are to go every way there
+is. The other end answers where one comes from, and that is the way from then
+on; whenever something comes directly again, that is. Which ways there are is
+the business of `mesh`.
+
 The carrier may drop, duplicate, delay and, across reconnects, reorder. While a
 connection stands it is expected to keep the order; where it does not, all is
 still delivered, at the cost of a replay.
@@ -32,7 +39,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbray.config import HEARTBEAT, NODE_TIMEOUT
+from nbray.config import DETOUR, HEARTBEAT, NODE_TIMEOUT
 
 Payload = Sequence[bytes | memoryview]
 """One message as frames, header included when it is to be transmitted."""
@@ -63,6 +70,8 @@ class Kind(enum.IntEnum):
     """A sign that asks for everything after what it acknowledges."""
     REFUSED = 4
     """The receiver of this does not belong to the session it believes in."""
+    SEEK = 5
+    """A sign of life from an end that hears nothing: to be answered the way it came."""
 
 
 class Received(msgspec.Struct):
@@ -71,7 +80,7 @@ class Received(msgspec.Struct):
     deliver: list[Payload] = []
     """Messages for the node, in order, without their headers."""
     transmit: list[Payload] = []
-    """To be sent to the other node."""
+    """To be sent to the other node, the way that the arrival came."""
     stale: bool = False
     """The other end is another incarnation, or has given this one up: end the link."""
 
@@ -79,9 +88,12 @@ class Received(msgspec.Struct):
 class Link:
     """One end of the link; *session* is a random number, never 0, new for each link.
 
+    *patience* is how many seconds of silence it bears.
+
     Attributes:
-        dead: the other node has been silent for `NODE_TIMEOUT` seconds. Final.
+        dead: the other node has been silent for longer than that. Final.
         stale: the other end refused this link or was replaced. Final.
+        via: the node by way of which frames go (0: directly).
         in_flight: bytes sent or waiting to be sent that are not acknowledged.
         duplicates, corrupt, replayed: counts for the log.
     """
@@ -92,6 +104,7 @@ class Link:
         "_expected",
         "_last_tick",
         "_next",
+        "_patience",
         "_peer",
         "_reported",
         "_session",
@@ -100,18 +113,21 @@ class Link:
         "_taken_bytes",
         "_unacked",
         "_up",
+        "_way_silence",
         "corrupt",
         "dead",
         "duplicates",
         "in_flight",
         "replayed",
         "stale",
+        "via",
     )  # fmt: skip
 
-    def __init__(self, session: int, now: float) -> None:
+    def __init__(self, session: int, now: float, patience: float = NODE_TIMEOUT) -> None:
         if not 0 < session < 1 << 64:
             raise ValueError(f"a session is a number of 64 bits and not 0, not {session}")
         self._session = session
+        self._patience = patience
         self._peer = 0
         self._next = 1
         self._expected = 1
@@ -125,7 +141,10 @@ class Link:
         self._sign_due = now
         self._last_tick = now
         self._silence = 0.0
+        self._way_silence = 0.0
+        """Silence on the way in use."""
         self._up = False
+        self.via = 0
         self.dead = False
         self.stale = False
         self.in_flight = 0
@@ -135,8 +154,23 @@ class Link:
 
     @property
     def up(self) -> bool:
-        """Whether the carrier stands; while it does not, messages wait."""
+        """Whether the direct carrier stands."""
         return self._up
+
+    @property
+    def seeking(self) -> bool:
+        """Whether nothing is heard any more on the way in use."""
+        return self._way_silence >= DETOUR and not self.ended
+
+    @property
+    def silence(self) -> float:
+        """Seconds in which nothing came, on any way."""
+        return self._silence
+
+    @property
+    def _stands(self) -> bool:
+        """Whether there is a way; while there is none, messages wait."""
+        return self._up or bool(self.via)
 
     @property
     def ended(self) -> bool:
@@ -161,15 +195,15 @@ class Link:
         self._next = number + 1
         self._unacked.append((number, size, frames))
         self.in_flight += size
-        if not self._up:
+        if not self._stands:
             return []
         return [self._data(number, frames)]
 
     def connected(self, now: float) -> list[Payload]:
-        """The carrier stands (again): all that is not acknowledged, then a sign of life.
+        """The direct carrier stands (again): all that is not acknowledged, then a sign of life.
 
-        It does not end the silence: a carrier may be taken up again and again
-        without the process behind it ever speaking.
+        To be transmitted directly. It does not end the silence: a carrier may be taken up
+        again and again without the process behind it ever speaking.
         """
         if self.ended:
             return []
@@ -178,11 +212,17 @@ class Link:
         return [*self._replay(), self._sign(Kind.SIGN)]
 
     def lost(self) -> None:
-        """The carrier is gone; silence keeps being counted."""
+        """The direct carrier is gone; silence keeps being counted."""
         self._up = False
+        if not self.via:
+            # It may be back in a moment; if not, another way is sought soon.
+            self._way_silence = max(self._way_silence, DETOUR - HEARTBEAT)
 
-    def receive(self, frames: Payload, now: float) -> Received:
-        """Take in what the carrier brought. Never raises: what is malformed is counted."""
+    def receive(self, frames: Payload, now: float, via: int = 0) -> Received:
+        """Take in what came, by way of node *via* (0: directly).
+
+        Never raises: what is malformed is counted.
+        """
         header = self._parse(frames)
         if header is None:
             self.corrupt += 1
@@ -205,11 +245,14 @@ class Link:
         self._silence = 0.0
         self._release(acked)
         got = Received()
+        self._heard(via, kind, got)
         if kind is Kind.DATA:
             self._take(number, frames, now, got)
         else:
-            if kind is Kind.MISSING and self._up:
+            if kind is Kind.MISSING and self._stands:
                 got.transmit.extend(self._replay())
+            if kind is Kind.SEEK:
+                got.transmit.append(self._sign(Kind.SIGN))
             if number >= self._expected:
                 # The last number the other end sent has not come: signs keep the
                 # order of messages, so it is lost.
@@ -224,30 +267,48 @@ class Link:
         if self.ended:
             return []
         # A long gap between ticks is our own absence: it counts as one tick.
-        self._silence += elapsed if elapsed <= _LATE else HEARTBEAT
-        if self._silence >= NODE_TIMEOUT:
+        silent = elapsed if elapsed <= _LATE else HEARTBEAT
+        self._silence += silent
+        self._way_silence += silent
+        if self._silence >= self._patience:
             self.dead = True
             self._drop_all()
             return []
-        if not self._up:
+        seeks = self.seeking
+        if not (self._stands or seeks):
             return []
         sign_due = now >= self._sign_due
         if sign_due:
             self._sign_due = now + HEARTBEAT
         if sign_due or (self._ack_due is not None and now >= self._ack_due):
-            return [self._sign(Kind.SIGN)]
+            return [self._sign(Kind.SEEK if seeks else Kind.SIGN)]
         return []
 
     def next_deadline(self) -> float:
         """When `tick` wants to be called, at the latest."""
         due = self._last_tick + HEARTBEAT
-        if self.ended or not self._up:
+        if self.ended or not (self._stands or self.seeking):
             return due
         if self._ack_due is not None and self._ack_due < due:
             due = self._ack_due
         return min(due, self._sign_due)
 
     # -- within ------------------------------------------------------------------
+
+    def _heard(self, via: int, kind: Kind, got: Received) -> None:
+        """Something came by way of *via*: is that the way from now on?"""
+        if via != self.via:
+            if via:
+                # The other end seeks because it does not hear us where we send.
+                takes = self.seeking or (kind is Kind.SEEK and not self.via)
+            else:
+                takes = self._up
+            if not takes:
+                return
+            self.via = via
+            if via:
+                got.transmit.extend(self._replay())
+        self._way_silence = 0.0
 
     def _take(self, number: int, frames: Payload, now: float, got: Received) -> None:
         expected = self._expected
@@ -257,7 +318,7 @@ class Link:
             self._taken_bytes += sum(len(frame) for frame in frames)
             if (
                 number - self._acked_out >= ACK_FRAMES or self._taken_bytes >= ACK_BYTES
-            ) and self._up:
+            ) and self._stands:
                 got.transmit.append(self._sign(Kind.SIGN))
             elif self._ack_due is None:
                 self._ack_due = now + ACK_DELAY
@@ -305,7 +366,7 @@ class Link:
         if not frames or len(frames[0]) != HEADER_SIZE:
             return None
         mark, code, theirs, ours, number, acked = _HEADER.unpack(frames[0])
-        if mark != _MARK or not theirs or not Kind.DATA <= code <= Kind.REFUSED:
+        if mark != _MARK or not theirs or not Kind.DATA <= code <= Kind.SEEK:
             return None
         kind = Kind(code)
         # Data has a number and something to deliver; nothing else carries frames.
@@ -324,3 +385,9 @@ def refusal(frames: Payload, session: int) -> Payload | None:
     if parsed is None or parsed[0] is Kind.REFUSED:
         return None
     return [_HEADER.pack(_MARK, Kind.REFUSED, session, parsed[1], 0, 0)]
+
+
+def opens(frames: Payload) -> bool:
+    """Whether this is a frame of a link whose other end has not heard of any session yet."""
+    parsed = Link._parse(frames)
+    return parsed is not None and parsed[0] is not Kind.REFUSED and not parsed[2]

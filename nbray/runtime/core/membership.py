@@ -29,11 +29,17 @@ class Membership:
         self._read: dict[int, float] = {}
         self._next = FIRST_NODE + 1
         self._left: set[int] = set()
-        """Nodes that somebody wanted to go: screens need not tell of them."""
+        """Nodes that somebody wanted to go, or that are here again under another number: screens
+        need not tell of them."""
         self._tickets: dict[int, int] = {}
 
-    def join(self, ticket: int, info: NodeInfo) -> NodeInfo:
-        """Make a node a member; the same ticket gets the same number again."""
+    def join(self, ticket: int, info: NodeInfo, was: int = 0) -> NodeInfo:
+        """Make a node a member; the same ticket gets the same number again.
+
+        *was*: what its machine was before it lost the cluster.
+        """
+        if was in self.nodes:
+            self._left.add(was)
         number = info.number
         if number != FIRST_NODE:
             number = self._tickets.get(ticket, 0)

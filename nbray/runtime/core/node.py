@@ -62,6 +62,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     """Workers started before anybody asks (-1: one a CPU, at most `READY_MAX`)."""
     owner: int = 0
     """Process with which everything ends (0: none)."""
+    rejoins: bool = False
+    """When it has lost the head, its machine joins the cluster again, under another number."""
 
 
 class _Client:
@@ -218,8 +220,11 @@ class NodeBrain:
         scarce = free < config.SCARCE_SHARE * figures.memory_total
         return [self._load(now), *(self.storage.relieve() if scarce else ())]
 
-    def stop(self, why: str, asked: bool = False) -> list[Effect]:
-        """End everything on this machine in order; *asked*: somebody wants it to."""
+    def stop(self, why: str, asked: bool = False, again: bool = False) -> list[Effect]:
+        """End everything on this machine in order; *asked*: somebody wants it to.
+
+        *again*: and join the cluster anew.
+        """
         if self.ending:
             return []
         self.ending = True
@@ -231,7 +236,7 @@ class NodeBrain:
             )
         else:
             out.append(Send(HEAD, m.Leave(self.me, why, asked)))
-        return [*out, Stop(why)]
+        return [*out, Stop(why, again)]
 
     # -- messages -------------------------------------------------------------------
 
@@ -375,9 +380,16 @@ class NodeBrain:
         if node == self.number or member is None or not member.alive:
             return []
         if node == node_of(HEAD):
-            return self.stop(f"the head's machine is gone: {why}")
+            return self._lost_head(why)
         out = self.ends.node(member, why, now)
         return [*out, *self._judge()]
+
+    def _lost_head(self, why: str) -> list[Effect]:
+        """The head counts this node out, or has been silent for longer than anybody sleeps."""
+        why = f"this machine has lost the cluster: {why}"
+        if self.settings.rejoins:
+            why += "; it joins again as another node: call nbray.init() again"
+        return self.stop(why, again=self.settings.rejoins)
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
         before = self.spread.members

@@ -25,7 +25,7 @@ class Door:
 
     def __init__(self, secret: Secret, number: int) -> None:
         self._secret = secret
-        self._number = number
+        self.number = number
         self._socket: socket.socket | None = None
         self._ip = ""
         self._port = 0
@@ -51,7 +51,7 @@ class Door:
         """The lanes, at the same port; whoever has knocked is let in if he may."""
         from nbray.runtime.shell.lanes import Lanes, make_context
 
-        lanes = Lanes(make_context(), self._secret, self._number)
+        lanes = Lanes(make_context(), self._secret, self.number)
         if self._socket is not None:
             lanes.take_over(self._ip, self._port, self._socket.detach())
             self._socket = None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from nbray.config import REJOIN_SECONDS
 from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.runtime.core.node import NodeBrain, NodeConfig
@@ -30,13 +31,16 @@ from nbray.runtime.store.keeper import Keeper
 from nbray.wire import messages as m
 from nbray.wire.secret import Secret
 
+REJOIN_PAUSE = 1.0
+"""Seconds between two tries to join again."""
+
 
 def main(
     settings: p.RootConfig, cluster: int, root_pid: int, channel: p.Channel[p.FromRoot]
 ) -> None:
     """Become a node; returns at its end."""
     try:
-        node, started = _start(settings, cluster, root_pid, channel)
+        node, started = _found(settings, cluster, root_pid, channel)
     except AuthenticationError as error:
         failed = p.Failed("auth", str(error))
     except VersionMismatchError as error:
@@ -52,6 +56,25 @@ def main(
         return
     channel.send(failed)
     sys.exit(1)
+
+
+def _found(
+    settings: p.RootConfig, cluster: int, root_pid: int, channel: p.Channel[p.FromRoot]
+) -> tuple[Node, p.Started]:
+    """A node; one whose machine has lost its cluster tries for a while to join it again."""
+    deadline = time.monotonic() + REJOIN_SECONDS
+    while True:
+        try:
+            return _start(settings, cluster, root_pid, channel)
+        except (OSError, AuthenticationError) as error:
+            # A head that has just woken up may answer late, or not as one expects.
+            if not settings.was or time.monotonic() > deadline:
+                raise
+            note = f"cannot join the cluster again yet: {error}"
+            print(note, file=sys.stderr, flush=True)  # noqa: T201 - the process's log
+        if channel.receive() or channel.closed:
+            sys.exit(0)  # root wants an end
+        time.sleep(REJOIN_PAUSE)
 
 
 def _start(
@@ -70,7 +93,11 @@ def _start(
         return join_address(info.ip, info.port) if info is not None and info.alive else ""
 
     links = Links(lanes, address_of)
-    bound, port = lanes.bind(LOOPBACK if private else request.node_ip, request.port)
+    try:
+        bound, port = lanes.bind(LOOPBACK if private else request.node_ip, request.port)
+    except OSError:
+        lanes.close()
+        raise
     total = machine.resources(request)
     info = m.NodeInfo(
         FIRST_NODE if request.head else 0, machine.host_name(), request.node_ip, port, total,
@@ -83,13 +110,18 @@ def _start(
     if not request.head:
         from nbray.runtime.shell.joining import join
 
-        welcome = join(links, request.address, secret, info, versions)
+        try:
+            welcome = join(links, request.address, secret, info, versions, settings.was)
+        except BaseException:
+            links.lanes.close()
+            raise
         info = msgspec.structs.replace(info, number=welcome.number)
         cluster, members, head_address = welcome.cluster, welcome.nodes, request.address
-        links.open().identify(welcome.number)
+        links.identify(welcome.number)
     number = info.number
     config = NodeConfig(
-        number, cluster, info, versions, head_address, owner=settings.owner_pid
+        number, cluster, info, versions, head_address, owner=settings.owner_pid,
+        rejoins=not request.head and request.owner == "daemon",
     )
     brain = NodeBrain(config, Keeper(machine.store_bytes(request), number))
     for member in members:

@@ -24,9 +24,10 @@ JOIN_SECONDS = 10.0
 
 
 def join(
-    links: Links, address: str, secret: Secret, info: m.NodeInfo, versions: m.Versions
+    links: Links, address: str, secret: Secret, info: m.NodeInfo, versions: m.Versions,
+    was: int = 0,
 ) -> m.Welcome:
-    """Ask the head's node at *address* for membership.
+    """Ask the head's node at *address* for membership; *was*: the number of a lost one.
 
     Raises:
         ConnectionError, AuthenticationError: as `probe`, or nobody answered.
@@ -36,7 +37,7 @@ def join(
     now = time.monotonic()
     links.dial(FIRST_NODE, address, now)
     ticket = secrets.randbits(63) | 1
-    request = m.Join(0, ticket, info, versions)
+    request = m.Join(0, ticket, info, versions, was)
     links.send(FIRST_NODE, [envelope(HEAD), encode(request)], now)
     decode = node_decoder().decode
     deadline = now + JOIN_SECONDS

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbray import session
 from nbray.config import INLINE_LIMIT
 from nbray.exceptions import (
     GetTimeoutError,
@@ -347,9 +346,6 @@ class Memory:
             RaySystemError: the cluster has ended.
         """
         brain, loop = self._brain, self._loop
-        run = session.run.get()
-        if run is not None and run.stopped:
-            run = session.check_run()
         event = threading.Event()
         group = Group(missing, loop.notify(event))
         objects = brain.objects
@@ -363,7 +359,7 @@ class Memory:
             return objects.ask(pending) + brain.pump(time.monotonic())
 
         def done() -> bool:
-            return group.missing <= 0 or bool(brain.ended) or (run is not None and run.stopped)
+            return group.missing <= 0 or bool(brain.ended)
 
         deadline = None if timeout is None else time.monotonic() + timeout
         reached = False
@@ -374,8 +370,6 @@ class Memory:
                 loop.locked(lambda: _unregister(objects, pending, group))
         if group.missing > 0 and brain.ended:
             raise cluster_ended(brain.ended)
-        if run is not None and run.stopped:  # whoever waits in its threads
-            raise run.error()
         return reached, group.missing
 
     @staticmethod

@@ -86,6 +86,8 @@ class Node:
         self._oom_kills = machine.oom_kills()
         self._running = True
         self._outlives = False
+        self._again = False
+        """Another node follows on this machine."""
         self.corrupt = 0
 
     # -- rounds -----------------------------------------------------------------------
@@ -339,6 +341,9 @@ class Node:
         if isinstance(effect, fx.Stop):
             self._log(f"stops: {effect.why}")
             self._running = False
+            self._again = effect.again
+            if effect.again:
+                self._channel.send(p.Again(self._brain.number))
             return
         self._outlives = effect.on
         self._log(f"{'outlives' if effect.on else 'ends with'} the process that started it")
@@ -414,8 +419,9 @@ class Node:
     # -- the end --------------------------------------------------------------------------
 
     def _farewell(self) -> None:
-        with contextlib.suppress(OSError):
-            (Path(self._settings.directory) / "record.json").unlink()
+        if not self._again:
+            with contextlib.suppress(OSError):
+                (Path(self._settings.directory) / "record.json").unlink()
         deadline = time.monotonic() + FAREWELL
         while time.monotonic() < deadline and not self._links.idle():
             self._poller.poll(10)

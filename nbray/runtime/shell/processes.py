@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 import msgspec
 
 from nbray.config import NodeRequest
-from nbray.text import forgiving
 
 T = TypeVar("T")
 
@@ -40,10 +39,12 @@ class RootConfig(msgspec.Struct, frozen=True):
     """The session's folder, made by the launcher."""
     owner_pid: int = 0
     """Everything ends when this process does (0: nobody's)."""
-    path: list[bytes] = []
-    """Put before `sys.path` in workers; as the file system has them, for not all are UTF-8."""
+    path: list[str] = []
+    """Put before `sys.path` in workers."""
     front: Front = Front()
     """Filled in by root, which has the dashboard's port."""
+    was: int = 0
+    """The number this machine had in the cluster that it has lost, and joins again (0: none)."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -105,6 +106,13 @@ class Outlive(msgspec.Struct, frozen=True, tag=True):
     on: bool
 
 
+class Again(msgspec.Struct, frozen=True, tag=True):
+    """Node to root, last: it has lost its cluster; fork another one, which joins it again."""
+
+    was: int
+    """Its number there."""
+
+
 class Ended(msgspec.Struct, frozen=True, tag=True):
     """Root to node: a child ended."""
 
@@ -124,7 +132,7 @@ class Quit(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-ToRoot = ForkWorker | KillWorker | Outlive | Ready | Failed
+ToRoot = ForkWorker | KillWorker | Outlive | Ready | Failed | Again
 FromRoot = Ended | Quit
 Answer = Ready | Failed
 """What the launcher reads, once, as one line of JSON."""
@@ -139,7 +147,7 @@ class Channel(Generic[T]):
         self._end = end
         end.setblocking(True)
         self._decode = msgspec.msgpack.Decoder(union).decode
-        self._encode = forgiving(msgspec.msgpack.Encoder().encode)
+        self._encode = msgspec.msgpack.Encoder().encode
         self._buffer = bytearray()
         self.closed = False
         """The other end is gone."""

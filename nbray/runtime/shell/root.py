@@ -33,7 +33,6 @@ import msgspec
 from nbray.ids import HEAD, client_hex
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.bell import Bell
-from nbray.text import forgiving
 
 ORDERLY_SECONDS = 1.0
 """What the node gets to end in order before everything is killed."""
@@ -60,13 +59,14 @@ class Root:
         self._started: p.Started | None = None
         self._ending = 0.0
         """When patience with the node ends (0: nothing is ending)."""
+        self._again = 0
+        """The number of a node that is to be followed by another one."""
         self._orphan = False
         """The owner has ended."""
         self._outlives = False
         """And that does not matter."""
-        mine, its = socket.socketpair()
-        self._mine, self._its = mine, its
-        self._channel: p.Channel[p.ToRoot] = p.Channel(mine, p.ToRoot)
+        self._mine, self._its = socket.socketpair()
+        self._channel: p.Channel[p.ToRoot] = p.Channel(self._mine, p.ToRoot)
         self._poll = select.poll()
         self._bell = Bell(self._directory, self._poll)
         self._wake_read, self._wake_write = os.pipe()
@@ -125,6 +125,8 @@ class Root:
                     self._orphan = True
             # What the node said before the owner's end comes before its consequences.
             self._serve()
+            if self._again and not self._node_pid and not self._ending:
+                self._anew()
             if owner is None and self._config.owner_pid and not _exists(self._config.owner_pid):
                 self._orphan = True
             if self._orphan and not self._outlives:
@@ -145,6 +147,27 @@ class Root:
         import shutil  # late: with all archives that it knows it takes a while
 
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _anew(self) -> None:
+        """The node has lost its cluster and ended: what hung on it goes, another one joins."""
+        self._poll.unregister(self._channel.fileno())
+        self._channel.close()
+        for pid in list(self._children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in list(self._children):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._children.clear()
+        self._pids.clear()
+        self._config = msgspec.structs.replace(self._config, was=self._again)
+        self._again = 0
+        self._mine, self._its = socket.socketpair()
+        self._channel = p.Channel(self._mine, p.ToRoot)
+        root_pid = os.getpid()
+        self._node_pid = self._fork(0, "node", lambda: self._be_node(0, root_pid))
+        self._its.close()
+        self._poll.register(self._channel.fileno(), select.POLLIN)
 
     def _quit(self, why: str) -> None:
         if not self._ending:
@@ -189,6 +212,8 @@ class Root:
                 self._bell.ended(pid, status, time.monotonic())
                 continue
             if pid == self._node_pid:
+                self._pids.pop(client, None)
+                self._serve()  # its last words
                 self._node_pid = 0
                 continue
             self._pids.pop(client, None)
@@ -214,7 +239,9 @@ class Root:
                     self._say(message)
                 case p.Failed():
                     self._say(message)
-        if self._channel.closed:
+                case p.Again(was=was):
+                    self._again = was
+        if self._channel.closed and not self._again:
             # The node is gone or going; it is reaped in a moment.
             with contextlib.suppress(KeyError):
                 self._poll.unregister(self._channel.fileno())
@@ -226,7 +253,7 @@ class Root:
         if self._answer < 0:
             return
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._answer, forgiving(msgspec.json.encode)(answer) + b"\n")
+            os.write(self._answer, msgspec.json.encode(answer) + b"\n")
         os.close(self._answer)
         self._answer = -1
 
@@ -309,7 +336,7 @@ class Root:
         started = self._started
         assert started is not None, "workers are forked for a node that is ready"
         config = p.WorkerConfig(worker, started.directory, started.node_pid, started.cluster)
-        path = [os.fsdecode(entry) for entry in self._config.path]
+        path = self._config.path
 
         def body() -> None:
             for variable in _THREAD_VARIABLES:

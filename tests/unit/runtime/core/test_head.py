@@ -132,8 +132,38 @@ def test_a_lost_node_is_announced_once() -> None:
 
 def test_only_the_heads_own_machine_says_who_is_gone() -> None:
     play = Play(nodes=3)
-    play.say(m.NodeLost(node_client(3), 2, "I cannot see it"))
+    play.say(m.NodeLost(node_client(3), 1, "I cannot see it"))
     assert not play.take(m.NodeLost)
+
+
+def test_of_two_nodes_that_have_lost_messages_the_younger_goes() -> None:
+    play = Play(nodes=4)
+    play.say(m.NodeLost(node_client(2), 3, "it has given me up"))
+    play.say(m.NodeLost(node_client(3), 2, "it has given me up"))
+    assert {told.node for told in play.take(m.NodeLost)} == {3}
+    play.say(m.NodeLost(node_client(3), 4, "it has given me up"))  # 3 is out itself
+    assert not play.take(m.NodeLost)
+
+
+def test_a_node_that_joins_again_is_another_one_and_the_old_one_is_gone() -> None:
+    play = Play(nodes=3)
+    play.say(m.Watch(ANNA))
+    play.say(m.Join(0, 123, info(0), VERSIONS, was=2))
+    assert {told.node for told in play.take(m.NodeLost)} == {2}
+    assert play.take(m.Welcome)[-1].number == 4
+    play.tick(1)
+    assert [node.number for node in play.take(m.Picture)[-1].nodes] == [1, 3, 4]
+
+
+def test_a_node_that_was_lost_before_it_joins_again_is_not_shown_twice() -> None:
+    play = Play(nodes=2)
+    play.say(m.Watch(ANNA))
+    play.say(m.NodeLost(node_client(1), 2, "silent"))
+    play.tick(1)
+    assert [node.alive for node in play.take(m.Picture)[-1].nodes] == [True, False]
+    play.say(m.Join(0, 123, info(0), VERSIONS, was=2))
+    play.tick(1)
+    assert [node.number for node in play.take(m.Picture)[-1].nodes] == [1, 3]
 
 
 def test_a_node_leaves_in_order() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from node_play import ANNA, BEN, CPU, FAR, Play
 
 from nbray.ids import HEAD, node_client
+from nbray.runtime.core.effects import Stop
 from nbray.wire import messages as m
 
 
@@ -65,6 +67,19 @@ def test_the_owner_hears_of_a_copy_from_the_node_itself(play: Play) -> None:
     play.say(m.Chunk(node_client(2), pull.token, 0))
     (moved,) = play.take(m.Moved, FAR)
     assert (moved.seq, moved.slot) == (8, play.take(m.Fetched, ANNA)[0].slot)
+
+
+@pytest.mark.parametrize("rejoins", [False, True])
+def test_a_node_that_lost_the_head_is_followed_by_another(play: Play, rejoins: bool) -> None:
+    brain = play.brain
+    brain.settings = msgspec.structs.replace(brain.settings, rejoins=rejoins)
+    brain.number = 2  # not the head's
+    effects = brain.node_lost(1, "it has counted this machine out", play.now)
+    (stop,) = [effect for effect in effects if isinstance(effect, Stop)]
+    assert stop.again is rejoins
+    play.do(effects[:-1])
+    (told,) = play.take(m.Exit, ANNA)
+    assert ("call nbray.init() again" in told.why) is rejoins
 
 
 def test_what_only_a_lost_node_could_do_is_infeasible(play: Play) -> None:

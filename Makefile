@@ -2,6 +2,7 @@
 # make test   everything
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
 # make lab    JupyterLab on notebooks/, with the sidebar
+# make properties  2,000 fresh examples for each property that is tested with hypothesis
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
@@ -10,7 +11,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test check lab bench clean static notebooks browser again venv sidebar
+.PHONY: properties demo test check lab bench clean static notebooks browser again venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -25,6 +26,8 @@ PYTEST := $(PY) -m pytest -q
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 RUNS ?= 3
+# Test files run side by side: much of the suite waits. JOBS=0 runs them one after another.
+JOBS ?= 3
 SYSTEM := $(VENV)/.system
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SIDEBAR := $(wildcard labextension/*.* labextension/src/*.ts labextension/style/*)
@@ -67,6 +70,7 @@ check: static
 test: static $(SYSTEM)
 	@mkdir -p artifacts
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	  -n $(JOBS) --dist loadfile \
 	  --junitxml=artifacts/tests.xml --durations=12
 
 notebooks: $(READY)
@@ -77,6 +81,9 @@ browser: $(SYSTEM)
 
 again: $(READY)
 	NBRAY_TEST_RUNS=200 $(PYTEST) tests/e2e/test_again_and_again.py
+
+properties: $(READY)
+	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
 
 apart: $(SYSTEM)
 	NBRAY_TEST_APART=10 NBRAY_TEST_SEED=$(or $(SEED),$(shell date +%Y%m%d)) $(PYTEST) tests/e2e/test_apart.py

@@ -28,6 +28,7 @@ from nbray.exceptions import RaySystemError
 from nbray.options import did_you_mean
 from nbray.refs import ObjectRef
 from nbray.session import watch_waits
+from nbray.text import safe
 
 __all__ = [
     "available_resources", "cancel", "cluster_resources", "get", "get_actor", "get_gpu_ids",
@@ -249,7 +250,7 @@ def _text(name: str, value: Any) -> str:
         return ""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
-    return value
+    return safe(value)
 
 
 def _amount(name: str, value: Any) -> float | None:

@@ -51,6 +51,8 @@ class Session(Protocol):
     @property
     def node_ip(self) -> str: ...
     @property
+    def cluster(self) -> str: ...
+    @property
     def dashboard(self) -> Any: ...
 
 
@@ -356,10 +358,12 @@ def stop() -> None:
 @main.command()
 def doctor() -> None:
     """Say what is installed and switched on, and the command that mends what is not."""
-    from nbray.jupyter.doctor import examine
+    from nbray.jupyter.doctor import examine, verdict
 
     problems = 0
+    found = []
     for finding in examine():
+        found.append(finding)
         click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.text}")
         if not finding.good:
             problems += 1
@@ -367,7 +371,7 @@ def doctor() -> None:
     if problems:
         things = "one thing" if problems == 1 else f"{problems} things"
         raise click.ClickException(f"{things} to mend: the line below each says how")
-    click.echo("Everything is in place.")
+    click.echo(verdict(found))
 
 
 # -- what is printed ---------------------------------------------------------------

@@ -31,7 +31,7 @@ class Function:
         self.call = call
         self.name = name
         self.source = source
-        self.cache: dict[str, Any] = {}
+        self.cache: dict[Any, Any] = {}
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
@@ -157,7 +157,10 @@ class Engine(Protocol):
         ...
 
     def cancel_cell(self, cell: str, force: bool) -> int:
-        """Cancel all unfinished work that *cell* submitted; how many tasks that were."""
+        """Cancel all unfinished work that *cell* submitted; how many tasks that were.
+
+        With *force*, after a call without: what that call asked to end and has not.
+        """
         ...
 
     def nodes(self) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from nbray.text import safe
+
 UNIT = 10_000
 """Resources are counted in ten-thousandths, so that sums of fractions are exact."""
 
@@ -96,7 +98,7 @@ def _integer(minimum: int) -> Callable[[str, Any], Any]:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
-    return value
+    return safe(value)
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -116,7 +118,7 @@ def _resources(name: str, value: Any) -> dict[str, float]:
                 f"{name}: use num_cpus, num_gpus or memory instead of {key!r} in resources"
             )
         _number()(f"{name}[{key!r}]", amount)
-    return {key: float(amount) for key, amount in value.items() if amount}
+    return {safe(key): float(amount) for key, amount in value.items() if amount}
 
 
 def _retry_on(name: str, value: Any) -> RetryOn:

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from nbray.text import forgiving
+
 WHERE = "where "
 """Stands before the values of the names on the line that failed."""
 SHORT = 120
@@ -61,7 +63,7 @@ class Frame(msgspec.Struct, frozen=True):
     """Names that found no room."""
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = forgiving(msgspec.msgpack.Encoder().encode)
 
 
 def pack_frames(frames: Sequence[Frame]) -> bytes:

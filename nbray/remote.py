@@ -19,6 +19,7 @@ from typing import Any
 from nbray import session
 from nbray.engine import Function
 from nbray.options import TaskOptions, task_options
+from nbray.text import safe
 
 
 class Shape:
@@ -85,7 +86,7 @@ def source_of(call: Callable[..., Any]) -> str:
 def short_name(call: Any) -> str:
     """How people call it: its qualified name without the scopes it was defined in."""
     name = getattr(call, "__qualname__", None) or type(call).__name__
-    return str(name).rsplit("<locals>.", 1)[-1]
+    return safe(str(name)).rsplit("<locals>.", 1)[-1]
 
 
 def refuse_streams(given: Mapping[str, Any]) -> None:

@@ -46,6 +46,27 @@ class Watcher(Protocol):
 cell: ContextVar[str] = ContextVar("nbray_cell", default="")
 """Identity of the notebook cell on whose behalf code runs ('' outside notebooks)."""
 
+class Run(Protocol):
+    """One run of a notebook's cell, known to all that goes on on its behalf."""
+
+    stopped: bool
+    """The Stop button was pressed while it ran."""
+
+    def again(self) -> Run | None:
+        """The run from here on, if it is the cell's own code that goes on (None: it is not)."""
+        ...
+
+    def error(self) -> BaseException:
+        """What its threads and coroutines meet that go on."""
+        ...
+
+
+run: ContextVar[Run | None] = ContextVar("nbray_run", default=None)
+"""The run of the cell on whose behalf code runs (None outside notebooks)."""
+
+halted = False
+"""Whether any cell was ever stopped while it ran; before, nobody need ask (see `check_run`)."""
+
 cell_labels: dict[str, str] = {}
 """What a person calls a cell, by its identity; a notebook fills and bounds it."""
 
@@ -80,6 +101,35 @@ _guarded = False
 def cell_label(identity: str) -> str:
     """What a person calls the cell ('' if nobody has said)."""
     return cell_labels.get(identity, "")
+
+
+def halt(what: Run) -> None:
+    """*what* is stopped: its threads and coroutines start and await nothing any more."""
+    global halted  # noqa: PLW0603 - see the module's docstring
+    what.stopped = halted = True
+
+
+def check_run() -> Run | None:
+    """The run on whose behalf the calling code goes on; where nothing is `halted`, need not ask.
+
+    Raises:
+        BaseException: its cell was stopped, and this is one of its threads or coroutines.
+    """
+    now = carried_run()
+    if now is not None and now.stopped:
+        raise now.error()
+    return now
+
+
+def carried_run() -> Run | None:
+    """The same for a thread that the calling code starts; never raises."""
+    now = run.get()
+    if now is not None and now.stopped:
+        again = now.again()
+        if again is not None:
+            run.set(again)
+            return again
+    return now
 
 
 def current() -> Engine | None:

@@ -1,10 +1,10 @@
 """Threads belong to the cell of whoever starts them.
 
-Owns the carrying of `nbray.session.cell` into threads, which begin with an empty
-context (Python 3.14 has an option that changes this): without it, work that a
-thread of a cell launches would be nobody's. Does not own what the cell means. Rule:
-only threads started on behalf of a cell are touched, never nbray's own; where
-`follow` has not been called, nothing is.
+Owns the carrying of `nbray.session.cell` and of its run into threads, which begin with
+an empty context (Python 3.14 has an option that changes this): without it, work that a
+thread of a cell launches would be nobody's, and Stop would not reach it. Does not own
+what the cell means. Rule: only threads started on behalf of a cell are touched, never
+nbray's own; where `follow` has not been called, nothing is.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def leave() -> None:
 @functools.wraps(_start)
 def _carrying(self: threading.Thread) -> None:
     cell = session.cell.get()
+    of = session.carried_run()
     if not cell or self.name.startswith(_OWN) or self.ident is not None:
         _start(self)
         return
@@ -66,7 +67,13 @@ def _carrying(self: threading.Thread) -> None:
     def begin() -> None:
         del self.run  # the thread is as it was: no cycle
         session.cell.set(cell)
-        run()
+        session.run.set(of)
+        try:
+            run()
+        except BaseException as error:
+            # A thread that Stop has ended needs no traceback.
+            if of is None or not of.stopped or type(error) is not type(of.error()):
+                raise
 
     self.run = begin  # type: ignore[method-assign]
     try:
@@ -82,13 +89,16 @@ def _submitting(
     assert _submit is not None
     cell = session.cell.get()
     if cell:
-        fn = functools.partial(_within, cell, fn)
+        fn = functools.partial(_within, cell, session.carried_run(), fn)
     return _submit(self, fn, *args, **kwargs)
 
 
-def _within(cell: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    token = session.cell.set(cell)
+def _within(
+    cell: str, of: session.Run | None, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
+    token, before = session.cell.set(cell), session.run.set(of)
     try:
         return fn(*args, **kwargs)
     finally:
+        session.run.reset(before)
         session.cell.reset(token)

@@ -9,6 +9,14 @@ from collections.abc import Iterator
 
 import pytest
 from harness import Traces, assert_nothing_left, run_directory, set_mark
+from hypothesis import HealthCheck, settings
+
+# Properties are tried with the same few examples every time; `make properties` tries fresh ones.
+settings.register_profile("few", derandomize=True, max_examples=25, deadline=None)
+settings.register_profile(
+    "many", max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile(os.environ.get("NBRAY_PROPERTIES", "few"))
 
 
 @pytest.fixture(scope="session", autouse=True)

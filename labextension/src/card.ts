@@ -44,6 +44,7 @@ export class Card extends Widget {
     buttons.append(
       button('Attach', 'Insert the attach cell into the active notebook and run it', act(Commands.attach)),
       button('Insert', 'Insert the attach cell into the active notebook', act(Commands.insert)),
+      button('Dashboard', 'Tasks, actors, objects and logs, in a tab of its own', act(Commands.dashboard)),
       button('Join line', 'Copy the line by which another machine joins', act(Commands.join))
     );
     this.node.append(this._head, this._panel, this._trouble, scale, buttons);

@@ -84,6 +84,10 @@ export const commands: JupyterFrontEndPlugin<void> = {
     add(Commands.add, 'Add a Node on This Machine', 'With one CPU', about(({ id }) => clusters.addNode(id)));
     add(Commands.remove, 'Take a Node Away', 'The one that was added last on this machine',
       about(({ id }) => clusters.removeNode(id)));
+    add(Commands.dashboard, 'Open the Dashboard', 'Tasks, actors, objects and logs of a cluster, in a tab of its own',
+      about(async ({ id }) => {
+        window.open(clusters.dashboard(id), '_blank', 'noopener');
+      }));
     add(Commands.join, 'Copy the Line for Another Machine', "It holds the cluster's secret",
       about(async ({ id }) => {
         Clipboard.copyToSystem(await clusters.joinLine(id));

@@ -18,11 +18,27 @@ const LAST = 8000;
 const MISSING =
   "This Jupyter server does not serve nbray: run `nbray doctor` in a terminal of the server's " +
   'environment, then restart the server.';
+const STRANGE =
+  'Something else than nbray answers at its address on this Jupyter server: run `nbray doctor` in a ' +
+  "terminal of the server's environment.";
 const LOST = 'No connection to the Jupyter server; trying again.';
+
+/** Where the server's part answers, below the server's address. */
+const API = 'api/nbray';
 
 type Told =
   | { kind: 'clusters'; clusters: ICluster[]; note: string }
   | ({ kind: 'view'; id: string } & IView);
+
+/** What the server's part has said; undefined if it was not that which spoke. */
+function understood(data: unknown): Told | undefined {
+  try {
+    const told = JSON.parse(data as string);
+    return typeof told.kind === 'string' ? (told as Told) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 export class ClustersModel implements IClusters {
   constructor() {
@@ -82,6 +98,10 @@ export class ClustersModel implements IClusters {
     return (await this._ask('POST', `clusters/${id}/join`, {})).line as string;
   }
 
+  dashboard(id: string): string {
+    return URLExt.join(this._settings.baseUrl, 'nbray-dashboard', id) + '/';
+  }
+
   private async _about(id: string, work: () => Promise<unknown>): Promise<void> {
     this._busy.set(id, (this._busy.get(id) ?? 0) + 1);
     this._changed.emit();
@@ -99,7 +119,7 @@ export class ClustersModel implements IClusters {
   }
 
   private async _ask(method: string, path: string, body?: object): Promise<any> {
-    const url = URLExt.join(this._settings.baseUrl, 'nbray', path);
+    const url = URLExt.join(this._settings.baseUrl, API, path);
     const init: RequestInit = { method };
     if (body) {
       init.body = JSON.stringify(body);
@@ -119,7 +139,7 @@ export class ClustersModel implements IClusters {
     }
     if (!response.ok) {
       throw new Error(
-        response.status === 404 ? MISSING : answer.message || `The server answered ${response.status}.`
+        response.status === 404 || response.status === 405 ? MISSING : answer.message || `The server answered ${response.status}.`
       );
     }
     return answer;
@@ -127,16 +147,21 @@ export class ClustersModel implements IClusters {
 
   private _connect(): void {
     const { wsUrl, token, appendToken, WebSocket } = this._settings;
-    let url = URLExt.join(wsUrl, 'nbray', 'events');
+    let url = URLExt.join(wsUrl, API, 'events');
     if (appendToken && token) {
       url += `?token=${encodeURIComponent(token)}`;
     }
     const socket = (this._socket = new WebSocket(url));
-    socket.onopen = () => {
-      this._pause = FIRST;
-      this._attend();
+    socket.onopen = () => this._attend();
+    socket.onmessage = event => {
+      const told = understood(event.data);
+      if (!told) {
+        socket.close(); // not ours; `onclose` comes back later, and ever later
+        return;
+      }
+      this._pause = FIRST; // not when it opens: whoever answers there may hang up at once
+      this._take(told);
     };
-    socket.onmessage = event => this._take(JSON.parse(event.data as string) as Told);
     socket.onclose = () => void this._lost();
   }
 
@@ -157,7 +182,7 @@ export class ClustersModel implements IClusters {
           this._views.delete(id);
         }
       }
-    } else {
+    } else if (told.kind === 'view') {
       this._views.set(told.id, told);
     }
     this._changed.emit();
@@ -168,8 +193,11 @@ export class ClustersModel implements IClusters {
     this._pause = Math.min(pause * 2, LAST);
     window.setTimeout(() => this._connect(), pause);
     try {
-      await this._ask('GET', 'clusters');
-      return; // it was only the socket
+      const answer = await this._ask('GET', 'clusters');
+      if (Array.isArray(answer.clusters)) {
+        return; // it was only the socket
+      }
+      this._note = STRANGE;
     } catch (error) {
       this._note = (error as Error).message === MISSING ? MISSING : LOST;
     }

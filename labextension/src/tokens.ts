@@ -55,6 +55,8 @@ export interface IClusters {
   stop(id: string): Promise<void>;
   /** The line by which another machine joins; it holds the cluster's secret. */
   joinLine(id: string): Promise<string>;
+  /** Where the cluster's dashboard is, through this Jupyter server. */
+  dashboard(id: string): string;
 }
 
 export const IClusters = new Token<IClusters>(
@@ -71,5 +73,6 @@ export namespace Commands {
   export const add = 'nbray:add-node';
   export const remove = 'nbray:remove-node';
   export const stop = 'nbray:stop';
+  export const dashboard = 'nbray:open-dashboard';
   export const join = 'nbray:copy-join-line';
 }

@@ -44,6 +44,7 @@ const { ClustersModel } = await import('../lib/model.js');
 
 const CLUSTER = { id: 'c1', address: '127.0.0.1:6379', head: true, added: 0 };
 const VIEW = { kind: 'view', html: '<b>1 node</b>', nodes: 1, busy: 0, cpus: 2, error: '' };
+const ANSWER = '{"clusters": [], "note": ""}';
 const settled = () => new Promise(resolve => setImmediate(resolve));
 
 beforeEach(() => {
@@ -60,7 +61,7 @@ function model() {
 test('it listens, and looks only while the page is in sight', () => {
   assert.equal(model().state, 'waiting');
   const [socket] = sockets;
-  assert.equal(socket.url, 'ws://lab/nbray/events?token=a%20b');
+  assert.equal(socket.url, 'ws://lab/api/nbray/events?token=a%20b');
   document.seen();
   assert.deepEqual(socket.sent, [], 'not before it is open');
   socket.open();
@@ -90,7 +91,7 @@ test('a start says that it is under way, and the address', async () => {
   assert.equal(await started, '127.0.0.1:6379');
   assert.equal(told.starting, false);
   const [request] = requests;
-  assert.deepEqual(request, ['POST', 'http://lab/nbray/clusters', { kernel: 'kernel-1', cpus: 2 }]);
+  assert.deepEqual(request, ['POST', 'http://lab/api/nbray/clusters', { kernel: 'kernel-1', cpus: 2 }]);
 });
 
 test('a cluster is busy until all that is done to it is done', async () => {
@@ -114,7 +115,7 @@ test('each request has its address', async () => {
   assert.equal(await told.joinLine('c1'), 'nbray start');
   assert.deepEqual(
     requests.map(([method, url]) => `${method} ${url.slice(11)}`),
-    ['DELETE nbray/clusters/c1/nodes', 'DELETE nbray/clusters/c1', 'POST nbray/clusters/c1/join']
+    ['DELETE api/nbray/clusters/c1/nodes', 'DELETE api/nbray/clusters/c1', 'POST api/nbray/clusters/c1/join']
   );
 });
 
@@ -122,6 +123,7 @@ for (const [answer, words] of [
   [[409, '{"message": "No CPU is left."}'], /^No CPU is left\.$/],
   [[502, '<html>Bad gateway</html>'], /^The server answered 502\.$/],
   [[404, ''], /does not serve nbray: run `nbray doctor`/],
+  [[405, '<html>Method Not Allowed</html>'], /does not serve nbray: run `nbray doctor`/],
   [new TypeError('Failed to fetch'), /^The Jupyter server does not answer\.$/]
 ]) {
   test(`a failure is a sentence: ${words}`, async () => {
@@ -137,7 +139,7 @@ test('a lost socket is opened again, ever later, and a good one begins anew', as
   sockets[0].tell({ kind: 'clusters', clusters: [CLUSTER], note: '' });
   const pauses = [];
   for (let time = 0; time < 7; time += 1) {
-    answers.push([200, '[]']);
+    answers.push([200, ANSWER]);
     sockets.at(-1).onclose();
     const [again, after] = timers.pop();
     pauses.push(after);
@@ -147,10 +149,53 @@ test('a lost socket is opened again, ever later, and a good one begins anew', as
   assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 8000, 8000]);
   assert.deepEqual([told.state, told.clusters.length], ['on', 1], 'it was only the socket');
   sockets.at(-1).open();
-  answers.push([200, '[]']);
+  sockets.at(-1).tell({ kind: 'clusters', clusters: [CLUSTER], note: '' });
+  answers.push([200, ANSWER]);
   sockets.at(-1).onclose();
   assert.equal(timers.pop()[1], 500);
   await settled();
+});
+
+for (const [who, said] of [
+  ['nobody: it opens and closes', []],
+  ['the dashboard', ['{"number": 1, "state": "live", "html": "<p>"}']],
+  ['a proxy that speaks no JSON', ['Bad gateway']],
+  ['another that sends an array', ['[1, 2]', 'null']]
+]) {
+  test(`whoever else answers is asked ever more seldom, too: ${who}`, async () => {
+    const told = model();
+    const pauses = [];
+    for (let time = 0; time < 6; time += 1) {
+      const socket = sockets.at(-1);
+      socket.close = () => socket.onclose();
+      answers.push([200, '<html>not ours</html>']);
+      socket.open();
+      said.slice(0, 1).forEach(data => socket.onmessage({ data }));
+      if (!said.length) {
+        socket.close();
+      }
+      const [again, after] = timers.pop();
+      pauses.push(after);
+      await settled();
+      again();
+    }
+    assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 8000]);
+    assert.equal(told.state, 'off');
+    assert.match(told.note, /^Something else than nbray answers/);
+    assert.equal(timers.length, 0);
+  });
+}
+
+test('what a newer server says beside the rest is left aside', () => {
+  const told = model();
+  sockets[0].close = () => assert.fail('it hung up');
+  sockets[0].tell({ kind: 'news', id: 'c1' });
+  sockets[0].tell({ kind: 'clusters', clusters: [CLUSTER], note: '' });
+  assert.deepEqual([told.state, told.view('c1')], ['on', undefined]);
+});
+
+test("the dashboard is found below the page's own server", () => {
+  assert.equal(model().dashboard('c1'), 'http://lab/nbray-dashboard/c1/');
 });
 
 for (const [answer, words] of [

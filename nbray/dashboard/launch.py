@@ -57,6 +57,8 @@ class Session(Protocol):
     @property
     def head(self) -> bool: ...
     @property
+    def cluster(self) -> str: ...
+    @property
     def dashboard(self) -> Front: ...
 
 
@@ -103,17 +105,26 @@ def _session(engine: Engine) -> Session | None:
 
 def of_session(session: Session, port: int | None = None) -> Link:
     """The same for a cluster that this machine takes part in."""
+    return _link(*place(session, port), session)
+
+
+def place(session: Session, port: int | None = None) -> tuple[int, str]:
+    """(port on 127.0.0.1, key) of the dashboard of *session*'s cluster; it serves on return.
+
+    Raises:
+        RaySystemError: it does not start, or is at another port than *port*; says so.
+    """
     folder = Path(session.directory)
     try:
         with records.gate(folder, START_SECONDS):
             at: Record | Front | None = running(session) or _front(session)
             if at is None:
                 answer = _start(Order(str(folder), port or 0))
-                return link(answer.port, answer.key, os.environ)
+                return answer.port, answer.key
             if port in {None, at.port}:
                 if not isinstance(at, Record):
                     _wake(at, folder)
-                return link(at.port, at.key, os.environ)
+                return at.port, at.key
     except TimeoutError:
         raise RaySystemError("another process has been starting the dashboard for long") from None
     except OSError as error:
@@ -124,10 +135,14 @@ def of_session(session: Session, port: int | None = None) -> Link:
     )
 
 
+def _link(port: int, key: str, session: Session) -> Link:
+    return link(port, key, os.environ, session.cluster)
+
+
 def offered(session: Session) -> Link | None:
     """The link to a dashboard that serves or will when somebody opens it; None without one."""
     front = _front(session)
-    return link(front.port, front.key, os.environ) if front is not None else None
+    return _link(front.port, front.key, session) if front is not None else None
 
 
 def known(engine: Engine) -> tuple[Link | None, str]:

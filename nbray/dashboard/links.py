@@ -1,20 +1,52 @@
 """The link to the dashboard as it is right where one works.
 
 Owns the wording of addresses. Does not own ports or keys. Pure: the
-environment is an argument.
+environment is an argument. Rule: where the page's own Jupyter server serves the
+dashboard (`nbray.jupyter.server.dashboard`), a cell's link goes there: it works
+from wherever the page came from, and holds no key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import Self
 from urllib.parse import urlsplit
+
+SERVED = "NBRAY_JUPYTER_SERVER"
+"""The variable in which a Jupyter server with nbray's part tells its kernels and terminals so:
+its process and its base URL, as in '4711:/user/ada/'."""
+PATH = "nbray-dashboard"
+"""Under its base URL, the dashboards of the user's clusters."""
+UNSURE = (
+    "This Jupyter server does not serve nbray itself. If the link is not found, install nbray "
+    "(or jupyter-server-proxy) in the environment of the Jupyter server, and restart the server."
+)
 
 
 class Link(str):
-    """The dashboard's address with its key; a cell shows it as a link."""
+    """The dashboard's address; a cell shows it as a link.
 
-    __slots__ = ()
+    Args:
+        url: with the key that opens it, where it needs one.
+        path: the same on the page's own Jupyter server, which asks for no key ('' if there is
+            none).
+        note: what to do if it is not found.
+    """
+
+    __slots__ = ("note", "path")
+
+    path: str
+    note: str
+
+    def __new__(cls, url: str, path: str = "", note: str = "") -> Self:
+        made = str.__new__(cls, url)
+        made.path = path
+        made.note = note
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str, str]:  # type: ignore[override]  # str's has one
+        return self.url, self.path, self.note
 
     @property
     def url(self) -> str:
@@ -22,14 +54,18 @@ class Link(str):
         return str.__str__(self)
 
     def __repr__(self) -> str:
-        return f"The dashboard (the link holds its key): {self.url}"
+        if self.path:
+            return f"The dashboard, on this page's own server: {self.path}"
+        note = f"\n{self.note}" if self.note else ""
+        return f"The dashboard (the link holds its key): {self.url}{note}"
 
     def _repr_html_(self) -> str:
-        url = escape(self.url, quote=True)
-        shown = escape(self.url.partition("?")[0])
+        url = escape(self.path or self.url, quote=True)
+        shown = escape(self.path or self.url.partition("?")[0])
+        note = f". {escape(self.note)}" if self.note else ""
         return (
             f'<a href="{url}" target="_blank" rel="noreferrer noopener">nbray dashboard</a> '
-            f'<span style="color:var(--jp-ui-font-color2,#6a737d)">at {shown}</span>'
+            f'<span style="color:var(--jp-ui-font-color2,#6a737d)">at {shown}{note}</span>'
         )
 
 
@@ -39,19 +75,39 @@ def prefix(environ: Mapping[str, str]) -> str:
     return given if given.startswith("/") and given != "/" else ""
 
 
-def link(port: int, key: str, environ: Mapping[str, str]) -> Link:
-    """The link for who works in *environ*: local, or through the hub's proxy.
+def serves(pid: int, base: str) -> str:
+    """The value of `SERVED` for a Jupyter server."""
+    return f"{pid}:{base}"
+
+
+def served(environ: Mapping[str, str]) -> str:
+    """The base URL of the Jupyter server that serves who works in *environ* ('' if none does).
+
+    A kernel knows by `JPY_PARENT_PID` which server has started it: what it has
+    inherited from another one does not count.
+    """
+    pid, _, base = environ.get(SERVED, "").partition(":")
+    return base if base.startswith("/") and environ.get("JPY_PARENT_PID", pid) == pid else ""
+
+
+def link(port: int, key: str, environ: Mapping[str, str], cluster: str = "") -> Link:
+    """The link for who works in *environ*: local, or through the hub.
 
     A hub that does not say under which name people reach it gets a path; in a
-    notebook that is a link all the same.
+    notebook that is a link all the same. *cluster* is the id by which a Jupyter
+    server knows the cluster.
     """
     base = prefix(environ)
+    own = served(environ) if cluster else ""
+    path = f"{own.rstrip('/')}/{PATH}/{cluster}/" if own else ""
     if not base:
-        return Link(f"http://127.0.0.1:{port}/?key={key}")
+        return Link(f"http://127.0.0.1:{port}/?key={key}", path)
     public = environ.get("JUPYTERHUB_PUBLIC_URL") or environ.get("JUPYTERHUB_PUBLIC_HUB_URL") or ""
     parts = urlsplit(public)
     where = f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
-    return Link(f"{where}{base.rstrip('/')}/proxy/{port}/?key={key}")
+    if path:
+        return Link(f"{where}{path}", path)
+    return Link(f"{where}{base.rstrip('/')}/proxy/{port}/?key={key}", note=UNSURE)
 
 
 def hosts(environ: Mapping[str, str]) -> list[str]:

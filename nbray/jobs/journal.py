@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from nbray.events import Display, Output
+from nbray.text import forgiving
 
 MOST = 1 << 20
 """Bytes that one `read` gives, or one event if that is larger."""
@@ -36,7 +37,7 @@ class Journal:
         self._size = self._whole() if again else 0
         os.ftruncate(self._file, self._size)
         self._lock = threading.Lock()
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = forgiving(msgspec.msgpack.Encoder().encode)
         self._decode = msgspec.msgpack.Decoder(Output | Display).decode
 
     def _whole(self) -> int:

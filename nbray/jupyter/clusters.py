@@ -55,6 +55,19 @@ class Session(Protocol):
     def owner_pid(self) -> int: ...
     @property
     def created(self) -> float: ...
+    @property
+    def dashboard(self) -> Front: ...
+
+
+class Front(Protocol):
+    """What is read of the record of its dashboard's port."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def why(self) -> str: ...
 
 
 class Native(Protocol):
@@ -155,6 +168,15 @@ def _sessions(key: str) -> list[Session]:
     if not found:
         raise Refused("this cluster has ended")
     return sorted(found, key=lambda record: (not record.head, record.created))
+
+
+def first(key: str) -> Session:
+    """The record through which cluster *key* is looked at on this machine.
+
+    Raises:
+        Refused: it has ended, or never ran here.
+    """
+    return _sessions(key)[0]
 
 
 class Hands:

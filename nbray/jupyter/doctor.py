@@ -3,16 +3,21 @@
 Owns the checks and their words. Does not own printing (`nbray.cli`). Rules: it
 changes nothing, and reads what JupyterLab would read from the same places. It
 speaks of the Python that runs it, so of JupyterLab's own where that one runs
-it, and asks every other Python that has a kernel.
+it, asks every other Python that has a kernel, and every Jupyter server of the
+user that runs: what is installed need not be what serves.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,7 @@ from nbray.version import __version__
 OLDEST_LAB = (4, 1)
 OLDEST_PYTHON = (3, 11)
 KERNEL_SECONDS = 30.0
+SERVER_SECONDS = 10.0
 _ASK = (
     "import json, sys\n"
     "found = {'python': list(sys.version_info[:3]), 'nbray': ''}\n"
@@ -47,6 +53,8 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
     mend: str = ""
     """The command that mends it, or what to do."""
+    lacks: str = ""
+    """What could not be looked at ('' if all was)."""
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -74,7 +82,18 @@ def examine() -> Iterator[Finding]:
             yield disabled_finding(configs)
         yield server_finding(configs)
         yield widgets_finding(_version("jupyterlab_widgets"), python)
+    yield from _servers()
     yield from _kernels()
+
+
+def verdict(found: Sequence[Finding]) -> str:
+    """The last line, about all that was *found*; '' if something is to be mended."""
+    if not all(finding.good for finding in found):
+        return ""
+    missing = [finding.lacks for finding in found if finding.lacks]
+    if missing:
+        return f"Everything that was looked at is in place; not looked at: {', '.join(missing)}."
+    return "Everything is in place."
 
 
 def _version(package: str) -> str:
@@ -104,6 +123,7 @@ def lab_finding(version: str, python: str) -> Finding:
             True,
             "JupyterLab is not installed for this Python, so its part is not looked at: "
             "run `nbray doctor` with the Python that runs JupyterLab, too",
+            lacks="JupyterLab's part",
         )
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST_LAB:
@@ -180,6 +200,88 @@ def widgets_finding(version: str, python: str) -> Finding:
         "JupyterLab cannot show widgets, so bars and panels do not move",
         f"{python} -m pip install jupyterlab_widgets",
     )
+
+
+def _servers() -> Iterator[Finding]:
+    """The user's Jupyter servers that run on this machine, whichever Python they run."""
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir
+    except ImportError:
+        return
+    for path in sorted(Path(jupyter_runtime_dir()).glob("jpserver-*.json")):
+        about = _read(path)
+        url, pid = str(about.get("url", "")), about.get("pid")
+        if url and isinstance(pid, int) and Path(f"/proc/{pid}").exists():
+            token = str(about.get("token") or os.environ.get("JUPYTERHUB_API_TOKEN", ""))
+            yield running_finding(url, *knock(url, token))
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """To be sent to a page for logging in is an answer."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def knock(url: str, token: str) -> tuple[int, str]:
+    """(status, version) of what answers the sidebar's first request at the server *url*.
+
+    Status 0: nobody does. Version '': it is not nbray's part that answers.
+    """
+    address = url.rstrip("/") + "/api/nbray/clusters"
+    headers = {"Authorization": f"token {token}"} if token else {}
+    # The server's own address, on this machine: no proxy has anything to do with it.
+    if not address.startswith(("http://", "https://")):
+        return 0, ""
+    asked = urllib.request.Request(address, headers=headers)  # noqa: S310 - see above
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
+    try:
+        with opener.open(asked, timeout=SERVER_SECONDS) as said:
+            status, text = said.status, said.read(1 << 20)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
+    except (OSError, ValueError, http.client.HTTPException):
+        return 0, ""
+    try:
+        return status, str(json.loads(text)["version"])
+    except (ValueError, TypeError, LookupError):
+        return status, ""
+
+
+def running_finding(url: str, status: int, version: str) -> Finding:
+    """Whether the Jupyter server at *url* serves the sidebar, as it answered (`knock`)."""
+    shown = url.partition("?")[0]
+    again = "restart the Jupyter server"
+    if status == 200 and version:
+        if version != __version__:
+            return Finding(
+                False, f"the Jupyter server at {shown} serves nbray {version}, not {__version__}",
+                f"{again} (in its own environment: pip install nbray=={__version__})",
+            )  # fmt: skip
+        return Finding(True, f"the Jupyter server at {shown} serves nbray's part")
+    if status in {401, 403} or 300 <= status < 400:
+        return Finding(
+            True,
+            f"the Jupyter server at {shown} asks for a login, so it could not be asked "
+            "whether it serves nbray's part",
+            lacks=f"the server at {shown}",
+        )
+    if status in {404, 405}:
+        return Finding(
+            False, f"the Jupyter server at {shown} runs without nbray's part",
+            f"{again}; if it runs another Python: pip install nbray=={__version__} there first",
+        )  # fmt: skip
+    if status == 0:
+        return Finding(
+            True, f"the Jupyter server at {shown} does not answer",
+            lacks=f"the server at {shown}",
+        )  # fmt: skip
+    return Finding(
+        False, f"at the address of nbray's part, the Jupyter server at {shown} answers "
+        f"something else ({status})",
+        "another of the server's extensions uses this address: jupyter server extension list",
+    )  # fmt: skip
 
 
 def _kernels() -> Iterator[Finding]:

@@ -26,6 +26,7 @@ from nbray.view.failure import traceback_html
 FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]")
 """Files whose frames are the libraries' business."""
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
+_HANDLER = str(Path(__file__).absolute().parent / "stop.py")
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
 _PLACE = re.compile(r"^(?P<file>.*), line (?P<line>\d+), in (?P<name>.*)$")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -71,6 +72,7 @@ def show(
     elif isinstance(error, NotebookError | Stopped):
         lines = error._render_traceback_()
     elif isinstance(error, KeyboardInterrupt):
+        _without_handler(trace)
         if not _inside(trace):
             lines = shell.InteractiveTB.structured_traceback(
                 kind, error, trace, tb_offset=tb_offset
@@ -272,6 +274,15 @@ def _waiting(trace: TracebackType | None) -> list[str]:
 def _inside(trace: TracebackType | None) -> bool:
     """Whether nbray itself was interrupted, waiting, rather than the user's own code."""
     return any(frame.f_code.co_filename.startswith(_OWN) for frame, _ in traceback.walk_tb(trace))
+
+
+def _without_handler(trace: TracebackType | None) -> None:
+    """Cut the frames of nbray's SIGINT handler off the end: they are not where the cell was."""
+    while trace is not None and trace.tb_next is not None:
+        if trace.tb_next.tb_frame.f_code.co_filename == _HANDLER:
+            trace.tb_next = None
+            return
+        trace = trace.tb_next
 
 
 def _plain(text: str) -> str:

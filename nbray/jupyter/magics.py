@@ -79,6 +79,7 @@ class Extension:
             ("post_run_cell", self._interrupts.after),
         ):
             shell.events.unregister(event, hook)
+        self._interrupts.let_go()
         magics = shell.magics_manager.magics
         magics["cell"].pop("remote", None)
         magics["line"].pop("nbray", None)

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from nbray.text import forgiving
 from nbray.wire import messages
 
 T = TypeVar("T")
@@ -19,7 +20,8 @@ ENVELOPE = struct.Struct("!BQ")
 """A forwarded message is preceded by this frame: 0x46 ('F') and the receiver's client id."""
 _MARK = 0x46
 
-encode = msgspec.msgpack.Encoder().encode
+encode = forgiving(msgspec.msgpack.Encoder().encode)
+"""A message as bytes. It never fails: what has no form on the wire gets one (`nbray.text`)."""
 
 
 class CorruptFrame(ValueError):

@@ -150,6 +150,7 @@ __all__ = [
     "ToNode",
     "Unblocked",
     "Unclaimed",
+    "Undefine",
     "Unpinned",
     "Value",
     "Versions",
@@ -237,6 +238,14 @@ class Bounced(Message):
     """A worker gives unstarted tasks back: it is blocked or slower than thought."""
 
     seqs: list[int]
+    unknown: bytes = b""
+    """Hash of the function it does not have (any more): send it again."""
+
+
+class Undefine(Message):
+    """These functions are not defined any more: let go of them, and of what they took along."""
+
+    functions: list[bytes]
 
 
 class Cancel(Message):
@@ -497,7 +506,7 @@ class PortOpen(Message):
 
 
 ToClient = (
-    Tasks | Calls | Results | Counted | Early | Bounced | Cancel | Printed | Displayed
+    Tasks | Calls | Results | Counted | Early | Bounced | Undefine | Cancel | Printed | Displayed
     | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

@@ -71,6 +71,9 @@ class Extra(Part):
     deps: list[tuple[int | str, Value, Ref]] = []
     """Values of top-level reference arguments, by position or keyword."""
     attempt: int = 0
+    captured: list[Ref] = []
+    """What the function takes along that belongs to a third process: the caller holds it
+    until the worker's `Unpinned`."""
 
 
 class Outcome(Part):

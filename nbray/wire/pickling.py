@@ -29,8 +29,9 @@ from typing import Any
 import msgspec
 
 from nbray import definitions
-from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
+from nbray.config import INLINE_LIMIT
 from nbray.refs import ObjectRef
+from nbray.text import safe
 from nbray.wire import blame
 from nbray.wire.digest import begin, digest
 from nbray.wire.failures import pack_error, unpack_error
@@ -48,6 +49,7 @@ __all__ = [
     "unpack",
     "unpack_error",
     "unpack_many",
+    "warn_of_size",
 ]
 
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
@@ -277,6 +279,12 @@ def pack_call(
     if ObjectRef in kinds:
         args = [_take(refs, place, value) for place, value in enumerate(args)]
         kwargs = {key: _take(refs, key, value) for key, value in kwargs.items()}
+        for place, _ in refs:
+            if isinstance(place, str) and safe(place) != place:
+                raise TypeError(
+                    f"argument {place!r} of {name}: a reference cannot be passed under a name "
+                    "that is not text; pass it within a dictionary"
+                )
         kinds.discard(ObjectRef)
     call = (tuple(args), kwargs)
     if _ATOMS.issuperset(kinds):
@@ -315,23 +323,25 @@ def pack_function_with_refs(call: Callable[..., Any], name: str) -> tuple[bytes,
 
 
 def pack_definition(call: Callable[..., Any], name: str) -> Packed:
-    """A function or class, pickled; warns of one that takes much along, and says of what.
+    """A function or class, pickled.
 
     Raises:
         TypeError: it captures something that cannot be pickled; says what.
     """
-    packed = pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
-    if packed.size > LARGE_FUNCTION:
-        captured, size = largest_capture(call)
-        what = f"{captured!r} ({size / 1e6:,.0f} MB)" if captured else "much data"
-        advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
-        warnings.warn(
-            f"{name} takes {what} along: it is put into the object store, once for each time "
-            f"that {name} is defined. To share it, {advice if captured else 'pass it instead'}.",
-            UserWarning,
-            stacklevel=_user_level(),
-        )
-    return packed
+    return pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
+
+
+def warn_of_size(call: Callable[..., Any], name: str) -> None:
+    """Warn of a function or class that takes much along, and say of what."""
+    captured, size = largest_capture(call)
+    what = f"{captured!r} ({size / 1e6:,.0f} MB)" if captured else "much data"
+    advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
+    warnings.warn(
+        f"{name} takes {what} along: it is put into the object store, once for each time "
+        f"that {name} is defined. To share it, {advice if captured else 'pass it instead'}.",
+        UserWarning,
+        stacklevel=_user_level(),
+    )
 
 
 def digest_of(packed: Packed) -> bytes:

@@ -14,6 +14,7 @@ CODES = [
     *(f"H{n}" for n in range(1, 9)),
     *(f"M{n}" for n in range(1, 9)),
     *(f"L{n}" for n in range(1, 4)),
+    *(f"D{n}" for n in range(1, 18)),
     *"ABCDEFGHIJKLMNOPQRSTUVW",
 ]
 

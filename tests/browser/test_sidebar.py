@@ -178,8 +178,8 @@ def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
 
 def test_without_the_servers_part_it_says_what_to_do(notebook: Notebook) -> None:
     page = notebook.page
-    page.route("**/nbray/clusters*", lambda route: route.fulfill(status=404, body="none"))
-    page.route_web_socket("**/nbray/events*", lambda socket: socket.close())
+    page.route("**/api/nbray/clusters*", lambda route: route.fulfill(status=404, body="none"))
+    page.route_web_socket("**/api/nbray/events*", lambda socket: socket.close())
     page.reload(wait_until="commit")
     sidebar = Sidebar(page)
     page.locator(".jp-SideBar.jp-mod-left [data-id='nbray-sidebar']").wait_for(timeout=60_000)

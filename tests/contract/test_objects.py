@@ -46,7 +46,9 @@ def test_put_takes_a_copy():
     assert ray.get(ref) == [1, 2]
 
 
-@pytest.mark.parametrize("wrong", [5, "ref", None, {"a": 1}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [5, "ref", None, {"a": 1}, object()], ids=lambda x: type(x).__name__
+)
 def test_get_of_no_reference_is_refused(wrong):
     with pytest.raises(ValueError, match="ObjectRef"):
         ray.get(wrong)

@@ -29,7 +29,8 @@ def free_port() -> int:
 class Server:
     """`jupyter server` under a path prefix, as on a hub, with a token and folders of its own."""
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, proxy: bool = True, **variables: str) -> None:
+        """*proxy*: with jupyter-server-proxy, where it is installed."""
         self.home = private_folder("nbt-server-")
         self.token = secrets.token_hex(16)
         self.base = f"http://127.0.0.1:{free_port()}/user/ada/"
@@ -37,6 +38,9 @@ class Server:
         config = self.home / "config" / "jupyter_server_config.d"
         config.mkdir(parents=True)
         shutil.copy(ROOT / "labextension" / "server.json", config / "nbray.json")
+        if not proxy:
+            off = {"ServerApp": {"jpserver_extensions": {"jupyter_server_proxy": False}}}
+            (config / "jupyter-server-proxy.json").write_text(json.dumps(off))
         (self.home / "work").mkdir()
         self.kernels = self.home / "data" / "kernels"
         mine = {

@@ -39,7 +39,7 @@ def _nothing_left(no_leaks: None) -> None:
 
 @pytest.fixture(scope="module")
 def server(_nothing_left: None) -> Iterator[Server]:
-    running = Server()
+    running = Server(proxy=False)
     try:
         running.wait_until_up()
         yield running
@@ -55,7 +55,7 @@ def _none_at_first() -> Iterator[None]:
 
 
 def listed(server: Server) -> list[dict[str, Any]]:
-    status, answer = server.ask("GET", "nbray/clusters")
+    status, answer = server.ask("GET", "api/nbray/clusters")
     assert status == 200, answer
     return list(answer["clusters"])
 
@@ -66,7 +66,7 @@ async def relay(
 ) -> AsyncIterator[WebSocketClientConnection]:
     """The page's socket."""
     token = server.token if token is None else token
-    address = server.base.replace("http", "ws") + "nbray/events"
+    address = server.base.replace("http", "ws") + "api/nbray/events"
     request = HTTPRequest(address, headers={"Authorization": f"token {token}"} if token else {})
     socket = await websocket_connect(request)
     try:
@@ -92,19 +92,19 @@ async def until(
 
 
 def test_an_empty_list_says_why(server: Server) -> None:
-    status, answer = server.ask("GET", "nbray/clusters")
+    status, answer = server.ask("GET", "api/nbray/clusters")
     assert (status, answer["clusters"]) == (200, [])
     assert "No cluster of yours runs on this machine" in answer["note"]
 
 
 def test_from_none_to_three_nodes_and_back(server: Server) -> None:
-    status, answer = server.ask("POST", "nbray/clusters", {"cpus": 2})
+    status, answer = server.ask("POST", "api/nbray/clusters", {"cpus": 2})
     assert status == 201, answer
     assert answer["address"].startswith("127.0.0.1:")
     (cluster,) = listed(server)
     assert cluster["address"] == answer["address"]
     assert (cluster["executable"], cluster["added"]) == (sys.executable, 0)
-    nodes = f"nbray/clusters/{cluster['id']}/nodes"
+    nodes = f"api/nbray/clusters/{cluster['id']}/nodes"
     for count in (1, 2):
         assert server.ask("POST", nodes, {})[0] == 201
         assert listed(server)[0]["added"] == count
@@ -122,9 +122,9 @@ def test_from_none_to_three_nodes_and_back(server: Server) -> None:
     status, answer = server.ask("DELETE", nodes)
     assert status == 409
     assert "only the head is left" in answer["message"]
-    assert server.ask("DELETE", f"nbray/clusters/{cluster['id']}")[0] == 204
+    assert server.ask("DELETE", f"api/nbray/clusters/{cluster['id']}")[0] == 204
     assert listed(server) == []
-    status, answer = server.ask("DELETE", f"nbray/clusters/{cluster['id']}")
+    status, answer = server.ask("DELETE", f"api/nbray/clusters/{cluster['id']}")
     assert (status, answer["message"]) == (409, "this cluster has ended")
 
 
@@ -159,7 +159,7 @@ def test_any_cluster_of_the_user_is_found_and_watched(server: Server, mark: str)
                 await until(socket, lambda told: told.get("nodes") == 1)
             return texts
 
-        for text in [*asyncio.run(look()), json.dumps(server.ask("GET", "nbray/clusters"))]:
+        for text in [*asyncio.run(look()), json.dumps(server.ask("GET", "api/nbray/clusters"))]:
             assert not [secret for secret in secrets if secret in text]
     finally:
         script.kill()
@@ -176,7 +176,7 @@ def test_a_node_that_was_added_ends_with_the_notebooks_cluster(server: Server, m
     try:
         assert script.stdout.readline().strip() == "up"
         (private,) = listed(server)
-        assert server.ask("POST", f"nbray/clusters/{private['id']}/nodes", {})[0] == 201
+        assert server.ask("POST", f"api/nbray/clusters/{private['id']}/nodes", {})[0] == 201
         assert listed(server)[0]["added"] == 1
     finally:
         script.kill()
@@ -190,7 +190,7 @@ def test_observers_end_with_the_server(mark: str) -> None:
     other = Server()
     try:
         other.wait_until_up()
-        assert other.ask("POST", "nbray/clusters", {"cpus": 1})[0] == 201
+        assert other.ask("POST", "api/nbray/clusters", {"cpus": 1})[0] == 201
 
         async def look() -> None:
             async with relay(other) as socket:
@@ -210,9 +210,9 @@ def observers(mark: str) -> list[str]:
 
 
 def test_the_line_for_joining_is_given_when_asked(server: Server) -> None:
-    server.ask("POST", "nbray/clusters", {"cpus": 1})
+    server.ask("POST", "api/nbray/clusters", {"cpus": 1})
     (cluster,) = listed(server)
-    path = f"nbray/clusters/{cluster['id']}/join"
+    path = f"api/nbray/clusters/{cluster['id']}/join"
 
     async def join() -> tuple[int, Any]:
         async with relay(server) as socket:
@@ -227,11 +227,11 @@ def test_the_line_for_joining_is_given_when_asked(server: Server) -> None:
 
 @pytest.mark.parametrize("token", ["", "wrong"])
 def test_nobody_else_is_told_anything(server: Server, token: str) -> None:
-    server.ask("POST", "nbray/clusters", {"cpus": 1})
+    server.ask("POST", "api/nbray/clusters", {"cpus": 1})
     (cluster,) = listed(server)
-    one = f"nbray/clusters/{cluster['id']}"
+    one = f"api/nbray/clusters/{cluster['id']}"
     for method, path in [
-        ("GET", "nbray/clusters"), ("POST", "nbray/clusters"), ("DELETE", one),
+        ("GET", "api/nbray/clusters"), ("POST", "api/nbray/clusters"), ("DELETE", one),
         ("POST", f"{one}/nodes"), ("DELETE", f"{one}/nodes"), ("POST", f"{one}/join"),
     ]:  # fmt: skip
         status, answer = server.ask(method, path, {} if method == "POST" else None, token)
@@ -267,7 +267,8 @@ def test_a_cluster_runs_in_the_notebooks_own_environment(server: Server, tmp_pat
     status, kernel = server.ask("POST", "api/kernels", {"name": "other"})
     assert status == 201, kernel
     try:
-        status, answer = server.ask("POST", "nbray/clusters", {"kernel": kernel["id"], "cpus": 1})
+        asked = {"kernel": kernel["id"], "cpus": 1}
+        status, answer = server.ask("POST", "api/nbray/clusters", asked)
         assert (status, answer["python"], answer["name"]) == (201, python, "Other")
         (cluster,) = listed(server)
         assert cluster["executable"] == python != sys.executable
@@ -300,8 +301,8 @@ def test_an_environment_without_nbray_is_named(server: Server, tmp_path: Path) -
 
 
 def test_what_cannot_be_is_refused(server: Server) -> None:
-    status, answer = server.ask("POST", "nbray/clusters", {"kernel": "gone"})
+    status, answer = server.ask("POST", "api/nbray/clusters", {"kernel": "gone"})
     assert status == 409
     assert "kernel has ended" in answer["message"]
-    assert server.ask("POST", "nbray/clusters", {"cpus": "many"})[0] == 400
-    assert server.ask("POST", "nbray/clusters", {"cpus": -1})[0] == 400
+    assert server.ask("POST", "api/nbray/clusters", {"cpus": "many"})[0] == 400
+    assert server.ask("POST", "api/nbray/clusters", {"cpus": -1})[0] == 400

@@ -13,7 +13,6 @@ import os
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -42,10 +41,25 @@ from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_hex, client_id, node_hex
 from nbray.options import UNIT, ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.refs import ObjectRef
 from nbray.wire.pickling import pack, pack_function_with_refs, unpack
+from nbray.wire.watched import Watch, same, watched
 
 _ADDRESS = "127.0.0.1"
 _numbers = itertools.count(1)
 """Sessions of this process, so that a reference of an ended one is known as such."""
+
+
+class _Loaded:
+    """A function as workers would have it, and what it was pickled from."""
+
+    __slots__ = ("blob", "call", "cell", "held", "watch")
+
+    def __init__(self, call: Any, blob: bytes, held: list[ObjectRef[Any]]) -> None:
+        self.call = call
+        self.blob = blob
+        self.held = held
+        """What it captured."""
+        self.cell = ""
+        self.watch: Watch = ()
 
 
 class InlineEngine:
@@ -65,7 +79,6 @@ class InlineEngine:
         self._lock = threading.RLock()  # references may die inside it
         self._actors: dict[int, Actor] = {}
         self._names: dict[tuple[str, str], int] = {}
-        self._functions: weakref.WeakKeyDictionary[Function, Any] = weakref.WeakKeyDictionary()
         self._tally = Tally(self._host)
         self._outputs = Outputs(self._host)
         self._objects = Objects(self, self._owner, config.object_store_memory, self._freed)
@@ -123,13 +136,17 @@ class InlineEngine:
     def _load(self, function: Function) -> Any:
         """The function as a worker would have it: pickled once, unpickled once."""
         self._check_open()
-        known = self._functions.get(function)
-        if known is None:
+        known: _Loaded | None = function.cache.get(self)
+        cell = session.cell.get()
+        if known is None or known.cell != cell or not same(known.watch):
             _, blob, refs = pack_function_with_refs(function.call, function.name)
-            held = [self._objects.ref(owner, seq) for owner, seq in refs]
-            known = (unpack(blob, self._objects.ref), held)
-            self._functions[function] = known
-        return known[0]
+            if known is None or known.blob != blob:
+                held = [self._objects.ref(owner, seq) for owner, seq in refs]
+                known = _Loaded(unpack(blob, self._objects.ref), blob, held)
+                function.cache[self] = known
+            known.cell = cell
+            known.watch = watched(function.call, len(blob))
+        return known.call
 
     # -- actors
 

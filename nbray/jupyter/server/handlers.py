@@ -1,7 +1,9 @@
-"""The sidebar's requests, under `nbray/` of the Jupyter server.
+"""The sidebar's requests, under `api/nbray/` of the Jupyter server.
 
 Owns their addresses, who may make them, and the words of their answers. Does
-not own what they do (`clusters`, `watching`). Rule: each asks for Jupyter's own
+not own what they do (`clusters`, `watching`), nor the dashboard (`dashboard`).
+Rules: the addresses are nobody else's (`nbray/` is the dashboard's, where
+jupyter-server-proxy is installed); each asks for Jupyter's own
 authentication and authorization first; only `join` answers with a secret, and
 only where it is what the user asked for.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from typing import Any
 
 import msgspec
@@ -22,12 +25,15 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from nbray.dashboard.links import SERVED, serves
 from nbray.jupyter.clusters import ADDED_CPUS, Hands, Refused
-from nbray.jupyter.server import environment
+from nbray.jupyter.server import dashboard, environment
 from nbray.jupyter.server.watching import Watch
 from nbray.version import __version__
 
 RESOURCE = "nbray"
+API = "api/nbray"
+"""Below the server's base URL."""
 
 
 class Office:
@@ -236,8 +242,8 @@ class Events(WebSocketMixin, WebSocketHandler, JupyterHandler):
 def add(server: Any) -> None:
     """Add the requests to a running Jupyter server."""
     office = {"office": Office(server.kernel_manager, server.session_manager)}
-    key = r"([\w.:\[\]-]+)"
-    routes = (
+    key = dashboard.KEY
+    own = (
         (r"clusters", AllClusters),
         (rf"clusters/{key}", OneCluster),
         (rf"clusters/{key}/nodes", Nodes),
@@ -245,6 +251,10 @@ def add(server: Any) -> None:
         (r"events", Events),
     )
     base = server.web_app.settings["base_url"]
-    server.web_app.add_handlers(
-        ".*$", [(url_path_join(base, "nbray", path), handler, office) for path, handler in routes]
-    )
+    routes: list[tuple[Any, ...]] = [
+        (url_path_join(base, API, path), handler, office) for path, handler in own
+    ]
+    routes += [(url_path_join(base, path), handler) for path, handler in dashboard.routes()]
+    server.web_app.add_handlers(".*$", routes)
+    # Its kernels and terminals know by this which link leads to the dashboard from this page.
+    os.environ[SERVED] = serves(os.getpid(), base)

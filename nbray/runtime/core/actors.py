@@ -58,9 +58,8 @@ CALLS_AHEAD = 10_000
 class ActorLink:
     """One actor as this client sees it."""
 
-    __slots__ = ("cause", "created", "detached", "ended", "error", "incarnation", "inflight",
-                 "key", "known", "name", "needs", "order", "queue", "since", "state",
-                 "waiting_spec",
+    __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
+                 "inflight", "key", "known", "name", "needs", "order", "queue", "since", "state",
                  "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
@@ -83,7 +82,9 @@ class ActorLink:
         """What it takes to live, if this client made it."""
         self.since = 0.0
         """Since when calls wait for it to start (0: they do not)."""
-        self.waiting_spec: ActorSpec | None = None
+        self.held: tuple[Ref, ...] = ()
+        """What its constructor's arguments and its class can reach, if this client made it:
+        held while it lives, for it may be started again."""
 
     @property
     def node(self) -> int:
@@ -139,9 +140,8 @@ class Callers:
         entry = self.objects.owned.get(spec.actor)
         if entry is not None:
             entry.state = LIFE
-        self.objects.hold(task.pins)  # kept while the actor lives: it may be started again
-        if entry is not None:
-            entry.refs = task.pins
+        self.objects.hold(task.pins)
+        link.held = task.pins
         creation = Creation(self, task, spec)
         if task.deps is None:
             self.creations.append(creation)
@@ -365,6 +365,7 @@ class Callers:
 
     def _die(self, link: ActorLink, cause: str, error: bytes) -> list[Effect]:
         link.state = DEAD
+        self._let_go(link)
         link.cause = cause
         link.error = error or link.error
         effects: list[Effect] = []
@@ -376,6 +377,10 @@ class Callers:
         link.queue.clear()
         self._by_worker.pop(link.worker, None)
         return effects
+
+    def _let_go(self, link: ActorLink) -> None:
+        self.objects.drop(link.held)
+        link.held = ()
 
     def _death(self, link: ActorLink) -> Value:
         if link.error:
@@ -393,6 +398,7 @@ class Callers:
         if link is None or link.detached:
             return []  # a detached one may be found again: its calls are numbered on
         del self.links[entry.key]
+        self._let_go(link)
         if link.ended:
             return []
         self._by_worker.pop(link.worker, None)

@@ -92,6 +92,8 @@ class ClientBrain:
         self.survey: Survey | None = None
         """Made when this client first asks what all others are doing."""
         self.held_views: Callable[[], set[m.Slot]] = set
+        self.defined: Callable[[bytes], bool] = lambda _hash: False
+        """Whether a function is still defined here; the shell's."""
         self.restless = True
         """Something happened since the last `pump`."""
         self._unclaimed: deque[tuple[float, list[m.Slot]]] = deque()
@@ -135,6 +137,9 @@ class ClientBrain:
         effects += self.objects.let_go(self.held_views)
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)
+        known = self.tasks.known
+        if known.ended:
+            effects += known.settle(now, self.defined, self.unfinished)
         effects += self.objects.answers()
         return effects
 
@@ -225,7 +230,7 @@ class ClientBrain:
             case m.Described():
                 if self.survey is not None:
                     self.survey.answered(message, now)
-            case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor():
+            case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor() | m.Undefine():
                 pass  # a driver runs nothing
             case _:
                 assert_never(message)

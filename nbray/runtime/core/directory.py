@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from nbray.details import ActorRecord
 from nbray.ids import HEAD, node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
@@ -314,6 +316,8 @@ class Directory:
             del self._names[spec.namespace, spec.name]
         out = [*self._move(actor, m.DEAD), *stop]
         actor.watchers.clear()
+        # It never starts again; classes and arguments may be large.
+        actor.spec = msgspec.structs.replace(spec, blob=b"", args=m.Value(), deps=[])
         self._dead.append(actor.key)
         if len(self._dead) > DEAD_KEPT:
             oldest = self._dead.pop(0)

@@ -23,6 +23,7 @@ from typing import Any
 from nbray.config import DEAD_GRACE, LEASE_LINGER
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.known import Known
 from nbray.runtime.core.objects import PENDING, Objects
 from nbray.runtime.core.work import (
     BATCH_BYTES,
@@ -69,7 +70,7 @@ class Submitter:
         self._by_shape: dict[tuple[Any, ...], Pool] = {}
         self._by_lease: dict[int, Pool] = {}
         self._by_worker: dict[int, Lease] = {}
-        self._known: dict[int, set[Any]] = {}
+        self.known = Known(self.me)
         """Specs and functions each worker has been sent."""
         self._deaths: list[tuple[float, int, str, bool]] = []
         self._ready: deque[Task] = deque()
@@ -82,8 +83,8 @@ class Submitter:
 
     @property
     def restless(self) -> bool:
-        """Whether tasks have become runnable."""
-        return bool(self._ready)
+        """Whether tasks have become runnable, or functions have ended."""
+        return bool(self._ready or self.known.ended)
 
     # -- submission -------------------------------------------------------------
 
@@ -207,21 +208,8 @@ class Submitter:
         if not seqs:
             return taken
         lease.alone = work.max_retries == 0
-        known = self._known.get(lease.worker)
-        if known is None:
-            known = self._known[lease.worker] = set()
         spec = work.spec
-        specs: list[Spec] = []
-        functions: dict[bytes, bytes] = {}
-        if spec.id not in known:
-            known.add(spec.id)
-            specs.append(spec)
-            if spec.function not in known:
-                known.add(spec.function)
-                functions[spec.function] = work.function
-                if work.modules is not None and work.modules[0] not in known:
-                    known.add(work.modules[0])
-                    functions[work.modules[0]] = work.modules[1]
+        specs, functions = self.known.news(lease.worker, work)
         patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000
         effects.append(
             Send(
@@ -448,6 +436,8 @@ class Submitter:
         """A worker gave unstarted tasks back; it gets no more until it answers."""
         lease = self._by_worker.get(message.sender)
         effects: list[Effect] = []
+        if message.unknown:
+            self.known.lacks(message.sender, message.unknown)
         for seq in reversed(message.seqs):
             entry = self.objects.owned.get(seq)
             task = entry.maker if entry is not None else None
@@ -499,7 +489,9 @@ class Submitter:
     def worker_died(self, worker: int, cause: str, oom: bool, now: float) -> None:
         """A worker is dead; its last messages may still be on their way for a moment."""
         lease = self._by_worker.get(worker)
-        if lease is not None and not lease.dead:
+        if lease is None:
+            self.known.died(worker)
+        elif not lease.dead:
             lease.dead = True
             self._deaths.append((now + DEAD_GRACE, lease.id, cause, oom))
 
@@ -507,6 +499,7 @@ class Submitter:
         """All workers of a node are gone."""
         for worker in [w for w in self._by_worker if node_of(w) == node]:
             self.worker_died(worker, why, False, now)
+        self.known.node_died(node)
 
     def _bury(self, lease_id: int, cause: str, oom: bool) -> list[Effect]:
         effects: list[Effect] = []
@@ -517,7 +510,7 @@ class Submitter:
         tasks = list(lease.inflight.values())
         lease.inflight.clear()
         self._give_back(pool, lease, effects)
-        self._known.pop(lease.worker, None)
+        self.known.died(lease.worker)
         again: list[Task] = []
         for index, task in enumerate(tasks):
             task.lease = None

@@ -28,8 +28,8 @@ BATCH_BYTES = 1 << 20
 class Work:
     """What a client knows of one spec: how long it takes, and whom it was sent to."""
 
-    __slots__ = ("erratic", "estimate", "function", "max_retries", "modules", "pool", "spec",
-                 "tally")  # fmt: skip
+    __slots__ = ("captured", "erratic", "estimate", "function", "max_retries", "modules", "pool",
+                 "spec", "tally")  # fmt: skip
 
     def __init__(
         self, spec: Spec, max_retries: int, pool: Pool | None, tally: Tally, function: bytes
@@ -42,6 +42,8 @@ class Work:
         """The pickled function, for workers that have not seen it."""
         self.modules: tuple[bytes, bytes] | None = None
         """(hash, packed form) of the driver's own modules, for the same."""
+        self.captured: tuple[Ref, ...] = ()
+        """What the function takes along: every task holds it."""
         self.estimate = -1.0
         """Seconds a task takes (moving average); negative: unknown."""
         self.erratic = False
@@ -153,7 +155,7 @@ def with_attempt(extra: Extra | None, attempt: int) -> Extra:
         return Extra(attempt=attempt)
     if attempt == extra.attempt:
         return extra
-    return Extra(extra.args, extra.args_ref, extra.deps, attempt)
+    return Extra(extra.args, extra.args_ref, extra.deps, attempt, extra.captured)
 
 
 def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
@@ -180,6 +182,6 @@ def fill_dependencies(objects: Objects, task: Task) -> Value | None:
             return value
         deps.append((where, value, key))
     extra = task.extra or Extra()
-    task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt)
+    task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt, extra.captured)
     task.deps = None
     return None

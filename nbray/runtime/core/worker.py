@@ -80,6 +80,8 @@ class WorkerBrain:
         self.blocked = 0
         self.actor: m.BecomeActor | None = None
         self.functions: dict[bytes, bytes] = {}
+        self.undefined: set[bytes] = set()
+        """Functions to let go of once nothing queued here needs them; see `let_go`."""
         self.exit_when_idle = ""
         self.cancelled: set[tuple[int, int]] = set()
         """(caller, seq) of running work to be interrupted."""
@@ -116,6 +118,8 @@ class WorkerBrain:
                 self.actor = message
                 self.functions[message.spec.function] = message.spec.blob
                 self.queue.append(Start(message))
+            case m.Undefine():
+                self.undefined.update(message.functions)
             case m.Describe():
                 return describe_worker(self, message, now)
             case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
@@ -132,10 +136,14 @@ class WorkerBrain:
         specs = self._specs[message.sender]
         for spec in message.specs:
             specs[spec.id] = spec
-        self.functions.update(message.functions)
+        if message.functions:
+            self.functions.update(message.functions)
+            self.undefined.difference_update(message.functions)
         if self.blocked or (self._bouncing is not None and self._bouncing is self.current):
             return [Send(message.sender, m.Bounced(self.me, message.seqs))]
         spec = specs[message.spec]
+        if spec.function not in self.functions:  # another client has had it taken back
+            return [Send(message.sender, m.Bounced(self.me, message.seqs, spec.function))]
         caller, gpus, patience = message.sender, message.gpus, message.patience / 1e6
         extras = message.extras
         if extras:
@@ -193,6 +201,18 @@ class WorkerBrain:
         if outcomes:
             return [Send(caller, m.Results(self.me, [], [], outcomes))]
         return []
+
+    def let_go(self) -> list[bytes]:
+        """Functions that are not defined any more and that nothing here needs: they are dropped.
+
+        Called by the executor between two items, under the lock.
+        """
+        needed = {item.spec.function for item in self.queue if isinstance(item, Item)}
+        gone = list(self.undefined - needed)
+        self.undefined &= needed
+        for function in gone:
+            self.functions.pop(function, None)
+        return gone
 
     # -- giving back ---------------------------------------------------------------
 

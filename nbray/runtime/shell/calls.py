@@ -6,29 +6,26 @@ own what becomes of a task (`core.tasks`).
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import pickle
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nbray import session
-from nbray.config import INLINE_LIMIT, LARGE_FUNCTION
+from nbray.config import INLINE_LIMIT
 from nbray.engine import Function
-from nbray.exceptions import ObjectStoreFullError
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import STORED, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
+from nbray.runtime.shell.defined import Definitions
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
-from nbray.runtime.shell.modules import Modules, Packed
-from nbray.wire.digest import digest as name_of
+from nbray.runtime.shell.modules import Modules
 from nbray.wire.messages import Extra, Ref, Spec, Value
-from nbray.wire.pickling import digest_of, pack, pack_call, pack_definition
+from nbray.wire.pickling import pack, pack_call
+from nbray.wire.watched import same
 
 Origin = tuple[int, int, str]
 """(job, depth, namespace) of work submitted here and now."""
@@ -51,7 +48,8 @@ class Calls:
         self._brain = brain
         self._memory = memory
         self._origin = origin
-        self._modules = modules
+        self.definitions = Definitions(memory, modules, brain.tasks.known.ended.append)
+        brain.defined = self.definitions.defined
         self._specs = itertools.count(1)
         self._blocks = itertools.count(0)
         self._methods: dict[tuple[Any, ...], Work] = {}
@@ -67,32 +65,43 @@ class Calls:
         last = function.cache.get("last")
         if last is not None and last[0] is options and last[1] == cell and last[2] == origin:
             found: Work = last[3]
-            if found.tally is self._brain.tallies.get(cell) and last[4] is self:
+            if (
+                found.tally is self._brain.tallies.get(cell)
+                and last[4] is self
+                and (not last[5] or same(last[5]))
+            ):
                 return found
         key = (self, cell, origin, _key(options))
-        works: dict[Any, Work] = function.cache.setdefault("works", {})
+        works: dict[Any, Work] = function.cache.get("works", {})
         work = works.get(key)
-        if work is None or (
-            options.counted and work.tally is not self._brain.tallies.get(cell)
+        if (
+            work is None
+            or (options.counted and work.tally is not self._brain.tallies.get(cell))
+            or not same(self.definitions.watch(function))
         ):
+            work = self._new_work(function, options, cell, origin)
+            works = function.cache.setdefault("works", {})  # another definition has others
             if len(works) > 64:
                 works.clear()
-            work = works[key] = self._new_work(function, options, cell, origin)
-        function.cache["last"] = (options, cell, origin, work, self)
+            works[key] = work
+        function.cache["last"] = (
+            options, cell, origin, work, self, self.definitions.watch(function)
+        )  # fmt: skip
         return work
 
     def _new_work(
         self, function: Function, options: TaskOptions, cell: str, origin: Origin
     ) -> Work:
-        digest, blob, modules = self.blob(function)
+        definition = self.definitions.of(function)
         resources = demand(options)
         job, depth, namespace = origin
+        retry_on, captured = _retry_on(options.retry_exceptions)
         spec = Spec(
             next(self._specs),
-            digest,
+            definition.digest,
             options.name or function.name,
             options.num_returns,
-            _retry_on(options.retry_exceptions),
+            retry_on,
             cell,
             job,
             depth,
@@ -105,56 +114,10 @@ class Calls:
         tally.job = job
         if not options.counted:  # nobody looks at their counts, but their time is the cell's
             tally = Tally(cell, now, into=tally)
-        work = Work(spec, options.max_retries, pool, tally, blob)
-        work.modules = (modules.digest, modules.data)
+        work = Work(spec, options.max_retries, pool, tally, definition.blob)
+        work.modules = (definition.modules.digest, definition.modules.data)
+        work.captured = (*definition.captured, *captured)
         return work
-
-    def blob(self, function: Function) -> tuple[bytes, bytes, Packed]:
-        """(hash, pickled form, modules) of a function or class, with its source for tracebacks.
-
-        With modules that have changed since, it is another one.
-
-        Raises:
-            TypeError: it captures something that cannot be pickled.
-        """
-        modules = self._modules.packed(session.cell.get())
-        made = function.cache.get("blob")
-        if made is None or made[2] is not modules:
-            target = self._modules.target(function)
-            inner = function.cache.get("pickled")
-            if inner is None or inner[0] is not target:
-                inner = function.cache["pickled"] = (target, *self._pickled(function, target))
-            _, digest, filename, blob = inner
-            digest = name_of(digest + modules.digest)
-            source = function.source if target is function.call else ""
-            made = (digest, pickle.dumps((filename, source, blob, modules.digest), 5), modules)
-            function.cache["blob"] = made
-        result: tuple[bytes, bytes, Packed] = made
-        return result
-
-    def portable(self, function: Function) -> tuple[bytes, bytes]:
-        """(hash, pickled form) of a class, with its modules inside: for what outlives its maker."""
-        digest, blob, modules = self.blob(function)
-        return digest, pickle.dumps((*pickle.loads(blob), modules.data), 5)
-
-    def _pickled(self, function: Function, target: Any) -> tuple[bytes, str, bytes]:
-        """(hash, file name, bytes) of *target*, which stands for *function*."""
-        packed = pack_definition(target, function.name)
-        digest = digest_of(packed)
-        if packed.size > LARGE_FUNCTION and not isinstance(target, type):
-            with contextlib.suppress(ObjectStoreFullError):  # it travels in messages, then
-                # A reference stands for it: each node fetches it once, each worker looks at it.
-                packed = pack(self._memory.put(packed, f"the function {function.name}"))
-        blob, refs = packed.join(), packed.refs
-        if refs:
-            objects = self._brain.objects
-            objects.hold(refs)
-            weakref.finalize(function, objects.drop, refs).atexit = False
-        code = getattr(function.call, "__code__", None)
-        filename = getattr(code, "co_filename", "")
-        if not filename and function.source:
-            filename = _class_file(function.call)
-        return digest, filename, blob
 
     def method(
         self, class_name: str, name: str, options: MethodOptions, retries: int
@@ -169,13 +132,15 @@ class Calls:
         if work is None or work.tally is not tally:
             if len(self._methods) > 1000:
                 self._methods.clear()
+            retry_on, captured = _retry_on(options.retry_exceptions)
             spec = Spec(
-                next(self._specs), b"", name, options.num_returns,
-                _retry_on(options.retry_exceptions), cell, origin[0], origin[1], {}, origin[2],
+                next(self._specs), b"", name, options.num_returns, retry_on, cell, origin[0],
+                origin[1], {}, origin[2],
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, time.monotonic())
             tally.job = origin[0]
             work = self._methods[key] = Work(spec, retries, None, tally, b"")
+            work.captured = captured
         return work
 
     # -- tasks ----------------------------------------------------------------------
@@ -200,12 +165,22 @@ class Calls:
             task = self._with_arguments(seq, work, args, kwargs, returns)
         else:
             task = Task(seq, work, b"", returns)
+        if work.captured:
+            self._hold(task, work.captured)
         owned, me = brain.objects.owned, brain.me
         for number in range(seq, seq + max(1, returns)):
             entry = Entry((me, number), 1 if returns else 0)
             entry.maker = task
             owned[number] = entry
         return task, seq
+
+    def _hold(self, task: Task, captured: tuple[Ref, ...]) -> None:
+        """Have *task* hold what its function takes along."""
+        task.pins = (*task.pins, *captured)
+        foreign = [key for key in captured if key[0] != self._brain.me]
+        if foreign:
+            extra = task.extra or Extra()
+            task.extra = Extra(extra.args, extra.args_ref, extra.deps, extra.attempt, foreign)
 
     def _with_arguments(
         self, seq: int, work: Work, args: Sequence[Any], kwargs: dict[str, Any], returns: int
@@ -244,19 +219,14 @@ def _key(options: TaskOptions) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _retry_on(which: bool | tuple[type[BaseException], ...]) -> bytes:
+def _retry_on(which: bool | tuple[type[BaseException], ...]) -> tuple[bytes, tuple[Ref, ...]]:
+    """(how it travels, what it captured)."""
     if which is True:
-        return b"*"
-    return pack(which, "retry_exceptions").join() if which else b""
-
-
-def _class_file(cls: Any) -> str:
-    for base in getattr(cls, "__mro__", ()):
-        for member in vars(base).values():
-            code = getattr(member, "__code__", None)
-            if code is not None and not code.co_filename.endswith("nbray/actor.py"):
-                return str(code.co_filename)
-    return ""
+        return b"*", ()
+    if not which:
+        return b"", ()
+    packed = pack(which, "retry_exceptions")
+    return packed.join(), packed.refs
 
 
 def placement(options: ActorOptions) -> tuple[dict[str, int], dict[str, int]]:

@@ -10,6 +10,7 @@ import sys
 
 from nbray.events import Display, Output
 from nbray.ids import node_of
+from nbray.text import fitting
 from nbray.wire import messages as m
 
 
@@ -29,6 +30,7 @@ def print_event(event: Output | Display) -> None:
         text, stream = event.text, sys.stderr if event.stream == "stderr" else sys.stdout
     prefix = f"({event.task} pid={event.pid}) "
     lines = text.splitlines(keepends=True)
+    said = "".join(prefix + line if line.strip() else line for line in lines)
     with contextlib.suppress(ValueError, OSError):  # the stream is closed: the program ends
-        stream.write("".join(prefix + line if line.strip() else line for line in lines))
+        stream.write(fitting(said, getattr(stream, "encoding", None)))
         stream.flush()

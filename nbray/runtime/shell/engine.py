@@ -85,6 +85,8 @@ class NativeEngine:
         self._outside = Outside()
         self._futures = Futures(loop, brain, self.memory, self._outside)
         self._delivering = threading.Lock()
+        self._asked: dict[str, set[int]] = {}
+        """What `cancel_cell` has asked to end, by cell, until it is forced."""
 
     def _origin(self) -> tuple[int, int, str]:
         item = self._running()
@@ -113,6 +115,8 @@ class NativeEngine:
         self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
     ) -> list[ObjectRef[Any]]:
         """Start a task (see `Engine.submit`)."""
+        if session.halted:
+            session.check_run()
         calls = self.calls
         task, seq = calls.task(calls.work(function, options), args, kwargs, options.num_returns)
         return self._launch(task, task, seq, options.num_returns)
@@ -160,6 +164,11 @@ class NativeEngine:
             nonlocal count
             effects = self._brain.pump(time.monotonic())
             tasks = self._brain.unfinished(cell)
+            asked = self._asked.pop(cell, None)
+            if not force:
+                self._asked[cell] = {task.seq for task in tasks}
+            elif asked is not None:  # what was launched since then was not meant
+                tasks = [task for task in tasks if task.seq in asked]
             count = len(tasks)
             return effects + self._brain.cancel(tasks, force)
 
@@ -324,12 +333,15 @@ class NativeEngine:
         info: ActorInfo,
     ) -> tuple[ActorInfo, ObjectRef[Any]]:
         """Create an actor (see `Engine.create_actor`)."""
+        if session.halted:
+            session.check_run()
         brain = self._brain
         if brain.ended:
             raise cluster_ended(brain.ended)
-        digest, blob = self.calls.portable(cls)
+        definition, blob = self.calls.definitions.portable(cls)
         work = self.calls.method(cls.name, "__init__", MethodOptions(), 0)
         task, seq = self.calls.task(work, args, kwargs, 1)
+        task.pins = (*task.pins, *definition.captured)
         entry = brain.objects.owned[seq]
         entry.maker = None
         entry.state = LIFE
@@ -343,7 +355,7 @@ class NativeEngine:
             name=options.name,
             namespace=options.namespace or self._where,
             class_name=cls.name,
-            function=digest,
+            function=definition.digest,
             blob=blob,
             args=m.Value(),
             args_ref=(0, 0),
@@ -387,6 +399,8 @@ class NativeEngine:
         options: MethodOptions,
     ) -> list[ObjectRef[Any]]:
         """Call a method (see `Engine.call`)."""
+        if session.halted:
+            session.check_run()
         retries = options.max_task_retries
         if retries == -2:
             retries = info.max_task_retries

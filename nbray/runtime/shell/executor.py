@@ -58,6 +58,9 @@ MOST_WORDS = 300
 LARGE_SECONDS = 3.0
 """Seconds that a function which lies in the store stays loaded without being used."""
 
+COLLECT_SECONDS = 0.5
+"""Least time between two collections of functions that are not defined any more."""
+
 running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
 """What this context runs."""
 
@@ -85,6 +88,9 @@ class Executor:
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._large: dict[bytes, tuple[Callable[..., Any], float]] = {}
         """Functions that lie in the store, and when they were last used."""
+        self._litter = False
+        """Functions were unloaded since garbage was last collected, at `_collected`."""
+        self._collected = 0.0
         self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
         self._latest: Item | None = None
         """What has run last, for output of threads that no context has reached."""
@@ -158,9 +164,11 @@ class Executor:
         ended = brain.client
 
         def wanted() -> bool:
-            return bool(queue) or bool(ended.ended) or loop.closed
+            return bool(queue) or bool(ended.ended) or loop.closed or bool(brain.undefined)
 
         while not (ended.ended or loop.closed or self.leaving):
+            if brain.undefined:
+                self._undefine()
             try:
                 item = popleft()
             except IndexError:
@@ -309,14 +317,27 @@ class Executor:
     def let_go(self, now: float) -> None:
         """Unload large functions that are not used: what they took along lies in the store.
 
+        What was unloaded because its definition went is collected, too.
+
         In the loop thread; a function that runs is held by its call.
         """
         idle = [digest for digest, (_, used) in list(self._large.items())
                 if now - used > LARGE_SECONDS]  # fmt: skip
-        if idle:
-            for digest in idle:
-                self._large.pop(digest, None)
+        for digest in idle:
+            self._large.pop(digest, None)
+        if idle or (self._litter and now - self._collected > COLLECT_SECONDS):
+            self._litter = False
+            self._collected = now
             gc.collect()  # a function and its globals hold each other
+
+    def _undefine(self) -> None:
+        """Unload functions whose last definition went; what they took along is let go."""
+        gone: list[bytes] = []
+        self.loop.locked(lambda: gone.extend(self.brain.let_go()))
+        for digest in gone:
+            self._functions.pop(digest, None)
+            self._large.pop(digest, None)
+        self._litter = self._litter or bool(gone)
 
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the actor."""
@@ -434,6 +455,7 @@ class Executor:
             return ()
         refs = list(extra.args.refs) if extra.args is not None else []
         refs += [key for _, _, key in extra.deps]
+        refs += extra.captured
         mine = (item.caller, self.brain.me)
         return tuple(ref for ref in refs if ref[0] not in mine)
 

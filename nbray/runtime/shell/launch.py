@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ import msgspec
 from nbray.config import NodeRequest
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.runtime.shell import processes as p
+from nbray.text import forgiving
 
 START_SECONDS = 30.0
 _PROGRAM = """
@@ -99,11 +100,10 @@ def start_root(
         from nbray.runtime.shell import rundir
 
         directory = rundir.new_session()
-        path = [entry or os.getcwd() for entry in sys.path]
-        notebooks = request.owner != "daemon"
-        config = p.RootConfig(request, str(directory), owner_pid, path if notebooks else [])
+        path = list(_import_path()) if request.owner != "daemon" else []
+        config = p.RootConfig(request, str(directory), owner_pid, path)
         with contextlib.suppress(BrokenPipeError):
-            root.stdin.write(msgspec.msgpack.encode(config))
+            root.stdin.write(forgiving(msgspec.msgpack.encode)(config))
             root.stdin.close()
         meanwhile()
         line = _read_line(root.stdout.fileno(), deadline)
@@ -128,6 +128,15 @@ def start_root(
     _end(root)
     rundir.remove(directory)
     raise _error(answer)
+
+
+def _import_path() -> Iterator[bytes]:
+    """`sys.path` as the file system has it: what Python itself would look at, and no more."""
+    for entry in sys.path:
+        if isinstance(entry, str):
+            # It may be no name of a file, or the working directory may be gone.
+            with contextlib.suppress(UnicodeEncodeError, OSError):
+                yield os.fsencode(entry or os.getcwd())
 
 
 def _read_line(descriptor: int, deadline: float) -> bytes:

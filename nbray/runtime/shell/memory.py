@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nbray import session
 from nbray.config import INLINE_LIMIT
 from nbray.exceptions import (
     GetTimeoutError,
@@ -346,6 +347,9 @@ class Memory:
             RaySystemError: the cluster has ended.
         """
         brain, loop = self._brain, self._loop
+        run = session.run.get()
+        if run is not None and run.stopped:
+            run = session.check_run()
         event = threading.Event()
         group = Group(missing, loop.notify(event))
         objects = brain.objects
@@ -359,7 +363,7 @@ class Memory:
             return objects.ask(pending) + brain.pump(time.monotonic())
 
         def done() -> bool:
-            return group.missing <= 0 or bool(brain.ended)
+            return group.missing <= 0 or bool(brain.ended) or (run is not None and run.stopped)
 
         deadline = None if timeout is None else time.monotonic() + timeout
         reached = False
@@ -370,6 +374,8 @@ class Memory:
                 loop.locked(lambda: _unregister(objects, pending, group))
         if group.missing > 0 and brain.ended:
             raise cluster_ended(brain.ended)
+        if run is not None and run.stopped:  # whoever waits in its threads
+            raise run.error()
         return reached, group.missing
 
     @staticmethod

@@ -10,6 +10,7 @@ when nothing changed, a cell pays for a `stat` of each file.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import zlib
 from collections.abc import Iterator
@@ -58,9 +59,15 @@ class Packed(msgspec.Struct, frozen=True):
     data: bytes
 
 
+def write(bundle: Bundle) -> bytes:
+    """*bundle* as it travels. Pickled, because paths need not be UTF-8."""
+    return zlib.compress(pickle.dumps(bundle, 5), 1)
+
+
 def read(data: bytes) -> Bundle:
     """The bundle that `Packed.data` holds."""
-    return msgspec.msgpack.decode(zlib.decompress(data), type=Bundle)
+    bundle: Bundle = pickle.loads(zlib.decompress(data))
+    return bundle
 
 
 class Modules:
@@ -104,13 +111,13 @@ class Modules:
         before = self._packed
         state = begin()
         for name, module in sorted(bundle.modules.items()):
-            state.update(f"{name}\0{module.path}\0".encode("utf-8", "replace"))
+            state.update(f"{name}\0{module.path}\0".encode("utf-8", "surrogatepass"))
             state.update(module.digest)
-        state.update("\0".join(bundle.paths).encode("utf-8", "replace"))
+        state.update("\0".join(bundle.paths).encode("utf-8", "surrogatepass"))
         digest = state.digest()
         if before is not None and before.digest == digest:
             return before
-        return Packed(digest, zlib.compress(msgspec.msgpack.encode(bundle), 1))
+        return Packed(digest, write(bundle))
 
     def _scan(self) -> Bundle:
         roots = _roots()
@@ -192,7 +199,10 @@ def resolve(module: str, name: str) -> Any:
 
 def _own_paths() -> Iterator[str]:
     """`sys.path` without what comes with Python and what is installed."""
-    for entry in sys.path:
+    entries: list[Any] = sys.path
+    for entry in entries:
+        if not isinstance(entry, str):  # Python does not look there either
+            continue
         try:
             path = os.path.abspath(entry or ".")
         except OSError:  # the working directory was removed

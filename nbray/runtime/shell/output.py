@@ -10,6 +10,7 @@ printed it; nothing is dropped.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -19,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.shell.descriptors import Descriptors
+from nbray.text import safe
 from nbray.wire.messages import Displayed, Printed
 
 MOST_TEXT = 256 * 1024
@@ -119,7 +121,7 @@ class Output:
 
     def _message(self, key: tuple[Origin, str], texts: list[str]) -> Effect:
         origin, name = key
-        text = "".join(texts)
+        text = safe("".join(texts))
         return Send(
             origin.job, Printed(self.me, origin.cell, self._pid, origin.task, name, text)
         )
@@ -143,12 +145,33 @@ class _Stream(io.TextIOBase):
         return f"<{self._name}>"
 
     @property
+    def errors(self) -> str:  # type: ignore[override]
+        return "backslashreplace"
+
+    @property
     def buffer(self) -> BinaryIO:
         """For bytes: what is written there is read on from the descriptor."""
+        if self._fallback.closed or self._fallback.buffer.closed:  # with a wrapper around it
+            self._fallback = raw_stream(1 if self._name == "stdout" else 2)
         return self._fallback.buffer
 
+    @property
+    def line_buffering(self) -> bool:
+        return True
+
+    def reconfigure(self, **_: Any) -> None:
+        """Accept what `io.TextIOWrapper` does; what is written here is never encoded."""
+
+    def close(self) -> None:
+        """Stay open: the next task of this worker prints here, too."""
+        self.flush()
+
+    def detach(self) -> BinaryIO:
+        """The stream of bytes; this one stays open."""
+        return self.buffer
+
     def fileno(self) -> int:
-        return self._fallback.fileno()
+        return self.buffer.fileno()
 
     def writable(self) -> bool:
         return True
@@ -160,14 +183,27 @@ class _Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         if text and not self._output.add(self._name, text):
-            self._fallback.write(text)
+            with contextlib.suppress(ValueError):  # closed, and nobody's
+                self._fallback.write(text)
         return len(text)
 
     def flush(self) -> None:
-        self._fallback.flush()
+        with contextlib.suppress(ValueError):  # somebody has closed it
+            self._fallback.flush()
+
+
+def raw_stream(descriptor: int) -> TextIO:
+    """A text stream whose every write, also to its `buffer`, goes to the descriptor at once."""
+    raw = io.FileIO(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        cast("BinaryIO", raw), encoding="utf-8", errors="backslashreplace", write_through=True
+    )
 
 
 def plain_streams() -> None:
     """In a process forked from a worker: print to the descriptors, which the worker reads."""
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = open(  # noqa: SIM115 - it is the process's own
+            number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+        )
+        setattr(sys, name, stream)

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from nbray.config import NodeRequest
+from nbray.text import forgiving
 
 T = TypeVar("T")
 
@@ -39,8 +40,8 @@ class RootConfig(msgspec.Struct, frozen=True):
     """The session's folder, made by the launcher."""
     owner_pid: int = 0
     """Everything ends when this process does (0: nobody's)."""
-    path: list[str] = []
-    """Put before `sys.path` in workers."""
+    path: list[bytes] = []
+    """Put before `sys.path` in workers; as the file system has them, for not all are UTF-8."""
     front: Front = Front()
     """Filled in by root, which has the dashboard's port."""
     was: int = 0
@@ -147,7 +148,7 @@ class Channel(Generic[T]):
         self._end = end
         end.setblocking(True)
         self._decode = msgspec.msgpack.Decoder(union).decode
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = forgiving(msgspec.msgpack.Encoder().encode)
         self._buffer = bytearray()
         self.closed = False
         """The other end is gone."""

@@ -33,6 +33,7 @@ import msgspec
 from nbray.ids import HEAD, client_hex
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.bell import Bell
+from nbray.text import forgiving
 
 ORDERLY_SECONDS = 1.0
 """What the node gets to end in order before everything is killed."""
@@ -253,7 +254,7 @@ class Root:
         if self._answer < 0:
             return
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._answer, msgspec.json.encode(answer) + b"\n")
+            os.write(self._answer, forgiving(msgspec.json.encode)(answer) + b"\n")
         os.close(self._answer)
         self._answer = -1
 
@@ -336,7 +337,7 @@ class Root:
         started = self._started
         assert started is not None, "workers are forked for a node that is ready"
         config = p.WorkerConfig(worker, started.directory, started.node_pid, started.cluster)
-        path = self._config.path
+        path = [os.fsdecode(entry) for entry in self._config.path]
 
         def body() -> None:
             for variable in _THREAD_VARIABLES:

@@ -28,6 +28,7 @@ from nbray.config import run_root
 from nbray.exceptions import RaySystemError
 from nbray.runtime.shell.address import is_loopback, parse_address
 from nbray.runtime.shell.processes import Front
+from nbray.text import forgiving, safe
 
 RECORD = "record.json"
 _SOCKET_PATH_LIMIT = 103
@@ -91,6 +92,11 @@ def run_directory() -> Path:
         raise RaySystemError(
             f"the path of the run directory {path} is too long for sockets: "
             "set NBRAY_RUN_DIR to a shorter one"
+        )
+    if safe(str(path)) != str(path):
+        raise RaySystemError(
+            f"the path of the run directory {safe(str(path))} is not UTF-8, and other processes "
+            "could not be told of it: set NBRAY_RUN_DIR to another one"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +172,7 @@ def write(record: Record) -> None:
     draft = folder / f"{RECORD}.{os.getpid()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(record), indent=1))
+        stream.write(msgspec.json.format(forgiving(msgspec.json.encode)(record), indent=1))
     draft.replace(folder / RECORD)
 
 

@@ -24,7 +24,7 @@ from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
-from nbray.runtime.shell.output import Output, plain_streams
+from nbray.runtime.shell.output import Output, plain_streams, raw_stream
 from nbray.wire import messages as m
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def main(config: WorkerConfig) -> None:
         running=running.get,
         modules=imports,
     )
-    raw = Descriptors(Path(config.directory) / "logs" / f"worker-{client_hex(client.me)}")
+    descriptors = Descriptors(Path(config.directory) / "logs" / f"worker-{client_hex(client.me)}")
     unbuffer()
-    output = Output(client.me, lambda: None if executor is None else executor.origin(), raw)
+    output = Output(client.me, lambda: None if executor is None else executor.origin(), descriptors)
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()
@@ -92,8 +92,10 @@ def main(config: WorkerConfig) -> None:
 
     loop.after.append(look_after)
     loop.busy_poll = FLUSH_SECONDS
-    sys.stdout = output.stream("stdout", sys.stdout)
-    sys.stderr = output.stream("stderr", sys.stderr)
+    for number, stream in ((1, "stdout"), (2, "stderr")):
+        raw = raw_stream(number)
+        setattr(sys, f"__{stream}__", raw)
+        setattr(sys, stream, output.stream(stream, raw))
     os.register_at_fork(after_in_child=plain_streams)
     session.install(engine)
     session.publish_to(output)

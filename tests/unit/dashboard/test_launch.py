@@ -19,8 +19,9 @@ from nbray.runtime.shell.processes import Front
 
 def session(folder: Path, front: Front, head: bool = True, address: str = "1.2.3.4:5") -> Any:
     return SimpleNamespace(
-        directory=str(folder), head_address=address, head=head, dashboard=front, node=1, secret="s"
-    )
+        directory=str(folder), head_address=address, head=head, dashboard=front, node=1, secret="s",
+        cluster="c1",
+    )  # fmt: skip
 
 
 def engine(folder: str) -> Any:

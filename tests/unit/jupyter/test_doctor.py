@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +126,110 @@ def test_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine", lambda: iter([Finding(True, "JupyterLab 4.6.6")]))
     done = CliRunner().invoke(main, ["doctor"])
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, "Everything is in place.")
+
+
+AT = "http://127.0.0.1:8888/user/ada/"
+
+
+@pytest.mark.parametrize(
+    ("status", "version", "good", "text"),
+    [
+        (200, __version__, True, f"the Jupyter server at {AT} serves nbray's part"),
+        (200, "0.0.1", False, "serves nbray 0.0.1, not"),
+        (200, "", False, "answers something else (200)"),
+        (404, "", False, "runs without nbray's part"),
+        (405, "", False, "runs without nbray's part"),
+        (502, "", False, "answers something else (502)"),
+        (403, "", True, "asks for a login"),
+        (302, "", True, "asks for a login"),
+        (0, "", True, "does not answer"),
+    ],
+)
+def test_a_jupyter_server_that_runs(status: int, version: str, good: bool, text: str) -> None:
+    found = doctor.running_finding(f"{AT}?token=very-private", status, version)
+    assert (found.good, text in found.text) == (good, True), found
+    assert "private" not in found.text + found.mend + found.lacks
+    assert bool(found.mend) is not good
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A Jupyter server, an old one, another program, by the path."""
+
+    def do_GET(self) -> None:
+        kind = self.path.split("/")[1]
+        status = {"old": 404, "login": 302}.get(kind, 200)
+        if kind == "ours" and self.headers.get("Authorization") != "token t":
+            status = 403
+        body = b"<html>" if kind == "other" else b'{"clusters": [], "version": "%s"}' % (
+            __version__.encode()
+        )
+        self.send_response(status)
+        self.send_header("Location", "/ours")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_is_asked(answering: str) -> None:
+    assert doctor.knock(f"{answering}ours/", "t") == (200, __version__)
+    assert doctor.knock(f"{answering}ours", "wrong") == (403, "")
+    assert doctor.knock(f"{answering}login", "") == (302, ""), "it is not followed"
+    assert doctor.knock(f"{answering}old", "") == (404, "")
+    assert doctor.knock(f"{answering}other", "") == (200, "")
+    assert doctor.knock("http://127.0.0.1:1/", "") == (0, "")
+    assert doctor.knock("what is this", "") == (0, "")
+
+
+def test_all_that_run_are_asked_and_none_that_has_ended(
+    answering: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t")
+    for name, about in {
+        "1": {"url": f"{answering}ours/", "pid": os.getpid(), "token": ""},  # on a hub
+        "2": {"url": f"{answering}old/", "pid": os.getpid(), "token": "x"},
+        "3": {"url": f"{answering}old/", "pid": 2**22 + 1, "token": "x"},
+        "4": "not JSON", "5": {"url": None},
+    }.items():  # fmt: skip
+        put(tmp_path / f"jpserver-{name}.json", about)
+    found = list(doctor._servers())
+    assert [one.good for one in found] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        ((), "Everything is in place."),
+        (("", ""), "Everything is in place."),
+        (("", "JupyterLab's part"),
+         "Everything that was looked at is in place; not looked at: JupyterLab's part."),
+        (("a", "b"), "Everything that was looked at is in place; not looked at: a, b."),
+    ],
+)  # fmt: skip
+def test_the_last_line_does_not_contradict_the_rest(lacking: tuple[str, ...], said: str) -> None:
+    assert doctor.verdict([Finding(True, "x", lacks=one) for one in lacking]) == said
+    assert doctor.verdict([Finding(False, "x", "mend it")]) == ""
+
+
+def test_without_jupyterlab_the_last_line_says_what_was_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda _: "")
+    monkeypatch.setattr(doctor, "_servers", lambda: iter(()))
+    monkeypatch.setattr(doctor, "_kernels", lambda: iter(()))
+    done = CliRunner().invoke(main, ["doctor"])
+    assert "JupyterLab is not installed" in done.output
+    assert done.output.splitlines()[-1].endswith("not looked at: JupyterLab's part.")

@@ -50,7 +50,9 @@ def test_weak(text: str) -> None:
     assert is_weak(text)
 
 
-@pytest.mark.parametrize("text", ["correct horse battery staple", Secret.generate().text])
+@pytest.mark.parametrize(
+    "text", ["correct horse battery staple", Secret.generate().text], ids=["words", "made"]
+)
 def test_not_weak(text: str) -> None:
     assert not is_weak(text)
 

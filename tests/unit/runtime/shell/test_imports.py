@@ -6,15 +6,13 @@ import importlib
 import inspect
 import sys
 import traceback
-import zlib
 from collections.abc import Iterator
 from hashlib import blake2b
 
-import msgspec
 import pytest
 
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.modules import Bundle, Module, Packed
+from nbray.runtime.shell.modules import Bundle, Module, Packed, write
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def packed(**texts: str) -> Packed:
         path = "/nowhere/" + "/".join(parts) + ("/__init__.py" if name.endswith("__") else ".py")
         data = text.encode()
         found[".".join(parts)] = Module(path, blake2b(data).digest(), data)
-    data = zlib.compress(msgspec.msgpack.encode(Bundle(found)))
+    data = write(Bundle(found))
     return Packed(blake2b(data).digest(), data)
 
 
@@ -92,7 +90,7 @@ def test_tracebacks_and_inspect_show_the_text_that_travelled(imports: Imports) -
 
 
 def test_paths_that_exist_here_are_searched_as_well(imports: Imports, tmp_path: object) -> None:
-    data = zlib.compress(msgspec.msgpack.encode(Bundle({}, (str(tmp_path), "/not/there"))))
+    data = write(Bundle({}, (str(tmp_path), "/not/there")))
     imports.use(Packed(b"d", data))
     assert str(tmp_path) in sys.path
     assert "/not/there" not in sys.path

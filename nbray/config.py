@@ -77,6 +77,10 @@ PIPELINE_MAX = 256
 """Most unstarted tasks at one worker."""
 LEASE_LINGER = 0.2
 """Seconds an idle lease is kept for the next task."""
+RESUME_SECONDS = 10.0
+"""Seconds for which a task that lent its CPUs, while it waited, waits to have them again."""
+LATE_RESUME_SECONDS = 1.0
+"""The same where what it waited for has not come in the time that its call allowed."""
 IDLE_WORKER_SECONDS = 30.0
 """Seconds after which a node ends workers beyond one per CPU."""
 WORKER_CAP = 64

@@ -113,6 +113,8 @@ __all__ = [
     "Join",
     "KillWorker",
     "Leave",
+    "Lend",
+    "Lent",
     "ListActors",
     "Load",
     "Locate",
@@ -137,6 +139,7 @@ __all__ = [
     "Registered",
     "Release",
     "Results",
+    "Resume",
     "Returned",
     "Shape",
     "Slot",
@@ -422,11 +425,25 @@ class Waiting(Message):
 
 
 class Blocked(Message):
-    """The worker's task waits in `get`: its CPUs are free meanwhile."""
+    """The worker's task waits in `get`: its CPUs may be lent (see `Lend`)."""
+
+
+class Lend(Message):
+    """Somebody lacks CPUs: may those of the receiver, whose task waits, be lent?"""
+
+
+class Lent(Message):
+    """They may: the worker's task goes on only when it is told to, by `Resume`."""
 
 
 class Unblocked(Message):
-    """The worker's task goes on."""
+    """The worker's task goes on, at once or, if it lent its CPUs and *waits*, after `Resume`."""
+
+    waits: bool = False
+
+
+class Resume(Message):
+    """The receiver lends nothing any more: its CPUs are its own again."""
 
 
 class Worked(Message):
@@ -511,13 +528,13 @@ ToClient = (
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused
-    | Describe | Described
+    | Describe | Described | Lend | Resume
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
-    | Infeasible | Stays | Describe | Drain
+    | Infeasible | Stays | Describe | Drain | Lent
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register

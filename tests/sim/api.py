@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nbray.config import RESUME_SECONDS
 from nbray.engine import ActorInfo
 from nbray.exceptions import (
     GetTimeoutError,
@@ -305,11 +306,22 @@ class Api:
         worker = self.process.worker
         if worker is None or worker.current is None:
             return (yield from flow)
-        self.process.perform(worker.block())
+        process, item, pauses = self.process, worker.current, worker.pauses
+        process.perform(worker.block(item))
         try:
-            return (yield from flow)
-        finally:
-            self.process.perform(worker.unblock())
+            result = yield from flow
+        except BaseException:
+            process.perform([*worker.unblock(item), *pauses.go_on()])
+            raise
+        process.perform(worker.unblock(item))
+        if pauses.awaits:
+            pauses.wakers.append(process.check_threads)
+            try:
+                yield Until(lambda: not pauses.awaits or bool(self.brain.ended), RESUME_SECONDS)
+            finally:
+                process.perform(pauses.go_on())
+        process.check_cpus()
+        return result
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None = None) -> Flow:
         """The values of *refs*."""

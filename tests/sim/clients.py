@@ -17,6 +17,7 @@ from sim.world import SimFailure, World, who
 from nbray import exceptions
 from nbray.exceptions import ObjectStoreFullError, TaskCancelledError
 from nbray.ids import node_client
+from nbray.options import UNIT
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Forget, Log, Send
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
@@ -154,6 +155,9 @@ class ClientProcess(Process):
         due = self.brain.next_deadline()
         if due is not None:
             self.wake(due)
+
+    def check_cpus(self) -> None:
+        """Fail if more runs on this machine than it has CPUs (see `WorkerProcess`)."""
 
     def nudge(self) -> None:
         """Something was submitted."""
@@ -343,6 +347,28 @@ class WorkerProcess(ClientProcess):
             if node.alive and not ending and (lease is None or lease.key[0] != item.caller):
                 holder = "nobody" if lease is None else who(lease.key[0])
                 world.fail(f"{who(self.me)} runs for {who(item.caller)} and is {holder}'s")
+
+        self.check_cpus()
+
+    def check_cpus(self) -> None:
+        node = self.world.nodes[self.number]
+        most = node.brain.ledger.total["CPU"]
+        used = sum(
+            process.uses()
+            for process in self.world.processes.values()
+            if isinstance(process, WorkerProcess) and process.number == self.number
+        )
+        if node.alive and used > most:
+            self.world.fail(f"node{self.number} runs on {used / UNIT} CPUs and has {most / UNIT}")
+
+    def uses(self) -> int:
+        """On how many ten-thousandths of a CPU this process runs, by right."""
+        worker, item = self.worker, self.item
+        assert worker is not None
+        if not self.alive or item is None or worker.pauses.stands or worker.pauses.overdrawn:
+            return 0
+        shape = worker.actor.spec.resources if worker.actor else item.spec.resources
+        return shape.get("CPU", 0)
 
     def _call(self, item: Item) -> Flow:
         spec, extra = item.spec, item.extra

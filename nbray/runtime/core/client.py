@@ -230,7 +230,10 @@ class ClientBrain:
             case m.Described():
                 if self.survey is not None:
                     self.survey.answered(message, now)
-            case m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor() | m.Undefine():
+            case (
+                m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor() | m.Undefine() | m.Lend()
+                | m.Resume()
+            ):
                 pass  # a driver runs nothing
             case _:
                 assert_never(message)

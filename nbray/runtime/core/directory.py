@@ -269,6 +269,8 @@ class Directory:
             why = why_never(spec.resources, members, spec.node)
             return self._end(actor, f"unschedulable: {why}")
         need = together(spec.resources, spec.placement)
+        # One that needs a CPU only to be placed may live beside busy ones, but not where none is.
+        able_ones = able(need, members, spec.node) or able_ones
         free = [node for node in able_ones if fits(need, node.available)]
         if not free:
             # Leases come back to whoever waits on the node; what actors hold does not.

@@ -55,13 +55,15 @@ class Ledger:
 class Holding:
     """Resources that a leased worker or an actor holds; its CPUs can be lent while it waits."""
 
-    __slots__ = ("gpus", "lent", "resources", "worker")
+    __slots__ = ("asked", "gpus", "lent", "resources", "worker")
 
     def __init__(self, worker: int, resources: Shape, gpus: list[int]) -> None:
         self.worker = worker
         self.resources = resources
         self.gpus = gpus
         self.lent = 0
+        self.asked = False
+        """It was asked to lend its CPUs, and has not answered."""
 
     def block(self, ledger: Ledger) -> None:
         """The worker waits: lend its CPUs. Idempotent."""
@@ -70,7 +72,7 @@ class Holding:
             ledger.lend(self.lent)
 
     def unblock(self, ledger: Ledger) -> None:
-        """The worker goes on: take its CPUs back, even if that oversubscribes."""
+        """The worker goes on, or is about to: take its CPUs back."""
         ledger.lend(-self.lent)
         self.lent = 0
 

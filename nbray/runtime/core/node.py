@@ -31,6 +31,7 @@ from nbray.runtime.core.effects import (
 )
 from nbray.runtime.core.ends import Ends
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
+from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
 from nbray.runtime.core.spread import Spread
@@ -95,6 +96,7 @@ class NodeBrain:
         self.spread = Spread(me, number, self.ledger, self.leases)
         self.spread.members[number] = settings.info
         self.residents = Residents(me, self.ledger, self.pool, self.scheduler)
+        self.lending = Lending(me, self.ledger, self._held_by)
         self.storage = Storage(me, store)
         self.transfers = Transfers(me, number, self.storage, self.spread.alive)
         self.clients: dict[int, _Client] = {}
@@ -161,9 +163,12 @@ class NodeBrain:
         out: list[Effect] = []
         if not intended and worker.state is State.FORKING:
             out.append(Log(f"a worker ended before it was ready: {cause}"))
+        self.lending.gone(client)
         lease = self.leases.by_worker.get(client)
         if lease is not None:
             out.extend(self._end_lease(lease, now))
+            # A task whose CPU is its own child's goes on with that (see `WorkerBrain.unblock`).
+            out.extend(self.lending.settle(lease.key[0]))
         out.extend(self.residents.died(client, cause))
         death = m.Death(client, cause, intended, oom)
         self.clients.pop(client, None)
@@ -250,8 +255,12 @@ class NodeBrain:
                 self._holding(message)
             case m.Returned():
                 return self._returned(message, now)
-            case m.Blocked() | m.Unblocked():
-                self._blocked(message.sender, isinstance(message, m.Blocked))
+            case m.Blocked():
+                self.lending.blocked(message.sender)
+            case m.Lent():
+                return self.lending.lent(message.sender)
+            case m.Unblocked(waits=waits):
+                return self.lending.unblocked(message.sender, waits)
             case m.KillWorker():
                 return self._kill(message, now)
             case m.Goodbye():
@@ -453,7 +462,9 @@ class NodeBrain:
         want = self.leases.wants.get(lease.key)
         if want is not None and not lease.reclaimed:
             want.rests = now + (REST_REMOTE if want.asker else REST)
-        return self._end_lease(lease, now)
+        out = self.lending.settle(lease.worker)
+        self.lending.gone(lease.worker)
+        return [*out, *self._end_lease(lease, now)]
 
     def _end_lease(self, lease: Lease, now: float) -> list[Effect]:
         want = self.leases.end(lease, self.ledger)
@@ -472,17 +483,13 @@ class NodeBrain:
         client, shape = want.key
         return [Send(want.asker, m.Holding(self.me, client, shape, want.held))]
 
-    def _blocked(self, worker: int, waits: bool) -> None:
-        holding: books.Holding | None = self.leases.by_worker.get(worker)
-        if holding is None:
-            resident = self.residents.by_worker.get(worker)
-            holding = resident.holding if resident is not None else None
-        if holding is None:
-            return
-        if waits:
-            holding.block(self.ledger)
-        else:
-            holding.unblock(self.ledger)
+    def _held_by(self, worker: int) -> books.Holding | None:
+        """What a worker of ours holds, as the process of a lease or of an actor."""
+        lease = self.leases.by_worker.get(worker)
+        if lease is not None:
+            return lease
+        resident = self.residents.by_worker.get(worker)
+        return resident.holding if resident is not None else None
 
     def _kill(self, message: m.KillWorker, now: float) -> list[Effect]:
         if node_of(message.worker) != self.number:
@@ -513,10 +520,13 @@ class NodeBrain:
             return []
         out: list[Effect] = []
         before = {want.key: want.held for want in self.leases.wants.values() if want.asker}
-        hungry = self.residents.place(now, out)
+        resumed, hungry = self.lending.resume()
+        out.extend(resumed)
+        hungry.extend(self.residents.place(now, out, room=not hungry))
         effects, starved = self.scheduler.grant(hungry, now)
         out.extend(effects)
         out.extend(self.scheduler.reclaim(starved, now))
+        out.extend(self.lending.ask(starved))
         for want in list(self.leases.wants.values()):
             if want.asker:
                 if want.held != before.get(want.key, 0):
@@ -556,6 +566,7 @@ class NodeBrain:
         """Raise if an invariant is broken; for tests and simulations."""
         holdings: list[books.Holding] = [*self.leases, *self.residents.holdings()]
         books.check(self.ledger, holdings, self.leases)
+        self.lending.check()
         for holding in holdings:
             worker = self.pool.get(holding.worker)
             assert worker is not None, "a dead worker holds resources"

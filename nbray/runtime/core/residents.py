@@ -11,7 +11,7 @@ from __future__ import annotations
 from nbray.ids import HEAD
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.leases import Holding, Ledger
-from nbray.runtime.core.placement import describe, fits, together
+from nbray.runtime.core.placement import describe, fits
 from nbray.runtime.core.scheduling import Hunger, Scheduler
 from nbray.runtime.core.workers import Pool, State, Worker
 from nbray.wire.messages import ActorDown, ActorSpec, ActorUp, BecomeActor, StartActor, StopActor
@@ -23,13 +23,11 @@ ActorKey = tuple[int, int, int]
 class Resident:
     """One incarnation placed on this node."""
 
-    __slots__ = ("ended", "holding", "incarnation", "need", "spec")
+    __slots__ = ("ended", "holding", "incarnation", "spec")
 
     def __init__(self, spec: ActorSpec, incarnation: int) -> None:
         self.spec = spec
         self.incarnation = incarnation
-        self.need = together(spec.resources, spec.placement)
-        """What must be free at the moment of placing."""
         self.holding: Holding | None = None
         self.ended = False
         """The head ended it; its process may not be gone yet."""
@@ -69,16 +67,18 @@ class Residents:
         self._queue.append(resident)
         return []
 
-    def place(self, now: float, out: list[Effect]) -> list[Hunger]:
-        """Start whom there is room for, first come first served; who is left."""
+    def place(self, now: float, out: list[Effect], room: bool = True) -> list[Hunger]:
+        """Start whom there is room for, first come first served; who is left.
+
+        Who needs nothing for life waits for nobody. Without *room*, others come first.
+        """
         starved: list[Hunger] = []
         waiting = self._queue
         self._queue = []
         for resident in waiting:
-            # What is needed only for the moment of placing never exceeds what the node has.
-            total = together(self._ledger.total, resident.spec.resources)
-            need = {name: min(amount, total.get(name, 0)) for name, amount in resident.need.items()}
-            if not starved and fits(need, self._ledger.free) and self._settle(resident, now, out):
+            need = resident.spec.resources
+            turn = (room and not starved) or not any(need.values())
+            if turn and fits(need, self._ledger.free) and self._settle(resident, now, out):
                 continue
             self._queue.append(resident)
             starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None))

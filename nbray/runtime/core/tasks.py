@@ -52,6 +52,7 @@ from nbray.wire.messages import (
     Shape,
     Spec,
     Tasks,
+    Unblocked,
     Value,
     Waiting,
 )
@@ -156,7 +157,7 @@ class Submitter:
         leases = [
             lease
             for lease in pool.leases.values()
-            if not (lease.reclaimed or lease.stalled or lease.dead)
+            if not (lease.reclaimed or lease.stalled or lease.dead or lease.parked)
         ]
         if not leases:
             return
@@ -263,8 +264,16 @@ class Submitter:
         self._by_lease.pop(lease.id, None)
         if self._by_worker.get(lease.worker) is lease:
             del self._by_worker[lease.worker]
+        if lease.parked:  # its CPU is used here: the node takes one for the other
+            lease.parked = False
+            effects.append(Send(self._node_client, Unblocked(self.me)))
         if not lease.dead:
             effects += self._return(0, lease.id, lease.worker)
+
+    def leases(self) -> list[tuple[Lease, Shape]]:
+        """The leases it has, with what each holds."""
+        return [(lease, pool.resources) for pool in self.active.values()
+                for lease in pool.leases.values()]  # fmt: skip
 
     def reclaim(self, message: Reclaim) -> list[Effect]:
         """The node wants a worker back as soon as its tasks have ended."""

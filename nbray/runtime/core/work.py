@@ -106,8 +106,8 @@ class Task:
 class Lease:
     """A worker that runs tasks of one shape for this client."""
 
-    __slots__ = ("alone", "dead", "gpus", "id", "idle_since", "inflight", "node", "reclaimed",
-                 "stalled", "worker")  # fmt: skip
+    __slots__ = ("alone", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
+                 "reclaimed", "stalled", "worker")  # fmt: skip
 
     def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
         self.id = number
@@ -117,6 +117,8 @@ class Lease:
         self.inflight: dict[int, Task] = {}
         self.reclaimed = False
         self.stalled = False
+        self.parked = False
+        """The task that runs here had lent its CPU, and goes on with this lease's."""
         self.alone = False
         """What it runs must not run twice, so nothing is queued behind it."""
         self.dead = False

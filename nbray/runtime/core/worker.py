@@ -22,6 +22,7 @@ from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.describing import PAST, Past, describe_worker
 from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.pauses import Pauses
 from nbray.wire import messages as m
 
 REPORT_SECONDS = 0.25
@@ -77,7 +78,7 @@ class WorkerBrain:
         self.current: Item | None = None
         """What the main thread runs; set by the executor."""
         self.started = 0.0
-        self.blocked = 0
+        self.pauses = Pauses(client.tasks, self._cpus)
         self.actor: m.BecomeActor | None = None
         self.functions: dict[bytes, bytes] = {}
         self.undefined: set[bytes] = set()
@@ -122,6 +123,10 @@ class WorkerBrain:
                 self.undefined.update(message.functions)
             case m.Describe():
                 return describe_worker(self, message, now)
+            case m.Lend():
+                return self.pauses.asked()
+            case m.Resume():
+                return [*self.pauses.resume(), *self.client.handle(message, now)]
             case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
                 # What it owns would be lost: it stays until that is gone.
                 return [Send(node_client(self.client.node), m.Stays(self.me))]
@@ -139,7 +144,7 @@ class WorkerBrain:
         if message.functions:
             self.functions.update(message.functions)
             self.undefined.difference_update(message.functions)
-        if self.blocked or (self._bouncing is not None and self._bouncing is self.current):
+        if self.waits() or (self._bouncing is not None and self._bouncing is self.current):
             return [Send(message.sender, m.Bounced(self.me, message.seqs))]
         spec = specs[message.spec]
         if spec.function not in self.functions:  # another client has had it taken back
@@ -230,22 +235,26 @@ class WorkerBrain:
                 returned[item.caller].append(item.seq)
         return [Send(caller, m.Bounced(self.me, seqs)) for caller, seqs in returned.items()]
 
-    def block(self) -> list[Effect]:
-        """The running task is about to wait in `get`: hand back the queue and the CPUs."""
-        self.blocked += 1
-        if self.blocked > 1:
-            return []
-        effects = self.flush()
-        effects += self.give_back()
-        effects.append(Send(node_client(self.client.node), m.Blocked(self.me)))
-        return effects
+    def _cpus(self) -> int:
+        item = self.current
+        shape = self.actor.spec.resources if self.actor else item.spec.resources if item else {}
+        return shape.get("CPU", 0)
 
-    def unblock(self) -> list[Effect]:
-        """The running task goes on."""
-        self.blocked -= 1
-        if self.blocked:
-            return []
-        return [Send(node_client(self.client.node), m.Unblocked(self.me))]
+    def block(self, item: Item, main: bool = True) -> list[Effect]:
+        """The running *item*, or another thread of its, is about to wait: hand back the queue."""
+        first = not self.waits()
+        effects = [*self.flush(), *self.give_back()] if first else []
+        self.client.restless = True  # what was set aside may be used again
+        return effects + self.pauses.block(item, main)
+
+    def unblock(self, item: Item) -> list[Effect]:
+        """*item* goes on, unless `pauses.awaits`: then it waits for its CPUs."""
+        return self.pauses.unblock(item)
+
+    def waits(self) -> bool:
+        """Whether what runs waits for something, in some thread of its."""
+        pauses = self.pauses
+        return pauses.awaits or (pauses.threads > 0 and pauses.item is self.current)
 
     def tick(self, now: float) -> list[Effect]:
         """Called while the main thread is busy: give back what has waited too long behind it."""
@@ -254,10 +263,12 @@ class WorkerBrain:
         if current is not None and self.queue and now - self.started > current.patience:
             self._bouncing = current
             effects += self.give_back()
+        if self.pauses.threads and self.waits():
+            effects += self.pauses.look(now, self.cpu_clock())
         return effects + self.client.tick(now)
 
     def _state(self) -> tuple[int, int, int]:
-        running = self.concurrent + (self.current is not None and not self.blocked)
+        running = self.concurrent + (self.current is not None and not self.pauses.stands)
         return self.finished - self.failed, self.failed, running
 
     def busy(self) -> bool:

@@ -41,6 +41,7 @@ from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
 from nbray.runtime.shell.outside import Outside
+from nbray.runtime.shell.pausing import Pause, waited
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack, unpack
@@ -183,8 +184,10 @@ class NativeEngine:
         entries = memory.entries(refs)
         pending = [entry for entry in entries if not entry.state]
         if pending:
-            with self._waiting():
-                reached, left = memory.wait_for(pending, len(pending), timeout)
+            reached, left = waited(
+                self._pause(), pending, timeout,
+                lambda seconds: memory.wait_for(pending, len(pending), seconds),
+            )  # fmt: skip
             if not reached:
                 raise memory.timed_out(timeout or 0, left, len(refs))
         if self._brain.printed:
@@ -192,19 +195,15 @@ class NativeEngine:
         memory.localize(entries)
         return memory.values(entries)
 
-    @contextlib.contextmanager
-    def _waiting(self) -> Any:
-        """A worker's task that waits gives its CPUs and its queue back meanwhile."""
+    def _pause(self) -> Pause | None:
+        """How a worker's task waits; None for whoever holds no CPUs."""
         worker = self._worker
-        item = self._running()
-        if worker is None or item is None or worker.current is not item:
-            yield
-            return
-        self._loop.locked(worker.block)
-        try:
-            yield
-        finally:
-            self._loop.locked(worker.unblock)
+        if worker is None:
+            return None
+        item = self._running() or worker.current  # a thread of the task's own may not know it
+        if item is None or worker.current is not item:
+            return None
+        return Pause(self._loop, worker, item)
 
     def put(self, value: Any) -> ObjectRef[Any]:
         """Store a value (see `Engine.put`)."""
@@ -243,8 +242,11 @@ class NativeEngine:
         pending = [entry for entry in entries if not entry.state]
         missing = num_returns - (len(entries) - len(pending))
         if missing > 0 and pending:
-            with self._waiting():
-                memory.wait_for(pending, min(missing, len(pending)), timeout)
+            few = min(missing, len(pending))
+            waited(
+                self._pause(), pending, timeout,
+                lambda seconds: memory.wait_for(pending, few, seconds),
+            )  # fmt: skip
         if self._brain.printed:
             self._deliver()
         ready: list[ObjectRef[Any]] = []

@@ -354,6 +354,28 @@ def test_an_actor_is_placed_although_leases_hold_the_cpus() -> None:
     assert started(play)[0] == node_client(1)
 
 
+@pytest.mark.parametrize("cpus", [1, 2, 8])
+def test_a_default_actor_goes_where_cpus_are_though_they_are_busy(cpus: int) -> None:
+    play = Play()
+    play.say(m.Join(0, 2, info(0, cpus), VERSIONS))
+    play.say(m.Join(0, 3, info(0, 0), VERSIONS))
+    play.load(1, {"CPU": 0})
+    play.load(2, {"CPU": 0})
+    places = set()
+    for actor in (5, 6):
+        play.say(m.CreateActor(ANNA, spec(actor)))
+        places.add(started(play)[0])
+    assert places == {node_client(1), node_client(2)}
+
+
+def test_a_default_actor_lives_on_a_node_without_cpus_if_there_is_no_other() -> None:
+    play = Play()
+    play.load(1, {"CPU": 0})
+    play.say(m.Join(0, 2, info(0, 0), VERSIONS))
+    play.say(m.CreateActor(ANNA, spec(5, node=2)))
+    assert started(play)[0] == node_client(2)
+
+
 @pytest.mark.parametrize("detached", [False, True])
 def test_an_owners_death_ends_its_actors_unless_detached(detached: bool) -> None:
     play = Play()

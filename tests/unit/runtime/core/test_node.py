@@ -147,17 +147,95 @@ def test_small_shapes_do_not_starve_a_large_one(play: Play) -> None:
     assert play.granted(BEN)
 
 
-def test_a_blocked_worker_lends_its_cpu(play: Play) -> None:
+def lends(play: Play, worker: int) -> bool:
+    """Whether a blocked worker is asked for its CPUs; it agrees."""
+    if not play.take(m.Lend, worker):
+        return False
+    play.say(m.Lent(worker))
+    return True
+
+
+def test_a_blocked_worker_lends_its_cpu_and_has_it_again(play: Play) -> None:
     play.demand(ANNA, 2)
     first, _ = play.granted(ANNA)
-    play.register(BEN, driver=True)
+    play.say(m.Blocked(first.worker))
+    assert not lends(play, first.worker)  # nobody lacks it
+    play.demand(first.worker, 1, depth=1)
+    assert not play.granted(first.worker)
+    assert lends(play, first.worker)
+    (child,) = play.granted(first.worker)
+    play.say(m.Unblocked(first.worker, waits=True))
+    assert not play.take(m.Resume)  # its child runs
+    play.tick(0.06)  # Anna does not give hers back
+    assert play.take(m.Reclaim, first.worker)
+    play.say(m.Returned(first.worker, child.lease, child.worker))
+    assert play.take(m.Resume, first.worker)
+    assert play.brain.ledger.free == {"CPU": 0}
+
+
+def test_who_goes_on_comes_before_new_work(play: Play) -> None:
+    play.demand(ANNA, 3)
+    first, second = play.granted(ANNA)
+    play.say(m.Blocked(first.worker))
+    assert lends(play, first.worker)
+    (third,) = play.granted(ANNA)
+    play.say(m.Unblocked(first.worker, waits=True))
+    play.demand(BEN, 1, depth=9)
+    play.give_back(ANNA, second)
+    assert play.take(m.Resume, first.worker)
+    assert not play.granted(BEN)
+    play.give_back(ANNA, third)
+    assert play.granted(BEN)
+
+
+def test_who_agrees_too_late_lends_nothing(play: Play) -> None:
+    play.demand(ANNA, 3)
+    first, _ = play.granted(ANNA)
+    play.say(m.Blocked(first.worker))
+    assert play.take(m.Lend, first.worker)
+    play.say(m.Unblocked(first.worker))
+    play.say(m.Lent(first.worker))  # it was on its way
+    assert play.take(m.Resume, first.worker)
+    assert play.brain.ledger.free == {"CPU": 0}
+    assert not play.granted(ANNA)
+
+
+def test_who_lent_and_has_ended_lends_nothing_more(play: Play) -> None:
+    play.demand(ANNA, 3)
+    first, _ = play.granted(ANNA)
+    play.say(m.Blocked(first.worker))
+    assert lends(play, first.worker)
+    assert play.granted(ANNA)
+    play.demand(ANNA, 0)
+    play.give_back(ANNA, first)
+    assert play.take(m.Resume, first.worker)
+    assert play.brain.ledger.free == {"CPU": 0}
+
+
+def test_who_runs_on_its_childs_cpu_keeps_it_when_the_child_dies(play: Play) -> None:
+    play.demand(ANNA, 2)
+    first, _ = play.granted(ANNA)
     play.say(m.Blocked(first.worker))
     play.demand(first.worker, 1, depth=1)
+    assert lends(play, first.worker)
     (child,) = play.granted(first.worker)
+    play.demand(first.worker, 0, depth=1)
+    play.demand(BEN, 1)
+    play.do(play.brain.worker_gone(child.worker, "crashed", play.now))
+    assert play.take(m.Resume, first.worker)
+    assert not play.granted(BEN)
+    assert play.brain.ledger.free == {"CPU": 0}
+
+
+def test_who_will_not_wait_any_longer_goes_on(play: Play) -> None:
+    play.demand(ANNA, 3)
+    first, _ = play.granted(ANNA)
+    play.say(m.Blocked(first.worker))
+    assert lends(play, first.worker)
+    assert play.granted(ANNA)
+    play.say(m.Unblocked(first.worker, waits=True))
     play.say(m.Unblocked(first.worker))
     assert play.brain.ledger.free == {"CPU": -UNIT}
-    play.say(m.Returned(first.worker, child.lease, child.worker))
-    assert play.brain.ledger.free == {"CPU": 0}
 
 
 def test_zero_shapes_are_granted_and_bounded(play: Play) -> None:

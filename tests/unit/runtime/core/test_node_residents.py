@@ -46,16 +46,24 @@ def test_an_actor_gets_a_worker_and_holds_its_resources(play: Play) -> None:
     assert play.brain.ledger.free == {"CPU": 2 * UNIT}
 
 
-def test_an_actor_without_cpus_waits_for_one_only_to_be_placed(play: Play) -> None:
+def test_an_actor_without_cpus_waits_for_none(play: Play) -> None:
+    play.demand(ANNA, 2)
+    assert len(play.granted(ANNA)) == 2
+    play.say(m.StartActor(HEAD, actor({}, CPU), 0))
+    assert play.take(m.BecomeActor)
+    assert not play.take(m.Reclaim, ANNA)
+    assert play.brain.ledger.free == {"CPU": 0}
+
+
+def test_an_actor_without_cpus_does_not_wait_behind_one_that_needs_some(play: Play) -> None:
     play.demand(ANNA, 2)
     first, _ = play.granted(ANNA)
-    play.say(m.StartActor(HEAD, actor({}, CPU), 0))
-    assert not play.take(m.BecomeActor)
-    assert play.take(m.Reclaim, ANNA)
+    play.say(m.StartActor(HEAD, actor(CPU, CPU), 0))
+    play.say(m.StartActor(HEAD, actor({}, CPU), 1))
+    (become,) = play.take(m.BecomeActor)
+    assert become.incarnation == 1
     play.give_back(ANNA, first)
     assert play.take(m.BecomeActor)
-    assert len(play.granted(ANNA)) == 1  # the actor holds nothing: its CPU is Anna's again
-    assert play.brain.ledger.free == {"CPU": 0}
 
 
 def test_a_stopped_actor_is_killed_quietly(play: Play) -> None:
@@ -218,8 +226,10 @@ def test_no_resource_is_lost_whatever_happens(seed: int) -> None:
             case 5 if play.forked:
                 play.register(play.forked.pop(0))
             case 6 if busy:
-                kind = rng.choice([m.Blocked, m.Unblocked])
+                kind = rng.choice([m.Blocked, m.Unblocked, m.Lent])
                 play.say(kind(rng.choice(busy)))
+                if rng.random() < 0.2:
+                    play.say(m.Unblocked(rng.choice(busy), waits=True))
             case 7 if live and rng.random() < 0.5:
                 gone = rng.choice(live)
                 play.forked = [w for w in play.forked if w != gone]

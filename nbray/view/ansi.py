@@ -81,8 +81,15 @@ def _colour(numbers: list[int]) -> str:
             red, green, blue = (_STEPS[index // step % 6] for step in (36, 6, 1))
         else:
             red = green = blue = min(255, 8 + 10 * (index - 232))
-        return f"color:rgb({red},{green},{blue})"
+        return _readable(red, green, blue)
     if kind == 2 and len(numbers) >= 3:
         red, green, blue = (min(255, numbers.pop(0)) for _ in range(3))
-        return f"color:rgb({red},{green},{blue})"
+        return _readable(red, green, blue)
     return ""
+
+
+def _readable(red: int, green: int, blue: int) -> str:
+    """The colour, as light or dark as the theme lets text be; as it is where browsers are old."""
+    exact = f"rgb({red},{green},{blue})"
+    bounded = "clamp(var(--nbray-floor),l,var(--nbray-ceiling))"
+    return f"color:{exact};color:oklch(from {exact} {bounded} c h)"

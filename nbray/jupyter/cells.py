@@ -21,6 +21,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from nbray import session, threads
+from nbray.jupyter.titles import title
 
 REMEMBERED = 300
 """How many past cells can still be written to."""
@@ -95,8 +96,7 @@ class Cells:
         parent: dict[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
         header = parent.get("header") or {}
         cell = str(header.get("msg_id") or f"In[{self._shell.execution_count}]")
-        lines = [line for line in str(getattr(info, "raw_cell", "")).splitlines() if line.strip()]
-        label = f"[{_number(self._shell)}] {lines[0].strip() if lines else ''}".strip()
+        label = f"[{_number(self._shell)}] {title(str(getattr(info, 'raw_cell', '')))}".strip()
         with self._lock:
             _remember(session.cell_labels, cell, label[:80])
             _remember(self._labels, cell, f"In[{_number(self._shell)}]")

@@ -40,7 +40,7 @@ def test_the_cell_is_the_request_that_runs_it() -> None:
     assert own.parent("a")["header"]["msg_id"] == "a"
 
 
-def test_a_cell_is_called_by_its_number_and_first_line() -> None:
+def test_a_cell_is_called_by_its_number_and_what_it_ran() -> None:
     kernel = Kernel()
     shell, own = Shell(kernel), Cells()
     own.attach(shell)

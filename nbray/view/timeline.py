@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from nbray.view import figures
+from nbray import figures
+from nbray.view.names import worker
 from nbray.view.render import render
 
 MOST_BARS = 3_000
@@ -23,9 +24,10 @@ WIDTH = 760
 """Pixels of the whole picture, as wide as the bars of a cell."""
 LABEL, TOP, ROW, BAR = 148, 22, 20, 12
 """Pixels: left of the bars, above them, from row to row, height of a bar."""
-COLOURS = 8
-"""Functions with a colour of their own; the rest share them in turn."""
-_HUES = ("#2f6fde", "#2c8a4b", "#b7791f", "#8250c4", "#0f8b8d", "#c2557a", "#5d7a1f", "#6a737d")
+_HUES = ("#2f6fde", "#2c8a4b", "#b7791f", "#8250c4", "#0f8b8d", "#c2557a", "#5d7a1f")
+COLOURS = len(_HUES)
+"""Functions with a colour of their own, those that took longest; the rest are grey."""
+_OTHERS = "#6a737d"
 _BAD = "#c9372c"
 _DIGITS = re.compile(r"(\d+)")
 
@@ -101,13 +103,14 @@ def timeline(
     for bar in shown:
         rows.setdefault((bar.node, bar.pid), []).append(bar)
     keys = sorted(rows, key=_natural)[:MOST_ROWS]
-    colours = _colours(shown)
+    sums = _sums(shown)
+    colours = _colours(sums)
     scale = (width - LABEL - 12) / (last - first)
     # Finer than this nothing can be told apart, or there would be too many bars.
     grain = max(1.0, (width - LABEL) * max(1, len(keys)) / MOST_BARS)
     lanes = tuple(
         Lane(
-            figures.plain(f"{node} · {pid}" if pid else node),
+            figures.plain(worker(node, pid)),
             TOP + index * ROW,
             tuple(_rects(rows[node, pid], first, last, scale, grain, colours)),
         )
@@ -117,7 +120,7 @@ def timeline(
     return Timeline(
         lanes=lanes,
         ticks=tuple(_ticks(first, last, scale)),
-        legend=tuple(_legend(shown, colours)),
+        legend=tuple(_legend(sums, colours, sum(bar.failed for bar in shown))),
         height=TOP + ROW * len(lanes) + 6,
         said=f"{figures.noun(len(shown), 'task')} on {figures.noun(len(rows), 'worker')} in "
         f"{figures.duration(last - first)}",
@@ -131,9 +134,19 @@ def _natural(key: tuple[str, int]) -> tuple[list[tuple[int, str]], int]:
     return parts, key[1]
 
 
-def _colours(bars: Sequence[Bar]) -> dict[str, str]:
-    names = dict.fromkeys(sorted({bar.function for bar in bars}))
-    return {name: _HUES[index % COLOURS] for index, name in enumerate(names)}
+def _sums(bars: Sequence[Bar]) -> dict[str, tuple[int, float]]:
+    """Tasks and seconds by function, those that took longest first."""
+    sums: dict[str, tuple[int, float]] = {}
+    for bar in bars:
+        number, took = sums.get(bar.function, (0, 0.0))
+        sums[bar.function] = (number + 1, took + bar.end - bar.start)
+    return dict(sorted(sums.items(), key=lambda item: -item[1][1]))
+
+
+def _colours(sums: dict[str, tuple[int, float]]) -> dict[str, str]:
+    """No two functions share a hue; by name, so that a colour stays while ranks change."""
+    own = sorted(list(sums)[:COLOURS])
+    return dict.fromkeys(sums, _OTHERS) | dict(zip(own, _HUES, strict=False))
 
 
 def _rects(
@@ -211,19 +224,19 @@ def _tick(at: float, step: float) -> str:
     return f"{at * 1000:g} ms" if step < 0.01 or at < 1 else f"{at:.1f} s"
 
 
-def _legend(bars: Sequence[Bar], colours: dict[str, str]) -> Iterable[tuple[str, str, str]]:
-    counts: dict[str, tuple[int, float]] = {}
-    for bar in bars:
-        number, took = counts.get(bar.function, (0, 0.0))
-        counts[bar.function] = (number + 1, took + bar.end - bar.start)
-    most = sorted(counts, key=lambda name: -counts[name][1])
-    for name in most[:COLOURS]:
-        number, took = counts[name]
+def _legend(
+    sums: dict[str, tuple[int, float]], colours: dict[str, str], failed: int
+) -> Iterable[tuple[str, str, str]]:
+    own, others = list(sums.items())[:COLOURS], list(sums.values())[COLOURS:]
+    for name, (number, took) in own:
         said = f"{figures.noun(number, 'task')}, {figures.duration(took)}"
         yield colours[name], figures.plain(name), said
-    if any(bar.failed for bar in bars):
-        number = sum(bar.failed for bar in bars)
-        yield _BAD, "failed", figures.noun(number, "task")
+    if others:
+        number, took = sum(n for n, _ in others), sum(took for _, took in others)
+        said = f"{figures.noun(number, 'task')}, {figures.duration(took)}"
+        yield _OTHERS, figures.noun(len(others), "other function"), said
+    if failed:
+        yield _BAD, "failed", figures.noun(failed, "task")
 
 
 def timeline_html(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbray import session
+from nbray.figures import amount, noun
 from nbray.version import __version__
 
 if TYPE_CHECKING:
@@ -217,14 +218,13 @@ class ClusterContext:
     def __repr__(self) -> str:
         if not self._alive():
             return "nbray: disconnected"
-        nodes = self._engine.snapshot().nodes
+        nodes = sum(1 for node in self._engine.nodes() if node.get("Alive", True))
         total = self._engine.cluster_resources().get("CPU", 0)
         where = self._engine.runtime().address or "this machine only"
-        plural = "" if len(nodes) == 1 else "s"
         link, why = self._dashboard()
         return (
             f"nbray {self.ray_version} ({self._engine.name}): "
-            f"{len(nodes)} node{plural}, {total:g} CPUs, {where}"
+            f"{noun(nodes, 'node')}, {amount(total, 'CPU')}, {where}"
             + (f"\n{link!r}" if link is not None else f"\nNo dashboard: {why}" if why else "")
         )
 

@@ -21,11 +21,11 @@ from nbray.actor import ActorHandle
 from nbray.details import JobRecord
 from nbray.events import Display
 from nbray.exceptions import ActorUnavailableError, GetTimeoutError, OwnerDiedError, RayError
+from nbray.figures import duration
 from nbray.ids import FIRST_NODE
 from nbray.jobs.keeper import Keeper, News, Plan
 from nbray.jobs.results import fetched_of, outputs_of
 from nbray.refs import ObjectRef
-from nbray.view.figures import duration
 
 NAMESPACE = "nbray.jobs"
 """Where the keepers' names are."""

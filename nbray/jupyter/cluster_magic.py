@@ -23,10 +23,10 @@ from nbray.dashboard.links import Link
 from nbray.engine import Engine
 from nbray.events import NodeView
 from nbray.exceptions import RayError
+from nbray.figures import amount, memory, noun
 from nbray.jupyter.cells import cells
 from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
-from nbray.view.figures import memory, noun
 
 USAGE = {
     "start": "%nbray start [--cpus N] [--detach]",
@@ -291,9 +291,9 @@ def summary(engine: Engine) -> str:
     """'2 nodes, 8 CPUs, 1 GPU, at HOST:PORT' of the live cluster."""
     resources = engine.cluster_resources()
     nodes = sum(1 for node in engine.nodes() if node.get("Alive", True))
-    parts = [noun(nodes, "node"), _amount(resources.get("CPU", 0), "CPU")]
+    parts = [noun(nodes, "node"), amount(resources.get("CPU", 0), "CPU")]
     if resources.get("GPU"):
-        parts.append(_amount(resources["GPU"], "GPU"))
+        parts.append(amount(resources["GPU"], "GPU"))
     address = engine.snapshot().address
     return ", ".join(parts) + (f", at {address}" if address else "")
 
@@ -305,15 +305,11 @@ def _node(node: NodeView) -> str:
     state = "" if node.alive else ", not reachable"
     return (
         f"{node.name}{head}, {node.address}{state}: "
-        f"{_amount(node.resources.get('CPU', 0), 'CPU')}, {figures.cpu_percent:.0f} % busy, "
+        f"{amount(node.resources.get('CPU', 0), 'CPU')}, {figures.cpu_percent:.0f} % busy, "
         f"{noun(figures.workers, 'worker')}, "
         f"{figures.running} running, {figures.queued} queued, "
         f"object store {memory(figures.store_used)}"
     )
-
-
-def _amount(number: float, what: str) -> str:
-    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _show_dashboard(engine: Engine) -> None:

@@ -19,13 +19,13 @@ from nbray import session
 from nbray.details import HoldingRecord, ObjectRecord
 from nbray.engine import Engine
 from nbray.exceptions import RayError
+from nbray.figures import memory as as_memory
+from nbray.figures import memory_share, noun
 from nbray.jupyter.cells import Cells, cells
 from nbray.jupyter.errors import NotebookError
 from nbray.jupyter.free_button import button
 from nbray.jupyter.pins import HISTORY, TRACEBACK, Key, Pin, forget_history, pins
 from nbray.refs import ObjectRef
-from nbray.view.figures import memory as as_memory
-from nbray.view.figures import memory_share, noun
 from nbray.view.holdings import Held, holdings_html, holdings_text, one_line, reference_html
 
 

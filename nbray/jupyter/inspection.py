@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nbray import session
+from nbray.figures import noun
 from nbray.jupyter import magics
 from nbray.jupyter.cells import cells
 from nbray.jupyter.errors import NotebookError
 from nbray.jupyter.logs import Log, Logs
 from nbray.jupyter.receipt import Shown
-from nbray.view.figures import noun
 from nbray.view.receipt import receipt as made
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from nbray.events import Output
 from nbray.view import ansi
+from nbray.view.names import worker
 from nbray.view.printed import Printed, Worker, log_html
 from nbray.view.screen import Line, Screen
 
@@ -180,7 +181,7 @@ class Log(str):  # noqa: SLOT000 - it has a field
 
     def __new__(cls, found: list[tuple[Who, Line]]) -> Self:
         several = len({who for who, _ in found}) > 1
-        named = [(f"{who.name} {who.pid}" if several else "", line) for who, line in found]
+        named = [(worker(who.name, who.pid) if several else "", line) for who, line in found]
         self = super().__new__(cls, "".join(
             f"{f'[{who}] ' if who else ''}{ansi.stripped(line.text)}\n" for who, line in named
         ))  # fmt: skip

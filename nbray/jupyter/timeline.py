@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nbray import details as d
-from nbray import session
+from nbray import figures, session
 from nbray.details import Details
 from nbray.jupyter.cells import cells
-from nbray.view import figures
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import Query
 from nbray.view.tasks import bars

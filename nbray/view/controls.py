@@ -8,8 +8,8 @@ the table's above.
 
 from __future__ import annotations
 
+from nbray import figures
 from nbray.events import NodeView, Snapshot
-from nbray.view import figures
 from nbray.view.panel import role
 from nbray.view.render import render
 

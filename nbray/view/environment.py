@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbray.view.figures import plain
+from nbray.figures import plain
 from nbray.view.render import render
 
 MISSING = "missing"

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nbray.figures import noun, plain
 from nbray.postmortem import Frame, Local
 from nbray.view import ansi
-from nbray.view.figures import noun, plain
 from nbray.view.render import render_exact
 
 

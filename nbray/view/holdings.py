@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nbray.details import OBJECT_STATES, ObjectRecord
-from nbray.view.figures import count, memory, noun
+from nbray.figures import count, memory, noun
 from nbray.view.render import render
 
 SHOWN = 40

@@ -12,9 +12,10 @@ from collections.abc import Callable
 import msgspec
 
 from nbray import details as d
+from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
-from nbray.view import figures, things
+from nbray.view import things
 from nbray.view.names import Names
 from nbray.view.render import render_exact
 from nbray.view.tables import Cell, Column, Query

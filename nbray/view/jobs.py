@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nbray.details import JobRecord
-from nbray.view.figures import count, duration, noun
+from nbray.figures import count, duration, noun
 from nbray.view.render import render
 
 NONE = 'no named jobs: %%remote --bg --name train starts one, nbray.fetch("train") gets its result'

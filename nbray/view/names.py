@@ -11,6 +11,11 @@ from nbray.events import Snapshot
 from nbray.ids import node_of
 
 
+def worker(node: str, pid: int) -> str:
+    """'laptop · pid 1234', the one spelling of a process; its node if its number is not known."""
+    return f"{node} · pid {pid}" if pid else node
+
+
 def cell_key(job: int, cell: str) -> str:
     """What names a cell of a job in a query."""
     return f"{job:x}:{cell}"
@@ -43,11 +48,8 @@ class Names:
         return self._pids.get(client, 0)
 
     def process(self, client: int) -> str:
-        """'laptop 1234'."""
-        if not client:
-            return ""
-        pid = self.pid(client)
-        return f"{self.node(node_of(client))} {pid}" if pid else f"{self.node(node_of(client))}"
+        """'laptop · pid 1234'; '' for none."""
+        return worker(self.node(node_of(client)), self.pid(client)) if client else ""
 
     def cell(self, job: int, cell: str) -> str:
         """'[3] sizes = segment(photos)', or 'script 1234' where there is no notebook."""

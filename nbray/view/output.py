@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nbray import figures
 from nbray.events import Output, Snapshot
-from nbray.view import figures
 from nbray.view.panel import panel
 from nbray.view.render import render
 

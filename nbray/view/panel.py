@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from nbray import figures
 from nbray.events import HISTORY, NodeView, Snapshot
-from nbray.view import figures
 from nbray.view.render import render
 
 _SPARK = (64, 16)
@@ -95,8 +95,8 @@ def _busy(nodes: list[NodeView], name: str, stopped: bool) -> str:
     """How much of *name* is busy; of a cluster that has stopped, how much it had."""
     busy, whole = _total(nodes, name)
     if stopped:  # nothing is, whatever its nodes reported last
-        return f"{figures.brief(whole)} {name}{'' if whole == 1 else 's'}"
-    return f"{figures.brief(busy)} of {figures.brief(whole)} {name}s"
+        return figures.amount(whole, name)
+    return figures.part(busy, whole, name)
 
 
 def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbray.view import ansi, figures
+from nbray import figures
+from nbray.view import ansi
+from nbray.view.names import worker as spelled
 from nbray.view.render import render_exact
 from nbray.view.screen import Line
 
@@ -84,7 +86,7 @@ def _names(workers: Sequence[Worker]) -> dict[Worker, str]:
     """How each is called in front of its lines: its node, with the pid where that has several."""
     nodes = [worker.node for worker in workers]
     return {
-        worker: worker.node if nodes.count(worker.node) == 1 else f"{worker.node} {worker.pid}"
+        worker: worker.node if nodes.count(worker.node) == 1 else spelled(worker.node, worker.pid)
         for worker in workers
     }
 
@@ -116,7 +118,7 @@ def printed_html(printed: Printed) -> str:
     )
     folds = tuple(
         _Fold(
-            name=f"{worker.node} · pid {worker.pid}",
+            name=spelled(worker.node, worker.pid),
             count=figures.noun(worker.count, "line"),
             earlier=_earlier(len(worker.lines), worker.count, printed.label),
             rows=tuple(_row(line) for line in worker.lines),

@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from nbray import figures
 from nbray.events import CellView, NodeCounts, Snapshot
-from nbray.view import figures
 from nbray.view.render import render
 
 ROWS = 24

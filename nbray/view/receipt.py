@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import msgspec
 
+from nbray import figures
 from nbray.events import CellView
-from nbray.view import figures
 from nbray.view.render import render
 
 LEAST_SECONDS = 1.0

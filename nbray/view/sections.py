@@ -11,9 +11,10 @@ from collections.abc import Callable
 import msgspec
 
 from nbray import details as d
+from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
-from nbray.view import figures, things
+from nbray.view import things
 from nbray.view.names import Names, cell_key
 from nbray.view.output import context_html
 from nbray.view.panel import panel, panel_html

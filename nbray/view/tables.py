@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from nbray.view import figures
+from nbray import figures
 from nbray.view.render import render
 
 PAGE = 100

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbray.details import Details, TextRecord
-from nbray.view.names import Names, cell_key
+from nbray.view.names import Names, cell_key, worker
 
 Line = tuple[str, str, bool]
 """(who printed it, the line, whether to stderr)."""
@@ -42,7 +42,7 @@ def tail(
 
 
 def _who(piece: TextRecord, names: Names) -> str:
-    return f"{names.node(piece.node)} {piece.task} {piece.pid}"
+    return f"{worker(names.node(piece.node), piece.pid)} · {piece.task}"
 
 
 def _plain(text: str) -> str:

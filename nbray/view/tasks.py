@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from nbray import details as d
+from nbray import figures
 from nbray.details import Details, TaskRecord
-from nbray.view import figures
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import Cell, Chip, Column, Query, Table, link, pages
 from nbray.view.timeline import Bar

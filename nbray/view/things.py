@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nbray import details as d
+from nbray import figures
 from nbray.details import ActorRecord, Details, ObjectRecord, TaskRecord
 from nbray.events import NodeView, Snapshot
 from nbray.ids import node_of, object_hex
-from nbray.view import figures
 from nbray.view.holdings import unnamed
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import PAGE, Cell, Chip, Column, Query, Table, link, pages

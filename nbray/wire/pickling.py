@@ -30,6 +30,7 @@ import msgspec
 
 from nbray import definitions
 from nbray.config import INLINE_LIMIT
+from nbray.figures import memory
 from nbray.refs import ObjectRef
 from nbray.text import safe
 from nbray.wire import blame
@@ -334,7 +335,7 @@ def pack_definition(call: Callable[..., Any], name: str) -> Packed:
 def warn_of_size(call: Callable[..., Any], name: str) -> None:
     """Warn of a function or class that takes much along, and say of what."""
     captured, size = largest_capture(call)
-    what = f"{captured!r} ({size / 1e6:,.0f} MB)" if captured else "much data"
+    what = f"{captured!r} ({memory(size)})" if captured else "much data"
     advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
     warnings.warn(
         f"{name} takes {what} along: it is put into the object store, once for each time "

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from nbray import figures
 from nbray.options import UNIT
 from nbray.wire.messages import NodeInfo, Shape
 
 ZERO_SHAPE_MINIMUM = 4
 """Workers of a shape that takes nothing, which one client may always have on a node."""
-_GIB = 1 << 30
 
 
 def fits(need: Mapping[str, int], free: Mapping[str, int]) -> bool:
@@ -104,16 +104,16 @@ def pick(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 0) ->
 
 
 def describe(need: Mapping[str, int]) -> str:
-    """'1 CPU, 2 GPUs, 3.0 GiB memory'; 'a worker' for nothing at all."""
+    """'1 CPU, 2 GPUs, 3 GB of memory'; 'a worker' for nothing at all."""
     parts = []
     for name, amount in need.items():
         if amount <= 0:
             continue
         units = amount / UNIT
         if name == "memory":
-            parts.append(f"{units / _GIB:.1f} GiB memory")
+            parts.append(f"{figures.memory_asked(units)} of memory")
         elif name in {"CPU", "GPU"}:
-            parts.append(f"{units:g} {name}{'' if units == 1 else 's'}")
+            parts.append(figures.amount(units, name))
         else:
             parts.append(f"{units:g} {name!r}")
     return ", ".join(parts) or "a worker"
@@ -126,8 +126,12 @@ def _of(need: Mapping[str, int], has: Mapping[str, int]) -> str:
         if amount <= 0:
             continue
         units = max(0, has.get(name, 0)) / UNIT
-        shown = f"{units / _GIB:.1f} GiB" if name == "memory" else f"{units:g}"
-        parts.append(f"{shown} {name if name in {'CPU', 'GPU', 'memory'} else repr(name)}")
+        if name == "memory":
+            parts.append(f"{figures.memory_asked(units)} of memory")
+        elif name in {"CPU", "GPU"}:
+            parts.append(figures.amount(units, name))
+        else:
+            parts.append(f"{units:g} {name!r}")
     return ", ".join(parts) or "nothing of it"
 
 
@@ -166,9 +170,9 @@ def _free(need: Mapping[str, int], node: NodeInfo) -> str:
             continue
         free, total = (max(0, has.get(name, 0)) / UNIT for has in (node.available, node.total))
         if name == "memory":
-            parts.append(f"{free / _GIB:.1f} of {total / _GIB:.1f} GiB memory")
+            parts.append(f"{figures.memory_asked(free)} of {figures.memory_asked(total)} of memory")
         elif name in {"CPU", "GPU"}:
-            parts.append(f"{free:g} of {total:g} {name}{'' if total == 1 else 's'}")
+            parts.append(figures.part(free, total, name))
         else:
             parts.append(f"{free:g} of {total:g} {name!r}")
     return ", ".join(parts) or "no worker"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from nbray.figures import memory
 from nbray.runtime.core.effects import Effect
 from nbray.runtime.shell.processes import Ended
 
@@ -130,8 +131,8 @@ def describe_end(
         text = f"{who} exited with code {ended.code}"
     if words:
         text += f": {words}"
-    of = f" of the {limit / 1e9:.1f} GB there are" if limit else ""
-    return f"{text}; it had used up to {ended.max_rss / 1e6:,.0f} MB{of}"
+    of = f" of the {memory(limit)} there are" if limit else ""
+    return f"{text}; it had used up to {memory(ended.max_rss)}{of}"
 
 
 _CRASHED = re.compile(r"^Fatal Python error: (?P<what>.*)$", re.MULTILINE)

@@ -23,6 +23,7 @@ from math import inf
 import msgspec
 
 from nbray.config import SPARE_SECONDS
+from nbray.figures import memory
 from nbray.runtime.store.allocator import PAGE, Allocator, pages
 from nbray.wire.messages import Slot
 
@@ -136,14 +137,14 @@ class StoreBooks:
         need = pages(size)
         if need > self.capacity:
             return Full(
-                f"an object of {_bytes(size)} can never fit in this node's object store of "
-                f"{_bytes(self.capacity)}: start the cluster with a larger one "
+                f"an object of {memory(size)} can never fit in this node's object store of "
+                f"{memory(self.capacity)}: start the cluster with a larger one "
                 f"(nbray.init(object_store_memory={_round(need)})), or split the object"
             )
         if need > self.capacity - self.used:
             return Full(
-                f"an object of {_bytes(size)} does not fit: {_bytes(self.used)} of this node's "
-                f"object store of {_bytes(self.capacity)} are in use by {len(self._live)} objects. "
+                f"an object of {memory(size)} does not fit: {memory(self.used)} of this node's "
+                f"object store of {memory(self.capacity)} are in use by {len(self._live)} objects. "
                 "Drop references you no longer need (del ref), or start the cluster with a larger "
                 f"store (nbray.init(object_store_memory={_round(self.used + need)}))"
             )
@@ -337,16 +338,6 @@ def _rounded(need: int) -> int:
     """
     step = max(PAGE, (1 << need.bit_length()) // 16)
     return -(-need // step) * step
-
-
-def _bytes(size: int) -> str:
-    """For people: '1.5 GB'."""
-    figure = float(size)
-    for unit in ("B", "KB", "MB", "GB"):
-        if figure < 1000:
-            return f"{figure:.3g} {unit}"
-        figure /= 1000
-    return f"{figure:.3g} TB"
 
 
 def _round(size: int) -> str:

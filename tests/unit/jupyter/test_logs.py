@@ -78,7 +78,7 @@ def test_a_log_is_its_text_and_shows_in_a_box():
     assert shown == "a\n"
     assert repr(shown) == "a"
     log.add(out("b\n", pid=2))
-    assert Log(log.lines()) == "[lab 1] a\n[lab 2] b\n"
+    assert Log(log.lines()) == "[lab · pid 1] a\n[lab · pid 2] b\n"
     assert "nbray-c1" in Log(log.lines())._repr_html_()
 
 

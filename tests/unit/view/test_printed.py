@@ -36,11 +36,11 @@ def test_several_workers_fold_with_counts() -> None:
     assert "<b>lab-gpu · pid 9</b> · 1 line<" in html
     assert html.count("<details open>") == 1
     assert html.count("<details>") == 3
-    assert "<u>laptop 8</u>  c" in html
+    assert "<u>laptop · pid 8</u>  c" in html
     assert "<u>lab-gpu</u>  d" in html
     assert printed_text(printed).splitlines() == [
         "Output · 2 nodes, 3 workers, 4 lines",
-        "laptop 7  a", "laptop 8  c", "lab-gpu   d", "laptop 7  b",
+        "laptop · pid 7  a", "laptop · pid 8  c", "lab-gpu         d", "laptop · pid 7  b",
     ]
 
 

@@ -200,7 +200,7 @@ def test_logs_keep_order_and_are_searched() -> None:
     found = details(texts=(text("one\ntwo\n"), text("\x1b[31mthree\x1b[0m\n", "stderr", "other")))
     html = section_html("logs", cluster(), found, Query())
     assert html.index("one") < html.index("two") < html.index("three")
-    assert "host1 f 71" in html
+    assert "host1 · pid 71 · f" in html
     assert '<span class="nbray-red">three</span>' in html
     assert "two" not in section_html("logs", cluster(), found, Query(text="three"))
     assert "three" not in section_html("logs", cluster(), found, Query(cell=f"{DRIVER:x}:c"))

@@ -24,7 +24,7 @@ def test_they_come_oldest_first_as_a_terminal_would_show_them() -> None:
     assert lines() == ["one", "two", "100 %"]
     found = details(texts=TEXTS)
     shown, more = tail(found, Names(cluster(), found), 2)
-    assert shown == [("host1 load 7", "two", False), ("host2 fit 8", "100 %", True)]
+    assert shown == [("host1 · pid 7 · load", "two", False), ("host2 · pid 8 · fit", "100 %", True)]
     assert more
 
 

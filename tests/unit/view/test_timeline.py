@@ -29,7 +29,7 @@ def bar(
 
 def test_a_row_for_each_worker_and_a_bar_for_each_task() -> None:
     what = timeline([bar(0, 1), bar(1, 2), bar(0.5, 2, pid=8)])
-    assert [lane.label for lane in what.lanes] == ["laptop · 7", "laptop · 8"]
+    assert [lane.label for lane in what.lanes] == ["laptop · pid 7", "laptop · pid 8"]
     assert [len(lane.rects) for lane in what.lanes] == [2, 1]
     first = what.lanes[0].rects[0]
     assert first.x == LABEL
@@ -91,7 +91,7 @@ def test_the_axis_has_few_round_ticks() -> None:
 def test_minutes_are_whole_and_hosts_in_the_order_of_their_numbers() -> None:
     bars = [Bar(f"host{n}", n, "f", "", 0, 600) for n in (10, 2, 1)]
     what = timeline(bars)
-    assert [lane.label for lane in what.lanes] == ["host1 · 1", "host2 · 2", "host10 · 10"]
+    assert [lane.label for lane in what.lanes] == [f"host{n} · pid {n}" for n in (1, 2, 10)]
     assert [tick.label for tick in what.ticks] == [
         "0 min", "2 min", "4 min", "6 min", "8 min", "10 min",
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def test_as_text() -> None:
     text = timeline_text([bar(0, 1), bar(1, 2, failed=True), bar(0, 0.5, pid=8)], width=20)
     first, one, two = text.splitlines()
     assert first == "3 tasks on 2 workers in 2 s"
-    assert one.startswith("laptop · 7 |█")
+    assert one.startswith("laptop · pid 7 |█")
     assert "╳" in one
     assert two.count("█") < one.count("█")
 
@@ -126,3 +126,21 @@ def test_chrome_trace() -> None:
         {"ph": "X", "name": "f", "cat": "failed", "pid": 1, "tid": 8, "ts": 500_000,
          "dur": 1_500_000, "args": {"cell": "[3] f()"}},
     ]  # fmt: skip
+
+
+def test_no_two_functions_share_a_colour_and_all_are_in_the_legend() -> None:
+    took = {f"f{number}": 20 - number for number in range(12)}
+    what = timeline([Bar("laptop", 7, name, "", 0.0, float(s)) for name, s in took.items()])
+    *own, others = what.legend
+    assert [name for _, name, _ in own] == list(took)[:7]
+    assert len({colour for colour, _, _ in what.legend}) == 8
+    assert others[1:] == ("5 other functions", "5 tasks, 55 s")
+    assert "failed" not in {name for _, name, _ in what.legend}
+
+
+def test_a_colour_stays_when_another_function_becomes_the_longest() -> None:
+    def colours(**took: float) -> dict[str, str]:
+        bars = [Bar("laptop", 7, name, "", 0.0, seconds) for name, seconds in took.items()]
+        return {name: colour for colour, name, _ in timeline(bars).legend}
+
+    assert colours(boot=1.0, slow=2.0) == colours(boot=3.0, slow=2.0)

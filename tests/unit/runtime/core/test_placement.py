@@ -48,7 +48,7 @@ def test_pick_takes_the_least_loaded_that_has_room() -> None:
 
 def test_why_never_names_need_and_nodes() -> None:
     why = placement.why_never({"CPU": 9 * UNIT, "GPU": UNIT}, [node(1, {"CPU": 2 * UNIT})])
-    assert why == "needs 9 CPUs, 1 GPU, but no node has that much: node 1 (m1) has 2 CPU, 0 GPU"
+    assert why == "needs 9 CPUs, 1 GPU, but no node has that much: node 1 (m1) has 2 CPUs, 0 GPUs"
     assert "node 7" in placement.why_never(CPU, [node(1, CPU)], pinned=7)
     assert "there are no nodes" in placement.why_never(CPU, [])
 
@@ -58,8 +58,9 @@ def test_why_waiting_names_what_is_free() -> None:
     assert why == "need 1 CPU; m1 has 0 of 2 CPUs free"
 
 
-def test_memory_is_shown_in_gib() -> None:
-    assert placement.describe({"memory": (3 << 30) * UNIT}) == "3.0 GiB memory"
+def test_memory_is_shown_as_everywhere() -> None:
+    assert placement.describe({"memory": (3 << 30) * UNIT}) == "3 GB of memory"
+    assert placement.describe({"memory": 13_207_024_435 * UNIT}) == "12.3 GB of memory"
 
 
 def test_gpus_whole_and_shared() -> None:

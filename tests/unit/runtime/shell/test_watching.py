@@ -24,10 +24,10 @@ def test_the_end_names_process_machine_signal_memory_and_limit() -> None:
     ended = Ended(5, 77, -1, signal.SIGKILL, 8_123_000_000)
     assert describe_end(ended, True, "lab", 16_000_000_000) == (
         "its process (pid 77) on lab was killed by SIGKILL, because the machine ran out of memory; "
-        "it had used up to 8,123 MB of the 16.0 GB there are"
+        "it had used up to 7.6 GB of the 15 GB there are"
     )
     assert describe_end(Ended(5, 77, 3, 0, 50_000_000), False, "lab") == (
-        "its process (pid 77) on lab exited with code 3; it had used up to 50 MB"
+        "its process (pid 77) on lab exited with code 3; it had used up to 48 MB"
     )
     assert "was killed by signal 99" in describe_end(Ended(5, 7, -1, 99, 1), False, "lab")
 

@@ -1,7 +1,8 @@
 """Numbers as people read them: counts, shares, rates, times.
 
-Owns the wording of every figure on a screen. Does not own where it stands.
-Memory is counted in 1,024s and called GB, as laptops are sold.
+Owns the wording of every figure on a screen, in an error and on a terminal.
+Does not own where it stands. Memory is counted in 1,024s and called MB and GB,
+as pandas counts it and laptops are sold: one figure has one spelling everywhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,21 @@ def count(number: int) -> str:
 def noun(number: int, one: str, many: str = "") -> str:
     """`1 node`, `3 nodes`, `1,000 nodes`."""
     return f"{count(number)} {one if number == 1 else many or one + 's'}"
+
+
+def amount(number: float, name: str) -> str:
+    """`1 CPU`, `0.5 CPUs`, `1,024 CPUs`: how much of a resource."""
+    return f"{exact(number)} {name}{'' if number == 1 else 's'}"
+
+
+def part(some: float, whole: float, name: str) -> str:
+    """`0 of 1 CPU`, `1 of 2 CPUs`."""
+    return f"{exact(some)} of {amount(whole, name)}"
+
+
+def exact(number: float) -> str:
+    """`0.25`, `1`, `1,024`: as it was asked for."""
+    return f"{number:,.4f}".rstrip("0").rstrip(".")
 
 
 def brief(number: float) -> str:
@@ -40,6 +56,12 @@ def memory(size: float) -> str:
     """`1.2 GB`, `512 bytes`."""
     scaled, unit = _scaled(size)
     return f"{brief(scaled)} {unit}"
+
+
+def memory_asked(size: float) -> str:
+    """`12.3 GB`: where a tenth decides whether it fits."""
+    scaled, unit = _scaled(size)
+    return f"{scaled:,.1f} {unit}".replace(".0 ", " ")
 
 
 def memory_share(used: float, total: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbray.view import figures
+from nbray import figures
 
 GB = 1024**3
 
@@ -50,3 +50,23 @@ def test_percent_is_bounded() -> None:
     assert figures.percent(5, 4) == 100
     assert figures.percent(-1, 4) == 0
     assert figures.percent(1, 4) == 25
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (figures.amount(1, "CPU"), "1 CPU"),
+        (figures.amount(0, "CPU"), "0 CPUs"),
+        (figures.amount(0.25, "GPU"), "0.25 GPUs"),
+        (figures.amount(1_024, "CPU"), "1,024 CPUs"),
+        (figures.part(0, 1, "CPU"), "0 of 1 CPU"),
+        (figures.part(1.5, 2, "CPU"), "1.5 of 2 CPUs"),
+        (figures.memory(500_000_000), "477 MB"),
+        (figures.memory(24_000_000), "23 MB"),
+        (figures.memory(25_300_000_000), "24 GB"),
+        (figures.memory_asked(25_300_000_000), "23.6 GB"),
+        (figures.memory_asked(3 * GB), "3 GB"),
+    ],
+)
+def test_amounts_have_one_spelling(said: str, expected: str) -> None:
+    assert said == expected

@@ -6,6 +6,7 @@ at rest). Does not own when bars appear (`progress`) nor how they look (`view`).
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
@@ -42,24 +43,34 @@ class Surface(Protocol):
 
 
 class NotebookBars:
-    """Bars under a cell, in a widget while they move."""
+    """Bars under a cell, in a widget while they move.
+
+    While something holds the cell's output there are none, and none are made good for later.
+    """
 
     eager = False
 
     def __init__(self, own: Cells, cell: str) -> None:
         self._live = Live(own, cell, html_widget)
+        self._held = functools.partial(own.held.displays, cell)
 
     def draw(self, view: CellView, now: float, rate: float) -> None:
         """Move the widget; the text is only made when the display is."""
+        if not self._live.moving and self._held():
+            return
         text = "" if self._live.moving else progress_text(view, now, rate)
         self._live.show(progress_html(view, now, rate), text)
 
     def keep(self, view: CellView, now: float, rate: float) -> None:
         """Save the bars as they are; the widget goes on."""
+        if not self._live.shown:
+            return
         self._live.save(progress_html(view, now, rate), progress_text(view, now, rate))
 
     def end(self, view: CellView, now: float, rate: float) -> None:
         """Replace the widget by the final bars."""
+        if not self._live.shown:
+            return
         if not view.submitted:  # it waited for nobody's work, only for something to arrive
             self._live.rest("", "")
             return
@@ -67,6 +78,32 @@ class NotebookBars:
 
     def erase(self) -> None:
         """Notebooks keep what was shown."""
+
+
+class ConsoleBars:
+    """Bars in a front end that draws no updates: the final ones, as text."""
+
+    eager = False
+
+    def __init__(self, own: Cells, cell: str) -> None:
+        self._own = own
+        self._cell = cell
+        self._due = False
+
+    def draw(self, view: CellView, now: float, rate: float) -> None:
+        """They move, and nobody sees it."""
+        self._due = True
+
+    def keep(self, view: CellView, now: float, rate: float) -> None:
+        """Unfinished ones would stay so."""
+
+    def end(self, view: CellView, now: float, rate: float) -> None:
+        """Print the final bars."""
+        if self._due and view.submitted and not self._own.held.displays(self._cell):
+            self._own.stream(self._cell, f"{progress_text(view, now, rate)}\n", "stderr")
+
+    def erase(self) -> None:
+        """Nothing is there."""
 
 
 class Meter:

@@ -21,6 +21,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from nbray import session, threads
+from nbray.jupyter.console import draws_updates
+from nbray.jupyter.held import Held, captured
 from nbray.jupyter.titles import title
 
 REMEMBERED = 300
@@ -39,17 +41,22 @@ class Cells:
         at_end: likewise, after those: what is shown below everything else.
         aside: entered around what is printed on a terminal; gives whether something had
             to be taken off the screen for it.
+        held: who holds the running cell's output.
     """
 
     def __init__(self) -> None:
         self.on_end: list[Callable[[str], None]] = []
         self.at_end: list[Callable[[str], None]] = []
         self.aside: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
+        self.held = Held(self)
+        self._updates: bool | None = None
         self._shell: Any = None
         self._lock = threading.Lock()
         self._parents: dict[str, _Request] = {}
         self._labels: dict[str, str] = {}
         self._running: list[str] = []
+        self._quiet: set[str] = set()
+        """Cells under which nothing is to stand (`%%capture`)."""
         self._begun: dict[int, str] = {}
         """Cells that run, by the identity of IPython's record of the run."""
         self._outer: ContextVar[tuple[str, ...]] = ContextVar("nbray_outer_cells", default=())
@@ -90,13 +97,15 @@ class Cells:
             self._parents.clear()
             self._labels.clear()
             self._running.clear()
+            self._quiet.clear()
 
     def _before(self, info: object = None) -> None:
         kernel = self.kernel
         parent: dict[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
         header = parent.get("header") or {}
         cell = str(header.get("msg_id") or f"In[{self._shell.execution_count}]")
-        label = f"[{_number(self._shell)}] {title(str(getattr(info, 'raw_cell', '')))}".strip()
+        source = str(getattr(info, "raw_cell", ""))
+        label = f"[{_number(self._shell)}] {title(source)}".strip()
         with self._lock:
             _remember(session.cell_labels, cell, label[:80])
             _remember(self._labels, cell, f"In[{_number(self._shell)}]")
@@ -104,6 +113,9 @@ class Cells:
             last = next(reversed(self._parents.values()), None)
             _remember(self._parents, cell, _request(header, last))
             self._running.append(cell)
+            self._quiet &= self._parents.keys()
+            if captured(source.splitlines()):
+                self._quiet.add(cell)
             if info is not None:
                 self._begun[id(info)] = cell
             del self._running[:-REMEMBERED]
@@ -125,6 +137,31 @@ class Cells:
         with self._lock:
             if cell in self._running:
                 self._running.remove(cell)
+
+    @property
+    def updates(self) -> bool:
+        """Whether the front end draws updates of what was displayed."""
+        if self._updates is None:
+            self._updates = draws_updates()
+        return self._updates
+
+    def running(self) -> str:
+        """The innermost cell that runs ('' if none does)."""
+        with self._lock:
+            return self._running[-1] if self._running else ""
+
+    def quiet(self, cell: str) -> bool:
+        """Whether *cell* keeps all its output to itself, so that nothing is to stand under it."""
+        return cell in self._quiet
+
+    def adopt(self, message: str) -> str:
+        """Let *message*, no cell's but a widget's, be written to as a cell; its name as a cell."""
+        with self._lock:
+            if message not in self._parents:
+                last = next(reversed(self._parents.values()), None)
+                header = (last.message().get("header") if last is not None else None) or {}
+                _remember(self._parents, message, _request({**header, "msg_id": message}, last))
+        return message
 
     def parent(self, cell: str) -> dict[str, Any]:
         """The request message *cell* came with; the latest one where it is unknown."""
@@ -193,6 +230,9 @@ class Cells:
         kind = "update_display_data" if update else "display_data"
         if update:
             cell = self.carrier(cell)
+        elif (keeps := self.held.publisher(cell)) is not None:
+            keeps.publish(data, {}, transient=content["transient"])
+            return
         if not self.publish(cell, kind, content) and not update and "text/plain" in data:
             sys.stdout.write(f"{data['text/plain']}\n")
 

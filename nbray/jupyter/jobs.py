@@ -82,13 +82,9 @@ def show() -> Shown | None:
 
 def draw(news: News, cell: str) -> None:
     """What was printed, under *cell*."""
-    router = importlib.import_module("nbray.jupyter.magics").router()
+    router = importlib.import_module("nbray.jupyter.progress").router()
     for event in news.events:
-        event = msgspec.structs.replace(event, cell=cell)
-        if router is not None:
-            router(event)
-        else:
-            cells().stream(cell, getattr(event, "text", ""), getattr(event, "stream", "stdout"))
+        router(msgspec.structs.replace(event, cell=cell))
 
 
 # -- under the cell that launched it ---------------------------------------------------------

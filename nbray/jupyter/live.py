@@ -32,6 +32,11 @@ class Live:
         self._widget: Any = None
 
     @property
+    def shown(self) -> bool:
+        """Whether it was ever shown."""
+        return self._shown
+
+    @property
     def moving(self) -> bool:
         """Whether it was shown and does not rest."""
         return self._moving

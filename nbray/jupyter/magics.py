@@ -1,7 +1,7 @@
 """What `%load_ext nbray` adds to a notebook, and `%unload_ext nbray` takes back.
 
 Owns the wiring of one IPython shell: the magics, `remote` in the namespace,
-the hooks on cells and errors, and the route of tasks' output. Does not own
+the hooks on cells and errors. Does not own
 what any of them does. Rule: loading twice changes nothing, and unloading
 leaves no hook behind.
 """
@@ -25,12 +25,10 @@ from nbray.jupyter import (
     environment,
     errors,
     holdings,
-    jobs,
     progress,
     signatures,
 )
 from nbray.jupyter.logs import Logs
-from nbray.jupyter.output import Router
 from nbray.jupyter.remote_cell import RemoteCells
 from nbray.jupyter.stop import InterruptHook
 from nbray.refs import ObjectRef
@@ -43,7 +41,6 @@ class Extension:
         self._shell = shell
         self._remote = RemoteCells(shell)
         self._interrupts = InterruptHook()
-        self.router = Router(cells.cells(), _unfinished)
         self._names = {"nbray": nbray, "remote": nbray.remote}
 
     def install(self) -> None:
@@ -54,7 +51,6 @@ class Extension:
         environment.install(shell)
         holdings.install(shell)
         signatures.install(shell)
-        cells.cells().on_end.append(self.router.cell_ended)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
         shell.events.register("post_run_cell", self._interrupts.after)
@@ -63,16 +59,12 @@ class Extension:
         shell.push(self._names)
         shell.set_custom_exc(errors.SHOWN, errors.show)
         session.on_install.append(self._engine_changed)
-        self._route(session.current())
 
     def uninstall(self) -> None:
         """Take everything back, except names that the user has given other values."""
         shell = self._shell
         if self._engine_changed in session.on_install:
             session.on_install.remove(self._engine_changed)
-        engine = session.current()
-        if engine is not None:
-            engine.on_output(None)
         for event, hook in (
             ("pre_run_cell", self._interrupts.before),
             ("pre_run_cell", self._remote.collect),
@@ -84,7 +76,6 @@ class Extension:
         magics["cell"].pop("remote", None)
         magics["line"].pop("nbray", None)
         shell.drop_by_id(self._names)
-        cells.cells().on_end.remove(self.router.cell_ended)
         shell.set_custom_exc((), None)
         environment.uninstall(shell)
         holdings.uninstall(shell)
@@ -96,23 +87,8 @@ class Extension:
         """What `%%remote` has put, by the variable's name."""
         return self._remote.capture.copies()
 
-    def _engine_changed(self, engine: Engine | None) -> None:
+    def _engine_changed(self, _engine: Engine | None) -> None:
         self._remote.forget()
-        self._route(engine)
-        if engine is None:
-            self.router.flush()
-
-    def _route(self, engine: Engine | None) -> None:
-        # Outside a kernel there is one place to print to, and the engine knows it.
-        if engine is not None and cells.cells().kernel is not None:
-            engine.on_output(self.router)
-
-
-def _unfinished(cell: str) -> int:
-    engine = session.current()
-    if jobs.trails(cell):
-        return 1
-    return engine.unfinished(cell) if engine is not None else 0
 
 
 def copies() -> dict[str, ObjectRef[Any]]:
@@ -130,16 +106,9 @@ def logs() -> Logs:
     Raises:
         NotebookError: no notebook has.
     """
-    for extension in _extensions().values():
-        return extension.router.logs
-    raise errors.NotebookError("nbray is not loaded: run %load_ext nbray first")
-
-
-def router() -> Router | None:
-    """Where tasks' output goes in the notebook that loaded the extension (None: none has)."""
-    for extension in _extensions().values():
-        return extension.router
-    return None
+    if not _extensions():
+        raise errors.NotebookError("nbray is not loaded: run %load_ext nbray first")
+    return progress.router().logs
 
 
 def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:

@@ -4,11 +4,13 @@ Owns when it is drawn, and the one thread that draws what comes late. Does not
 own the text (`logs`), its look (`nbray.view.printed`) nor the sending
 (`cells`). Rule: a cell has one display for all that its tasks print, drawn at
 most five times a second however much comes, and once more when nothing comes
-any longer; rich output follows in the order in which it came.
+any longer; rich output follows in the order in which it came. What something else
+holds (`held`) goes there and nowhere else; a front end that draws no updates gets lines.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import uuid
@@ -17,6 +19,8 @@ from typing import Any
 
 from nbray.events import Display, Output
 from nbray.jupyter.cells import Cells
+from nbray.jupyter.held import write
+from nbray.jupyter.lines import Lines
 from nbray.jupyter.logs import CellLog, Logs
 from nbray.view.printed import PLAIN, RECENT, printed_html, printed_text
 
@@ -48,13 +52,16 @@ class Router:
 
     Args:
         unfinished: how many tasks of a cell have not ended (a place is kept for their output).
+        waiting: whether a call waits, at whose end `wait_ended` is called.
     """
 
     def __init__(
         self, cells: Cells, unfinished: Callable[[str], int] = lambda _cell: 0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, waiting: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.logs = Logs()
+        self.lines = Lines(cells.stream, clock)
+        self._waiting = waiting
         self._cells = cells
         self._unfinished = unfinished
         self._clock = clock
@@ -67,15 +74,21 @@ class Router:
         """Show one piece of output."""
         with self._lock:
             if isinstance(event, Display):
+                self.lines.flush()
                 self._draw_if_dirty(event.cell)
                 self._display(event)
                 return
             if not event.text:
                 return
+            if self._is_held(event):
+                return
             if self._cells.kernel is None:  # a terminal: there is one place to print to
                 self._cells.stream(event.cell, event.text, event.stream)
                 return
             log = self.logs.add(event)
+            if not self._cells.updates:
+                self._line(event.cell, event)
+                return
             place = self._place(event.cell)
             place.dirty = True
             now = self._clock()
@@ -83,13 +96,50 @@ class Router:
                 self._draw(event.cell, place, log, now)
             self._watch()
 
+    def _is_held(self, event: Output) -> bool:
+        """Whether something holds the text, and has it now."""
+        held = self._cells.held
+        out = held.stream(event.cell, event.stream)
+        if out is not None:
+            self._draw_if_dirty(event.cell)
+            return write(out, event.text)
+        box = held.box(event.cell)
+        if not box:
+            return False
+        self._line(self._cells.adopt(box), event)
+        return True
+
+    def _line(self, cell: str, event: Output) -> None:
+        # Behind what the cell itself has printed, which the kernel sends a little late.
+        if not self.lines.text:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+        self.lines.add(cell, event.stream, event.text, self._waiting())
+        if self.lines.text:
+            self._watch()
+
+    def wait_ended(self) -> None:
+        """A call that waited is over: what it waited for is all seen before it returns."""
+        with self._lock:
+            self.lines.flush()
+
     def _display(self, event: Display) -> None:
         content: dict[str, Any] = {
             "data": event.data,
             "metadata": event.metadata,
             "transient": {"display_id": event.display_id} if event.display_id else {},
         }
+        held = self._cells.held
+        keeps = held.publisher(event.cell)
+        if keeps is not None:
+            keeps.publish(
+                event.data, event.metadata, transient=content["transient"], update=event.update
+            )
+            return
+        box = held.box(event.cell)
         cell = self._cells.carrier(event.cell) if event.update else event.cell
+        if box:
+            cell = self._cells.adopt(box)
         kind = "update_display_data" if event.update else "display_data"
         self._cells.publish(cell, kind, content)
 
@@ -124,6 +174,7 @@ class Router:
     def cell_ended(self, cell: str) -> None:
         """*cell* is over: draw what is left, or keep a place for what will come."""
         with self._lock:
+            self.lines.flush()
             self.flush()  # other cells' as well: who runs a notebook headless reads no further
             if cell and cell not in self._places and self._unfinished(cell):
                 # Several front ends drop what is new after a cell's end, but not updates.
@@ -144,6 +195,7 @@ class Router:
         """Draw what is due; whether anything will be."""
         with self._lock:
             now = self._clock()
+            self.lines.flush()
             open_ = False
             for cell, place in list(self._places.items()):
                 log = self.logs.get(cell)

@@ -9,10 +9,11 @@ times a second, and the thread sleeps, and soon ends, while nothing waits.
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Self
@@ -21,8 +22,9 @@ from nbray import session
 from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
-from nbray.jupyter.bars import Bars, NotebookBars, Surface
+from nbray.jupyter.bars import Bars, ConsoleBars, NotebookBars, Surface
 from nbray.jupyter.cells import attach, cells
+from nbray.jupyter.output import Router
 from nbray.jupyter.receipt import Receipts
 from nbray.jupyter.terminal import TerminalBars, attributed
 
@@ -81,6 +83,8 @@ class Wait:
         watch.waits.discard(self)
         if watch.bars:
             watch.wait_ended(self.cell)
+        if watch.held_back:
+            watch.flush()
 
 
 class Watch:
@@ -102,6 +106,9 @@ class Watch:
         self.waits: set[Wait] = set()
         self.bars: dict[str, Bars] = {}
         self.parked = True
+        self.held_back: Sequence[object] = ()
+        """What was printed and is shown when the wait ends, by `flush`."""
+        self.flush: Callable[[], None] = lambda: None
         self._snapshot = snapshot
         self._surface = surface
         self._rested: dict[str, Bars] = {}
@@ -171,6 +178,18 @@ class Watch:
             self.parked = True
             # A call that came before `parked` was set found no one to wake.
             return LOOK if self.waits else None
+
+    def count(self, engine: Engine) -> None:
+        """*engine* is about to end: what has ended so far will not be known afterwards."""
+        with self.lock:
+            if not self.bars:
+                return
+            try:
+                snapshot = engine.snapshot()
+            except (RayError, OSError):  # it is gone already
+                return
+            for bars in self.bars.values():
+                bars.look(snapshot, waiting=False)
 
     def _look(self) -> Snapshot | None:
         try:
@@ -253,6 +272,13 @@ def _current_snapshot() -> Snapshot | None:
     return engine.snapshot() if engine is not None else None
 
 
+def _unfinished(cell: str) -> int:
+    if importlib.import_module("nbray.jupyter.jobs").trails(cell):  # it is above us
+        return 1
+    engine = session.current()
+    return engine.unfinished(cell) if engine is not None else 0
+
+
 def _print_aside(engine: Engine | None) -> None:
     """Let what tasks print pass by the bars, unless the user wants none of it."""
     asked = session.started_with()
@@ -270,16 +296,24 @@ class Installed:
     def __init__(self) -> None:
         self.watch: Watch | None = None
         self.receipts: Receipts | None = None
+        self.router: Router | None = None
+        self._engine: Engine | None = None
 
     def install(self, snapshot: Callable[[], Snapshot | None]) -> bool:
         own = attach()
         if self.watch is not None:
             return True
         if own.kernel is not None:
-            self.watch = Watch(snapshot, lambda cell: NotebookBars(own, cell))
+            bars = NotebookBars if own.updates else ConsoleBars
+            self.watch = watch = Watch(snapshot, lambda cell: bars(own, cell))
             own.on_end.append(self.watch.cell_ended)
             self.receipts = Receipts(own, snapshot)
             own.at_end.append(self.receipts.cell_ended)
+            router = self.printed()
+            watch.held_back, watch.flush = router.lines.text, router.wait_ended
+            own.on_end.append(router.cell_ended)
+            session.on_install.append(self.route)
+            self.route(session.current())
         elif sys.stderr is not None and sys.stderr.isatty():
             self.watch = Watch(snapshot, lambda _cell: TerminalBars())
             own.aside = self.watch.aside
@@ -290,7 +324,37 @@ class Installed:
         session.watch_waits(self.watch)
         return True
 
+    def printed(self) -> Router:
+        """What takes what tasks print."""
+        if self.router is None:
+            self.router = Router(cells(), _unfinished, waiting=self._waits)
+        return self.router
+
+    def _waits(self) -> bool:
+        return self.watch is not None and bool(self.watch.waits)
+
+    def route(self, engine: Engine | None) -> None:
+        """Have what *engine*'s tasks print come under their cells, unless none of it is wanted."""
+        router = self.router
+        asked = session.started_with()
+        if router is None:
+            return
+        last, self._engine = self._engine, engine
+        if engine is None:
+            if self.watch is not None and last is not None:
+                self.watch.count(last)
+            router.flush()
+        elif asked is None or asked.log_to_driver:
+            engine.on_output(router)
+
     def uninstall(self) -> None:
+        router, self.router = self.router, None
+        if router is not None and self.route in session.on_install:
+            session.on_install.remove(self.route)
+            cells().on_end.remove(router.cell_ended)
+            engine = session.current()
+            if engine is not None:
+                engine.on_output(None)
         watch = self.watch
         if watch is None:
             return
@@ -325,3 +389,8 @@ def install(snapshot: Callable[[], Snapshot | None] = _current_snapshot) -> bool
 def uninstall() -> None:
     """Show no more bars."""
     _installed().uninstall()
+
+
+def router() -> Router:
+    """What takes tasks' output in this notebook."""
+    return _installed().printed()

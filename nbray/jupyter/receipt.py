@@ -58,6 +58,8 @@ class Receipts:
 
     def cell_ended(self, cell: str) -> None:
         """*cell* is over."""
+        if self._cells.quiet(cell):
+            return
         view = (self._look() or {}).get(cell)
         if view is None or not view.submitted:
             return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from nbray.events import Output
-from nbray.jupyter import magics
+from nbray.jupyter import magics, progress
 
 
 @pytest.fixture
 def logs(ip):
     """The shell's logs, two cells of which have printed."""
-    kept = magics._extensions()[ip].router.logs
+    kept = progress.router().logs
     for cell, pid, text in (("In[4]", 11, "a\n"), ("In[5]", 11, "b\n"), ("In[5]", 12, "c\n")):
         kept.add(Output(cell, 1, "lab", pid, "f", "stdout", text))
     own = magics.cells.cells()

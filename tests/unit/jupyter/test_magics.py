@@ -3,7 +3,7 @@
 import nbray
 from nbray import session
 from nbray.events import Output
-from nbray.jupyter import magics
+from nbray.jupyter import magics, progress
 
 
 def test_loading_brings_remote_and_both_magics(ip):
@@ -74,6 +74,6 @@ def test_an_interrupted_plain_cell_is_stopped(ip, monkeypatch):
 
 
 def test_output_events_are_written_under_their_cell(ip, capsys):
-    router = magics._extensions()[ip].router
+    router = progress.router()
     router(Output("In[1]", 1, "lab", 1, "f", "stdout", "late\n"))
     assert capsys.readouterr().out == "late\n"

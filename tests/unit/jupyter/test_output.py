@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from fake_kernel import Kernel, Shell
 
@@ -153,3 +155,86 @@ def test_in_a_terminal_it_is_printed(capsys):
     router(Output("c", 1, "lab", 1, "f", "stderr", "oops\n"))
     router(Output("c", 1, "lab", 1, "f", "stdout", ""))
     assert capsys.readouterr().err == "oops\n"
+
+
+class Holds:
+    """Something that holds what one cell shows."""
+
+    def __init__(self, cell, out=None, pub=None, box=""):
+        self.cell, self.out, self.pub, self.open = cell, out, pub, box
+
+    def stream(self, cell, name):
+        return self.out if cell == self.cell and name == "stdout" else None
+
+    def publisher(self, cell):
+        return self.pub if cell == self.cell else None
+
+    def box(self, cell):
+        return self.open if cell == self.cell else ""
+
+
+def test_held_text_goes_there_and_nowhere_else(stage):
+    stage.begin("c")
+    stage.say("before\n")
+    stage.cells.held = Holds("c", out=io.StringIO())
+    stage.say("held\n")
+    stage.say("an error\n", stream="stderr")
+    stage.say("other\n", "d")
+    assert stage.cells.held.out.getvalue() == "held\n"
+    stage.cells.held = Holds("")
+    stage.say("late\n")
+    stage.end("c")
+    assert "before\nan error\nlate" in [text for _, _, text in stage.drawn()]
+    assert all("held" not in text for _, _, text in stage.drawn())
+
+
+def test_held_text_of_a_closed_stream_comes_under_the_cell(stage):
+    stage.begin("c")
+    out = io.StringIO()
+    out.close()
+    stage.cells.held = Holds("c", out=out)
+    stage.say("held\n")
+    assert stage.drawn() == [("display_data", "c", "held")]
+
+
+def test_held_displays_go_to_the_publisher(stage):
+    class Keeps:
+        def __init__(self):
+            self.kept = []
+
+        def publish(self, data, metadata, *, transient, update):
+            self.kept.append((data["text/plain"], transient, update))
+
+    stage.begin("c")
+    stage.cells.held = Holds("c", pub=Keeps())
+    stage.router(Display("c", 1, "lab", 1, "f", {"text/plain": "a picture"}, {}, "id", False))
+    stage.router(Display("c", 1, "lab", 1, "f", {"text/plain": "another"}, {}, "id", True))
+    stage.router(Display("d", 1, "lab", 1, "f", {"text/plain": "not held"}, {}, "", False))
+    assert stage.cells.held.pub.kept == [
+        ("a picture", {"display_id": "id"}, False), ("another", {"display_id": "id"}, True),
+    ]  # fmt: skip
+    assert [text for _, _, text in stage.drawn()] == ["not held"]
+
+
+@pytest.mark.parametrize("cell", ["c", ""])
+def test_an_output_widget_gets_lines_with_its_own_message(stage, cell):
+    stage.begin("c")
+    stage.cells.held = Holds(cell, box="click")
+    stage.say("a\n", cell)
+    stage.say("b\n", cell, stream="stderr")
+    sent = [
+        (one["kind"], one["parent"]["header"]["msg_id"], one["content"]["text"])
+        for one in stage.kernel.sent
+    ]
+    assert sent == [("stream", "click", "a\n"), ("stream", "click", "b\n")]
+
+
+def test_a_front_end_that_draws_no_updates_gets_every_line(stage):
+    stage.begin("c")
+    stage.cells._updates = False
+    for number in range(16):
+        stage.say(f"{number}\n", pid=number)
+    stage.end("c")
+    texts = [one["content"]["text"] for one in stage.kernel.sent if one["kind"] == "stream"]
+    assert "".join(texts) == "".join(f"{number}\n" for number in range(16))
+    assert len(stage.router.logs.get("c").lines()) == 16

@@ -304,7 +304,7 @@ def test_install_in_a_notebook_and_uninstall(monkeypatch: pytest.MonkeyPatch) ->
         assert own.install(Snapshot)
         assert own.install(Snapshot)
         assert session.watcher() is own.watch
-        assert len(cells.on_end) == 1
+        assert len(cells.on_end) == 2
     finally:
         own.uninstall()
         cells.detach()

@@ -24,6 +24,9 @@ class Cells:
     def __init__(self) -> None:
         self.shown: list[tuple[str, str, bool, str]] = []
 
+    def quiet(self, _cell: str) -> bool:
+        return False
+
     def display(self, cell: str, data: Any, *, display_id: str = "", update: bool = False) -> None:
         assert set(data) == {"text/html", "text/plain"}
         self.shown.append((cell, display_id, update, data["text/plain"]))

@@ -11,7 +11,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: properties demo test check lab bench clean static notebooks browser again venv sidebar
+.PHONY: properties demo test check lab bench clean static notebooks browser again bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -87,6 +87,9 @@ properties: $(READY)
 
 apart: $(SYSTEM)
 	NBRAY_TEST_APART=10 NBRAY_TEST_SEED=$(or $(SEED),$(shell date +%Y%m%d)) $(PYTEST) tests/e2e/test_apart.py
+
+bounds: $(READY)
+	NBRAY_BOUNDS=1 $(PYTEST) tests/e2e/test_descriptors.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

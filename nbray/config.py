@@ -107,6 +107,16 @@ SCARCE_SHARE = 0.1
 """Part of the machine's memory; when less is available, nothing is kept warm."""
 MAX_FRAME = 64 << 20
 """Bytes; a peer that sends a larger frame over TCP is disconnected."""
+DESCRIPTORS = 65_536
+"""Most descriptors a process may have; at its start the soft limit is raised to the hard one,
+but not beyond this."""
+OWN_DESCRIPTORS = 6
+"""Descriptors that every process holds back to be heard and to answer."""
+RESERVED_DESCRIPTORS = 8
+RESERVED_SHARE = 1 / 16
+"""Descriptors, and the part of those a node may have, that it gives to nobody: the larger one."""
+SEGMENTS_SHARE = 1 / 16
+"""Most segments of shared memory, as a part of the descriptors a node may have; each takes two."""
 DEFAULT_PORT = 6379
 """The TCP port of a head, as in Ray."""
 DASHBOARD_PORT = 8265

@@ -37,6 +37,9 @@ class Figures(msgspec.Struct, frozen=True):
     """Bytes of objects that are on their way to this node."""
     moving_from: int = 0
     """Number of the node that sends most of them (0: none)."""
+    trouble: str = ""
+    """What hinders the machine though work goes on: a full disk, no descriptors left ('': nothing);
+    a sentence."""
 
 
 class NodeView(msgspec.Struct, frozen=True):

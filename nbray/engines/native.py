@@ -18,6 +18,7 @@ from nbray.config import InitConfig, NodeRequest
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.runtime.shell.launch import Root, dismiss, reap, spawn, start_root
+from nbray.runtime.shell.room import widen
 
 if TYPE_CHECKING:
     from nbray.runtime.shell.engine import NativeEngine
@@ -36,6 +37,7 @@ def start(config: InitConfig) -> NativeEngine:
         AuthenticationError: the secret is not the cluster's.
         VersionMismatchError: the cluster runs another Python or nbray.
     """
+    widen()
     try:
         if config.address in {"", "local"}:
             record, mine = _start_local(config), not config.detached
@@ -201,11 +203,13 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     import secrets
     import shlex
 
+    from nbray.runtime.core.troubles import WHO
     from nbray.runtime.shell import rundir
     from nbray.runtime.shell.client import open_brain, register
     from nbray.runtime.shell.engine import NativeEngine
     from nbray.runtime.shell.loop import Loop
-    from nbray.runtime.shell.watching import Beside
+    from nbray.runtime.shell.watching import Beside, Shortage
+    from nbray.wire.messages import Printed
 
     folder = Path(record.directory)
     me = client_id(record.node, DRIVER_FLAG | secrets.randbits(31))
@@ -242,4 +246,9 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         engine.on_output(lambda _output: None)
     loop.after.append(engine.after_round)
     loop.after.append(Beside(registered.node_pid, brain.end).look)
+
+    def say(text: str) -> None:
+        brain.printed.append(Printed(me, "", os.getpid(), WHO, "stderr", text))
+
+    loop.after.append(Shortage(lambda: post.short_since, say).look)
     return engine

@@ -124,6 +124,8 @@ def _row(node: NodeView, stopped: bool) -> NodeRow:
         where.append("leaves when its work has ended")
     elif seen.uptime >= 1:
         where.append(f"up {figures.duration(seen.uptime)}")
+    if node.alive and seen.trouble:
+        where.append(seen.trouble.partition(":")[0])
     return NodeRow(
         name=f"{node.name or node.address} · {role(node)}",
         where=", ".join(where),

@@ -113,10 +113,12 @@ class Welcome(Message):
 
 
 class Refused(Message):
-    """The node may not join, and why."""
+    """The node may not join, or the client not register, and why."""
 
     ticket: int
     why: str
+    full: bool = False
+    """There is no room for it; nothing is wrong with itself."""
 
 
 class Leave(Message):

@@ -79,6 +79,8 @@ class ClientBrain:
         self.pictures = 0
         self.registered: m.Registered | None = None
         self.refused = ""
+        self.full = False
+        """It was refused because there is no room for it."""
         self.ended = ""
         """Why the node told this client to end, or how the node was lost."""
         self.replies: dict[int, Any] = {}
@@ -218,7 +220,7 @@ class ClientBrain:
                         error = self._error("OwnerDiedError", "the owner's node is gone")
                         objects.node_died(node.number, error)
             case m.Refused():
-                self.refused = message.why
+                self.refused, self.full = message.why, message.full
             case m.Exit():
                 self.end(message.why)
             case m.Printed() | m.Displayed():

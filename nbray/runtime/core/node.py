@@ -23,6 +23,7 @@ from nbray.runtime.core import leases as books
 from nbray.runtime.core.drain import Drain
 from nbray.runtime.core.effects import (
     Effect,
+    Forget,
     Listen,
     Log,
     Send,
@@ -33,11 +34,13 @@ from nbray.runtime.core.ends import Ends
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
+from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.stay import Stay
 from nbray.runtime.core.storage import Books, Storage
 from nbray.runtime.core.transfers import DEAD_OWNER, Transfers
+from nbray.runtime.core.troubles import Troubles
 from nbray.runtime.core.versions import differences
 from nbray.runtime.core.workers import Pool, State
 from nbray.wire import messages as m
@@ -81,7 +84,7 @@ class _Client:
 class NodeBrain:
     """Brain of one node; see `handle`, `tick`, `next_deadline` and the events below."""
 
-    def __init__(self, settings: NodeConfig, store: Books) -> None:
+    def __init__(self, settings: NodeConfig, store: Books, room: Room | None = None) -> None:
         number = settings.number
         self.number = number
         self.me = me = node_client(number)
@@ -89,7 +92,8 @@ class NodeBrain:
         self.ledger = Ledger(settings.info.total)
         cpus = settings.info.total.get("CPU", 0) // UNIT
         ready = min(cpus, READY_MAX) if settings.ready < 0 else settings.ready
-        self.pool = Pool(ready, cpus + settings.cap, config.IDLE_WORKER_SECONDS)
+        self.room: Room = room or Plenty()
+        self.pool = Pool(ready, cpus + settings.cap, config.IDLE_WORKER_SECONDS, self.room)
         self.leases = Leases(number)
         self.scheduler = Scheduler(me, number, self.ledger, self.pool, self.leases)
         self.scheduler.numbers_from(client_id(number, FIRST_WORKER_LOCAL))
@@ -106,6 +110,8 @@ class NodeBrain:
         )  # fmt: skip
         self.stay = Stay(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
+        info = settings.info
+        self.troubles = Troubles(me, info.pid, f"node {info.name}")
         self.ending = False
         self._load_due: float | None = None
         self._load_sent = float("-inf")
@@ -179,6 +185,7 @@ class NodeBrain:
         if client not in self.clients or self.ending:
             return []
         del self.clients[client]
+        self.troubles.went(client)
         return [*self.ends.here(m.Death(client, cause), now), *self._settle(now)]
 
     def segment_added(self, segment: int, size: int) -> list[Effect]:
@@ -223,7 +230,9 @@ class NodeBrain:
             return []
         free = figures.memory_total - figures.memory_used
         scarce = free < config.SCARCE_SHARE * figures.memory_total
-        return [self._load(now), *(self.storage.relieve() if scarce else ())]
+        drivers = [client for client, one in self.clients.items() if one.driver]
+        told = self.troubles.noted(figures.trouble, drivers)
+        return [self._load(now), *told, *(self.storage.relieve() if scarce else ())]
 
     def stop(self, why: str, asked: bool = False, again: bool = False) -> list[Effect]:
         """End everything on this machine in order; *asked*: somebody wants it to.
@@ -347,8 +356,11 @@ class NodeBrain:
         if client in self.clients:
             return [self._registered(client)]
         if message.driver:
+            if self.room.left() < DRIVER + WORKER or not self.room.take(DRIVER):
+                why = f"node {self.settings.info.name} takes no further program: {self.room.told()}"
+                return [Send(client, m.Refused(self.me, 0, why, full=True)), Forget(client)]
             self.clients[client] = _Client(message.pid, True, message.namespace)
-            news = self.ends.news(client)
+            news = [*self.ends.news(client), *self.troubles.came(client)]
             return [self._registered(client), *news, WatchPid(client, message.pid)]
         worker = self.pool.registered(client, message.pid, now)
         if worker is None:
@@ -381,6 +393,7 @@ class NodeBrain:
             worker.why = worker.why or "it ended in order"
             return []  # its death follows
         del self.clients[client]
+        self.troubles.went(client)
         return self.ends.here(m.Death(client, "it ended in order", intended=True), now)
 
     def node_lost(self, node: int, why: str, now: float) -> list[Effect]:

@@ -88,8 +88,8 @@ class Scheduler:
             if now < self._pool.paused_until:
                 self.stuck = "worker processes end as soon as they start (their logs say why)"
                 return None
-            if self._pool.full():
-                self.stuck = "the node has as many processes as it may"
+            if self._pool.full(fresh):
+                self.stuck = self._pool.why_full()
                 idle = self._pool.evict(now)
                 if idle is not None:
                     self._pool.ask(idle, now)

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 
 from nbray.ids import client_hex
 from nbray.runtime.core.effects import Effect, Fork, Kill
+from nbray.runtime.core.room import WORKER, Plenty, Room
 from nbray.wire.messages import Worked
 
 STORY = 12
@@ -115,9 +116,12 @@ class Pool:
     *ready* workers are kept to serve the next lease at once; *cap* bounds all.
     """
 
-    def __init__(self, ready: int, cap: int, idle_seconds: float) -> None:
+    def __init__(
+        self, ready: int, cap: int, idle_seconds: float, room: Room | None = None
+    ) -> None:
         self._ready = ready
         self._cap = cap
+        self._room: Room = room or Plenty()
         self._idle_seconds = idle_seconds
         self._workers: dict[int, Worker] = {}
         self._failures = 0.0
@@ -143,9 +147,26 @@ class Pool:
         """No worker is forked before this moment: several died at their start."""
         return self._paused_until
 
-    def full(self) -> bool:
-        """Whether no further process may be forked (idle ones of another kind may give way)."""
-        return len(self._workers) >= self._cap
+    def full(self, actor: bool = False) -> bool:
+        """Whether no further process may be forked (idle ones of another kind may give way).
+
+        For an *actor*: the last place is for tasks, or they would wait for its end.
+        """
+        return len(self._workers) + actor >= self._cap or self._crowded(actor)
+
+    def _crowded(self, actor: bool = False) -> bool:
+        """Whether the node has no descriptors for another one (they count when it has come)."""
+        left = self._room.left()
+        if left >= WORKER * (len(self._workers) + 2):
+            return False
+        coming = sum(1 for worker in self._workers.values() if worker.state is State.FORKING)
+        return left < WORKER * (coming + 1 + actor)
+
+    def why_full(self) -> str:
+        """Why no further process may be forked, for those who wait for one."""
+        if len(self._workers) + 1 < self._cap:
+            return f"the node starts no further process: {self._room.told()}"
+        return "the node has as many processes as it may"
 
     def fork(self, client: int, threads: int, now: float) -> tuple[Worker, list[Effect]]:
         """A new worker under the id *client*."""
@@ -218,12 +239,15 @@ class Pool:
         worker = self._workers.get(client)
         if worker is not None:
             worker.pid = pid
+            self._room.take(WORKER)  # until it is counted with the others
             worker.move("registered", now)
         return worker
 
     def missing(self, now: float) -> int:
         """How many workers to fork so that enough are ready."""
         if now < self._paused_until:
+            return 0
+        if self._crowded():
             return 0
         live = sum(1 for w in self._workers.values() if w.state is not State.ENDING)
         return max(0, self._ready - live)

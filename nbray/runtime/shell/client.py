@@ -52,7 +52,7 @@ def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) ->
 
     Raises:
         VersionMismatchError: the node refuses this Python or nbray.
-        RaySystemError: the node does not answer.
+        RaySystemError: the node does not answer, or has no room for another client.
     """
     node = node_client(brain.node)
     hello = Register(brain.me, os.getpid(), driver, versions(), namespace)
@@ -64,7 +64,7 @@ def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) ->
         threading.Event(),
     )
     if brain.refused:
-        raise VersionMismatchError(brain.refused)
+        raise RaySystemError(brain.refused) if brain.full else VersionMismatchError(brain.refused)
     if brain.registered is None:
         why = brain.ended or f"it did not answer within {REGISTER_SECONDS:g} s"
         raise RaySystemError(f"this machine's nbray node cannot be used: {why}")

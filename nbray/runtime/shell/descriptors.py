@@ -34,7 +34,11 @@ class Descriptors:
         decoder = codecs.getincrementaldecoder("utf-8")
         for name, number, suffix in (("stdout", 1, ".out"), ("stderr", 2, ".log")):
             path = f"{stem}{suffix}"
-            target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            except OSError:  # the disk has no place for another file: what is written is lost
+                path = os.devnull
+                target = os.open(path, os.O_WRONLY)
             os.dup2(target, number)
             os.close(target)
             source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

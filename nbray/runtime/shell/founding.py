@@ -25,6 +25,7 @@ from nbray.runtime.shell.address import LOOPBACK, join_address
 from nbray.runtime.shell.door import Door
 from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.node import Node, Seat
+from nbray.runtime.shell.room import Room
 from nbray.runtime.shell.sockets import Post
 from nbray.runtime.shell.watching import sentence
 from nbray.runtime.store.keeper import Keeper
@@ -123,7 +124,9 @@ def _start(
         number, cluster, info, versions, head_address, owner=settings.owner_pid,
         rejoins=not request.head and request.owner == "daemon",
     )
-    brain = NodeBrain(config, Keeper(machine.store_bytes(request), number))
+    room = Room()
+    capacity = machine.store_bytes(request)
+    brain = NodeBrain(config, Keeper(capacity, number, machine.arena(capacity)), room)
     for member in members:
         brain.spread.members.setdefault(member.number, member)
     post = Post(node_client(number), Path(settings.directory))
@@ -132,7 +135,7 @@ def _start(
         request.node_ip,
     )  # fmt: skip
     seat = Seat(settings, started, bound, port, partial(write_record, settings))
-    return Node(seat, brain, post, links, channel), started
+    return Node(seat, brain, post, links, channel, room), started
 
 
 def write_record(settings: p.RootConfig, started: p.Started, outlives: bool = False) -> None:

@@ -1,13 +1,13 @@
 """The head's process: its brain over one inbox.
 
 Owns nothing but the wiring. It speaks to everybody through the sockets of its
-machine; what is for other machines its node forwards.
+machine; what is for other machines its node forwards. What the system refuses
+costs the one thing that it concerned, never the head.
 """
 
 from __future__ import annotations
 
 import select
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nbray.ids import HEAD
 from nbray.runtime.core.effects import Effect, Log, Send
 from nbray.runtime.core.head import HeadBrain
 from nbray.runtime.shell.machine import versions
+from nbray.runtime.shell.notes import Notes
 from nbray.runtime.shell.sockets import Post
 from nbray.wire.codec import CorruptFrame, head_decoder
 
@@ -24,15 +25,19 @@ def main(directory: Path, cluster: int) -> None:
     post = Post(HEAD, directory)
     brain = HeadBrain(cluster, versions())
     decode = head_decoder().decode
+    notes = Notes()
     poll = select.poll()
     poll.register(post.fd, select.POLLIN)
 
     def carry_out(effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Send):
-                post.send(effect.to, effect.message)
+                try:
+                    post.send(effect.to, effect.message)
+                except OSError as error:
+                    notes.rarely(f"a message was lost: {error}", time.monotonic())
             elif isinstance(effect, Log):
-                print(effect.text, file=sys.stderr, flush=True)  # noqa: T201 - the process's log
+                notes.say(effect.text)
 
     while True:
         now = time.monotonic()

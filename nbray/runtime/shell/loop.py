@@ -398,14 +398,24 @@ class Loop:
     # -- the loop thread -----------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            self._stand_in()
-        except Exception as error:  # noqa: BLE001 - a thread's edge: whoever waits is told
-            if self.closed:
+        while True:
+            try:
+                self._stand_in()
                 return
-            traceback.print_exc()
-            self.brain.ended = f"nbray itself failed: {type(error).__name__}: {error}"
-            self.wake()
+            except OSError:  # the system has refused something: the next round may do it
+                if self.closed:
+                    return
+                with contextlib.suppress(OSError, ValueError):
+                    traceback.print_exc()
+                time.sleep(BUSY_POLL)
+            except Exception as error:  # noqa: BLE001 - a thread's edge: whoever waits is told
+                if self.closed:
+                    return
+                self.brain.ended = f"nbray itself failed: {type(error).__name__}: {error}"
+                self.wake()
+                with contextlib.suppress(OSError, ValueError):
+                    traceback.print_exc()
+                return
 
     def _stand_in(self) -> None:
         seen = naps = 0

@@ -13,9 +13,11 @@ import socket
 import time
 from pathlib import Path
 
-from nbray.config import PROTOCOL, STORE_SHARE, NodeRequest
+from nbray.config import PROTOCOL, SEGMENTS_SHARE, STORE_SHARE, NodeRequest
 from nbray.events import Figures
 from nbray.options import UNIT
+from nbray.runtime.shell import room
+from nbray.runtime.store.books import ARENA
 from nbray.version import __version__
 from nbray.wire.messages import Shape, Versions
 
@@ -74,6 +76,16 @@ def gpus() -> int:
 def store_bytes(request: NodeRequest) -> int:
     """The capacity of the object store."""
     return request.object_store_memory or int(memory() * STORE_SHARE)
+
+
+def arena(capacity: int) -> int:
+    """Bytes of a segment that objects share, so that a store of *capacity* takes few enough.
+
+    Each segment costs descriptors: where a process may have few, segments are larger.
+    """
+    most = max(1, int(room.limit() * SEGMENTS_SHARE))
+    least = -(-capacity // most)
+    return max(ARENA, -(-least // ARENA) * ARENA)
 
 
 def resources(request: NodeRequest) -> Shape:

@@ -33,6 +33,7 @@ from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
 from nbray.runtime.core.worker import Item
 from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.room import limit
 from nbray.runtime.store.mappings import Mappings
 from nbray.runtime.store.segments import SegmentGone
 from nbray.wire import messages as m
@@ -259,6 +260,12 @@ class Memory:
         except SegmentGone as gone:
             release()
             raise ObjectLostError(f"the object's memory is gone: {gone}") from gone
+        except OSError as error:
+            release()
+            raise RaySystemError(
+                f"the object cannot be read here: {error.strerror or error}. This process may have "
+                f"{limit():,} files and connections open at a time (ulimit -n)"
+            ) from error
         return self._unpack_many(data) if many else unpack(data, self.restore)
 
     def _unpack_many(self, data: bytes | memoryview) -> Any:

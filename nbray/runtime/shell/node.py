@@ -3,7 +3,8 @@
 Owns the wiring and the order of one round: take what arrived, let the brain
 decide, carry its effects out. Does not own decisions. Rules: frames for others
 are forwarded unread; a corrupt frame is counted, logged and dropped; it never
-blocks but in the poll.
+blocks but in the poll; and what the system refuses (descriptors, memory, disk)
+costs the one thing that it concerned, never the node.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -25,21 +26,28 @@ from nbray import config as constants
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import NodeBrain
+from nbray.runtime.core.room import DRIVER, WORKER
 from nbray.runtime.shell import machine
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.door import Door
 from nbray.runtime.shell.links import Links
+from nbray.runtime.shell.notes import Notes, hindrance
+from nbray.runtime.shell.room import Room
 from nbray.runtime.shell.sockets import Post
 from nbray.runtime.shell.watching import Watch, describe_end, last_line, last_words, sentence
 from nbray.runtime.store.leaving import Leaving
-from nbray.runtime.store.segments import Segment
+from nbray.runtime.store.segments import SEGMENT_DESCRIPTORS, Segment
 from nbray.wire import messages as m
 from nbray.wire.codec import CorruptFrame, encode, envelope, head_decoder, node_decoder, receiver
 from nbray.wire.secret import is_weak
 
 FAREWELL = 0.3
 """Seconds that last messages get to leave."""
+SCARCE_ROOM = 2 * WORKER + DRIVER
+"""Descriptors; with fewer left somebody who comes may have to be refused."""
+PAUSE = 0.02
+"""Seconds to rest after a round in which the system has refused something: it may at once again."""
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -59,7 +67,7 @@ class Node:
 
     def __init__(
         self, seat: Seat, brain: NodeBrain, post: Post, links: Links,
-        channel: p.Channel[p.FromRoot],
+        channel: p.Channel[p.FromRoot], room: Room,
     ) -> None:  # fmt: skip
         self._seat = seat
         self._settings = seat.settings
@@ -67,6 +75,8 @@ class Node:
         self._post = post
         self._links = links
         self._channel = channel
+        self._room = room
+        self._notes = Notes(f"node {brain.number}")
         self._started = seat.started
         self._bound = {seat.bound}
         """Addresses of this machine on which the port is open."""
@@ -110,25 +120,37 @@ class Node:
 
     def _serve(self) -> None:
         while self._running:
-            self._sockets()
-            events = dict(self._poller.poll(self._timeout(time.monotonic())))
-            now = time.monotonic()
-            if self._post.fd in events or self._post.retry_at is not None:
-                for frames in self._post.receive():
-                    self._take(frames, now)
-            if self._channel.fileno() in events:
-                self._hear_root(now)
-            for client, why in self._watch.ended(events, self._poller):
-                self._do(self._brain.client_gone(client, why, now), now)
-            if isinstance(self._links.lanes, Door):
-                if self._links.lanes.fd in events:
-                    self._open_lanes()
-            elif any(socket in events for socket in self._known_sockets):
-                self._hear_links(now, events)
-            while self._own:
-                self._do(self._brain.handle(self._own.popleft(), now), now)
-            self._time(now)
-            self._leaving.step()
+            try:
+                self._round()
+            except refusals() as error:
+                self._refused("a round", error)
+                time.sleep(PAUSE)
+
+    def _round(self) -> None:
+        self._sockets()
+        events = dict(self._poller.poll(self._timeout(time.monotonic())))
+        now = time.monotonic()
+        if self._post.fd in events or self._post.retry_at is not None:
+            for frames in self._post.receive():
+                self._take(frames, now)
+        if self._channel.fileno() in events:
+            self._hear_root(now)
+        for client, why in self._watch.ended(events, self._poller):
+            self._do(self._brain.client_gone(client, why, now), now)
+        if isinstance(self._links.lanes, Door):
+            if self._links.lanes.fd in events:
+                self._open_lanes()
+        elif any(socket in events for socket in self._known_sockets):
+            self._hear_links(now, events)
+        while self._own:
+            self._do(self._brain.handle(self._own.popleft(), now), now)
+        self._time(now)
+        self._leaving.step()
+
+    def _refused(self, what: str, error: Exception) -> None:
+        """The system has refused something; it is noted, and all else goes on."""
+        text = sentence(error) if isinstance(error, OSError) else str(error)
+        self._notes.rarely(f"{what} failed: {text}", time.monotonic())
 
     def _open_lanes(self) -> None:
         """Somebody knocks, or is about to: from now on there are sockets of ZeroMQ's."""
@@ -172,9 +194,24 @@ class Node:
             self._lost(self._links.tick(now).lost, now)
         if now >= self._stats_due:
             self._stats_due = now + constants.STATS_INTERVAL
-            self._do(self._brain.figures(machine.figures(), now), now)
+            self._report(now)
             for client, why in self._watch.polled():
                 self._do(self._brain.client_gone(client, why, now), now)
+
+    def _report(self, now: float) -> None:
+        """What the machine is doing, and what hinders it."""
+        try:
+            figures = machine.figures()
+        except OSError as error:  # no descriptor left to read them: those of before stand
+            self._refused("looking at the machine", error)
+            return
+        trouble = hindrance(self._settings.directory)
+        if not trouble and self._room.left() < SCARCE_ROOM:
+            trouble = f"hardly anything more can be taken on: {self._room.told()}"
+        if trouble:
+            self._notes.rarely(trouble, now)
+        figures = msgspec.structs.replace(figures, trouble=trouble)
+        self._do(self._brain.figures(figures, now), now)
 
     # -- what arrives -------------------------------------------------------------------
 
@@ -306,35 +343,43 @@ class Node:
         queue = deque(effects)
         while queue:
             effect = queue.popleft()
-            match effect:
-                case fx.Send(to=to, message=message):
-                    self._send(to, message, now)
-                case fx.SendBulk():
-                    self._send_bulk(effect)
-                case fx.Fork(worker=worker, threads=threads):
-                    self._channel.send(p.ForkWorker(worker, threads))
-                case fx.Kill(worker=worker):
-                    self._channel.send(p.KillWorker(worker))
-                case fx.Forget(client=client):
-                    self._forget(client)
-                case fx.WatchPid(client=client, pid=pid):
-                    if not self._watch.add(client, pid, self._poller):
-                        why = f"its process (pid {pid}) ended"
-                        queue.extend(self._brain.client_gone(client, why, now))
-                case fx.AddSegment(size=size):
-                    queue.extend(self._add_segment(size))
-                case fx.DropSegment(segment=segment):
-                    dropped = self._segments.pop(segment, None)
-                    if dropped is not None:
-                        self._leaving.add(dropped)
-                case fx.Listen():
-                    queue.extend(self._listen(effect))
-                case fx.Log(text=text):
-                    self._log(text)
-                case fx.Outlive() | fx.Stop():
-                    self._live(effect)
-                case _:
-                    raise AssertionError(f"a node does not {effect}")
+            try:
+                queue.extend(self._carry_out(effect, now))
+            except refusals() as error:
+                self._refused(f"{type(effect).__name__}", error)
+
+    def _carry_out(self, effect: fx.Effect, now: float) -> Iterable[fx.Effect]:
+        """Do one thing; what follows from it."""
+        match effect:
+            case fx.Send(to=to, message=message):
+                self._send(to, message, now)
+            case fx.SendBulk():
+                self._send_bulk(effect)
+            case fx.Fork(worker=worker, threads=threads):
+                self._channel.send(p.ForkWorker(worker, threads))
+            case fx.Kill(worker=worker):
+                self._channel.send(p.KillWorker(worker))
+            case fx.Forget(client=client):
+                self._forget(client)
+            case fx.WatchPid(client=client, pid=pid):
+                if not self._watch.add(client, pid, self._poller):
+                    why = f"its process (pid {pid}) ended"
+                    return self._brain.client_gone(client, why, now)
+            case fx.AddSegment(size=size):
+                return self._add_segment(size)
+            case fx.DropSegment(segment=segment):
+                dropped = self._segments.pop(segment, None)
+                if dropped is not None:
+                    self._leaving.add(dropped)
+            case fx.Listen():
+                return self._listen(effect)
+            case fx.Log(text=text):
+                self._log(text)
+            case fx.Outlive() | fx.Stop():
+                self._live(effect)
+            case _:
+                raise AssertionError(f"a node does not {effect}")
+        return ()
 
     def _live(self, effect: fx.Outlive | fx.Stop) -> None:
         """How long all this lasts."""
@@ -348,7 +393,14 @@ class Node:
         self._outlives = effect.on
         self._log(f"{'outlives' if effect.on else 'ends with'} the process that started it")
         self._channel.send(p.Outlive(effect.on))
-        self._seat.record(self._started, effect.on)
+        self._record()
+
+    def _record(self) -> None:
+        """Write the session's record anew; on a full disk the old one stays."""
+        try:
+            self._seat.record(self._started, self._outlives)
+        except OSError as error:
+            self._refused("writing the session's record", error)
 
     def _send(self, to: int, message: Any, now: float) -> None:
         node = node_of(to)
@@ -370,12 +422,15 @@ class Node:
 
     def _forget(self, client: int) -> None:
         if node_of(client) == self._brain.number:
+            self._watch.forget(client, self._poller)
             self._post.forget(client)
         else:
             self._links.forget(node_of(client))
 
     def _add_segment(self, size: int) -> list[fx.Effect]:
         self._serial += 1
+        if not self._room.take(SEGMENT_DESCRIPTORS):
+            return self._brain.segment_failed(self._room.told())
         try:
             segment = Segment.create(size, self._serial, self._settings.directory)
         except OSError as error:
@@ -406,15 +461,14 @@ class Node:
         self._started = msgspec.structs.replace(
             self._started, address=address, head_address=address, ip=ip
         )
-        self._seat.record(self._started, self._outlives)
+        self._record()
         return [
             *brain.moved(ip, address),
             *brain.listening(effect.token, effect.client, address, ""),
         ]
 
     def _log(self, text: str) -> None:
-        stamp = time.strftime("%H:%M:%S")
-        print(f"{stamp} node {self._brain.number}: {text}", file=sys.stderr, flush=True)  # noqa: T201 - the process's log
+        self._notes.say(text)
 
     # -- the end --------------------------------------------------------------------------
 
@@ -432,6 +486,12 @@ class Node:
         self._post.close(linger=0.1)
         if self._channel.closed:  # root cannot do it any more
             shutil.rmtree(self._settings.directory, ignore_errors=True)
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """How the system refuses something: ZeroMQ has an error of its own, once it is loaded."""
+    zmq = sys.modules.get("zmq")
+    return (OSError,) if zmq is None else (OSError, zmq.ZMQError)
 
 
 def _poller(links: Links) -> Any:

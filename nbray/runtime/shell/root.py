@@ -33,10 +33,14 @@ import msgspec
 from nbray.ids import HEAD, client_hex
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.bell import Bell
+from nbray.runtime.shell.notes import Notes
+from nbray.runtime.shell.room import widen
 from nbray.text import forgiving
 
 ORDERLY_SECONDS = 1.0
 """What the node gets to end in order before everything is killed."""
+PAUSE = 0.02
+"""Seconds to rest after a round in which the system has refused something."""
 _PR_SET_PDEATHSIG = 1
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -53,6 +57,7 @@ class Root:
         self._directory = Path(config.directory)
         self._logs = self._directory / "logs"
         self._logs.mkdir(mode=0o700, exist_ok=True)
+        self._notes = Notes("root")
         self._children: dict[int, int] = {}
         """Client id by pid."""
         self._pids: dict[int, int] = {}
@@ -112,28 +117,36 @@ class Root:
         self._poll.register(self._wake_read, select.POLLIN)
         owner = self._watch_owner()
         while self._node_pid:
-            watched = owner is not None or self._orphan
-            timeout = -1.0 if watched or not self._config.owner_pid else 500.0
-            if self._ending:
-                timeout = max(0.0, (self._ending - time.monotonic()) * 1000)
-            for descriptor, _ in self._poll.poll(timeout):
-                if descriptor == self._wake_read:
-                    self._on_signals(os.read(self._wake_read, 4096))
-                elif descriptor == self._bell.fd:
-                    self._bell.ring(time.monotonic())
-                elif descriptor == owner:
-                    self._poll.unregister(owner)
-                    self._orphan = True
-            # What the node said before the owner's end comes before its consequences.
-            self._serve()
-            if self._again and not self._node_pid and not self._ending:
-                self._anew()
-            if owner is None and self._config.owner_pid and not _exists(self._config.owner_pid):
-                self._orphan = True
-            if self._orphan and not self._outlives:
-                self._quit("the process that started it has ended")
+            try:
+                self._round(owner)
+            except OSError as error:  # it costs what it concerned, and not the cluster
+                self._notes.rarely(f"a round failed: {error}", time.monotonic())
+                time.sleep(PAUSE)
             if self._ending and time.monotonic() >= self._ending:
                 break
+
+    def _round(self, owner: int | None) -> None:
+        """Wait for something, and do it."""
+        polled = owner is None and self._config.owner_pid and not self._orphan
+        timeout = 500.0 if polled else -1.0
+        if self._ending:
+            timeout = max(0.0, (self._ending - time.monotonic()) * 1000)
+        for descriptor, _ in self._poll.poll(timeout):
+            if descriptor == self._wake_read:
+                self._on_signals(os.read(self._wake_read, 4096))
+            elif descriptor == self._bell.fd:
+                self._bell.ring(time.monotonic())
+            elif descriptor == owner:
+                self._poll.unregister(owner)
+                self._orphan = True
+        # What the node said before the owner's end comes before its consequences.
+        self._serve()
+        if self._again and not self._node_pid and not self._ending:
+            self._anew()
+        if owner is None and self._config.owner_pid and not _exists(self._config.owner_pid):
+            self._orphan = True
+        if self._orphan and not self._outlives:
+            self._quit("the process that started it has ended")
 
     def finish(self, why: str = "") -> None:
         """Kill what is left and remove the session's folder; *why* if root itself failed."""
@@ -276,7 +289,7 @@ class Root:
             # No processes or memory left: for the node it is a child that ended at once.
             if not self._node_pid:
                 raise
-            print(f"cannot fork: {error}", file=sys.stderr)  # noqa: T201 - root's log
+            self._notes.rarely(f"cannot fork: {error}", time.monotonic())
             self._channel.send(p.Ended(client, 0, 1, 0, 0))
             return 0
         if pid:
@@ -322,7 +335,10 @@ class Root:
         self._bell.close()
         if name != "node":
             self._its.close()
-        log = os.open(self._logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            log = os.open(self._logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError:  # the disk has no place for another file: what it says is lost
+            log = os.open(os.devnull, os.O_WRONLY)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
@@ -430,6 +446,7 @@ def main() -> NoReturn:
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
+    widen()  # and so has whatever it forks
     root = Root(config, answer)
     root.log_here()
     why = ""

@@ -11,7 +11,9 @@ Every process listens at its inbox and connects to the inboxes of others; a
 connection carries messages one way. A message is its frames, each preceded by
 its length (`_MORE` is set in all but the last). What is sent to a peer that is
 not there yet waits for it for a few seconds; what is sent to a dead one is
-dropped, as the brains expect. The thread that sends is the one that writes, so
+dropped, as the brains expect. Where this process has no descriptor left, what
+is to be sent waits until it has one, and whoever connects waits in the kernel's
+queue: nothing is lost by it, and nothing raised. The thread that sends is the one that writes, so
 a message costs one wake-up of its receiver and none of anybody else: through
 ZeroMQ's IO threads a round trip took 2.6 times as long.
 """
@@ -30,6 +32,7 @@ from typing import Any
 
 from nbray.ids import client_hex, node_client, node_of
 from nbray.runtime.shell.readiness import Readiness
+from nbray.runtime.shell.room import AGAIN, SCARCE, Reserve
 from nbray.wire.codec import encode, envelope
 
 MAX_FRAME = 1 << 30
@@ -43,6 +46,11 @@ _CHUNK = 1 << 17
 _SEND_BUFFER = 1 << 20
 _RETRY = (0.0005, 0.05)
 """Seconds between attempts to reach a peer that is not there yet: the first, the longest."""
+_FOR_ANSWERS = 3
+"""Descriptors of the reserve that are not given to those who connect, or nobody could be
+answered."""
+_AT_ONCE = 8
+"""Most connections that are let in before what they say is heard."""
 _PATIENCE = 5.0
 """Seconds after which such a peer is given up."""
 
@@ -52,8 +60,9 @@ class _Pipe:
 
     __slots__ = ("backlog", "connected", "pause", "since", "socket", "writing")
 
-    def __init__(self, sock: socket.socket, now: float) -> None:
+    def __init__(self, sock: socket.socket | None, now: float) -> None:
         self.socket = sock
+        """None while there is no descriptor for it."""
         self.backlog: deque[bytes | memoryview] = deque()
         """What the kernel has not taken yet."""
         self.connected = False
@@ -95,6 +104,11 @@ class Post:
         """Peers that are dead; their numbers are never used again."""
         self.retry_at: float | None = None
         """When to try again to reach peers that are not there yet (monotonic seconds)."""
+        self._reserve = Reserve()
+        self._deaf = False
+        """Nobody is let in, for want of descriptors."""
+        self.short_since = 0.0
+        """Since when somebody cannot be heard or reached for want of descriptors (0: nobody)."""
         self._incoming: dict[int, _Incoming] = {}
         self._chunk = memoryview(bytearray(_CHUNK))
         self._readiness = Readiness()
@@ -145,64 +159,102 @@ class Post:
         if pipe.backlog or not pipe.connected:
             pipe.backlog.append(data)
             return
+        assert pipe.socket is not None, "it is connected"
         try:
             sent = pipe.socket.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:  # it is dead
-            self._break(to)
-            return
+        except OSError as error:
+            if error.errno not in SCARCE:  # it is dead
+                self._break(to)
+                return
+            sent = 0
         if sent < len(data):
             pipe.backlog.append(memoryview(data)[sent:])
             self._watch_writing(to, pipe)
 
     def _open(self, to: int) -> _Pipe | None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        pipe = self._pipes[to] = _Pipe(sock, time.monotonic())
+        pipe = self._pipes[to] = _Pipe(None, time.monotonic())
         self._connect(to, pipe)
         return self._pipes.get(to)
 
     def _connect(self, to: int, pipe: _Pipe) -> None:
         """Try to connect; a peer that is not there yet is tried again, a dead one given up."""
+        now = time.monotonic()
+        if pipe.socket is None:
+            pipe.socket = self._made()
+            if pipe.socket is None:
+                pipe.since = now  # it is not the peer that lets us wait
+                self._absent[to] = pipe
+                self._again(now + AGAIN)
+                self.short_since = self.short_since or now
+                return
         try:
             pipe.socket.connect(self._path(to))
         except (FileNotFoundError, BlockingIOError):
-            now = time.monotonic()
             if now - pipe.since > _PATIENCE:
                 self._break(to)
                 return
             self._absent[to] = pipe
-            due = now + pipe.pause
+            self._again(now + pipe.pause)
             pipe.pause = min(2 * pipe.pause, _RETRY[1])
-            self.retry_at = due if self.retry_at is None else min(self.retry_at, due)
-        except OSError:  # nobody listens there any more
-            self._break(to)
+        except OSError as error:
+            if error.errno not in SCARCE:  # nobody listens there any more
+                self._break(to)
+                return
+            self._absent[to] = pipe
+            self._again(now + AGAIN)
         else:
             pipe.connected = True
             self._absent.pop(to, None)
+
+    def _made(self) -> socket.socket | None:
+        """A socket for a pipe; None if this process has no descriptor left, nor memory for it."""
+        while True:
+            try:
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            except OSError:
+                self._again(time.monotonic() + AGAIN)
+                if not self._reserve.spend():
+                    return None
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            return sock
+
+    def _again(self, due: float) -> None:
+        self.retry_at = due if self.retry_at is None else min(self.retry_at, due)
 
     def _retry(self) -> None:
         now = time.monotonic()
         if self.retry_at is None or now < self.retry_at:
             return
         self.retry_at = None
+        if not self._reserve.refill():
+            self._again(now + AGAIN)
+        if self._deaf and len(self._reserve) > _FOR_ANSWERS:
+            self._listen(True)
+            self.short_since = 0.0
         for to, pipe in list(self._absent.items()):
             self._connect(to, pipe)
             if pipe.connected and pipe.backlog:
                 self._flush(to, pipe)
+        if not self._deaf and all(pipe.socket is not None for pipe in self._absent.values()):
+            self.short_since = 0.0
 
     def _flush(self, to: int, pipe: _Pipe) -> None:
         """Write what waits, as far as the kernel takes it."""
         backlog = pipe.backlog
+        assert pipe.socket is not None, "it is connected"
         while backlog:
             data = backlog[0]
             try:
                 sent = pipe.socket.send(data)
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError as error:
+                if error.errno in SCARCE:
+                    break
                 self._break(to)
                 return
             if sent < len(data):
@@ -218,7 +270,7 @@ class Post:
             self._readiness.forget(fd)
 
     def _watch_writing(self, to: int, pipe: _Pipe) -> None:
-        if not pipe.writing:
+        if not pipe.writing and pipe.socket is not None:
             pipe.writing = True
             fd = pipe.socket.fileno()
             self._by_fd[fd] = to
@@ -228,7 +280,7 @@ class Post:
         """The pipe is of no use any more; a new one is made if something is sent again."""
         pipe = self._pipes.pop(to, None)
         self._absent.pop(to, None)
-        if pipe is not None:
+        if pipe is not None and pipe.socket is not None:
             if pipe.writing:
                 fd = pipe.socket.fileno()
                 self._by_fd.pop(fd, None)
@@ -260,15 +312,32 @@ class Post:
         return got
 
     def _accept(self, got: list[list[bytes]]) -> None:
-        while True:
+        for _ in range(_AT_ONCE):  # the next ones when these have been heard
             try:
                 sock, _ = self._listener.accept()
-            except OSError:  # all are taken, or descriptors have run out: asked again
+            except OSError as error:
+                if error.errno in SCARCE:
+                    now = time.monotonic()
+                    self._again(now + AGAIN)
+                    if len(self._reserve) > _FOR_ANSWERS and self._reserve.spend():
+                        continue
+                    self._listen(False)  # whoever waits would be reported for ever
+                    self.short_since = self.short_since or now
                 return
             sock.setblocking(False)
             incoming = self._incoming[sock.fileno()] = _Incoming(sock)
             self._readiness.watch(sock.fileno())
             self._take(incoming, got)
+
+    def _listen(self, on: bool) -> None:
+        """Have the poll report whoever connects, or not for a while."""
+        if on != self._deaf:
+            return
+        self._deaf = not on
+        if on:
+            self._readiness.watch(self._listening)
+        else:
+            self._readiness.forget(self._listening)
 
     def _take(self, incoming: _Incoming, got: list[list[bytes]]) -> None:
         """Take what one connection has, at most a chunk."""
@@ -332,7 +401,7 @@ class Post:
         for to, pipe in list(self._pipes.items()):
             while pipe.connected and pipe.backlog and to in self._pipes:
                 left = deadline - time.monotonic()
-                if left <= 0:
+                if left <= 0 or pipe.socket is None:
                     break
                 writable = select.poll()
                 writable.register(pipe.socket, select.POLLOUT)
@@ -347,3 +416,4 @@ class Post:
             incoming.socket.close()
         self._incoming.clear()
         self._readiness.close()
+        self._reserve.close()

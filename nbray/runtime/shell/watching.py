@@ -18,7 +18,10 @@ from typing import Protocol
 from nbray.figures import memory
 from nbray.runtime.core.effects import Effect
 from nbray.runtime.shell.processes import Ended
+from nbray.runtime.shell.room import limit
 
+PATIENCE = 1.0
+"""Seconds after which it is said that this process cannot reach somebody."""
 LOOK = 0.5
 """Seconds between two looks whether a process still runs."""
 
@@ -57,6 +60,14 @@ class Watch:
         self._watched[descriptor] = (client, pid)
         poller.register(descriptor, select.POLLIN)
         return True
+
+    def forget(self, client: int, poller: Poller) -> None:
+        """Watch a process no longer: its client has gone in order, it may go on."""
+        self._polled.pop(client, None)
+        for descriptor in [one for one, (who, _) in self._watched.items() if who == client]:
+            del self._watched[descriptor]
+            poller.unregister(descriptor)
+            os.close(descriptor)
 
     @property
     def descriptors(self) -> list[int]:
@@ -97,6 +108,33 @@ class Beside:
             if not runs(self._pid):
                 self._due = float("inf")
                 self._ended(f"its node on this machine (pid {self._pid}) has died")
+        return []
+
+
+class Shortage:
+    """A client that cannot be heard or cannot reach somebody for want of descriptors says so, once
+    each time that it lasts.
+
+    Args:
+        since: since when it does (0: it does not).
+        say: takes the sentence.
+    """
+
+    def __init__(self, since: Callable[[], float], say: Callable[[str], object]) -> None:
+        self._since = since
+        self._say = say
+        self._told = 0.0
+
+    def look(self, now: float) -> list[Effect]:
+        """After a round of the loop."""
+        since = self._since()
+        if since and now >= since + PATIENCE and since != self._told:
+            self._told = since
+            self._say(
+                f"this process (pid {os.getpid()}) has no descriptor left for others of the "
+                f"cluster: it may have {limit():,} files and connections open at a time "
+                "(ulimit -n). What needs one waits until some are closed\n"
+            )
         return []
 
 

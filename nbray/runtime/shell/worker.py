@@ -24,7 +24,9 @@ from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.notes import Notes
 from nbray.runtime.shell.output import Output, plain_streams, raw_stream
+from nbray.runtime.shell.watching import Shortage
 from nbray.wire import messages as m
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ def main(config: WorkerConfig) -> None:
         return [*effects, *brain.tick(now), *brain.report(now)]
 
     loop.after.append(look_after)
+    loop.after.append(Shortage(lambda: post.short_since, Notes("nbray").say).look)
     loop.busy_poll = FLUSH_SECONDS
     for number, stream in ((1, "stdout"), (2, "stderr")):
         raw = raw_stream(number)

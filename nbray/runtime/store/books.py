@@ -78,17 +78,18 @@ class StoreBooks:
 
     Attributes:
         node: the node's number, which its slots carry (set when it is known).
+        arena: bytes of a segment that many objects share (0: `ARENA`).
         capacity: bytes that objects may take, in whole pages.
         used: bytes that objects take, in whole pages.
         reserved: bytes of all segments.
     """
 
-    def __init__(self, capacity: int, node: int = 0) -> None:
+    def __init__(self, capacity: int, node: int = 0, arena: int = 0) -> None:
         self.node = node
         self.capacity = max(PAGE, capacity // PAGE * PAGE)
         self.used = 0
         self.reserved = 0
-        self.arena = min(ARENA, self.capacity)
+        self.arena = min(arena or ARENA, self.capacity)
         self._segments: dict[int, Allocator] = {}
         self._spare: dict[int, float] = {}
         """Empty segments, longest empty first, each with the time when it is dropped."""

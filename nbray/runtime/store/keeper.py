@@ -20,8 +20,8 @@ class Keeper:
         stale: how many slots were freed that were free already.
     """
 
-    def __init__(self, capacity: int, node: int) -> None:
-        self._books = StoreBooks(capacity, node)
+    def __init__(self, capacity: int, node: int, arena: int = 0) -> None:
+        self._books = StoreBooks(capacity, node, arena)
         self.stale = 0
 
     @property

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from nbray.runtime.store.segments import Segment, segment_path
+from nbray.runtime.store.segments import NO_DESCRIPTOR, Segment, segment_path
 from nbray.wire.messages import Slot
 
 _KEPT = 64
@@ -40,7 +40,7 @@ class Mappings:
 
         Raises:
             SegmentGone: the slot's segment does not exist any more.
-            OSError: the system has no memory or disk for it.
+            OSError: the system has no memory, disk or descriptor for it.
         """
         self._segment(slot.segment).fill(slot.offset, pieces)
 
@@ -49,6 +49,7 @@ class Mappings:
 
         Raises:
             SegmentGone: the slot's segment does not exist any more.
+            OSError: this process has no descriptor for it.
         """
         return self._segment(slot.segment).readonly(slot.offset, slot.size, on_release)
 
@@ -63,12 +64,22 @@ class Mappings:
             segment = self._segments.get(number)
             if segment is None:
                 path = segment_path(number, self._node_pid, self._folder)
-                segment = self._segments[number] = Segment.attach(number, path)
+                segment = self._segments[number] = self._attach(number, path)
                 while len(self._segments) > _KEPT:
                     self._segments.popitem(last=False)
             else:
                 self._segments.move_to_end(number)
             return segment
+
+    def _attach(self, number: int, path: str) -> Segment:
+        """Map a segment; where there is no descriptor for it, others are let go."""
+        while True:
+            try:
+                return Segment.attach(number, path)
+            except OSError as error:
+                if error.errno not in NO_DESCRIPTOR or not self._segments:
+                    raise
+                self._segments.popitem(last=False)
 
     def close(self) -> None:
         """Forget every segment; views stay valid."""

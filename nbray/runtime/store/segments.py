@@ -10,6 +10,7 @@ ends; elsewhere it is a file in the run directory, unlinked when dropped.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import weakref
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MEMFD: Final = hasattr(os, "memfd_create")
 _FD_BITS = 20
+SEGMENT_DESCRIPTORS = 2
+"""What a segment takes of the node that creates it: its own, and that of Python's map."""
+NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 GRAIN = 1 << 16
 """Bytes about which a process remembers together whether it has written there."""
 _WRITE = 64 << 20
@@ -54,11 +58,14 @@ def _open(segment: int, path: str) -> int:
 
     Raises:
         SegmentGone: it is not there any more.
+        OSError: this process has no descriptor for it.
     """
     try:
         # Whatever took the descriptor's place must not make us wait.
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
+        if error.errno in NO_DESCRIPTOR:
+            raise
         raise SegmentGone(error.errno, f"segment {segment} cannot be opened", path) from error
     # The node may have reused the descriptor for something else since.
     if path.startswith("/proc/"):
@@ -152,6 +159,7 @@ class Segment:
 
         Raises:
             SegmentGone: it is not there any more.
+            OSError: this process has no descriptor for it.
         """
         descriptor = _open(number, path)
         try:

@@ -285,6 +285,8 @@ class InlineEngine:
         values = []
         for ref in refs:
             self._refuse_own_wait(ref, timeout)
+        failed = self._objects.gather(refs, timeout)
+        for ref in refs if failed is None else (failed,):
             left = None if until is None else max(0.0, until - time.monotonic())
             outcome = self._objects.outcome(ref, left)
             if outcome is None:

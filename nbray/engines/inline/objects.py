@@ -194,6 +194,24 @@ class Objects:
                     return None
         return slot.data, slot.failed
 
+    def gather(
+        self, refs: Sequence[ObjectRef[Any]], timeout: float | None
+    ) -> ObjectRef[Any] | None:
+        """Wait until all are there or one has failed, or time is up; the one that has failed."""
+
+        def failed() -> ObjectRef[Any] | None:
+            for ref in refs:
+                slot = self.find(ref)
+                if slot is None or (slot.done and slot.failed):
+                    return ref
+            return None
+
+        with self._changed:
+            self._changed.wait_for(
+                lambda: failed() is not None or all(self.is_done(ref) for ref in refs), timeout
+            )
+            return failed()
+
     def value(self, outcome: tuple[bytes, bool]) -> Any:
         """The value of an outcome; raises its error."""
         data, failed = outcome

@@ -20,7 +20,7 @@ from nbray.ids import node_of
 from nbray.runtime.core.actors import ActorLink, Callers
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
-from nbray.runtime.core.objects import Objects
+from nbray.runtime.core.objects import FAILED, Entry, Objects
 from nbray.runtime.core.reasons import reasons
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.tally import Tally
@@ -41,10 +41,43 @@ class Group:
         self.missing = missing
         self.wake = wake
 
-    def settle(self, entry: object) -> None:
+    @property
+    def done(self) -> bool:
+        """Whether whoever waits may go on."""
+        return self.missing <= 0
+
+    def settle(self, entry: Entry) -> None:
         """One more is ready."""
         self.missing -= 1
         if self.missing == 0 and self.wake is not None:
+            self.wake()
+
+
+class Gathering(Group):
+    """A `get`: done when all its entries are ready, or one of them has failed."""
+
+    __slots__ = ("failed", "failures")
+
+    def __init__(self, missing: int, wake: Callable[[], None]) -> None:
+        super().__init__(missing, wake)
+        self.failed: Entry | None = None
+        """The first that failed while it waited."""
+        self.failures = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether whoever waits may go on."""
+        return self.missing <= 0 or self.failed is not None
+
+    def settle(self, entry: Entry) -> None:
+        """One more is ready."""
+        self.missing -= 1
+        if entry.state == FAILED:
+            self.failures += 1
+            self.failed = self.failed or entry
+        elif self.missing:
+            return
+        if self.wake is not None:
             self.wake()
 
 

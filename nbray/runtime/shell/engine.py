@@ -27,7 +27,7 @@ from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.placement import total, units
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
@@ -183,16 +183,19 @@ class NativeEngine:
         memory = self.memory
         entries = memory.entries(refs)
         pending = [entry for entry in entries if not entry.state]
+        failed: Entry | None = None
         if pending:
-            reached, left = waited(
-                self._pause(), pending, timeout,
-                lambda seconds: memory.wait_for(pending, len(pending), seconds),
-            )  # fmt: skip
-            if not reached:
-                raise memory.timed_out(timeout or 0, left, len(refs))
+            failed = next((entry for entry in entries if entry.state == FAILED), None)
+            if failed is None:
+                _, (left, failed) = waited(
+                    self._pause(), pending, timeout, lambda seconds: memory.gather(pending, seconds)
+                )
+                if left and failed is None:
+                    raise memory.timed_out(timeout or 0, left, len(refs))
         if self._brain.printed:
             self._deliver()
-        memory.localize(entries)
+        if failed is not None:
+            raise memory.failure(failed, entries)
         return memory.values(entries)
 
     def _pause(self) -> Pause | None:

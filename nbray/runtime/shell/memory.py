@@ -28,7 +28,7 @@ from nbray.exceptions import (
 )
 from nbray.ids import node_client
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain, Group
+from nbray.runtime.core.client import ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
 from nbray.runtime.core.worker import Item
@@ -48,6 +48,10 @@ MANY = 64
 BACKLOG = 4096
 """Counts to settle from which on whoever makes more of them settles them itself: the loop thread
 would take the interpreter from it to do so, later and for more of them."""
+ALIKE_SECONDS = 0.025
+"""A `get` of several raises when no other failure has followed for so long,"""
+ALIKE_MOST = 0.5
+"""or when so long has passed since the first."""
 REPLY_SECONDS = 60.0
 """Longest wait for an answer from node or head; they answer in well under one."""
 
@@ -199,13 +203,23 @@ class Memory:
         raise self.error(entry)
 
     def values(self, entries: Sequence[Entry]) -> list[Any]:
-        """The values of settled entries; the first failing one's error says how many are alike."""
-        try:
-            return [self.read(entry) for entry in entries]
-        except RayTaskError as error:
-            if len(entries) > 1:
-                _count_alike(error, entries)
-            raise
+        """The values of settled entries.
+
+        Raises:
+            Exception: what `failure` gives for the first that failed.
+        """
+        failed = next((entry for entry in entries if entry.state == FAILED), None)
+        if failed is not None:
+            raise self.failure(failed, entries)
+        self.localize(entries)
+        return [self.read(entry) for entry in entries]
+
+    def failure(self, failed: Entry, entries: Sequence[Entry]) -> Exception:
+        """The error of *failed*, one of *entries*; says how many of them failed alike so far."""
+        error = self.error(failed)
+        if isinstance(error, RayTaskError) and len(entries) > 1:
+            _count_alike(error, entries)
+        return error
 
     def fetched(self, ref: ObjectRef[Any]) -> Any:
         """The value of *ref*, waited for without giving the CPU back: it is there already."""
@@ -353,37 +367,81 @@ class Memory:
         Raises:
             RaySystemError: the cluster has ended.
         """
+        event = threading.Event()
+        group = Group(missing, self._loop.notify(event))
+        reached = self._wait(pending, group, event, timeout)
+        return reached, group.missing
+
+    def gather(self, pending: list[Entry], timeout: float | None) -> tuple[int, Entry | None]:
+        """Wait until all of *pending* are ready, or one has failed.
+
+        Failures that follow each other closely are waited for, for a moment: the error
+        says how many are alike.
+
+        Returns:
+            How many are not ready, and the first that failed.
+
+        Raises:
+            RaySystemError: the cluster has ended.
+        """
+        event = threading.Event()
+        group = Gathering(len(pending), self._loop.notify(event))
+        self._wait(pending, group, event, timeout)
+        return group.missing, group.failed
+
+    def _more_alike(self, group: Gathering, event: threading.Event, until: float | None) -> None:
+        """Wait as long as failures follow each other."""
+        last = time.monotonic() + ALIKE_MOST
+        if until is not None:
+            last = min(last, until)
+        seen = 0
+
+        def more() -> bool:
+            return group.missing <= 0 or group.failures > seen or bool(self._brain.ended)
+
+        while group.missing > 0 and not self._brain.ended:
+            seen = group.failures
+            event.clear()
+            soon = min(last, time.monotonic() + ALIKE_SECONDS)
+            if not self._loop.wait(more, soon, event):
+                return
+
+    def _wait(
+        self, pending: list[Entry], group: Group, event: threading.Event, timeout: float | None
+    ) -> bool:
+        """Have *group* told of *pending* until it is done; whether it is."""
         brain, loop = self._brain, self._loop
         run = session.run.get()
         if run is not None and run.stopped:
             run = session.check_run()
-        event = threading.Event()
-        group = Group(missing, loop.notify(event))
         objects = brain.objects
+        wanted = group.missing
 
         def register() -> list[Effect]:
             for entry in pending:
                 if entry.state:
-                    group.missing -= 1
+                    group.settle(entry)
                 else:
                     objects.put_waiter(entry, group)
             return objects.ask(pending) + brain.pump(time.monotonic())
 
         def done() -> bool:
-            return group.missing <= 0 or bool(brain.ended) or (run is not None and run.stopped)
+            return group.done or bool(brain.ended) or (run is not None and run.stopped)
 
         deadline = None if timeout is None else time.monotonic() + timeout
         reached = False
         try:
             reached = loop.wait(done, deadline, event, register)
+            if isinstance(group, Gathering) and group.failed is not None:
+                self._more_alike(group, event, deadline)
         finally:
-            if group.missing > 0 or missing < len(pending):
+            if group.missing > 0 or wanted < len(pending):
                 loop.locked(lambda: _unregister(objects, pending, group))
-        if group.missing > 0 and brain.ended:
+        if not group.done and brain.ended:
             raise cluster_ended(brain.ended)
         if run is not None and run.stopped:  # whoever waits in its threads
             raise run.error()
-        return reached, group.missing
+        return reached
 
     @staticmethod
     def timed_out(timeout: float, left: int, total: int) -> GetTimeoutError:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from nbray import session
 from nbray.engine import ActorInfo, Engine, Function
+from nbray.exceptions import RaySystemError, reference_ended
 from nbray.options import (
     ActorOptions,
     MethodOptions,
@@ -213,6 +214,12 @@ class ActorHandle:
     _ray_actor_id = _actor_id
 
 
+def _ended(info: ActorInfo, life: ObjectRef[Any]) -> RaySystemError:
+    """What using the handle of an actor raises where its cluster has ended."""
+    what = f"the actor {info.class_name} ({info.hex()})"
+    return reference_ended(what, getattr(life._engine, "ended", ""))
+
+
 class ActorMethod:
     """One method of one actor: `.remote(...)` calls it, `.options(...)` changes how."""
 
@@ -245,7 +252,10 @@ class ActorMethod:
         if shape is not None and (kwargs or not shape.least <= len(args) <= shape.most):
             shape.check(args, kwargs)
         options = self._options
-        refs = (session.current() or session.require()).call(
+        engine = session.current()
+        if engine is None:
+            raise _ended(self._info, self._life)
+        refs = engine.call(
             self._info, self._life, self._name, args, kwargs, options
         )
         if options.num_returns == 1:
@@ -299,7 +309,7 @@ def _creator(
             max_task_retries=options.max_task_retries,
             signatures=blueprint.signatures,
         )
-        engine = session.current() or session.require()
+        engine = session.current() or session.require(args, kwargs, blueprint.target.call)
 
         def create() -> tuple[ActorInfo, ObjectRef[Any]]:
             return engine.create_actor(blueprint.target, args, kwargs, options, described)

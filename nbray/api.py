@@ -23,8 +23,8 @@ from nbray import session
 from nbray.actor import ActorHandle
 from nbray.config import InitConfig
 from nbray.context import ClusterContext, RuntimeContext
-from nbray.engine import load
-from nbray.exceptions import RaySystemError
+from nbray.engine import Engine, load
+from nbray.exceptions import RaySystemError, reference_ended
 from nbray.options import did_you_mean
 from nbray.refs import ObjectRef
 from nbray.session import watch_waits
@@ -365,13 +365,24 @@ def get(
         asked: Sequence[ObjectRef[Any]] = [cast("ObjectRef[Any]", refs)]
     else:
         asked = _listed(refs)
-    engine = session.current() or session.require()
+    engine = session.current() or _none_for(asked)
     if session.watcher() is None:
         values = engine.get(asked, timeout)
     else:
         with _watched():
             values = engine.get(asked, timeout)
     return values[0] if single else values
+
+
+def _none_for(refs: Sequence[ObjectRef[Any]]) -> Engine:
+    """The engine for *refs* where none runs: of none at all a new one, else they have ended.
+
+    Raises:
+        RaySystemError: there are references.
+    """
+    if refs:
+        raise refs[0].ended()
+    return session.require()
 
 
 def _listed(refs: Any) -> Sequence[ObjectRef[Any]]:
@@ -416,7 +427,7 @@ def put(value: Any) -> ObjectRef[Any]:
     """
     if isinstance(value, ObjectRef):
         raise TypeError("put() of an ObjectRef is not allowed: it is a reference already")
-    return (session.current() or session.require()).put(value)
+    return (session.current() or session.require(value)).put(value)
 
 
 def wait(
@@ -451,7 +462,7 @@ def wait(
         raise ValueError(f"num_returns must be at least 1, not {num_returns}")
     if num_returns > len(refs):
         raise ValueError(f"num_returns is {num_returns}, but there are only {len(refs)} ObjectRefs")
-    engine = session.current() or session.require()
+    engine = session.current() or _none_for(refs)
     if session.watcher() is None:
         ready, rest = engine.wait(refs, num_returns, timeout, fetch_local)
     else:
@@ -505,7 +516,10 @@ def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) 
             f"cancel() takes the ObjectRef of a task, not {type(ref).__name__}"
             + (" (use kill() for actors)" if isinstance(ref, ActorHandle) else "")
         )
-    (session.current() or session.require()).cancel(ref, force, recursive)
+    engine = session.current() or _none_for([ref])
+    if ref._engine is not engine and ref._engine.ended:
+        raise ref.ended()
+    engine.cancel(ref, force, recursive)
 
 
 # -- actors ----------------------------------------------------------------------
@@ -525,7 +539,11 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
             f"kill() takes an actor's handle, not {type(actor).__name__}"
             + (" (use cancel() for tasks)" if isinstance(actor, ObjectRef) else "")
         )
-    (session.current() or session.require()).kill_actor(actor._info, no_restart)
+    engine = session.current()
+    life = actor._life
+    if engine is None or (life._engine is not engine and life._engine.ended):
+        raise reference_ended(repr(actor), life._engine.ended)
+    engine.kill_actor(actor._info, no_restart)
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:

@@ -12,6 +12,9 @@ from typing import Any
 
 import cloudpickle
 
+from nbray.exceptions import RaySystemError
+from nbray.refs import ObjectRef
+
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle's pickler; code objects come back with their own file names."""
@@ -22,6 +25,37 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             _, parts = self.dispatch_table[types.CodeType](obj)
             return restore_code, (parts, "".join(obj.co_filename))
         return super().reducer_override(obj)
+
+
+class _Search(Pickler):
+    """Writes nothing; raises for a reference."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How *obj* is pickled."""
+        if type(obj) is ObjectRef:
+            raise obj.ended()
+        return super().reducer_override(obj)
+
+
+class _Nowhere:
+    """A file that keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def refuse_references(values: Any) -> None:
+    """Refuse *values* in which there is a reference, where no cluster runs that it could be of.
+
+    Raises:
+        RaySystemError: there is one.
+    """
+    try:
+        _Search(_Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(values)
+    except RaySystemError:
+        raise
+    except Exception:  # noqa: BLE001 - users' __reduce__ methods raise what they like
+        return  # whoever pickles it says so
 
 
 def restore_code(parts: tuple[Any, ...], filename: str) -> types.CodeType:

@@ -49,6 +49,15 @@ def cluster_ended(why: str) -> RaySystemError:
     )
 
 
+def reference_ended(what: str, why: str) -> RaySystemError:
+    """What every use of *what*, an object or actor of a cluster that has ended, raises."""
+    return RaySystemError(
+        f"{what} belongs to a cluster that has ended ({why or 'nbray.shutdown() was called'}), and "
+        "what it stood for is gone with it: make it again, by nbray.put(...) or .remote(...), in "
+        "the cluster that runs now"
+    )
+
+
 class AuthenticationError(RaySystemError):
     """A peer does not hold this cluster's secret."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from nbray.exceptions import RaySystemError, reference_ended
 from nbray.ids import object_hex
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         drop = self._drop
         if drop is not None:
             drop((self.owner, self.seq))
+
+    def ended(self) -> RaySystemError:
+        """What its use raises where the cluster that it belongs to has ended."""
+        return reference_ended(repr(self), getattr(self._engine, "ended", ""))
 
     def hex(self) -> str:
         """32 hexadecimal digits, unique in the cluster."""

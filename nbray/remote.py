@@ -187,7 +187,8 @@ def _launcher(target: Function, options: TaskOptions) -> Callable[..., Any]:
                 shape = Shape(target.call, target.name)
                 least, most = shape.least, shape.most
             shape.check(args, kwargs)
-        refs = (current() or session.require()).submit(target, args, kwargs, options)
+        engine = current() or session.require(args, kwargs, target.call)
+        refs = engine.submit(target, args, kwargs, options)
         if returns == 1:
             return refs[0]
         return refs if returns else None

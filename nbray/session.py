@@ -178,14 +178,22 @@ def publish_to(new: Publisher | None) -> None:
     _publisher = new
 
 
-def require() -> Engine:
+def require(*given: Any) -> Engine:
     """The engine in use; starts a local one if there is none, as Ray does.
 
+    Args:
+        given: what it is wanted for. A reference in it is of a cluster that has ended.
+
     Raises:
-        RaySystemError: the engine belongs to the process this one was forked from.
+        RaySystemError: the engine belongs to the process this one was forked from, or
+            there is a reference in *given* and no engine.
     """
     engine = _engine
     if engine is None:
+        if given and _guarded:  # there was one before
+            from nbray.definitions import refuse_references
+
+            refuse_references(given)
         from nbray.api import init
 
         init()

@@ -154,7 +154,9 @@ def map(
     Shape(call, name).check((None,) * len(iterables), {})
     sized = [len(one) if isinstance(one, Sized) else None for one in iterables]
     known = [size for size in sized if size is not None]
-    large = [session.require().put(call)] if _is_large(call) else []
+    lists = [one for one in iterables if isinstance(one, (list, tuple))]
+    engine = session.current() or session.require(call, lists)
+    large = [engine.put(call)] if _is_large(call) else []
     plan = Plan(
         None if large else call,
         name,

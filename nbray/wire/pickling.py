@@ -24,12 +24,13 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType, FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nbray import definitions
 from nbray.config import INLINE_LIMIT
+from nbray.exceptions import RaySystemError
 from nbray.figures import memory
 from nbray.refs import ObjectRef
 from nbray.text import safe
@@ -52,6 +53,9 @@ __all__ = [
     "unpack_many",
     "warn_of_size",
 ]
+
+if TYPE_CHECKING:
+    from nbray.engine import Engine
 
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 MAGIC = 0xB5
@@ -142,6 +146,8 @@ class _Pickler(definitions.Pickler):
     ) -> None:
         super().__init__(file, protocol=_PROTOCOL, buffer_callback=buffers.append)
         self._refs = refs
+        self._engine: Engine | None = None
+        """That of the last reference."""
         numpy = sys.modules.get("numpy")
         # A half-imported numpy (another thread is importing it) has no ndarray yet.
         self._ndarray = getattr(numpy, "ndarray", None)
@@ -149,6 +155,10 @@ class _Pickler(definitions.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is ObjectRef:
+            if obj._engine is not self._engine:
+                self._engine = obj._engine
+                if self._engine is not None and self._engine.ended:
+                    raise obj.ended()
             key = (obj.owner, obj.seq)
             self._refs.append(key)
             return _restore_ref, key
@@ -253,7 +263,7 @@ def pack(value: Any, what: str = "value") -> Packed:
         return _pack_simple(value)
     try:
         return _pack_any(value)
-    except MemoryError:
+    except (MemoryError, RaySystemError):
         raise
     except Exception as error:  # users' __reduce__ methods raise what they like
         raise blame.unpicklable(value, what, error) from error
@@ -295,7 +305,7 @@ def pack_call(
         return _pack_simple(call), refs
     try:
         return _pack_any(call), refs
-    except MemoryError:
+    except (MemoryError, RaySystemError):
         raise
     except Exception:  # users' __reduce__ methods raise what they like
         # Pickled one by one, the guilty argument names itself.

@@ -192,13 +192,13 @@ def test_waits_are_watched(fresh):
     assert log == ["in", "out"] * 2
 
 
-def test_a_reference_of_an_ended_session_is_lost(fresh):
+def test_a_reference_of_an_ended_session_raises(fresh):
     nbray.init()
     ref = nbray.put(1)
     nbray.shutdown()
     nbray.init()
     nbray.put(2)
-    with pytest.raises(nbray.exceptions.ObjectLostError):
+    with pytest.raises(nbray.exceptions.RaySystemError, match="has ended"):
         nbray.get(ref)
 
 

@@ -36,6 +36,7 @@ from nbray.exceptions import (
     PendingCallsLimitExceeded,
     RaySystemError,
     TaskUnschedulableError,
+    reference_ended,
 )
 from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_hex, client_id, node_hex
 from nbray.options import UNIT, ActorOptions, MethodOptions, TaskOptions, demand
@@ -205,6 +206,9 @@ class InlineEngine:
         options: MethodOptions,
     ) -> list[ObjectRef[Any]]:
         """See the protocol."""
+        if life._engine is not self and life._engine.ended:
+            what = f"the actor {info.class_name} ({info.hex()})"
+            raise reference_ended(what, life._engine.ended)
         name = options.name or f"{info.class_name}.{method}"
         actor = self._actors.get(info.actor) if info.owner == self._owner else None
         limit = actor.options.max_pending_calls if actor is not None else -1
@@ -284,6 +288,7 @@ class InlineEngine:
         until = None if timeout is None else time.monotonic() + timeout
         values = []
         for ref in refs:
+            self._refuse_ended(ref)
             self._refuse_own_wait(ref, timeout)
         failed = self._objects.gather(refs, timeout)
         for ref in refs if failed is None else (failed,):
@@ -293,6 +298,11 @@ class InlineEngine:
                 raise GetTimeoutError(f"{ref!r} was not ready within {timeout} s")
             values.append(self._objects.value(outcome))
         return values
+
+    def _refuse_ended(self, ref: ObjectRef[Any]) -> None:
+        """A reference of a session that has ended."""
+        if ref._engine is not self and ref._engine.ended:
+            raise ref.ended()
 
     def _refuse_own_wait(self, ref: ObjectRef[Any], timeout: float | None) -> None:
         """A method that waits for a later call of its own actor would wait for ever."""
@@ -322,6 +332,8 @@ class InlineEngine:
         fetch_local: bool,
     ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
         """See the protocol."""
+        for ref in refs:
+            self._refuse_ended(ref)
         ready = self._objects.wait(refs, num_returns, timeout)
         chosen = set(ready)
         return ready, [ref for ref in refs if ref not in chosen]
@@ -329,6 +341,9 @@ class InlineEngine:
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """See the protocol."""
         future: Future[Any] = Future()
+        if self._closed:
+            future.set_exception(ref.ended())
+            return future
 
         def finish() -> None:
             outcome = self._objects.outcome(ref, None)
@@ -544,6 +559,7 @@ class InlineEngine:
     def shutdown(self) -> None:
         """See the protocol."""
         self._closed = True
+        self.ended = "nbray.shutdown() was called"
         for actor in list(self._actors.values()):
             actor.end(ActorDiedError(f"the actor {actor.info.class_name} ended with its session"))
         self._names.clear()

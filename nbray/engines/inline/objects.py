@@ -53,7 +53,7 @@ class Objects:
     def __init__(
         self, engine: Engine, owner: int, capacity: int | None, on_free: Callable[[int], None]
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._owner = owner
         self._capacity = capacity
         self._on_free = on_free
@@ -91,16 +91,16 @@ class Objects:
     def ref(self, owner: int, seq: int) -> ObjectRef[Any]:
         """One more reference to a known object (or to a lost one, whose `get` says so)."""
         if owner != self._owner:
-            return ObjectRef(owner, seq, self._engine, None)
+            return ObjectRef(owner, seq, self.engine, None)
         with self._changed:
             slot = self._slots.get(seq)
             if slot is None:
-                return ObjectRef(owner, seq, self._engine, None)
+                return ObjectRef(owner, seq, self.engine, None)
             slot.count += 1
         return self._reference(seq)
 
     def _reference(self, seq: int) -> ObjectRef[Any]:
-        return ObjectRef(self._owner, seq, self._engine, self._drop)
+        return ObjectRef(self._owner, seq, self.engine, self._drop)
 
     def _drop(self, key: tuple[int, int]) -> None:
         self._dropped.append(key)

@@ -68,6 +68,9 @@ class Call:
         method: str = "",
     ) -> None:
         packed, self.deps = pack_call(args, kwargs, name)
+        for _, ref in self.deps:
+            if ref._engine is not objects.engine and ref._engine.ended:
+                raise ref.ended()
         self.data = packed.join()
         self.holds = [objects.ref(owner, seq) for owner, seq in packed.refs]
         self.name = name

@@ -205,6 +205,9 @@ class Calls:
         else:
             task = Task(seq, work, packed.join(), returns)
         if deps:
+            for _, ref in deps:
+                if ref._engine is not self._memory.engine and ref._engine.ended:
+                    raise ref.ended()
             task.deps = [(where, (ref.owner, ref.seq)) for where, ref in deps]
             pins = (*pins, *(key for _, key in task.deps))
         task.pins = pins

@@ -21,7 +21,7 @@ from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import CellView, Display, Output, Snapshot
-from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended
+from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference_ended
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex, node_of
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
@@ -287,6 +287,10 @@ class NativeEngine:
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future (see `Engine.future`)."""
+        if self._closed:
+            failed: Future[Any] = Future()
+            failed.set_exception(ref.ended())
+            return failed
         return self._futures.of(ref)
 
     # -- callbacks outside the lock -----------------------------------------------------
@@ -404,6 +408,9 @@ class NativeEngine:
         options: MethodOptions,
     ) -> list[ObjectRef[Any]]:
         """Call a method (see `Engine.call`)."""
+        if life._engine is not self and life._engine.ended:
+            what = f"the actor {info.class_name} ({info.hex()})"
+            raise reference_ended(what, life._engine.ended)
         if session.halted:
             session.check_run()
         retries = options.max_task_retries

@@ -62,7 +62,7 @@ class Memory:
     def __init__(self, loop: Loop, brain: ClientBrain, engine: Engine, mappings: Mappings) -> None:
         self._loop = loop
         self._brain = brain
-        self._engine = engine
+        self.engine = engine
         self._mappings = mappings
         self._tokens = itertools.count(1)
         self._viewed: Counter[m.Slot] = Counter()
@@ -83,7 +83,7 @@ class Memory:
 
     def own(self, seq: int) -> ObjectRef[Any]:
         """The first reference to an object of ours (its entry counts it already)."""
-        return ObjectRef(self._brain.me, seq, self._engine, self._drop)
+        return ObjectRef(self._brain.me, seq, self.engine, self._drop)
 
     # -- asking ---------------------------------------------------------------------
 
@@ -351,13 +351,26 @@ class Memory:
         """The entries of *refs*; makes foreign ones known first."""
         objects = self._brain.objects
         me, owned, foreign = self._brain.me, objects.owned, objects.foreign
+        engine = self.engine
         try:
             return [
-                owned[ref.seq] if ref.owner == me else foreign[ref.owner, ref.seq] for ref in refs
-            ]
+                owned[ref.seq] if ref.owner == me
+                else foreign[ref.owner, ref.seq] if ref._engine is engine else self.refuse(ref)
+                for ref in refs
+            ]  # fmt: skip
         except KeyError:
             self._loop.flush()
             return [objects.require((ref.owner, ref.seq)) for ref in refs]
+
+    def refuse(self, ref: ObjectRef[Any]) -> Entry:
+        """Raise for *ref* if it is of a cluster that has ended; its entry otherwise.
+
+        Raises:
+            RaySystemError: it is.
+        """
+        if ref._engine is not self.engine and ref._engine.ended:
+            raise ref.ended()
+        return self._brain.objects.foreign[ref.owner, ref.seq]
 
     def wait_for(
         self, pending: list[Entry], missing: int, timeout: float | None
@@ -372,14 +385,16 @@ class Memory:
         reached = self._wait(pending, group, event, timeout)
         return reached, group.missing
 
-    def gather(self, pending: list[Entry], timeout: float | None) -> tuple[int, Entry | None]:
+    def gather(
+        self, pending: list[Entry], timeout: float | None
+    ) -> tuple[bool, tuple[int, Entry | None]]:
         """Wait until all of *pending* are ready, or one has failed.
 
         Failures that follow each other closely are waited for, for a moment: the error
         says how many are alike.
 
         Returns:
-            How many are not ready, and the first that failed.
+            Whether it has come to that; how many are not ready, and the first that failed.
 
         Raises:
             RaySystemError: the cluster has ended.
@@ -387,7 +402,7 @@ class Memory:
         event = threading.Event()
         group = Gathering(len(pending), self._loop.notify(event))
         self._wait(pending, group, event, timeout)
-        return group.missing, group.failed
+        return group.done, (group.missing, group.failed)
 
     def _more_alike(self, group: Gathering, event: threading.Event, until: float | None) -> None:
         """Wait as long as failures follow each other."""

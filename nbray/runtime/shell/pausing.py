@@ -73,8 +73,8 @@ class Pause:
                 loop.locked(pauses.go_on)
 
 
-Waits = Callable[[float | None], tuple[bool, int]]
-"""Waits for some seconds (None: without end): (whether it has come, how much is left)."""
+Waits = Callable[[float | None], tuple[bool, Any]]
+"""Waits for some seconds (None: without end): (whether it has come, how far it is)."""
 
 
 def waited(pause: Any, pending: Iterable[Entry], timeout: float | None, wait: Waits) -> Any:

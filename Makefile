@@ -2,7 +2,7 @@
 # make test   everything
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
 # make lab    JupyterLab on notebooks/, with the sidebar
-# make properties  2,000 fresh examples for each property that is tested with hypothesis
+# make properties  1,000 fresh examples for each property that is tested with hypothesis
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)

@@ -24,6 +24,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if type(obj) is types.CodeType:
             _, parts = self.dispatch_table[types.CodeType](obj)
             return restore_code, (parts, "".join(obj.co_filename))
+        if isinstance(obj, BaseException):
+            from nbray.exceptional import reduced  # where one is pickled at all
+
+            return reduced(obj)
         return super().reducer_override(obj)
 
 

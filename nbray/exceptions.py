@@ -31,6 +31,7 @@ travels as text.
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any
 
 
@@ -130,6 +131,22 @@ class UnserializableException(RayError):
     """Stands in for a user's exception that could not be pickled; carries its text."""
 
 
+class _Field:
+    """An attribute of a `RayTaskError` which a user's attribute or property cannot hide."""
+
+    def __init__(self, default: Any = None) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._key = f"_nbray_{name}"
+
+    def __get__(self, error: BaseException | None, owner: type) -> Any:
+        return self if error is None else error.__dict__.get(self._key, self._default)
+
+    def __set__(self, error: BaseException, value: Any) -> None:
+        error.__dict__[self._key] = value
+
+
 class RayTaskError(RayError):
     """A task raised. Carries the remote traceback and the original exception.
 
@@ -146,7 +163,16 @@ class RayTaskError(RayError):
         alike: how many tasks of one `get` failed the same way, this one included.
     """
 
-    alike = 1
+    function_name = _Field("")
+    traceback_str = _Field("")
+    cause = _Field()
+    node = _Field("")
+    pid = _Field(0)
+    frames = _Field(b"")
+    alike = _Field(1)
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Stand before a user's method of this name, which may forbid subclasses."""
 
     def __init__(
         self,
@@ -158,6 +184,12 @@ class RayTaskError(RayError):
         frames: bytes = b"",
     ) -> None:
         super().__init__(function_name, traceback_str, cause, node, pid, frames)
+        self._tell(function_name, traceback_str, cause, node, pid, frames)
+
+    def _tell(
+        self, function_name: str, traceback_str: str, cause: BaseException, node: str, pid: int,
+        frames: bytes,
+    ) -> None:  # fmt: skip
         self.frames = frames
         self.function_name = function_name
         self.traceback_str = traceback_str
@@ -169,72 +201,96 @@ class RayTaskError(RayError):
         where = f" (node {self.node}, pid {self.pid})" if self.node else ""
         return f"{self.function_name}{where}\n{self.traceback_str}".rstrip()
 
-    def as_instanceof_cause(self) -> RayTaskError:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (
+            self.function_name, self.traceback_str, self.cause, self.node, self.pid, self.frames,
+            type(self) is not RayTaskError,
+        )  # fmt: skip
+
+    def as_instanceof_cause(self) -> BaseException:
         """This error as an instance of both `RayTaskError` and the user's class.
 
-        Falls back to the plain `RayTaskError` where the user's class forbids it
-        (a custom layout, or a metaclass conflict).
+        Where nothing can be both (a class of C code that is final, a group with members
+        that are no `Exception`) it is the user's own exception, caused by this one. What
+        would end or cancel the process that gets it stays a plain `RayTaskError`.
         """
-        kind = type(self.cause)
-        if isinstance(self.cause, RayError):
-            return self if not isinstance(self.cause, RayTaskError) else self.cause
-        if not isinstance(self.cause, Exception):
+        cause: BaseException = self.cause
+        if isinstance(cause, RayError):
+            return cause if isinstance(cause, RayTaskError) else self
+        if isinstance(cause, _ends_whoever_gets_it()):
             return self
+        from nbray.exceptional import like  # once a task has failed
+
+        kind: Any = type(cause)
         try:
-            dual = _dual_class(kind)  # type: ignore[arg-type] # classes are hashable
-            error: RayTaskError = dual(
-                self.function_name, self.traceback_str, self.cause, self.node, self.pid,
-                self.frames,
-            )  # fmt: skip
+            error = like(_dual_class(kind), cause)
         except TypeError:
-            return self
-        error.__cause__ = None
+            self.__cause__ = cause.__cause__
+            BaseException.__setattr__(cause, "__cause__", self)
+            return BaseException.with_traceback(cause, None)
+        assert isinstance(error, RayTaskError)
+        error._tell(
+            self.function_name, self.traceback_str, cause, self.node, self.pid, self.frames
+        )
         return error
 
 
+def _ends_whoever_gets_it() -> tuple[type[BaseException], ...]:
+    found: list[type[BaseException]] = [KeyboardInterrupt, SystemExit, GeneratorExit]
+    asyncio = sys.modules.get("asyncio.exceptions")
+    if asyncio is not None:
+        found.append(asyncio.CancelledError)
+    return tuple(found)
+
+
+def in_future(error: BaseException) -> BaseException:
+    """*error* as a future may carry it: awaiting a `StopIteration` would be its value's return."""
+    if not isinstance(error, StopIteration):
+        return error
+    other = RuntimeError("the task raised StopIteration")
+    other.__cause__ = error
+    return other
+
+
+def told_of(error: BaseException | None) -> RayTaskError | None:
+    """What *error* tells of a failed task: itself, or what stands behind a class that is final."""
+    if isinstance(error, RayTaskError):
+        return error
+    behind = error.__cause__ if error is not None else None
+    return behind if isinstance(behind, RayTaskError) and behind.cause is error else None
+
+
 @functools.lru_cache(maxsize=256)
-def _dual_class(kind: type[BaseException]) -> type[RayTaskError]:
-    """A class that is a `RayTaskError` and a *kind*, named as users know *kind*."""
+def _dual_class(kind: Any) -> type[RayTaskError]:
+    """A class that is a `RayTaskError` and a *kind*, named as users know *kind*.
 
-    class Dual(RayTaskError, kind):  # type: ignore[misc, valid-type]
-        def __init__(
-            self, function_name: str, traceback_str: str, cause: BaseException, node: str,
-            pid: int, frames: bytes = b"",
-        ) -> None:  # fmt: skip
-            # The user's __init__ is not run: its signature is unknown. What it
-            # set on the instance is copied instead.
-            Exception.__init__(self, function_name, traceback_str, cause, node, pid, frames)
-            self.__dict__.update(getattr(cause, "__dict__", {}))
-            self.function_name = function_name
-            self.traceback_str = traceback_str
-            self.cause = cause
-            self.node = node
-            self.pid = pid
-            self.frames = frames
-            self.args = cause.args
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return _rebuild, (
-                self.function_name,
-                self.traceback_str,
-                self.cause,
-                self.node,
-                self.pid,
-                self.frames,
-            )
-
-        def __str__(self) -> str:
-            return RayTaskError.__str__(self)
-
-    Dual.__name__ = f"RayTaskError({kind.__name__})"
-    Dual.__qualname__ = Dual.__name__
-    Dual.__module__ = "nbray.exceptions"
-    return Dual
+    Raises:
+        TypeError: there cannot be one.
+    """
+    name = f"RayTaskError({kind.__name__})"
+    # What a class may have made its own, to be frozen, say, is not for what we add.
+    space = {
+        "__module__": "nbray.exceptions", "__qualname__": name,
+        "__str__": RayTaskError.__str__, "__reduce__": RayTaskError.__reduce__,
+        "__reduce_ex__": Exception.__reduce_ex__, "__setattr__": Exception.__setattr__,
+        "__getattribute__": Exception.__getattribute__,
+        "__hash__": Exception.__hash__, "__eq__": Exception.__eq__,
+    }  # fmt: skip
+    bases = (RayTaskError, kind)
+    try:
+        made: type[RayTaskError] = type(kind)(name, bases, dict(space))
+        if RayTaskError in made.__mro__ and kind in made.__mro__:
+            return made
+    except Exception:  # noqa: BLE001, S110 - metaclasses raise what they like
+        pass
+    # A metaclass may forbid it in its own `__new__`, which Python itself does not ask.
+    forced: type[RayTaskError] = type.__new__(type(kind), name, bases, space)
+    return forced
 
 
 def _rebuild(
     function_name: str, traceback_str: str, cause: BaseException, node: str, pid: int,
-    frames: bytes = b"",
-) -> RayTaskError:  # fmt: skip
+    frames: bytes = b"", dual: bool = True,
+) -> BaseException:  # fmt: skip
     error = RayTaskError(function_name, traceback_str, cause, node, pid, frames)
-    return error.as_instanceof_cause()
+    return error.as_instanceof_cause() if dual else error

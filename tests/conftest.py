@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 # Properties are tried with the same few examples every time; `make properties` tries fresh ones.
 settings.register_profile("few", derandomize=True, max_examples=25, deadline=None)
 settings.register_profile(
-    "many", max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck)
+    "many", max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile(os.environ.get("NBRAY_PROPERTIES", "few"))
 

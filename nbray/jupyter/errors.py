@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from nbray import session
-from nbray.exceptions import RayError, RayTaskError
+from nbray.exceptions import RayError, RayTaskError, told_of
 from nbray.jupyter import cells
 from nbray.postmortem import WHERE
 from nbray.view.failure import traceback_html
@@ -67,7 +67,8 @@ def show(
     tb_offset: int | None = None,
 ) -> list[str]:
     """IPython's handler for the errors in `SHOWN` (see `set_custom_exc`); returns the lines."""
-    if not isinstance(error, RayError | KeyboardInterrupt):
+    task = told_of(error)
+    if task is None and not isinstance(error, RayError | KeyboardInterrupt):
         steps = _steps(trace)
         if not steps:
             shell.showtraceback((kind, error, trace), running_compiled_code=True)
@@ -77,10 +78,13 @@ def show(
         shell._showtraceback(kind, error, readable(lines))
         _fold_out("".join(traceback.format_exception(kind, error, trace)).rstrip())
         return lines
+    kept: RayError | None = task
     if isinstance(error, RayError) and not isinstance(error, NotebookError):
-        remember(error)
-    if isinstance(error, RayTaskError):
-        lines = render(error, trace)
+        kept = error
+    if kept is not None:
+        remember(kept)
+    if task is not None:
+        lines = render(task, trace)
     elif isinstance(error, NotebookError | Stopped):
         lines = error._render_traceback_()
     elif isinstance(error, KeyboardInterrupt):
@@ -96,8 +100,8 @@ def show(
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     lines = readable(lines)
     shell._showtraceback(kind, error, lines)
-    if isinstance(error, RayTaskError):
-        text = error.traceback_str
+    if task is not None:
+        text = task.traceback_str
         _fold_out(text[max(text.find(_TRACEBACK), 0) :].rstrip())
     return lines
 

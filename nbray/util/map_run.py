@@ -27,7 +27,7 @@ import msgspec
 
 from nbray import session
 from nbray.engine import Engine, Function
-from nbray.exceptions import RayError, RaySystemError, RayTaskError, TaskCancelledError
+from nbray.exceptions import RayError, RaySystemError, TaskCancelledError, told_of
 from nbray.ids import FIRST_NODE
 from nbray.options import UNIT, TaskOptions, demand
 from nbray.refs import ObjectRef
@@ -385,7 +385,7 @@ class Run:
         if len(chunk.items) > 1:
             chunk.alone = True
             return
-        if not isinstance(error, RayTaskError):
+        if told_of(error) is None:
             error.add_note(f"(item {chunk.first}: {brief(chunk.items[0])})")
         self._engine.count(self._cell, 0, failed=1)
         self._settle(chunk, [iter([error])] if self._keep_errors else [_Raise(error)])

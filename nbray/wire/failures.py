@@ -20,7 +20,9 @@ from typing import Any
 
 import cloudpickle
 
-from nbray.exceptions import RayError, RayTaskError, UnserializableException
+from nbray.definitions import dumps
+from nbray.exceptional import Bare
+from nbray.exceptions import RayError, RayTaskError, UnserializableException, told_of
 from nbray.postmortem import WHERE
 from nbray.wire.autopsy import capture, values_on_line
 
@@ -34,14 +36,23 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
     `RayTaskError` with the remote traceback. A `RayTaskError` that came through
     `get` from a nested task keeps its cause, and gains the outer frames.
     """
+    try:
+        return _packed_error(error, function_name, node, pid)
+    except Exception:  # noqa: BLE001 - users' classes raise what they like when looked at
+        line = one_line(error)
+        return pickle.dumps((function_name, line, b"", line, node, pid, b""), 5)
+
+
+def _packed_error(error: BaseException, function_name: str, node: str, pid: int) -> bytes:
     summary = traceback.TracebackException.from_exception(error, compact=True)
     own_only = all(_is_own(frame) for frame in summary.stack)
     if not own_only:
         _drop_own(summary)
-    if isinstance(error, RayTaskError):
-        cause = error.cause
-        text = _nested_text(error, summary, function_name)
-        frames = error.frames  # where it began tells most
+    before = told_of(error)
+    if before is not None:
+        cause = before.cause
+        text = _nested_text(before, summary, function_name)
+        frames = before.frames  # where it began tells most
     elif isinstance(error, RayError):
         return pickle.dumps(("", "", _pickled(error), one_line(error), "", 0, b""), 5)
     else:
@@ -58,7 +69,7 @@ def alike(data: bytes | memoryview) -> tuple[tuple[str, str, str], bytes]:
     return (function_name, line.partition(":")[0], text.partition("\n")[0]), frames
 
 
-def unpack_error(data: bytes | memoryview) -> Exception:
+def unpack_error(data: bytes | memoryview) -> BaseException:
     """The error to raise: an instance of `RayTaskError` and of what the user raised.
 
     nbray's other errors come back as they are. A cause whose class is unknown
@@ -82,39 +93,25 @@ def _unpickled(data: bytes) -> BaseException | None:
 
 
 def _pickled(error: BaseException) -> bytes:
-    """*error* as it pickles itself, or by its parts; b"" if it does not survive."""
-    forms: tuple[object, ...] = (error, _Parts(error))
+    """*error*, or what of it can be pickled; b"" if nothing survives."""
+    forms: tuple[object, ...] = (error, Bare(error, _travels))
     for form in forms:
         try:
-            data: bytes = cloudpickle.dumps(form, protocol=5)
-        except Exception:  # noqa: BLE001 - users' classes raise what they like when pickled
-            break
+            data = dumps(form)
+        except Exception:  # noqa: BLE001, S112 - users' classes raise what they like when pickled
+            continue
         if _unpickled(data) is not None:
             return data
     return b""
 
 
-class _Parts:
-    """Pickles an exception without asking its class how.
-
-    Unpickling calls the class with `args`, so that an `__init__` which takes more, or
-    something else, than it hands to `Exception.__init__` breaks it.
-    """
-
-    def __init__(self, error: BaseException) -> None:
-        self.parts = (type(error), error.args, vars(error))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _put_together, self.parts
-
-
-def _put_together(
-    kind: type[BaseException], args: tuple[object, ...], state: dict[str, object]
-) -> BaseException:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+def _travels(value: Any) -> bool:
+    """Whether *value*, a part of an exception, can be pickled and comes back."""
+    try:
+        cloudpickle.loads(dumps(value))
+    except Exception:  # noqa: BLE001 - users' classes raise what they like
+        return False
+    return True
 
 
 def one_line(error: BaseException) -> str:

@@ -36,6 +36,7 @@ from nbray.exceptions import (
     PendingCallsLimitExceeded,
     RaySystemError,
     TaskUnschedulableError,
+    in_future,
     reference_ended,
 )
 from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_hex, client_id, node_hex
@@ -352,7 +353,7 @@ class InlineEngine:
             try:
                 future.set_result(self._objects.value(outcome))
             except Exception as error:  # noqa: BLE001 - whatever the task raised
-                future.set_exception(error)
+                future.set_exception(in_future(error))
 
         self._objects.when_done(ref, finish)
         return future

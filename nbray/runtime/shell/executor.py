@@ -417,7 +417,7 @@ class Executor:
             retry = self._names(spec.retry_on, error)
         data = pack_error(error, name, self._node_name, self._pid)
         outcome = Outcome(item.seq, [Value(data, failed=True)], True, retry, cancelled)
-        error.__traceback__ = None
+        BaseException.with_traceback(error, None)  # its class may let nothing be set
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), ())
 
     def note(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from nbray.exceptions import cluster_ended
+from nbray.exceptions import cluster_ended, in_future
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.client import Future as Settled
@@ -48,7 +48,7 @@ class Futures:
                 memory.localize([entry])
                 value = memory.read(entry)
             except BaseException as error:  # noqa: BLE001 - the future carries any error
-                future.set_exception(error)
+                future.set_exception(in_future(error))
             else:
                 future.set_result(value)
             del ref_held[:]

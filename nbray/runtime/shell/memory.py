@@ -25,6 +25,7 @@ from nbray.exceptions import (
     RaySystemError,
     RayTaskError,
     cluster_ended,
+    told_of,
 )
 from nbray.ids import node_client
 from nbray.refs import ObjectRef
@@ -214,11 +215,12 @@ class Memory:
         self.localize(entries)
         return [self.read(entry) for entry in entries]
 
-    def failure(self, failed: Entry, entries: Sequence[Entry]) -> Exception:
+    def failure(self, failed: Entry, entries: Sequence[Entry]) -> BaseException:
         """The error of *failed*, one of *entries*; says how many of them failed alike so far."""
         error = self.error(failed)
-        if isinstance(error, RayTaskError) and len(entries) > 1:
-            _count_alike(error, entries)
+        task = told_of(error)
+        if task is not None and len(entries) > 1:
+            _count_alike(task, entries)
         return error
 
     def fetched(self, ref: ObjectRef[Any]) -> Any:
@@ -230,7 +232,7 @@ class Memory:
         self.localize(entries)
         return self.read(entries[0])
 
-    def error(self, entry: Entry) -> Exception:
+    def error(self, entry: Entry) -> BaseException:
         """The error of a failed entry."""
         if entry.state != FAILED:
             return TypeError("an actor's life has no value: use its handle")

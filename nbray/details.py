@@ -135,6 +135,8 @@ class TextRecord(Record):
     stream: str
     """'stdout' or 'stderr'."""
     text: str
+    at: float = 0.0
+    """When it came to its driver: by the reader's monotonic clock (0: unknown)."""
 
 
 class JobRecord(Record):
@@ -186,3 +188,5 @@ class Details(msgspec.Struct, frozen=True):
     """Changes whenever an answer has come."""
     now: float = 0.0
     """The reader's monotonic clock."""
+    wall: float = 0.0
+    """The same moment in seconds since the epoch (0: unknown)."""

@@ -22,7 +22,7 @@ from nbray.details import JobRecord
 from nbray.events import Display
 from nbray.exceptions import ActorUnavailableError, GetTimeoutError, OwnerDiedError, RayError
 from nbray.figures import duration
-from nbray.ids import FIRST_NODE
+from nbray.ids import FIRST_NODE, OWN_CELL
 from nbray.jobs.keeper import Keeper, News, Plan
 from nbray.jobs.results import fetched_of, outputs_of
 from nbray.refs import ObjectRef
@@ -77,7 +77,7 @@ class Job:
 
 @contextlib.contextmanager
 def _aside() -> Iterator[None]:
-    token = session.cell.set("")
+    token = session.cell.set(OWN_CELL)
     try:
         yield
     finally:

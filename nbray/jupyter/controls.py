@@ -23,7 +23,7 @@ from nbray.view.controls import hint_html, join_html, leavers, note_html
 from nbray.view.inside import KINDS
 
 OPENERS = {
-    "stop": ("Stop a node", "Keep all nodes", "Choose a node that is to leave the cluster"),
+    "stop": ("Stop a node", "Close", "Choose a node that is to leave the cluster"),
     "join": (
         "Join line", "Hide join line", "Show the line by which another machine joins, to copy it",
     ),

@@ -19,6 +19,7 @@ from typing import Any
 from nbray import session
 from nbray.engine import Engine, Function
 from nbray.exceptions import RayError
+from nbray.ids import OWN_CELL
 from nbray.jupyter.cells import Cells, attach
 from nbray.jupyter.installed import Installed, installed, normal
 from nbray.options import TaskOptions
@@ -110,6 +111,7 @@ class Environments:
 
     def _ask(self, engine: Engine, nodes: Mapping[int, str], cell: str) -> None:
         function = Function(installed, "installed")
+        session.cell.set(OWN_CELL)  # of this thread alone, which does nothing else
         try:
             if not self._here:
                 self._here = installed().versions

@@ -67,8 +67,8 @@ def receipt(words: list[str]) -> Shown | None:
             return Shown(found)
         if words:
             break
-    where = f"Cell {words[0]}" if words else "No cell"
-    print(f"{where} has launched no two tasks that have ended.")
+    where = f"Cell {words[0]} has no receipt" if words else "No cell has a receipt"
+    print(f"{where} yet: it takes two tasks that have ended.")
     return None
 
 

@@ -48,14 +48,14 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def state(one: ObjectRecord) -> str:
-    """'stored', 'in the notebook', 'pending', 'failed'."""
+    """'stored', 'small' (it is with the process that made its reference), 'pending', 'failed'."""
     word = OBJECT_STATES[one.state]
-    return "in its owner" if word == "inline" else word
+    return "small" if word == "inline" else word
 
 
 def unnamed(one: ObjectRecord) -> str:
     """What stands for the maker where none is known: of small values none is remembered."""
-    words = {"stored": "put", "inline": "a small value", "pending": "a task"}
+    words = {"stored": "put", "inline": "", "pending": "a task"}
     return words.get(OBJECT_STATES[one.state], "")
 
 
@@ -75,7 +75,7 @@ def one_line(held: Held) -> str:
 def _names(holders: Sequence[str]) -> str:
     """'refs, Out[5] and 98 more'; nothing known: what else there may be."""
     if not holders:
-        return "nothing in a variable"
+        return "no variable"
     if len(holders) <= NAMED:
         return ", ".join(holders)
     return f"{', '.join(holders[: NAMED - 1])} and {count(len(holders) - NAMED + 1)} more"

@@ -16,7 +16,7 @@ from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
 from nbray.view import things
-from nbray.view.names import Names
+from nbray.view.names import Names, theirs
 from nbray.view.render import render_exact
 from nbray.view.tables import Cell, Column, Query
 from nbray.view.tail import Line, tail
@@ -66,20 +66,25 @@ def _cell(
 ) -> tuple[Cell, ...]:
     view = one.view
     pid = names.pid(one.driver) if several and view.cell else 0
+    crashed = view.failed - view.cancelled
     state, tone = ("running", "run") if not view.finished else ("done", "soft")
     if view.finished and view.failed:
-        state, tone = "failed", "bad"
+        state, tone = ("failed", "bad") if crashed else ("cancelled", "soft")
     took = (view.updated if view.finished else details.now) - view.started
     counts = (view.submitted, view.running, view.queued, view.done)
     return (
         Cell(
             # what nbray itself asks of new nodes, or a thread of the user's own
             names.cell(one.driver, view.cell) if view.cell or not notebook else "outside any cell",
-            sub=f"process {pid}" if pid else "",
+            sub=f"pid {pid}" if pid else "",
         ),
         Cell(state, sub=figures.duration(took), tone=tone),
         *(Cell(figures.count(number)) for number in counts),
-        Cell(figures.count(view.failed), tone="bad" if view.failed else ""),
+        Cell(
+            figures.count(crashed),
+            sub=f"{figures.count(view.cancelled)} cancelled" if view.cancelled else "",
+            tone="bad" if crashed else "",
+        ),
     )
 
 
@@ -116,4 +121,5 @@ KINDS: dict[str, Kind] = {
 
 def inside_html(kind: str, snapshot: Snapshot, details: Details) -> str:
     """The HTML of *kind* (a key of `KINDS`), without scripts, links or outside resources."""
+    details = theirs(details)
     return render_exact("inside", what=KINDS[kind].draw(details, Names(snapshot, details)))

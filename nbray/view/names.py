@@ -6,14 +6,26 @@ not known is still said, by its number.
 
 from __future__ import annotations
 
+import msgspec
+
 from nbray.details import Details
 from nbray.events import Snapshot
-from nbray.ids import node_of
+from nbray.ids import OWN_CELL, node_of
 
 
 def worker(node: str, pid: int) -> str:
     """'laptop · pid 1234', the one spelling of a process; its node if its number is not known."""
     return f"{node} · pid {pid}" if pid else node
+
+
+def theirs(details: Details) -> Details:
+    """*details* without what nbray itself asks of the cluster, which nobody has made."""
+    return msgspec.structs.replace(
+        details,
+        tasks=tuple(one for one in details.tasks if one.cell != OWN_CELL),
+        actors=tuple(one for one in details.actors if one.cell != OWN_CELL),
+        cells=tuple(one for one in details.cells if one.view.cell != OWN_CELL),
+    )
 
 
 def cell_key(job: int, cell: str) -> str:
@@ -52,11 +64,11 @@ class Names:
         return worker(self.node(node_of(client)), self.pid(client)) if client else ""
 
     def cell(self, job: int, cell: str) -> str:
-        """'[3] sizes = segment(photos)', or 'script 1234' where there is no notebook."""
+        """'[3] sizes = segment(photos)', or 'script · pid 1234' where there is no notebook."""
         known = self._cells.get((job, cell))
         if known:
             return known
         if cell:
             return cell if len(cell) <= 12 else f"cell {cell[:8]}"
         pid = self.pid(job)
-        return f"script {pid}" if pid else "script"
+        return f"script · pid {pid}" if pid else "script"

@@ -15,7 +15,7 @@ from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
 from nbray.view import things
-from nbray.view.names import Names, cell_key
+from nbray.view.names import Names, cell_key, theirs
 from nbray.view.output import context_html
 from nbray.view.panel import panel, panel_html
 from nbray.view.progress import progress_html
@@ -164,7 +164,7 @@ SECTIONS: dict[str, Section] = {
 
 def section_html(name: str, snapshot: Snapshot, details: Details, query: Query) -> str:
     """The HTML of section *name*, without the style sheet that the page has already."""
-    section = SECTIONS[name]
+    section, details = SECTIONS[name], theirs(details)
     return bare(section.draw(snapshot, details, Names(snapshot, details), query))
 
 

@@ -252,23 +252,25 @@ def jobs(details: Details, names: Names) -> Table:
         if not cells:
             continue
         unfinished = sum(cell.submitted - cell.done - cell.failed for cell in cells)
-        failed = sum(cell.failed for cell in cells)
+        cancelled = sum(cell.cancelled for cell in cells)
+        failed = sum(cell.failed for cell in cells) - cancelled
         notebook = any(cell.cell for cell in cells)
         rows.append(
             (
-                Cell(f"{'notebook' if notebook else 'driver'} {one.pid}"),
+                Cell(f"{'notebook' if notebook else 'script'} · pid {one.pid}"),
                 Cell(names.node(node_of(one.client)), tone="soft"),
                 Cell(figures.count(len(cells))),
                 Cell(figures.count(sum(cell.submitted for cell in cells))),
                 Cell(figures.count(unfinished)),
                 Cell(figures.count(failed), tone="bad" if failed else ""),
+                Cell(figures.count(cancelled) if cancelled else ""),
             )
         )
     return Table(
         caption="Jobs",
         columns=(
             Column("process"), Column("node"), Column("cells", True), Column("tasks", True),
-            Column("unfinished", True), Column("failed", True),
+            Column("unfinished", True), Column("failed", True), Column("cancelled", True),
         ),
         rows=tuple(rows),
         empty="No kernel or script has launched work yet.",

@@ -259,7 +259,7 @@ class ClientBrain:
             case m.Printed() | m.Displayed():
                 self.printed.append(message)
                 if isinstance(message, m.Printed):
-                    self.recent.add(message)
+                    self.recent.add(message, now)
             case m.Describe():
                 return describe(self, message, now)
             case m.Described():

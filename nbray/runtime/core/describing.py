@@ -40,19 +40,19 @@ class Recent:
 
     def __init__(self) -> None:
         self.count = 0
-        self._pieces: deque[Printed] = deque()
+        self._pieces: deque[tuple[float, Printed]] = deque()
         self._size = 0
 
-    def add(self, piece: Printed) -> None:
-        """Note one; the oldest are forgotten."""
+    def add(self, piece: Printed, now: float) -> None:
+        """Note one that came *now*; the oldest are forgotten."""
         self.count += 1
-        self._pieces.append(piece)
+        self._pieces.append((now, piece))
         self._size += len(piece.text)
         while self._size > MOST_TEXT and len(self._pieces) > 1:
-            self._size -= len(self._pieces.popleft().text)
+            self._size -= len(self._pieces.popleft()[1].text)
 
-    def after(self, seen: int) -> list[Printed]:
-        """Those beyond the first *seen*, as far as they are remembered."""
+    def after(self, seen: int) -> list[tuple[float, Printed]]:
+        """(when it came, piece) beyond the first *seen*, as far as they are remembered."""
         fresh = min(len(self._pieces), max(0, self.count - seen))
         return list(islice(self._pieces, len(self._pieces) - fresh, None))
 
@@ -101,9 +101,10 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
         fresh = brain.recent.after(message.texts_seen.get(brain.me, 0))
         answer["texts"] = [
             d.TextRecord(
-                node_of(one.sender), one.pid, one.cell, brain.me, one.task, one.stream, one.text
+                node_of(one.sender), one.pid, one.cell, brain.me, one.task, one.stream, one.text,
+                at,
             )
-            for one in fresh
+            for at, one in fresh
         ]
         answer["texts_count"] = brain.recent.count
     answer["cells"] = [

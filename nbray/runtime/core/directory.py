@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from nbray.details import ActorRecord
-from nbray.ids import HEAD, node_client, node_of
+from nbray.ids import HEAD, OWN_CELL, node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.placement import able, fits, load, take, together, units, why_never
 from nbray.wire import messages as m
@@ -82,8 +82,10 @@ class Directory:
 
     @property
     def living(self) -> int:
-        """How many actors are not dead."""
-        return len(self._actors) - len(self._dead)
+        """How many actors of users are not dead."""
+        return sum(
+            one.state != m.DEAD and one.spec.cell != OWN_CELL for one in self._actors.values()
+        )
 
     def records(self) -> list[ActorRecord]:
         """All actors for screens, the youngest first; of the dead ones the latest."""

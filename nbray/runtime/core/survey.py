@@ -90,7 +90,7 @@ class Survey:
             self._lost_seen[sender] = message.lost_count
         if message.texts_count and message.texts_count != self._texts_seen.get(sender):
             self._texts_seen[sender] = message.texts_count
-            self._print(message.texts)
+            self._print([_at(one, shift) for one in message.texts])
         before = self._answers.get(sender)
         kept = message
         if before is not None:  # what was not asked this time stays as it was
@@ -205,6 +205,10 @@ def _shifted(task: d.TaskRecord, shift: float) -> d.TaskRecord:
     started = task.started + shift if task.started else 0.0
     ended = task.ended + shift if task.ended else 0.0
     return msgspec.structs.replace(task, started=started, ended=ended)
+
+
+def _at(text: d.TextRecord, shift: float) -> d.TextRecord:
+    return msgspec.structs.replace(text, at=text.at + shift) if text.at else text
 
 
 def _moved(cell: d.CellRecord, shift: float) -> d.CellRecord:

@@ -126,6 +126,8 @@ class Tally:
         A cell whose work is over is drawn up once: hundreds of them may be remembered.
         """
         nested = list(self.nested.values())
+        if not self.last and self.submitted and not (self.open or running):
+            self.last = now  # it ended with a failure that brought no time: as good as now
         over = bool(self.last and not (running or waiting or self.open or any(map(_left, nested))))
         counts = (self.last, self.submitted, self.items, sum(one.submitted for one in nested))
         kept = self._kept

@@ -32,7 +32,7 @@ def test_several_cells_are_listed(logs, say):
 def test_a_cell_a_worker_a_node(logs, say):
     assert say("%nbray logs 4").endswith("a")
     assert say("print(get_ipython().run_line_magic('nbray', 'logs In[5]'), end='')") == (
-        "[lab 11] b\n[lab 12] c"
+        "[lab · pid 11] b\n[lab · pid 12] c"
     )
     assert say("print(get_ipython().run_line_magic('nbray', 'logs 11'), end='')") == "a\nb"
     assert say("len(get_ipython().run_line_magic('nbray', 'logs lab').lines)").endswith("3")
@@ -46,16 +46,16 @@ def test_unknown_words_say_what_there_is(logs, say):
 def test_into_a_file(logs, say, tmp_path):
     path = tmp_path / "log.txt"
     assert say(f"%nbray logs 5 --save {path}") == f"2 lines written to {path}"
-    assert path.read_text() == "[lab 11] b\n[lab 12] c\n"
+    assert path.read_text() == "[lab · pid 11] b\n[lab · pid 12] c\n"
 
 
 def test_the_receipt_of_short_work_if_asked(ip, say):
-    assert "No cell has launched" in say("%nbray receipt")
+    assert "No cell has a receipt yet" in say("%nbray receipt")
     say("import nbray; nbray.init(engine='inline', ignore_reinit_error=True)")
     try:
         say("_ = nbray.get([nbray.remote(len).remote('a') for _ in range(5)])")
         assert "Receipt: 5 tasks on 1 node in" in say("%nbray receipt")
-        assert "Cell 99 has launched no two tasks" in say("%nbray receipt 99")
+        assert "Cell 99 has no receipt yet" in say("%nbray receipt 99")
         assert "takes one cell" in say("%nbray receipt 1 2")
     finally:
         say("nbray.shutdown()")

@@ -31,13 +31,13 @@ def test_work_of_a_notebook_outside_its_cells_is_no_script() -> None:
     outside = d.CellRecord(DRIVER, CellView("", 1, (), NOW - 1, NOW))
     both = details(cells=(outside, *details().cells))
     assert "outside any cell" in inside_html("jobs", cluster(), both)
-    assert "script 70" in inside_html("jobs", cluster(), details(cells=(outside,)))
+    assert "script · pid 70" in inside_html("jobs", cluster(), details(cells=(outside,)))
 
 
 def test_several_processes_are_told_apart() -> None:
     view = details().cells[0].view
     cells = (d.CellRecord(DRIVER, view, "[3] a()"), d.CellRecord(DRIVER + 1, view, "[3] b()"))
-    assert "[3] a() process 70" in text(inside_html("jobs", cluster(), details(cells=cells)))
+    assert "[3] a() pid 70" in text(inside_html("jobs", cluster(), details(cells=cells)))
 
 
 def test_actors() -> None:
@@ -84,3 +84,13 @@ def test_they_are_bounded_escaped_and_lead_nowhere(kind: str) -> None:
     html = inside_html(kind, cluster(), found)
     assert html.count("<tr>") <= ROWS + 1
     assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
+
+
+def test_a_cell_that_was_stopped_has_cancelled_tasks_and_none_that_failed() -> None:
+    counts = (NodeCounts(1, "host1", done=3, cancelled=61),)
+    view = CellView("c", 64, counts, NOW - 9, NOW - 1, cancelled=61)
+    said = text(inside_html("jobs", cluster(), details(
+        cells=(d.CellRecord(DRIVER, view, "[3] a()"),))))  # fmt: skip
+    assert "cancelled 8 s" in said
+    assert "0 61 cancelled" in said
+    assert "failed 8 s" not in said

@@ -10,6 +10,8 @@ from details import DRIVER, NOW, details, many, task, worker
 from scenes import HOSTILE, cluster
 
 from nbray import details as d
+from nbray.events import CellView
+from nbray.ids import OWN_CELL
 from nbray.view.names import Names
 from nbray.view.sections import LINES, SECTIONS, bare, head_html, section_html
 from nbray.view.tables import PAGE, Query, link
@@ -129,7 +131,7 @@ def test_overview_shows_cells_jobs_and_few_nodes() -> None:
     html = section_html("overview", cluster(3), details(), Query())
     assert "40 of 100" in html
     assert "[3] sizes = segment(photos)" in html
-    assert "notebook 70" in html
+    assert "notebook · pid 70" in html
     idle = details(processes=(d.ProcessRecord(9, 99, True),))
     assert "driver 99" not in section_html("overview", cluster(3), idle, Query())
     assert "host3" in html
@@ -243,5 +245,22 @@ def test_names_say_what_is_not_known_by_number() -> None:
     assert names.node(9) == "node 9"
     assert names.process(worker(2, 5)) == "host2"
     assert names.process(0) == ""
-    assert names.cell(DRIVER, "") == "script 70"
+    assert names.cell(DRIVER, "") == "script · pid 70"
     assert names.cell(1, "0123456789abcdef") == "cell 01234567"
+
+
+@pytest.mark.parametrize("name", ["overview", "tasks", "actors", "timeline"])
+def test_what_nbray_asks_for_itself_is_nobodys_work(name: str) -> None:
+    view = CellView(OWN_CELL, 30, (), NOW - 9, NOW)
+    own = details(
+        tasks=(task(1, name="theirs"), task(2, name="ours", cell=OWN_CELL)),
+        cells=(d.CellRecord(DRIVER, view, "ours"),),
+        actors=(
+            d.ActorRecord(DRIVER, 1, "Theirs", "", "lab", 1, 1, 0, 0, 0, False, "c", DRIVER, {}),
+            d.ActorRecord(DRIVER, 2, "ours", "", "x", 1, 1, 0, 0, 0, True, OWN_CELL, DRIVER, {}),
+        ),
+    )
+    html = section_html(name, cluster(), own, Query())
+    assert "ours" not in html
+    if name != "overview":
+        assert "theirs" in html.lower()

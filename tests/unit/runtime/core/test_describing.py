@@ -124,13 +124,13 @@ def test_printed_text_is_told_once() -> None:
     assert answer.texts_count == 3
     play.brain.handle(m.Printed(WORKER, "cell", 7, "f", "stderr", "3\n"), 31.0)
     (one,) = ask(play.brain, texts_seen={ME: 3}).texts
-    assert one == d.TextRecord(1, 7, "cell", ME, "f", "stderr", "3\n")
+    assert one == d.TextRecord(1, 7, "cell", ME, "f", "stderr", "3\n", 31.0)
 
 
 def test_little_printed_text_is_kept() -> None:
     recent = describing.Recent()
     for _ in range(10):
-        recent.add(m.Printed(WORKER, "", 7, "f", "stdout", "x" * (describing.MOST_TEXT // 4)))
+        recent.add(m.Printed(WORKER, "", 7, "f", "stdout", "x" * (describing.MOST_TEXT // 4)), 1.0)
     assert recent.count == 10
     assert len(recent.after(0)) == 4
     assert recent.after(9) == recent.after(0)[-1:]

@@ -123,3 +123,12 @@ def test_nothing_old_is_shown_of_a_cell_that_goes_on() -> None:
     tally.done[1] = 2
     tally.add(3, 1, 3, 0, 0)
     assert (view(tally).done, view(tally).submitted) == (8, 8)
+
+
+def test_the_time_of_a_cell_whose_last_task_failed_stands_still() -> None:
+    tally = Tally("c", 10.0)
+    tally.submitted = 1
+    tally.end(0, failed=True)
+    first = tally.view({}, str, 13.4)
+    assert first.updated == 13.4
+    assert tally.view({}, str, 400.0).updated == 13.4

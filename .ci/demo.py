@@ -65,6 +65,7 @@ def execute(source: Path, folder: Path) -> bool:
         kernel_name="python3",
         resources={"metadata": {"path": str(source.parent)}},
         store_widget_state=True,
+        extra_arguments=["--Application.log_level=40"],  # warnings of ipykernel's are not ours
     )
     fine = True
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,11 +18,12 @@ from IPython.display import display
 
 import nbray
 from nbray import session
+from nbray.config import STATS_INTERVAL
 from nbray.dashboard import open_here
 from nbray.dashboard.launch import known
 from nbray.dashboard.links import Link
 from nbray.engine import Engine
-from nbray.events import NodeView
+from nbray.events import NodeView, Snapshot
 from nbray.exceptions import RayError
 from nbray.figures import amount, memory, noun
 from nbray.jupyter.cells import cells
@@ -227,10 +229,22 @@ def _status(_values: list[str], _options: dict[str, str]) -> None:
     if engine is None:
         _say(f"{_not_running()}: %nbray start starts a cluster on this machine.")
         return
-    snapshot = engine.snapshot()
+    snapshot = _settled(engine)
     _say(f"nbray is running: {summary(engine)}.")
     for node in snapshot.nodes:
         _say(f"  {_node(node)}")
+
+
+def _settled(engine: Engine) -> Snapshot:
+    """The picture; nodes tell theirs twice a second, so what has just ended may still run in it."""
+    deadline = time.monotonic() + 3 * STATS_INTERVAL
+    while True:
+        snapshot = engine.snapshot()
+        ours = all(view.finished for view in snapshot.cells.values())
+        runs = any(node.figures.running for node in snapshot.nodes if node.alive)
+        if not (ours and runs) or time.monotonic() >= deadline:
+            return snapshot
+        time.sleep(STATS_INTERVAL / 5)
 
 
 def _stop(_values: list[str], _options: dict[str, str]) -> None:

@@ -126,7 +126,9 @@ class Controls:
             # Always said: the page shows the first of options that were none before, but no
             # value comes with them.
             choice.value = kept
-        for one in self._drawer.children[0].children:
+        row = self._drawer.children[0]
+        row.layout.display = None if options else "none"  # nothing to choose: only why
+        for one in row.children:
             one.disabled = busy or not options
         text.value = hint_html(self._seen.snapshot, choice.value)
 

@@ -48,7 +48,10 @@ def hint_html(snapshot: Snapshot, number: int | None) -> str:
     """What stopping node *number* means, with what it does just now."""
     node = next((one for one in snapshot.nodes if one.number == number), None)
     if node is None or not node.alive:
-        return note_html("There is no node but the head's: %nbray stop ends the cluster.")
+        return note_html(
+            "There is no node but the head's, which stays as long as the cluster: "
+            "%nbray stop ends it all."
+        )
     seen = node.figures
     now = f"{figures.noun(seen.running, 'task')} running there"
     if seen.store_used:

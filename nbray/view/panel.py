@@ -187,8 +187,9 @@ def panel_text(snapshot: Snapshot, stopped: bool = False) -> str:
     if what.rows:
         gpus = ["GPUs"] if what.gpus else []
         table: list[tuple[str, ...]] = [
-            ("node", "address", "CPU", "memory", "store", *gpus, *COLUMNS, "last minute")
-        ]
+            ("node", "address", "machine CPU", "memory", "store", *gpus, *COLUMNS,
+             "CPU, last minute")
+        ]  # fmt: skip
         table += [
             (
                 figures.plain(row.name),

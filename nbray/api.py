@@ -21,7 +21,7 @@ import msgspec
 
 from nbray import session
 from nbray.actor import ActorHandle
-from nbray.config import InitConfig
+from nbray.config import MOST_NAME, InitConfig
 from nbray.context import ClusterContext, RuntimeContext
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
@@ -109,7 +109,7 @@ def init(
         num_gpus=_amount("num_gpus", num_gpus),
         resources=_resources(resources),
         object_store_memory=_bytes("object_store_memory", object_store_memory),
-        namespace=_text("namespace", namespace),
+        namespace=_namespace(namespace),
         secret=_text("_redis_password", _redis_password),
         node_ip_address=_text("_node_ip_address", _node_ip_address),
         log_to_driver=log_to_driver,
@@ -243,6 +243,15 @@ def _address(given: str | None) -> str:
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"address must be 'auto', 'local' or 'HOST:PORT', not {address!r}")
     return address
+
+
+def _namespace(value: Any) -> str:
+    text = _text("namespace", value)
+    if len(text) > MOST_NAME:
+        raise ValueError(
+            f"namespace must have at most {MOST_NAME:,} characters, not {len(text):,}"
+        )
+    return text
 
 
 def _text(name: str, value: Any) -> str:

@@ -105,8 +105,6 @@ SPARE_SECONDS = 10.0
 """Seconds that shared memory in which nothing lies is kept warm for the next object."""
 SCARCE_SHARE = 0.1
 """Part of the machine's memory; when less is available, nothing is kept warm."""
-MAX_FRAME = 64 << 20
-"""Bytes; a peer that sends a larger frame over TCP is disconnected."""
 DESCRIPTORS = 65_536
 """Most descriptors a process may have; at its start the soft limit is raised to the hard one,
 but not beyond this."""
@@ -117,6 +115,25 @@ RESERVED_SHARE = 1 / 16
 """Descriptors, and the part of those a node may have, that it gives to nobody: the larger one."""
 SEGMENTS_SHARE = 1 / 16
 """Most segments of shared memory, as a part of the descriptors a node may have; each takes two."""
+PIECE = 256 * 1024
+"""Bytes of a message between machines that travel at once; a larger one is cut into pieces."""
+MAX_FRAME = CHUNK + 64 * 1024
+"""Bytes; a peer that announces a larger frame over TCP is disconnected, before it has proved who
+it is as well: so much memory a stranger's connection can cost."""
+MAX_MESSAGE = 1 << 30
+"""Bytes; no process takes a larger message, on its own machine or from another one."""
+MOST_ERROR = 4 << 20
+"""Bytes of a task's error as it travels; what is longer is shortened, and says so."""
+MOST_SHOWN = 32 << 20
+"""Bytes of one display in all its forms; a form beyond them is a sentence that says so."""
+PRINTED_AHEAD = 1 << 20
+"""Characters that a worker prints for one driver before that has shown them; then `print` waits."""
+MOST_LABEL = 1000
+"""Characters of a task's or class's name that are shown; the rest is left out."""
+MOST_NAME = 10_000
+"""Characters of a name by which something is found: an actor, a namespace, a resource."""
+MOST_RETURNED = 1 << 20
+"""Bytes of one task's returns that ride in messages; further ones go to the store."""
 DEFAULT_PORT = 6379
 """The TCP port of a head, as in Ray."""
 DASHBOARD_PORT = 8265

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from nbray.config import MOST_NAME
 from nbray.text import safe
 
 UNIT = 10_000
@@ -101,6 +102,14 @@ def _text(name: str, value: Any) -> str:
     return safe(value)
 
 
+def _found_by(name: str, value: Any) -> str:
+    """A name by which something is looked up: it travels as it is, and is bounded."""
+    text = _text(name, value)
+    if len(text) > MOST_NAME:
+        raise ValueError(f"{name} must have at most {MOST_NAME:,} characters, not {len(text):,}")
+    return text
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
@@ -113,6 +122,11 @@ def _resources(name: str, value: Any) -> dict[str, float]:
     for key, amount in value.items():
         if not isinstance(key, str) or not key:
             raise TypeError(f"{name}: a resource's name must be a non-empty string, not {key!r}")
+        if len(key) > MOST_NAME:
+            raise ValueError(
+                f"{name}: a resource's name must have at most {MOST_NAME:,} characters, "
+                f"not {len(key):,}"
+            )
         if key in {"CPU", "GPU", "memory"}:
             raise ValueError(
                 f"{name}: use num_cpus, num_gpus or memory instead of {key!r} in resources"
@@ -156,7 +170,8 @@ _TASK: dict[str, Callable[[str, Any], Any]] = {
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
     "num_cpus": _optional(_number(), None),
-    "namespace": _optional(_text, ""),
+    "name": _optional(_found_by, ""),
+    "namespace": _optional(_found_by, ""),
     "get_if_exists": _flag,
     "lifetime": _lifetime,
     "max_restarts": _integer(-1),

@@ -20,12 +20,18 @@ from typing import Any
 
 import cloudpickle
 
+from nbray.config import MOST_ERROR
 from nbray.definitions import dumps
 from nbray.exceptional import Bare
 from nbray.exceptions import RayError, RayTaskError, UnserializableException, told_of
 from nbray.postmortem import WHERE
 from nbray.wire.autopsy import capture, values_on_line
+from nbray.wire.shorten import Shortened, cut
 
+MOST_TEXT = 256 * 1024
+"""Characters of a remote traceback; of a longer one the beginning and the end travel."""
+MOST_LINE = 64 * 1024
+"""Characters of an error in one line, for where its class is not known."""
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 
 
@@ -39,7 +45,7 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
     try:
         return _packed_error(error, function_name, node, pid)
     except Exception:  # noqa: BLE001 - users' classes raise what they like when looked at
-        line = one_line(error)
+        line = cut(one_line(error), MOST_LINE)
         return pickle.dumps((function_name, line, b"", line, node, pid, b""), 5)
 
 
@@ -54,12 +60,14 @@ def _packed_error(error: BaseException, function_name: str, node: str, pid: int)
         text = _nested_text(before, summary, function_name)
         frames = before.frames  # where it began tells most
     elif isinstance(error, RayError):
-        return pickle.dumps(("", "", _pickled(error), one_line(error), "", 0, b""), 5)
+        line = cut(one_line(error), MOST_LINE)
+        return pickle.dumps(("", "", _pickled(error), line, "", 0, b""), 5)
     else:
         cause = error
         text = _text(summary, values_on_line(error, _is_user_file))
         frames = capture(error, _is_user_file, _is_own_file)
-    line = one_line(cause)
+    line = cut(one_line(cause), MOST_LINE)
+    text = cut(text, MOST_TEXT)
     return pickle.dumps((function_name, text, _pickled(cause), line, node, pid, frames), 5)
 
 
@@ -93,14 +101,19 @@ def _unpickled(data: bytes) -> BaseException | None:
 
 
 def _pickled(error: BaseException) -> bytes:
-    """*error*, or what of it can be pickled; b"" if nothing survives."""
+    """*error*, or what of it can be pickled; b"" if nothing survives.
+
+    What is large in one of more than `MOST_ERROR` bytes is left out.
+    """
     forms: tuple[object, ...] = (error, Bare(error, _travels))
     for form in forms:
         try:
             data = dumps(form)
+            if len(data) > MOST_ERROR:
+                data = dumps(Shortened(form))
         except Exception:  # noqa: BLE001, S112 - users' classes raise what they like when pickled
             continue
-        if _unpickled(data) is not None:
+        if len(data) <= MOST_ERROR and _unpickled(data) is not None:
             return data
     return b""
 

@@ -142,6 +142,7 @@ __all__ = [
     "Resume",
     "Returned",
     "Shape",
+    "Shown",
     "Slot",
     "Spec",
     "StartActor",
@@ -278,6 +279,14 @@ class Displayed(Message):
     metadata: dict[str, Any]
     display_id: str = ""
     update: bool = False
+    size: int = 0
+    """What it counts as, in characters of text."""
+
+
+class Shown(Message):
+    """So many characters that the receiver's tasks printed have been shown: it may print on."""
+
+    size: int
 
 
 # -- objects: between clients -----------------------------------------------------
@@ -524,7 +533,7 @@ class PortOpen(Message):
 
 ToClient = (
     Tasks | Calls | Results | Counted | Early | Bounced | Undefine | Cancel | Printed | Displayed
-    | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
+    | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused

@@ -27,6 +27,7 @@ from nbray.runtime.core.work import (
     Task,
     fill_dependencies,
     watch_dependencies,
+    weight,
     with_attempt,
 )
 from nbray.wire.messages import (
@@ -252,6 +253,7 @@ class Callers:
                 queue.popleft()
                 if task.extra is not None or task.attempt:
                     extras[len(seqs)] = with_attempt(task.extra, task.attempt)
+                    size += weight(task.extra)
                 spec = task.work.spec
                 if spec.id not in link.known:
                     link.known.add(spec.id)

@@ -28,6 +28,8 @@ from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import ErrorMaker, Task
 from nbray.wire import messages as m
 
+CROWDED = 64 * 1024
+"""Characters printed after which they are shown at once, and not when somebody comes by."""
 UNCLAIMED_SECONDS = 1.0
 """Seconds in which a dead worker's last answers must have come (see `messages.Unclaimed`)."""
 
@@ -121,6 +123,12 @@ class ClientBrain:
         self.awaited: dict[int, Callable[[], None]] = {}
         """Whom to wake for a token's answer."""
         self.printed: deque[m.Printed | m.Displayed] = deque()
+        self.unread = 0
+        """Characters in `printed`, about."""
+        self.crowded: Callable[[], None] = lambda: None
+        """Called, under the baton, when much has been printed that is not shown yet."""
+        self.shown: Callable[[int, int], None] = lambda _job, _size: None
+        """Called when a driver has shown so much of what was printed here."""
         self.recent = Recent()
         self.lost = Lost()
         self.cell_label: Callable[[str], str] = lambda _cell: ""
@@ -257,9 +265,9 @@ class ClientBrain:
             case m.Exit():
                 self.end(message.why)
             case m.Printed() | m.Displayed():
-                self.printed.append(message)
-                if isinstance(message, m.Printed):
-                    self.recent.add(message, now)
+                self._print(message, now)
+            case m.Shown(sender=sender, size=size):
+                self.shown(sender, size)
             case m.Describe():
                 return describe(self, message, now)
             case m.Described():
@@ -273,6 +281,17 @@ class ClientBrain:
             case _:
                 assert_never(message)
         return []
+
+    def _print(self, message: m.Printed | m.Displayed, now: float) -> None:
+        self.printed.append(message)
+        if isinstance(message, m.Printed):
+            self.recent.add(message, now)
+            self.unread += len(message.text)
+        else:
+            self.unread += message.size
+        if self.unread > CROWDED:
+            self.unread = 0
+            self.crowded()
 
     def _reply(self, token: int, message: Any) -> None:
         wake = self.awaited.get(token)

@@ -35,6 +35,10 @@ DEAD_KEPT = 1000
 """Dead actors that are remembered in full, so that a late watcher hears why."""
 DEAD_SHOWN = 200
 """Of those, the ones that screens list."""
+ERRORS_KEPT = 20
+"""Of dead actors, the latest whose large errors are remembered."""
+LARGE_ERROR = 64 * 1024
+"""Bytes of an error that is remembered with any of them."""
 GONE_KEPT = 100_000
 """Older ones, and dead clients, of which only the fact is remembered."""
 
@@ -70,6 +74,8 @@ class Directory:
         self._nodes = nodes
         self._actors: dict[Key, _Actor] = {}
         self._names: dict[tuple[str, str], Key] = {}
+        self._blobs: dict[bytes, tuple[bytes, int]] = {}
+        """Pickled classes by hash, and how many living actors have them."""
         self._dead: list[Key] = []
         self._gone: dict[Key, str] = {}
         """Why an actor that is not among `_actors` never will be (again)."""
@@ -117,7 +123,7 @@ class Directory:
             if holder is not None and holder != key:
                 actor = self._actors[holder]
                 if spec.get_if_exists:
-                    answer = m.ActorCreated(HEAD, spec.actor, existing=actor.spec)
+                    answer = m.ActorCreated(HEAD, spec.actor, existing=_light(actor.spec))
                 else:
                     where = f" in namespace {spec.namespace!r}" if spec.namespace else ""
                     why = (
@@ -128,12 +134,29 @@ class Directory:
                 return [Send(creator, answer)]
         if key in self._actors:
             return []
-        actor = self._actors[key] = _Actor(spec)
+        actor = self._actors[key] = _Actor(self._shared(spec))
         if spec.name:
             self._names[spec.namespace, spec.name] = key
         actor.watchers.append(creator)
         actor.watchers += (w for w in self._early.pop(key, ()) if w != creator)
         return [Send(creator, m.ActorCreated(HEAD, spec.actor)), *self._place(actor)]
+
+    def _shared(self, spec: m.ActorSpec) -> m.ActorSpec:
+        """*spec* with the bytes of its class that other actors have already."""
+        blob, count = self._blobs.get(spec.function, (spec.blob, 0))
+        if blob != spec.blob:
+            return spec
+        self._blobs[spec.function] = (blob, count + 1)
+        return msgspec.structs.replace(spec, blob=blob)
+
+    def _unshare(self, spec: m.ActorSpec) -> None:
+        blob, count = self._blobs.get(spec.function, (b"", 0))
+        if blob is not spec.blob:
+            return
+        if count > 1:
+            self._blobs[spec.function] = (blob, count - 1)
+        else:
+            del self._blobs[spec.function]
 
     def find(self, message: m.FindActor) -> list[Effect]:
         """Look a name up."""
@@ -320,9 +343,13 @@ class Directory:
             del self._names[spec.namespace, spec.name]
         out = [*self._move(actor, m.DEAD), *stop]
         actor.watchers.clear()
-        # It never starts again; classes and arguments may be large.
-        actor.spec = msgspec.structs.replace(spec, blob=b"", args=m.Value(), deps=[])
+        self._unshare(spec)
+        actor.spec = _light(spec)  # nothing is started from it any more
         self._dead.append(actor.key)
+        if len(self._dead) > ERRORS_KEPT:
+            older = self._actors[self._dead[-ERRORS_KEPT - 1]]
+            if len(older.error) > LARGE_ERROR:
+                older.error = b""
         if len(self._dead) > DEAD_KEPT:
             oldest = self._dead.pop(0)
             self._gone[oldest] = self._actors.pop(oldest).cause
@@ -351,6 +378,11 @@ class Directory:
         for actor in self._actors.values():
             assert actor.state != m.DEAD or not actor.placed
             assert actor.state != m.ALIVE or actor.placed
+
+
+def _light(spec: m.ActorSpec) -> m.ActorSpec:
+    """*spec* without what it takes to start the actor."""
+    return msgspec.structs.replace(spec, blob=b"", args=m.Value(), deps=[])
 
 
 def _shorten(memory: dict[Any, Any]) -> None:

@@ -35,14 +35,12 @@ from __future__ import annotations
 import enum
 import struct
 from collections import deque
-from collections.abc import Sequence
 
 import msgspec
 
 from nbray.config import DETOUR, HEARTBEAT, NODE_TIMEOUT
-
-Payload = Sequence[bytes | memoryview]
-"""One message as frames, header included when it is to be transmitted."""
+from nbray.runtime.core.pieces import Joiner, cut
+from nbray.runtime.core.pieces import Payload as Payload
 
 _HEADER = struct.Struct("!BBQQQQ")
 """Mark, kind, sender's session, receiver's session (0: not known yet), number, acknowledged."""
@@ -102,6 +100,7 @@ class Link:
         "_ack_due",
         "_acked_out",
         "_expected",
+        "_joiner",
         "_last_tick",
         "_next",
         "_patience",
@@ -131,6 +130,7 @@ class Link:
         self._peer = 0
         self._next = 1
         self._expected = 1
+        self._joiner = Joiner()
         self._unacked: deque[tuple[int, int, Payload]] = deque()
         self._acked_out = 0
         """The highest number of the other end's that we have acknowledged."""
@@ -183,21 +183,23 @@ class Link:
         return len(self._unacked)
 
     def send(self, frames: Payload) -> list[Payload]:
-        """Take a message for the other node; what to transmit for it now.
+        """Take a message of any size for the other node; what to transmit for it now.
 
         Nothing, when the carrier is down (it leaves with the replay) or the
         link has ended (it is dropped: its sender learns of the node's death).
         """
         if self.ended:
             return []
-        size = sum(len(frame) for frame in frames)
-        number = self._next
-        self._next = number + 1
-        self._unacked.append((number, size, frames))
-        self.in_flight += size
-        if not self._stands:
-            return []
-        return [self._data(number, frames)]
+        out: list[Payload] = []
+        for piece in cut(frames):
+            size = sum(len(frame) for frame in piece)
+            number = self._next
+            self._next = number + 1
+            self._unacked.append((number, size, piece))
+            self.in_flight += size
+            if self._stands:
+                out.append(self._data(number, piece))
+        return out
 
     def connected(self, now: float) -> list[Payload]:
         """The direct carrier stands (again): all that is not acknowledged, then a sign of life.
@@ -314,7 +316,9 @@ class Link:
         expected = self._expected
         if number == expected:
             self._expected = expected + 1
-            got.deliver.append(frames[1:])
+            whole = self._joiner.add(frames[1:])
+            if whole is not None:
+                got.deliver.append(whole)
             self._taken_bytes += sum(len(frame) for frame in frames)
             if (
                 number - self._acked_out >= ACK_FRAMES or self._taken_bytes >= ACK_BYTES

@@ -39,6 +39,8 @@ from nbray.wire.messages import (
     WhatHeld,
 )
 
+MOST_LOCATED = 4 << 20
+"""Bytes of values after which the rest goes in a further message."""
 PENDING, READY, STORED, FAILED, LIFE = range(5)
 """States of an entry; LIFE marks the life-reference of an actor, which has no value."""
 
@@ -401,9 +403,16 @@ class Objects:
         """`Located` messages that have gathered."""
         if not self._located:
             return []
-        effects: list[Effect] = [
-            Send(client, Located(self.me, values)) for client, values in self._located.items()
-        ]
+        effects: list[Effect] = []
+        for client, values in self._located.items():
+            first = size = 0
+            for index, (_, value) in enumerate(values):
+                size += len(value.data)
+                if size > MOST_LOCATED:
+                    effects.append(Send(client, Located(self.me, values[first : index + 1])))
+                    first, size = index + 1, 0
+            if first < len(values):
+                effects.append(Send(client, Located(self.me, values[first:])))
         self._located.clear()
         return effects
 

@@ -33,6 +33,7 @@ from nbray.runtime.core.work import (
     Task,
     fill_dependencies,
     watch_dependencies,
+    weight,
     why_unrun,
     with_attempt,
 )
@@ -201,6 +202,7 @@ class Submitter:
             extra = task.extra
             if extra is not None or task.attempt:
                 extras[len(seqs)] = with_attempt(extra, task.attempt)
+                size += weight(extra)
             task.lease = lease
             inflight[task.seq] = task
             seqs.append(task.seq)

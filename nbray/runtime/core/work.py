@@ -160,6 +160,14 @@ def with_attempt(extra: Extra | None, attempt: int) -> Extra:
     return Extra(extra.args, extra.args_ref, extra.deps, attempt, extra.captured)
 
 
+def weight(extra: Extra | None) -> int:
+    """Bytes of values that travel in *extra*."""
+    if extra is None:
+        return 0
+    size = sum(len(value.data) for _, value, _ in extra.deps)
+    return size + len(extra.args.data) if extra.args is not None else size
+
+
 def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
     """Count the task's pending dependencies and have it told of each."""
     effects = objects.settle_added()

@@ -14,7 +14,7 @@ gives anything back; its calls carry an order, and a repeated one is dropped.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -27,6 +27,8 @@ from nbray.wire import messages as m
 
 REPORT_SECONDS = 0.25
 """Least time between two reports to the node."""
+MOST_ANSWERS = 4 << 20
+"""Bytes of answers after which the rest goes in a further message."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -342,7 +344,7 @@ class WorkerBrain:
             effects += self.nested(0.0)
         cpu = self.cpu_clock()
         spent, self.cpu_told = int((cpu - self.cpu_told) * 1e6), cpu
-        for caller, batch in batches.items():
+        for caller, batch in _messages(batches):
             self.finished += len(batch)
             seqs: list[int] = []
             values: list[bytes] = []
@@ -371,3 +373,22 @@ class WorkerBrain:
                 if one.third:
                     objects.confirm(caller, one.seq, one.third, effects)
         return effects
+
+
+def _messages(batches: dict[int, list[Done]]) -> Iterator[tuple[int, list[Done]]]:
+    """Each caller's answers, in as many messages as keep a message short."""
+    for caller, batch in batches.items():
+        if len(batch) == 1:
+            yield caller, batch
+            continue
+        part: list[Done] = []
+        size = 0
+        for one in batch:
+            if size > MOST_ANSWERS:
+                yield caller, part
+                part, size = [], 0
+            part.append(one)
+            size += len(one.data)
+            if one.outcome is not None:
+                size += sum(len(value.data) for value in one.outcome.values)
+        yield caller, part

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nbray import session
-from nbray.config import INLINE_LIMIT
+from nbray.config import INLINE_LIMIT, MOST_LABEL
 from nbray.engine import Function
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
@@ -25,6 +25,7 @@ from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call
+from nbray.wire.shorten import label
 from nbray.wire.watched import same
 
 Origin = tuple[int, int, str]
@@ -99,7 +100,7 @@ class Calls:
         spec = Spec(
             next(self._specs),
             definition.digest,
-            options.name or function.name,
+            label(options.name or function.name, MOST_LABEL),
             options.num_returns,
             retry_on,
             cell,

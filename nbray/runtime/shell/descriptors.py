@@ -51,16 +51,16 @@ class Descriptors:
         read = self._read
         return seek(self._out, 0, 2) != read[0] or seek(self._err, 0, 2) != read[1]
 
-    def read(self) -> list[tuple[str, str]]:
-        """('stdout' or 'stderr', text) of what came since the last time."""
+    def read(self, most: int = CHUNK) -> list[tuple[str, str]]:
+        """('stdout' or 'stderr', text) of what came since the last time, *most* bytes of each."""
         found: list[tuple[str, str]] = []
         with self._lock:
             for index, (name, source, decoder) in enumerate(self._files):
-                while data := os.pread(source, CHUNK, self._read[index]):
-                    self._read[index] += len(data)
-                    text = decoder.decode(data)
-                    if text:
-                        found.append((name, text))
+                data = os.pread(source, most, self._read[index])
+                self._read[index] += len(data)
+                text = decoder.decode(data)
+                if text:
+                    found.append((name, text))
         return found
 
     def __del__(self) -> None:

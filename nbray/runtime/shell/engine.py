@@ -8,8 +8,10 @@ through `submitted`, the counts' deques, or under the loop's lock.
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import msgspec
 
 from nbray import session
-from nbray.config import BATCH_TASKS, INLINE_LIMIT
+from nbray.config import BATCH_TASKS, INLINE_LIMIT, MOST_LABEL, MOST_NAME, PRINTED_AHEAD
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import CellView, Display, Output, Snapshot
@@ -45,6 +47,7 @@ from nbray.runtime.shell.pausing import Pause, waited
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack, unpack
+from nbray.wire.shorten import label
 
 
 class NativeEngine:
@@ -88,6 +91,9 @@ class NativeEngine:
         self._delivering = threading.Lock()
         self._asked: dict[str, set[int]] = {}
         """What `cancel_cell` has asked to end, by cell, until it is forced."""
+        self._shown: dict[int, int] = {}
+        """Characters shown of what a worker printed, of which it has not heard."""
+        brain.crowded = lambda: self._outside.later(self._deliver)
 
     def _origin(self) -> tuple[int, int, str]:
         item = self._running()
@@ -313,10 +319,24 @@ class NativeEngine:
                 except IndexError:
                     return
                 event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
-                if self._sink is not None:
-                    self._sink(event)
-                else:
-                    print_event(event)
+                try:
+                    if self._sink is not None:
+                        self._sink(event)
+                    else:
+                        print_event(event)
+                except Exception:  # noqa: BLE001 - a thread's edge: reported; what follows is shown
+                    traceback.print_exc(file=sys.__stderr__)
+                self._acknowledge(piece)
+
+    def _acknowledge(self, piece: m.Printed | m.Displayed) -> None:
+        """Who printed much hears that it was shown: it waits for that (see `shell.output`)."""
+        worker = piece.sender
+        size = self._shown.pop(worker, 0)
+        size += len(piece.text) if isinstance(piece, m.Printed) else piece.size
+        if size < PRINTED_AHEAD // 4:
+            self._shown[worker] = size
+        else:
+            self._loop.locked(lambda: [Send(worker, m.Shown(self._brain.me, size))])
 
     def unfinished(self, cell: str) -> int:
         """Tasks of a cell that have not ended (see `Engine.unfinished`)."""
@@ -348,7 +368,8 @@ class NativeEngine:
         if brain.ended:
             raise cluster_ended(brain.ended)
         definition, blob = self.calls.definitions.portable(cls)
-        work = self.calls.method(cls.name, "__init__", MethodOptions(), 0)
+        class_name = label(cls.name, MOST_LABEL)
+        work = self.calls.method(class_name, "__init__", MethodOptions(), 0)
         task, seq = self.calls.task(work, args, kwargs, 1)
         task.pins = (*task.pins, *definition.captured)
         entry = brain.objects.owned[seq]
@@ -363,7 +384,7 @@ class NativeEngine:
             actor=seq,
             name=options.name,
             namespace=options.namespace or self._where,
-            class_name=cls.name,
+            class_name=class_name,
             function=definition.digest,
             blob=blob,
             args=m.Value(),
@@ -433,6 +454,11 @@ class NativeEngine:
     def get_actor(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
         """A named actor (see `Engine.get_actor`)."""
         where = namespace or self._where
+        if max(len(name), len(where)) > MOST_NAME:
+            raise ValueError(
+                f"no actor is called by a name of {len(name):,} characters in a namespace of "
+                f"{len(where):,}: they have at most {MOST_NAME:,}"
+            )
         found = self.memory.request(
             HEAD, lambda token: m.FindActor(self._brain.me, token, name, where)
         )

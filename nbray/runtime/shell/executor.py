@@ -27,7 +27,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from nbray import session
-from nbray.config import INLINE_LIMIT
+from nbray.config import INLINE_LIMIT, MOST_RETURNED
 from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
@@ -45,6 +45,8 @@ NUMBERS = frozenset({type(None), bool, int, float, complex})
 TEXTS = frozenset({str, bytes})
 SHORT = 1000
 """Characters up to which texts, like numbers, are pickled at once, without a closer look."""
+TINY = 1024
+"""Bytes of a return that rides in a message even behind many others."""
 _dumps = pickle.dumps
 FLUSH_SECONDS = 0.005
 """Seconds that answers gather while work is queued; then the loop thread sends them, so that
@@ -194,6 +196,8 @@ class Executor:
     def flush(self) -> None:
         """Send answers and output that have gathered."""
         brain, output = self.brain, self.output
+        if output.behind():
+            output.drain(self.origin() or self._before())
         brain.flushed = time.monotonic()
         objects = brain.client.objects
         if brain.done or output.pending() or objects.added or objects.dropped:
@@ -368,10 +372,13 @@ class Executor:
             values = [Value(NONE)]
         else:
             values = []
+            room = MOST_RETURNED
             parts = self._parts(result, spec.num_returns, name)
             for index, part in enumerate(parts):
-                value, data = self._value(item, part, f"result {index + 1} of {name}")
+                most = INLINE_LIMIT if room > 0 else TINY
+                value, data = self._value(item, part, f"result {index + 1} of {name}", most)
                 values.append(value if value is not None else Value(data))
+                room -= len(values[-1].data)
         refs = tuple(ref for value in values for ref in value.refs)
         self.brain.client.objects.hold(refs)
         outcome = Outcome(item.seq, values)
@@ -391,9 +398,11 @@ class Executor:
             raise ValueError(f"{name} has num_returns={wanted} but returned {len(parts)} values")
         return parts
 
-    def _value(self, item: Item, result: Any, what: str) -> tuple[Value | None, bytes]:
+    def _value(
+        self, item: Item, result: Any, what: str, most: int = INLINE_LIMIT
+    ) -> tuple[Value | None, bytes]:
         packed = pack(result, what)
-        if packed.size > INLINE_LIMIT:
+        if packed.size > most:
             slot = self.memory.store(packed, item.caller, what)
             return Value(b"", [slot], list(packed.refs)), b""
         if packed.refs:

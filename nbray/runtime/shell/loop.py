@@ -40,6 +40,8 @@ SPIN = 0.0002
 """Seconds that a quick answer is looked for before the thread sleeps. Waking a sleeping thread
 costs both sides more than the whole of a short call; see `Loop.lone` for when it is done."""
 MOST_RESTS = 255
+HELD_SECONDS = 2.0
+"""Seconds after which a thread that does not get the lock is taken for its holder."""
 PARKED = 1.0
 PARKED_BUSY = 0.2
 """Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
@@ -158,6 +160,22 @@ class Loop:
             if self.interrupted:
                 self.interrupted = False
                 self._interrupt()
+
+    def held_here(self) -> bool:
+        """Whether this thread may hold the lock, and must not wait for what others do under it.
+
+        Any thread may be in the middle of something when garbage collection runs code of
+        the user's; one that finds the lock taken for long is taken for its holder.
+        """
+        ident = threading.get_ident()
+        if ident == _MAIN:
+            return self.critical
+        if ident == self._thread.ident:
+            return True
+        if not self.lock.acquire(timeout=HELD_SECONDS):
+            return True
+        self.lock.release()
+        return False
 
     def locked(self, action: Callable[[], list[Effect] | None]) -> None:
         """Run *action* under the lock and carry out its effects."""

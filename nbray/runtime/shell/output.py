@@ -3,9 +3,10 @@
 Owns the replacement of `sys.stdout` and `sys.stderr` in workers and the
 gathering of text, also of what C code and child processes write
 (`descriptors`). Does not own where it is shown, nor how values become rich
-output (`showing`). Rule: text carries the cell and task that printed it, keeps
+output (`showing`). Rules: text carries the cell and task that printed it, keeps
 its order within a worker, and leaves before the answer of the task that
-printed it; nothing is dropped.
+printed it; nothing is dropped, and nothing gathers without bounds: who prints
+faster than its driver shows it waits in `print`, as at a pipe.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import contextlib
 import io
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 
+from nbray.config import PRINTED_AHEAD
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.shell.descriptors import Descriptors
+from nbray.runtime.shell.fitting import fitting
 from nbray.text import safe
 from nbray.wire.messages import Displayed, Printed
 
@@ -36,53 +40,106 @@ class Origin(NamedTuple):
 
 
 class Output:
-    """What one worker has printed and shown, not yet sent (see `session.Publisher`)."""
+    """What one worker has printed and shown, not yet sent (see `session.Publisher`).
+
+    Attributes:
+        push: sends what has gathered, in the thread that prints; False if that thread must
+            not wait (it drives the sockets).
+        gone: whether a driver is dead: nobody waits for it.
+    """
 
     def __init__(
         self, me: int, origin: Callable[[], Origin | None], raw: Descriptors | None = None
     ) -> None:
         self.me = me
         self.at_end: Callable[[], None] | None = None
+        self.push: Callable[[], bool] = lambda: False
+        self.gone: Callable[[int], bool] = lambda _job: False
         self._origin = origin
         self._raw = raw
         self._pid = os.getpid()
         self._pieces: deque[tuple[Origin, str, str | Displayed]] = deque()
+        self._lock = threading.Lock()
+        self._ahead: dict[int, int] = {}
+        """Characters printed for each driver of which it has not said that they were shown."""
+        self._room = threading.Event()
 
     def stream(self, name: str, fallback: TextIO) -> TextIO:
         """A file object for `sys.stdout` or `sys.stderr`; *fallback* gets what no task printed."""
         return cast("TextIO", _Stream(self, name, fallback))
 
+    # -- printing ------------------------------------------------------------------
+
     def add(self, name: str, text: str) -> bool:
-        """Note text of the running task; False if none runs."""
+        """Note text of the running task; False if none runs. Waits for a driver far behind."""
         origin = self._origin()
         if origin is None:
             return False
         if self._raw is not None:
             self.drain(origin)  # what C code wrote before comes before
-        self._pieces.append((origin, name, text))
+        if len(text) <= MOST_TEXT:
+            self._note(origin, name, text, len(text))
+        else:
+            for start in range(0, len(text), MOST_TEXT):
+                piece = text[start : start + MOST_TEXT]
+                self._note(origin, name, piece, len(piece))
         return True
 
     def publish(
         self, data: dict[str, Any], metadata: dict[str, Any], display_id: str, update: bool
     ) -> None:
-        """Note rich output of the running task."""
+        """Note rich output of the running task. Waits for a driver far behind."""
         origin = self._origin()
         if origin is None:
             return
         self.drain(origin)
+        data, metadata, size = fitting(data, metadata)
         shown = Displayed(
-            self.me, origin.cell, self._pid, origin.task, data, metadata, display_id, update
+            self.me, origin.cell, self._pid, origin.task, data, metadata, display_id, update, size
         )
-        self._pieces.append((origin, "", shown))
+        self._note(origin, "", shown, size)
 
     def drain(self, origin: Origin | None = None) -> None:
-        """Note what was written to the descriptors, as *origin*'s (None: who runs now)."""
+        """Note all that was written to the descriptors, as *origin*'s (None: who runs now).
+
+        Waits for a driver far behind; meanwhile the rest stays in the files.
+        """
         raw = self._raw
         if raw is None or not raw.grown():
             return
         origin = origin or self._origin()
-        if origin is not None:
-            self._pieces.extend((origin, name, text) for name, text in raw.read())
+        while origin is not None and raw.grown():
+            found = raw.read(MOST_TEXT)
+            for name, text in found:
+                self._note(origin, name, text, len(text))
+            if not found:
+                break
+
+    def _note(self, origin: Origin, name: str, piece: str | Displayed, size: int) -> None:
+        job = origin.job
+        if self._ahead.get(job, 0) > PRINTED_AHEAD:
+            self._wait(job)
+        with self._lock:
+            self._ahead[job] = self._ahead.get(job, 0) + size
+        self._pieces.append((origin, name, piece))
+
+    def _wait(self, job: int) -> None:
+        """Until the driver has shown what it has, or nobody waits for it any more."""
+        while self._ahead[job] > PRINTED_AHEAD and self.push():
+            self._room.clear()
+            if self.gone(job):
+                with self._lock:
+                    self._ahead[job] = 0
+            elif self._ahead[job] > PRINTED_AHEAD:
+                self._room.wait(0.1)
+
+    def shown(self, job: int, size: int) -> None:
+        """A driver has shown so many characters. Any thread."""
+        with self._lock:
+            self._ahead[job] = max(0, self._ahead.get(job, 0) - size)
+        self._room.set()
+
+    # -- sending -------------------------------------------------------------------
 
     @property
     def waiting(self) -> bool:
@@ -91,11 +148,18 @@ class Output:
 
     def pending(self) -> bool:
         """Whether there is something to send."""
-        return bool(self._pieces) or (self._raw is not None and self._raw.grown())
+        return bool(self._pieces) or self.behind()
+
+    def behind(self) -> bool:
+        """Whether something was written to the descriptors that has not been taken."""
+        return self._raw is not None and self._raw.grown()
 
     def take(self, now: float = 0.0) -> list[Effect]:
-        """Everything so far, as messages; adjacent pieces of text are joined."""
-        self.drain()
+        """Everything so far, as messages; adjacent pieces of text are joined.
+
+        Of what was written to the descriptors a part, if the driver is far behind. Never waits.
+        """
+        self._take_raw()
         effects: list[Effect] = []
         pieces = self._pieces
         texts: list[str] = []
@@ -103,21 +167,39 @@ class Output:
         size = 0
         for _ in range(len(pieces)):
             try:
-                origin, name, text = pieces.popleft()
+                origin, name, piece = pieces.popleft()
             except IndexError:  # another thread has taken them meanwhile
                 break
-            if (origin, name) != last or size > MOST_TEXT:
+            length = len(piece) if isinstance(piece, str) else 0
+            if (origin, name) != last or size + length > MOST_TEXT:
                 if last is not None and texts:
                     effects.append(self._message(last, texts))
                 last, texts, size = (origin, name), [], 0
-            if isinstance(text, Displayed):
-                effects.append(Send(origin.job, text))
+            if isinstance(piece, Displayed):
+                effects.append(Send(origin.job, piece))
                 continue
-            texts.append(text)
-            size += len(text)
+            texts.append(piece)
+            size += length
         if last is not None and texts:
             effects.append(self._message(last, texts))
         return effects
+
+    def _take_raw(self) -> None:
+        """Some of what was written to the descriptors, without waiting for anybody."""
+        raw = self._raw
+        if raw is None or not raw.grown():
+            return
+        origin = self._origin()
+        if origin is None:
+            return
+        while raw.grown() and self._ahead.get(origin.job, 0) <= PRINTED_AHEAD:
+            found = raw.read(MOST_TEXT)
+            if not found:
+                break
+            for name, text in found:
+                with self._lock:
+                    self._ahead[origin.job] = self._ahead.get(origin.job, 0) + len(text)
+                self._pieces.append((origin, name, text))
 
     def _message(self, key: tuple[Origin, str], texts: list[str]) -> Effect:
         origin, name = key

@@ -31,8 +31,6 @@ FORMS = {
     "application/json": "_repr_json_",
     "application/javascript": "_repr_javascript_",
 }
-LARGEST = 32 << 20
-"""Characters of one form that are sent."""
 BACKEND = "module://nbray.runtime.shell.figures"
 _DISPLAYS = "IPython.core.display_functions"
 _INLINE = ("", "inline", "module://matplotlib_inline", "module://ipykernel")
@@ -61,7 +59,7 @@ def forms(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
             data["image/png"] = png(value)
     data.setdefault("text/plain", _text(value))
-    return {mime: _sendable(mime, form) for mime, form in data.items()}, dict(metadata)
+    return {mime: _sendable(form) for mime, form in data.items()}, dict(metadata)
 
 
 def _call(value: Any, name: str) -> Any:
@@ -81,11 +79,9 @@ def _text(value: Any) -> str:
         return f"<{type(value).__name__}; its repr failed: {error}>"
 
 
-def _sendable(mime: str, form: Any) -> Any:
+def _sendable(form: Any) -> Any:
     if isinstance(form, (bytes, bytearray, memoryview)):
-        form = base64.b64encode(form).decode()
-    if isinstance(form, str) and len(form) > LARGEST:
-        return f"({mime} of {len(form):,} characters, too long to be shown)"
+        return base64.b64encode(form).decode()
     return form
 
 
@@ -137,7 +133,7 @@ def _publish(
         own()
         return
     if raw:
-        data = {mime: _sendable(mime, form) for mime, form in dict(value).items()}
+        data = {mime: _sendable(form) for mime, form in dict(value).items()}
         more: dict[str, Any] = {}
     else:
         data, more = forms(value)

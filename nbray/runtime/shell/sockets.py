@@ -30,12 +30,13 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from nbray.config import MAX_MESSAGE
 from nbray.ids import client_hex, node_client, node_of
 from nbray.runtime.shell.readiness import Readiness
 from nbray.runtime.shell.room import AGAIN, SCARCE, Reserve
 from nbray.wire.codec import encode, envelope
 
-MAX_FRAME = 1 << 30
+MAX_FRAME = MAX_MESSAGE + (1 << 20)
 """Bytes; a connection on which a larger frame is announced is closed."""
 _MORE = 1 << 31
 _LENGTH = struct.Struct("<I")

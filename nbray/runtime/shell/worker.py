@@ -89,9 +89,23 @@ def main(config: WorkerConfig) -> None:
         since = now - brain.flushed
         if since > LATE_SECONDS or (brain.done and since > FLUSH_SECONDS):
             brain.flushed = now
-            effects = [*output.take(), *brain.flush()]
+            effects = output.take()
+            if not output.behind():  # what tasks wrote leaves before their answers
+                effects += brain.flush()
+        if client.printed:
+            engine.after_round(now)
         return [*effects, *brain.tick(now), *brain.report(now)]
 
+    def push() -> bool:
+        """Send what was printed; False in a thread that must not wait for others."""
+        if client.ended or loop.closed or loop.held_here():
+            return False
+        loop.locked(output.take)
+        return True
+
+    output.push = push
+    output.gone = lambda job: client.objects.lost(job) is not None
+    client.shown = output.shown
     loop.after.append(look_after)
     loop.after.append(Shortage(lambda: post.short_since, Notes("nbray").say).look)
     loop.busy_poll = FLUSH_SECONDS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from nbray.config import HEARTBEAT, NODE_TIMEOUT
+from nbray.config import HEARTBEAT, NODE_TIMEOUT, PIECE
 from nbray.runtime.core.link import (
     ACK_DELAY,
     ACK_FRAMES,
@@ -288,3 +288,17 @@ def test_storm(seed: int) -> None:
         assert not link.ended
         assert link.in_flight == 0
         assert link.corrupt == 0
+
+
+@pytest.mark.parametrize("size", [PIECE, PIECE + 1, 5 * PIECE + 7])
+@pytest.mark.parametrize("lost", [0, 1, 3])
+def test_a_message_of_any_size_arrives_once_whatever_is_lost(size: int, lost: int) -> None:
+    one, two = pair()
+    large = random.Random(size).randbytes(size)
+    sent = one.send([b"to", large])
+    assert all(len(frame) <= PIECE for raw in sent for frame in raw)
+    got = [raw for index, raw in enumerate([*sent, *one.send([b"after"])]) if index != lost]
+    delivered: list[list[bytes]] = []
+    for raw in [*got, *one.connected(1.0)]:  # what is missing is replayed
+        delivered += [[bytes(f) for f in frames] for frames in two.receive(raw, 1.0).deliver]
+    assert delivered == [[b"to", large], [b"after"]]

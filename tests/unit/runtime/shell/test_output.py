@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 from typing import Any
 
-from nbray.runtime.shell.output import Origin, Output
+import pytest
+
+from nbray.config import PRINTED_AHEAD
+from nbray.runtime.shell.output import MOST_TEXT, Origin, Output
 from nbray.wire.messages import Displayed, Printed
 
 
@@ -18,9 +22,8 @@ class Raw:
     def grown(self) -> bool:
         return bool(self.written)
 
-    def read(self) -> list[tuple[str, str]]:
-        written, self.written = self.written, []
-        return written
+    def read(self, most: int) -> list[tuple[str, str]]:
+        return [self.written.pop(0)] if self.written else []
 
 
 def sent(output: Output) -> list[tuple[Any, ...]]:
@@ -87,3 +90,94 @@ def test_displays_carry_their_identity() -> None:
     message = effect.message
     assert isinstance(message, Displayed)
     assert (message.display_id, message.update, message.metadata) == ("id", True, {"a": 1})
+
+
+class Driver:
+    """Takes what is pushed, and shows it when it is told to."""
+
+    def __init__(self, output: Output, *, shows: bool) -> None:
+        self.output = output
+        self.shows = shows
+        self.texts: list[str] = []
+        self.most = 0
+        self.waited = threading.Event()
+        output.push = self.push
+
+    def push(self) -> bool:
+        for effect in self.output.take():
+            self.texts.append(effect.message.text)
+        self.most = max(self.most, sum(map(len, self.texts)))
+        if self.shows:
+            self.output.shown(7, sum(map(len, self.texts)))
+        self.waited.set()
+        return True
+
+
+@pytest.mark.parametrize("size", [MOST_TEXT - 1, MOST_TEXT + 1, 10 * MOST_TEXT + 3])
+def test_one_large_piece_leaves_in_short_messages(size: int) -> None:
+    output = Output(1, lambda: Origin(7, "c", "f"))
+    driver = Driver(output, shows=True)
+    output.add("stdout", "x" * size)
+    driver.push()
+    assert sum(map(len, driver.texts)) == size
+    assert max(map(len, driver.texts)) <= MOST_TEXT
+
+
+def test_who_prints_faster_than_it_is_shown_waits_and_loses_nothing() -> None:
+    output = Output(1, lambda: Origin(7, "c", "f"))
+    driver = Driver(output, shows=False)
+    total = 4 * PRINTED_AHEAD
+
+    def work() -> None:
+        for number in range(total // 1000):
+            output.add("stdout", f"{number:999}\n")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert driver.waited.wait(10)
+    assert driver.most <= PRINTED_AHEAD + MOST_TEXT
+    driver.shows = True
+    output.shown(7, driver.most)
+    thread.join(20)
+    assert not thread.is_alive()
+    driver.push()
+    lines = "".join(driver.texts).splitlines()
+    assert [int(line) for line in lines] == list(range(total // 1000))
+
+
+def test_nobody_waits_for_a_driver_that_is_dead() -> None:
+    output = Output(1, lambda: Origin(7, "c", "f"))
+    Driver(output, shows=False)
+    output.gone = lambda job: job == 7
+    for _ in range(10):
+        output.add("stdout", "x" * PRINTED_AHEAD)
+
+
+def test_a_thread_that_drives_the_sockets_never_waits() -> None:
+    output = Output(1, lambda: Origin(7, "c", "f"))  # its push says so
+    for _ in range(10):
+        output.add("stdout", "x" * PRINTED_AHEAD)
+    assert sum(len(effect.message.text) for effect in output.take()) == 10 * PRINTED_AHEAD
+
+
+def test_what_c_code_wrote_waits_in_its_file_while_the_driver_is_behind() -> None:
+    raw = Raw()
+    raw.written = [("stdout", "x" * MOST_TEXT)] * 20
+    output = Output(1, lambda: Origin(7, "c", "f"), raw)  # type: ignore[arg-type]
+    first = output.take()
+    assert output.behind()
+    assert sum(len(effect.message.text) for effect in first) <= PRINTED_AHEAD + MOST_TEXT
+    assert output.take() == []
+    output.shown(7, 100 * PRINTED_AHEAD)
+    output.push = lambda: bool(output.shown(7, PRINTED_AHEAD)) or True
+    output.drain()
+    assert not output.behind()
+
+
+def test_displays_count_too() -> None:
+    output = Output(1, lambda: Origin(7, "c", "f"))
+    driver = Driver(output, shows=True)
+    driver.push = lambda: bool(output.take()) or not output.shown(7, PRINTED_AHEAD)  # type: ignore[method-assign]
+    output.push = driver.push
+    for _ in range(5):
+        output.publish({"text/html": "x" * PRINTED_AHEAD}, {}, "", False)

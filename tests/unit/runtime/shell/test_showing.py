@@ -75,11 +75,6 @@ def test_classes_and_broken_reprs_are_text():
     assert "its repr failed: no" in showing.forms(Broken())[0]["text/plain"]
 
 
-def test_too_long_forms_say_so(monkeypatch):
-    monkeypatch.setattr(showing, "LARGEST", 3)
-    assert "too long to be shown" in showing.forms(Rich())[0]["text/html"]
-
-
 def test_display_publishes_each_value(shown):
     assert showing.display(1, Rich(), Own(), metadata={"m": 1}) is None
     assert [one[0].get("text/html") for one in shown] == [None, "<b>x</b>", "own"]

@@ -84,6 +84,8 @@ again: $(READY)
 
 properties: $(READY)
 	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
+large: $(SYSTEM)
+	NBRAY_TEST_LARGE=1 $(PYTEST) tests/e2e/test_large.py
 
 apart: $(SYSTEM)
 	NBRAY_TEST_APART=10 NBRAY_TEST_SEED=$(or $(SEED),$(shell date +%Y%m%d)) $(PYTEST) tests/e2e/test_apart.py

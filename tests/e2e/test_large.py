@@ -181,7 +181,7 @@ def test_seventy_megabytes(cluster: Cluster, kind: str) -> None:
     assert answer == LARGE or ERRORS[kind] in answer["error"]
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("NBRAY_TEST_LARGE"), reason="`make large` runs it")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("kind", ["a_print", "a_display", "a_result", "an_argument", "an_error",
                                   "an_init_error", "a_function", "a_class"])  # fmt: skip

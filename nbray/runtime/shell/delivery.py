@@ -1,17 +1,64 @@
 """What came from tasks to be shown: messages as events, and events as text of this process.
 
-Owns the translation, and how text looks where nobody else shows it (scripts).
+Owns the translation, how text looks where nobody else shows it (scripts), and
+that whoever printed hears of what was shown. Rule: it is shown in the order in
+which it came, one thread at a time, and whatever fails in showing is reported
+and holds nobody back.
 """
-
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
+import traceback
+from collections.abc import Callable
 
+from nbray.config import PRINTED_AHEAD
 from nbray.events import Display, Output
 from nbray.ids import node_of
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Send
+from nbray.runtime.shell.loop import Loop
 from nbray.text import fitting
 from nbray.wire import messages as m
+
+
+class Delivery:
+    """What has come for this client, to be handed to *sink* (None: printed)."""
+
+    def __init__(self, loop: Loop, brain: ClientBrain) -> None:
+        self.sink: Callable[[Output | Display], None] | None = None
+        self._loop = loop
+        self._brain = brain
+        self._delivering = threading.Lock()
+        self._shown: dict[int, int] = {}
+        """Characters shown of what a worker printed, of which it has not heard."""
+
+    def all(self) -> None:
+        """Show what there is. Any thread that does not hold the loop's lock."""
+        printed = self._brain.printed
+        with self._delivering:
+            while printed:
+                try:
+                    piece = printed.popleft()
+                except IndexError:
+                    return
+                event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
+                try:
+                    (self.sink or print_event)(event)
+                except Exception:  # noqa: BLE001 - a thread's edge: reported; what follows is shown
+                    traceback.print_exc(file=sys.__stderr__)
+                self._acknowledge(piece)
+
+    def _acknowledge(self, piece: m.Printed | m.Displayed) -> None:
+        """Who printed much hears that it was shown: it waits for that (see `output`)."""
+        worker = piece.sender
+        size = self._shown.pop(worker, 0)
+        size += len(piece.text) if isinstance(piece, m.Printed) else piece.size
+        if size < PRINTED_AHEAD // 4:
+            self._shown[worker] = size
+        else:
+            self._loop.locked(lambda: [Send(worker, m.Shown(self._brain.me, size))])
 
 
 def event_of(piece: m.Printed | m.Displayed, name: str) -> Output | Display:

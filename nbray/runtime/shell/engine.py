@@ -8,10 +8,7 @@ through `submitted`, the counts' deques, or under the loop's lock.
 from __future__ import annotations
 
 import contextlib
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -19,12 +16,12 @@ from typing import Any
 import msgspec
 
 from nbray import session
-from nbray.config import BATCH_TASKS, INLINE_LIMIT, MOST_LABEL, MOST_NAME, PRINTED_AHEAD
+from nbray.config import BATCH_TASKS, INLINE_LIMIT, MOST_LABEL, MOST_NAME
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import CellView, Display, Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference_ended
-from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex, node_of
+from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
@@ -35,7 +32,7 @@ from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
 from nbray.runtime.shell.calls import Calls, placement
-from nbray.runtime.shell.delivery import event_of, print_event
+from nbray.runtime.shell.delivery import Delivery
 from nbray.runtime.shell.futures import Futures
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.looking import described, end_node, holdings, join_line, look_around
@@ -81,24 +78,22 @@ class NativeEngine:
         self.calls = Calls(brain, self.memory, self._origin, modules or Modules())
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
-        self._sink: Callable[[Output | Display], None] | None = None
         self._watching = False
         self._closed = False
         self._folder = folder
         brain.cell_label = session.cell_label
         self._outside = Outside()
         self._futures = Futures(loop, brain, self.memory, self._outside)
-        self._delivering = threading.Lock()
+        self._delivery = Delivery(loop, brain)
+        self._deliver = self._delivery.all
         self._asked: dict[str, set[int]] = {}
         """What `cancel_cell` has asked to end, by cell, until it is forced."""
-        self._shown: dict[int, int] = {}
-        """Characters shown of what a worker printed, of which it has not heard."""
         brain.crowded = lambda: self._outside.later(self._deliver)
 
     def _origin(self) -> tuple[int, int, str]:
         item = self._running()
         actor = self._worker.actor if self._worker is not None else None
-        if actor is not None and self._sink is not None:  # its work is its own
+        if actor is not None and self._delivery.sink is not None:  # its work is its own
             return self._brain.me, 0, actor.spec.namespace
         if item is not None:
             return item.spec.job, item.spec.depth + 1, item.spec.namespace
@@ -309,35 +304,6 @@ class NativeEngine:
             self._outside.later(self._deliver)
         return []
 
-    def _deliver(self) -> None:
-        """Show what tasks printed, in the order in which it came."""
-        printed = self._brain.printed
-        with self._delivering:
-            while printed:
-                try:
-                    piece = printed.popleft()
-                except IndexError:
-                    return
-                event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
-                try:
-                    if self._sink is not None:
-                        self._sink(event)
-                    else:
-                        print_event(event)
-                except Exception:  # noqa: BLE001 - a thread's edge: reported; what follows is shown
-                    traceback.print_exc(file=sys.__stderr__)
-                self._acknowledge(piece)
-
-    def _acknowledge(self, piece: m.Printed | m.Displayed) -> None:
-        """Who printed much hears that it was shown: it waits for that (see `shell.output`)."""
-        worker = piece.sender
-        size = self._shown.pop(worker, 0)
-        size += len(piece.text) if isinstance(piece, m.Printed) else piece.size
-        if size < PRINTED_AHEAD // 4:
-            self._shown[worker] = size
-        else:
-            self._loop.locked(lambda: [Send(worker, m.Shown(self._brain.me, size))])
-
     def unfinished(self, cell: str) -> int:
         """Tasks of a cell that have not ended (see `Engine.unfinished`)."""
         tally = self._brain.tallies.get(cell)
@@ -349,7 +315,7 @@ class NativeEngine:
 
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """Where prints go (see `Engine.on_output`)."""
-        self._sink = sink
+        self._delivery.sink = sink
 
     # -- actors ----------------------------------------------------------------------------
 

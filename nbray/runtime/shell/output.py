@@ -59,7 +59,8 @@ class Output:
         self._raw = raw
         self._pid = os.getpid()
         self._pieces: deque[tuple[Origin, str, str | Displayed]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # garbage collection may print in the middle
+        self._reading = threading.RLock()
         self._ahead: dict[int, int] = {}
         """Characters printed for each driver of which it has not said that they were shown."""
         self._room = threading.Event()
@@ -109,11 +110,20 @@ class Output:
             return
         origin = origin or self._origin()
         while origin is not None and raw.grown():
-            found = raw.read(MOST_TEXT)
-            for name, text in found:
-                self._note(origin, name, text, len(text))
-            if not found:
+            if self._ahead.get(origin.job, 0) > PRINTED_AHEAD:
+                self._wait(origin.job)
+            if not self._read(raw, origin):
                 break
+
+    def _read(self, raw: Descriptors, origin: Origin) -> bool:
+        """Note one portion of what was written to the descriptors; False if there was none."""
+        with self._reading:  # two threads that read must not change the order
+            found = raw.read(MOST_TEXT)
+            with self._lock:
+                size = sum(len(text) for _, text in found)
+                self._ahead[origin.job] = self._ahead.get(origin.job, 0) + size
+            self._pieces.extend((origin, name, text) for name, text in found)
+        return bool(found)
 
     def _note(self, origin: Origin, name: str, piece: str | Displayed, size: int) -> None:
         job = origin.job
@@ -193,13 +203,8 @@ class Output:
         if origin is None:
             return
         while raw.grown() and self._ahead.get(origin.job, 0) <= PRINTED_AHEAD:
-            found = raw.read(MOST_TEXT)
-            if not found:
+            if not self._read(raw, origin):
                 break
-            for name, text in found:
-                with self._lock:
-                    self._ahead[origin.job] = self._ahead.get(origin.job, 0) + len(text)
-                self._pieces.append((origin, name, text))
 
     def _message(self, key: tuple[Origin, str], texts: list[str]) -> Effect:
         origin, name = key

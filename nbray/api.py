@@ -21,11 +21,11 @@ import msgspec
 
 from nbray import session
 from nbray.actor import ActorHandle
-from nbray.config import MOST_NAME, InitConfig
+from nbray.config import InitConfig
 from nbray.context import ClusterContext, RuntimeContext
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
-from nbray.options import did_you_mean
+from nbray.options import did_you_mean, found_by
 from nbray.refs import ObjectRef
 from nbray.session import watch_waits
 from nbray.text import safe
@@ -109,7 +109,7 @@ def init(
         num_gpus=_amount("num_gpus", num_gpus),
         resources=_resources(resources),
         object_store_memory=_bytes("object_store_memory", object_store_memory),
-        namespace=_namespace(namespace),
+        namespace=found_by("namespace", _text("namespace", namespace)),
         secret=_text("_redis_password", _redis_password),
         node_ip_address=_text("_node_ip_address", _node_ip_address),
         log_to_driver=log_to_driver,
@@ -243,15 +243,6 @@ def _address(given: str | None) -> str:
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"address must be 'auto', 'local' or 'HOST:PORT', not {address!r}")
     return address
-
-
-def _namespace(value: Any) -> str:
-    text = _text("namespace", value)
-    if len(text) > MOST_NAME:
-        raise ValueError(
-            f"namespace must have at most {MOST_NAME:,} characters, not {len(text):,}"
-        )
-    return text
 
 
 def _text(name: str, value: Any) -> str:

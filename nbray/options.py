@@ -102,7 +102,7 @@ def _text(name: str, value: Any) -> str:
     return safe(value)
 
 
-def _found_by(name: str, value: Any) -> str:
+def found_by(name: str, value: Any) -> str:
     """A name by which something is looked up: it travels as it is, and is bounded."""
     text = _text(name, value)
     if len(text) > MOST_NAME:
@@ -170,8 +170,8 @@ _TASK: dict[str, Callable[[str, Any], Any]] = {
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
     "num_cpus": _optional(_number(), None),
-    "name": _optional(_found_by, ""),
-    "namespace": _optional(_found_by, ""),
+    "name": _optional(found_by, ""),
+    "namespace": _optional(found_by, ""),
     "get_if_exists": _flag,
     "lifetime": _lifetime,
     "max_restarts": _integer(-1),

@@ -68,6 +68,37 @@ def far_sum(values: Any) -> tuple[float, bool, str]:
     return float(values.sum()), values.flags.writeable, ray.get_runtime_context().get_node_id()
 
 
+@ray.remote(resources={"far": 1})
+def far_puts(count: int) -> list[Any]:
+    return [ray.put(number) for number in range(count)]
+
+
+@ray.remote(resources={"far": 1})
+def far_total(refs: list[Any]) -> int:
+    return sum(ray.get(refs))
+
+
+MANY = 20_000
+
+
+def test_thousands_of_references_from_the_other_node(cluster: Any) -> None:
+    refs = ray.get(far_puts.remote(MANY))
+    assert sum(ray.get(refs)) == MANY * (MANY - 1) // 2
+    del refs
+    assert ray.get(far_total.remote([])) == 0
+
+
+def test_thousands_of_references_are_dropped_as_they_come(cluster: Any) -> None:
+    for _ in range(3):
+        assert len(ray.get(far_puts.remote(MANY // 2))) == MANY // 2
+    assert ray.get(far_total.remote([])) == 0
+
+
+def test_thousands_of_references_to_the_other_node(cluster: Any) -> None:
+    refs = [ray.put(number) for number in range(MANY)]
+    assert ray.get(far_total.remote(refs)) == MANY * (MANY - 1) // 2
+
+
 def test_a_map_runs_on_both_nodes_and_counts_its_items_there(cluster: Any) -> None:
     token = session.cell.set("the map's cell")
     try:

@@ -45,6 +45,10 @@ PENDING, READY, STORED, FAILED, LIFE = range(5)
 """States of an entry; LIFE marks the life-reference of an actor, which has no value."""
 
 
+_Many = type[Release] | type[Free] | type[Unpinned]
+"""Messages about many objects at a time."""
+
+
 class Waiter(Protocol):
     """Something that waits for entries: a `get`, a task's arguments, a remote client."""
 
@@ -91,7 +95,10 @@ class Objects:
         self._unacknowledged: dict[Ref, int] = {}
         self._tokens: dict[int, list[Ref]] = {}
         self._token = 0
-        self._waiting_for_ack: list[tuple[set[Ref], Send]] = []
+        self._waiting_for_ack: dict[Ref, list[_PutOff]] = {}
+        self._batch: list[Effect] = []
+        """The effects in which messages about many objects are gathered now, see `_gather`."""
+        self._gathered: dict[tuple[int, type], list[Any]] = {}
         self._lent: dict[tuple[int, int], tuple[Ref, ...]] = {}
         """(receiver, task) -> references passed along, held until `Unpinned`.
 
@@ -211,7 +218,8 @@ class Objects:
             if self.owned.pop(seq, None) is None:
                 return
             if entry.state == STORED:
-                effects += self.free_slots(entry.value.slots)
+                for slot in entry.value.slots:
+                    self._gather(effects, node_client(slot.node), Free, slot)
             elif entry.state == LIFE:
                 effects += self.on_life_end(entry)
             elif entry.state == FAILED:
@@ -219,8 +227,7 @@ class Objects:
         else:
             if self.foreign.pop(entry.key, None) is None:
                 return
-            release = Send(owner, Release(self.me, [seq]))
-            self._after_ack({entry.key, *entry.refs}, release, effects)
+            self._after_ack({entry.key, *entry.refs}, owner, Release, seq, effects)
             effects += self.on_foreign_end(entry)
         entry.maker = None
         if entry.refs:
@@ -241,15 +248,30 @@ class Objects:
 
     # -- borrowing ----------------------------------------------------------------
 
-    def _after_ack(self, keys: set[Ref], effect: Send, effects: list[Effect]) -> None:
-        """Do *effect* when the owners of all *keys* know of this client's borrow."""
-        if self.lost(effect.to) is not None:
-            return
-        missing = {key for key in keys if key in self._unacknowledged}
-        if missing:
-            self._waiting_for_ack.append((missing, effect))
+    def _gather(self, effects: list[Effect], to: int, kind: _Many, one: Any) -> None:
+        """Tell *to* about one more object; once in *effects*, however many there are."""
+        if self._batch is not effects:
+            self._batch, self._gathered = effects, {}
+        many = self._gathered.get((to, kind))
+        if many is None:
+            many = self._gathered[to, kind] = [one]
+            effects.append(Send(to, kind(self.me, many)))
         else:
-            effects.append(effect)
+            many.append(one)
+
+    def _after_ack(
+        self, keys: set[Ref], to: int, kind: _Many, one: int, effects: list[Effect]
+    ) -> None:
+        """Tell *to* of *one* when the owners of all *keys* know of this client's borrow."""
+        if self.lost(to) is not None:
+            return
+        missing = [key for key in keys if key in self._unacknowledged]
+        if not missing:
+            self._gather(effects, to, kind, one)
+            return
+        put_off = _PutOff(len(missing), to, kind, one)
+        for key in missing:
+            self._waiting_for_ack.setdefault(key, []).append(put_off)
 
     def acknowledged(self, message: Borrowed) -> list[Effect]:
         """An owner has noted our borrows."""
@@ -261,16 +283,10 @@ class Objects:
         return effects
 
     def _acknowledge(self, key: Ref, effects: list[Effect]) -> None:
-        if not self._waiting_for_ack:
-            return
-        left = []
-        for missing, effect in self._waiting_for_ack:
-            missing.discard(key)
-            if missing:
-                left.append((missing, effect))
-            elif self.lost(effect.to) is None:
-                effects.append(effect)
-        self._waiting_for_ack = left
+        for put_off in self._waiting_for_ack.pop(key, ()):
+            put_off.missing -= 1
+            if not put_off.missing and self.lost(put_off.to) is None:
+                self._gather(effects, put_off.to, put_off.kind, put_off.one)
 
     def borrow(self, message: Borrow) -> list[Effect]:
         """Another client holds references to objects of ours."""
@@ -308,7 +324,7 @@ class Objects:
 
     def confirm(self, sender: int, task: int, refs: Iterable[Ref], effects: list[Effect]) -> None:
         """Send `Unpinned` for *task* to *sender* once our borrows of *refs* are known."""
-        self._after_ack(set(refs), Send(sender, Unpinned(self.me, [task])), effects)
+        self._after_ack(set(refs), sender, Unpinned, task, effects)
 
     # -- values ----------------------------------------------------------------------
 
@@ -400,7 +416,9 @@ class Objects:
         self._located[client].append((entry.key[1], self.value_of(entry)))
 
     def answers(self) -> list[Effect]:
-        """`Located` messages that have gathered."""
+        """`Located` messages that have gathered. The last step of a pump."""
+        if self._gathered:
+            self._batch, self._gathered = [], {}
         if not self._located:
             return []
         effects: list[Effect] = []
@@ -465,7 +483,6 @@ class Objects:
                 self._maybe_free(entry, effects)
         for lent in [lent for lent in self._lent if dead(lent[0])]:
             self.drop(self._lent.pop(lent))
-        self._waiting_for_ack = [one for one in self._waiting_for_ack if not dead(one[1].to)]
         for client in [client for client in self._located if dead(client)]:
             del self._located[client]
         for key in [key for key in self._unacknowledged if dead(key[0])]:
@@ -496,6 +513,18 @@ class Objects:
                 if not still:
                     del self._orphans[node, owner]
         return effects
+
+
+class _PutOff:
+    """Something that *to* is told when *missing* owners have answered."""
+
+    __slots__ = ("kind", "missing", "one", "to")
+
+    def __init__(self, missing: int, to: int, kind: _Many, one: int) -> None:
+        self.missing = missing
+        self.to = to
+        self.kind = kind
+        self.one = one
 
 
 class _RemoteWaiter:

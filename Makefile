@@ -4,6 +4,8 @@
 # make lab    JupyterLab on notebooks/, with the sidebar
 # make properties  1,000 fresh examples for each property that is tested with hypothesis
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
+# make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
+# make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
@@ -86,6 +88,12 @@ properties: $(READY)
 	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
 large: $(SYSTEM)
 	NBRAY_TEST_LARGE=1 $(PYTEST) tests/e2e/test_large.py
+
+storm: $(READY)
+	$(PY) -m tests.sim.storm --seconds $(or $(FOR),3600) $(if $(SEED),--first $(SEED))
+
+mutants: $(READY)
+	$(PY) -m tests.mutants --seed $(or $(SEED),$(shell date +%Y%m%d)) --count $(or $(COUNT),100)
 
 apart: $(SYSTEM)
 	NBRAY_TEST_APART=10 NBRAY_TEST_SEED=$(or $(SEED),$(shell date +%Y%m%d)) $(PYTEST) tests/e2e/test_apart.py

@@ -22,7 +22,7 @@ from typing import IO, Any, Protocol, cast
 import click
 import msgspec
 
-from nbray.config import DEFAULT_PORT, InitConfig, NodeRequest
+from nbray.config import DEFAULT_PORT, MOST_WORKERS, InitConfig, NodeRequest
 from nbray.engine import Engine, load
 from nbray.exceptions import RayError
 from nbray.version import __version__
@@ -165,6 +165,10 @@ def main() -> None:
     "--object-store-memory", metavar="BYTES", type=click.IntRange(min=1),
     help="Memory for objects.  [default: 30 % of the machine's]",
 )  # fmt: skip
+@click.option(
+    "--max-workers", metavar="COUNT", type=click.IntRange(min=1), envvar=MOST_WORKERS,
+    help=f"Most worker processes.  [default: {MOST_WORKERS}, or what half the memory allows]",
+)  # fmt: skip
 @click.option("--redis-password", metavar="SECRET", help="The cluster's secret (Ray's name).")
 @click.option(
     "--secret-file", type=click.File("r"), metavar="FILE",
@@ -192,6 +196,7 @@ def start(
     num_gpus: float | None,
     resources: dict[str, float],
     object_store_memory: int | None,
+    max_workers: int | None,
     redis_password: str | None,
     secret_file: IO[str] | None,
     insecure_password: bool,
@@ -225,6 +230,7 @@ def start(
         num_gpus=num_gpus,
         resources=resources,
         object_store_memory=object_store_memory,
+        max_workers=max_workers or 0,
         secret=(secret or "").strip(),
         insecure_password=insecure_password,
         dashboard=include_dashboard is not False,

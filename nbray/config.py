@@ -57,6 +57,8 @@ class NodeRequest(msgspec.Struct, frozen=True):
     owner: str = "daemon"
     """'daemon': lives until `nbray stop`; 'driver': ends with the process that started it;
     'detached': started by a driver, lives until it is stopped."""
+    max_workers: int = 0
+    """Most worker processes; 0: as many as fit (see `shell.machine.workers`)."""
     dashboard: bool = True
     """A head listens at a port for whoever wants to see its dashboard."""
     dashboard_port: int = 0
@@ -83,8 +85,16 @@ LATE_RESUME_SECONDS = 1.0
 """The same where what it waited for has not come in the time that its call allowed."""
 IDLE_WORKER_SECONDS = 30.0
 """Seconds after which a node ends workers beyond one per CPU."""
+MOST_WORKERS = "NBRAY_MAX_WORKERS"
+"""The environment variable that says how many worker processes a node may have at most."""
 WORKER_CAP = 64
-"""Most worker processes of a node, beyond one per CPU."""
+"""Worker processes of a node, beyond one per CPU, for which its memory is not asked."""
+WORKER_SHARE = 0.5
+"""Part of the machine's memory that worker processes may take by themselves."""
+WORKER_BYTES = 8_000_000
+"""What a worker takes by itself, before user code loads anything: 6 MB, and what is sent to it."""
+WORKER_TASKS = 4
+"""Threads that the system is asked for by a worker, at least; a container may bound them."""
 DEAD_GRACE = 0.02
 """Seconds a dead worker's last messages may still arrive."""
 HEARTBEAT = 1.0
@@ -142,6 +152,23 @@ DASHBOARD_PORTS = 100
 """How many ports are tried for it from there on."""
 PROTOCOL = 1
 """Version of the messages; peers of another one are refused."""
+
+
+def most_workers() -> int:
+    """What `NBRAY_MAX_WORKERS` says; 0 if it says nothing.
+
+    Raises:
+        ValueError: it is no positive whole number.
+    """
+    said = os.environ.get(MOST_WORKERS, "").strip()
+    if not said:
+        return 0
+    if not said.isascii() or not said.isdigit() or not int(said):
+        raise ValueError(
+            f"{MOST_WORKERS} is {said!r}: it must be a positive whole number, the most worker "
+            "processes that a node may have"
+        )
+    return int(said)
 
 
 def run_root() -> str:

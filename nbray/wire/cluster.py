@@ -282,6 +282,14 @@ class ActorState(Message):
     """Packed error raised by `__init__`, if that is the cause."""
 
 
+class ActorWaits(Message):
+    """To its owner: why an actor that has its place is not started ('': it is)."""
+
+    owner: int
+    actor: int
+    why: str
+
+
 class EndActor(Message):
     """End an actor: at once (`kill`), or because its last handle went (`restart=False`)."""
 

@@ -23,6 +23,7 @@ from nbray.wire.cluster import (
     ActorList,
     ActorState,
     ActorUp,
+    ActorWaits,
     Allocate,
     Allocated,
     BecomeActor,
@@ -79,6 +80,7 @@ __all__ = [
     "ActorSpec",
     "ActorState",
     "ActorUp",
+    "ActorWaits",
     "Allocate",
     "Allocated",
     "BecomeActor",
@@ -536,8 +538,8 @@ ToClient = (
     | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
-    | ActorCreated | ActorFound | ActorList | ActorState | BecomeActor | Refused
-    | Describe | Described | Lend | Resume
+    | ActorCreated | ActorFound | ActorList | ActorState | ActorWaits | BecomeActor
+    | Refused | Describe | Described | Lend | Resume
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye

@@ -38,6 +38,7 @@ from nbray.wire.messages import (
     ActorCreated,
     ActorSpec,
     ActorState,
+    ActorWaits,
     Calls,
     Cancel,
     CreateActor,
@@ -61,7 +62,7 @@ class ActorLink:
 
     __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
                  "inflight", "key", "known", "name", "needs", "order", "queue", "since", "state",
-                 "worker")  # fmt: skip
+                 "waits", "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
         self.key = key
@@ -83,6 +84,8 @@ class ActorLink:
         """What it takes to live, if this client made it."""
         self.since = 0.0
         """Since when calls wait for it to start (0: they do not)."""
+        self.waits = ""
+        """Why its node does not start it, if this client made it."""
         self.held: tuple[Ref, ...] = ()
         """What its constructor's arguments and its class can reach, if this client made it:
         held while it lives, for it may be started again."""
@@ -327,7 +330,7 @@ class Callers:
         link.state = message.state
         link.cause = message.cause or link.cause
         if message.state == ALIVE:
-            link.since = 0.0
+            link.since, link.waits = 0.0, ""
             if message.worker != link.worker:  # an incarnation has a process of its own
                 link.order = 0
                 link.known = set()
@@ -341,6 +344,12 @@ class Callers:
                 del self.links[link.key]
         self._dirty[link.key] = link
         return effects
+
+    def waits(self, message: ActorWaits) -> None:
+        """Why a node does not start an actor, or that it does now."""
+        link = self.links.get((message.owner, message.actor))
+        if link is not None:
+            link.waits = message.why
 
     def _lost(self, link: ActorLink, message: ActorState) -> list[Effect]:
         """Calls in flight when the process died: again if they may, else an error."""

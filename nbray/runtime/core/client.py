@@ -234,6 +234,8 @@ class ClientBrain:
                 return objects.what_held(message, self.held_views())
             case m.ActorState():
                 return actors.state(message)
+            case m.ActorWaits():
+                actors.waits(message)
             case m.ActorCreated():
                 self._reply(-message.actor, message)
                 return actors.created(message)

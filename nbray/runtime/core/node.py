@@ -20,6 +20,7 @@ from nbray.events import Figures
 from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
 from nbray.options import UNIT
 from nbray.runtime.core import leases as books
+from nbray.runtime.core.crowd import Crowd
 from nbray.runtime.core.drain import Drain
 from nbray.runtime.core.effects import (
     Effect,
@@ -35,7 +36,7 @@ from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
-from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
+from nbray.runtime.core.scheduling import REST, REST_REMOTE, Hunger, Scheduler
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.stay import Stay
 from nbray.runtime.core.storage import Books, Storage
@@ -62,6 +63,9 @@ class NodeConfig(msgspec.Struct, frozen=True):
     address: str = ""
     """host:port of the cluster's head."""
     cap: int = config.WORKER_CAP
+    """Most worker processes, beyond one for each CPU."""
+    bound: str = ""
+    """Why there may be no more, and what would help; the end of a sentence."""
     ready: int = -1
     """Workers started before anybody asks (-1: one a CPU, at most `READY_MAX`)."""
     owner: int = 0
@@ -93,7 +97,9 @@ class NodeBrain:
         cpus = settings.info.total.get("CPU", 0) // UNIT
         ready = min(cpus, READY_MAX) if settings.ready < 0 else settings.ready
         self.room: Room = room or Plenty()
-        self.pool = Pool(ready, cpus + settings.cap, config.IDLE_WORKER_SECONDS, self.room)
+        self.pool = Pool(
+            ready, cpus + settings.cap, config.IDLE_WORKER_SECONDS, self.room, settings.bound
+        )
         self.leases = Leases(number)
         self.scheduler = Scheduler(me, number, self.ledger, self.pool, self.leases)
         self.scheduler.numbers_from(client_id(number, FIRST_WORKER_LOCAL))
@@ -108,6 +114,7 @@ class NodeBrain:
             me, self.clients, self.pool, self.leases, self.scheduler, self.spread, self.storage,
             self.transfers,
         )  # fmt: skip
+        self.crowd = Crowd(me, settings.info.pid, f"node {settings.info.name}")
         self.stay = Stay(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
         info = settings.info
@@ -151,6 +158,7 @@ class NodeBrain:
         due = [
             self.scheduler.recheck, self.transfers.next_deadline(), self.spread.next_deadline(),
             self.pool.next_deadline(now), self.storage.books.next_deadline(now), self._load_due,
+            self.crowd.due,
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
 
@@ -540,6 +548,7 @@ class NodeBrain:
         out.extend(effects)
         out.extend(self.scheduler.reclaim(starved, now))
         out.extend(self.lending.ask(starved))
+        out.extend(self._crowded(starved, now))
         for want in list(self.leases.wants.values()):
             if want.asker:
                 if want.held != before.get(want.key, 0):
@@ -562,6 +571,13 @@ class NodeBrain:
             elif self._load_due is None:
                 self._load_due = self._load_sent + LOAD_PAUSE
         return out
+
+    def _crowded(self, starved: list[Hunger], now: float) -> list[Effect]:
+        """Say that work waits for a process, if no other may be started."""
+        stuck = [hunger.want.stuck for hunger in starved if hunger.want and hunger.want.stuck]
+        why = self.residents.stuck or (stuck[0] if stuck else "")
+        drivers = (client for client, one in self.clients.items() if one.driver)
+        return self.crowd.look(why if self.pool.full(actor=True) else "", drivers, now)
 
     def _stay(self) -> list[Effect]:
         if not self.stay.handed_over:

@@ -52,6 +52,8 @@ def _actor(brain: ClientBrain, link: ActorLink, now: float) -> str:
     """Why calls to this actor wait ('': they do not, or not for long)."""
     if not link.queue:
         return ""
+    if link.waits and link.state in (PENDING, RESTARTING):
+        return f"{link.name} has not started; {link.waits}"
     if link.state == RESTARTING:
         return f"{link.name} is restarting" + (f"; {link.cause}" if link.cause else "")
     if link.state == PENDING and link.since and now >= link.since + PATIENCE:

@@ -14,7 +14,15 @@ from nbray.runtime.core.leases import Holding, Ledger
 from nbray.runtime.core.placement import describe, fits
 from nbray.runtime.core.scheduling import Hunger, Scheduler
 from nbray.runtime.core.workers import Pool, State, Worker
-from nbray.wire.messages import ActorDown, ActorSpec, ActorUp, BecomeActor, StartActor, StopActor
+from nbray.wire.messages import (
+    ActorDown,
+    ActorSpec,
+    ActorUp,
+    ActorWaits,
+    BecomeActor,
+    StartActor,
+    StopActor,
+)
 
 ActorKey = tuple[int, int, int]
 """(owner, actor, incarnation)."""
@@ -23,12 +31,14 @@ ActorKey = tuple[int, int, int]
 class Resident:
     """One incarnation placed on this node."""
 
-    __slots__ = ("ended", "holding", "incarnation", "spec")
+    __slots__ = ("ended", "holding", "incarnation", "spec", "told")
 
     def __init__(self, spec: ActorSpec, incarnation: int) -> None:
         self.spec = spec
         self.incarnation = incarnation
         self.holding: Holding | None = None
+        self.told = ""
+        """Why it has not been started, as its owner was told."""
         self.ended = False
         """The head ended it; its process may not be gone yet."""
 
@@ -49,6 +59,8 @@ class Residents:
         self._all: dict[ActorKey, Resident] = {}
         self._queue: list[Resident] = []
         self.by_worker: dict[int, Resident] = {}
+        self.stuck = ""
+        """Why there was no process for somebody although his resources were free."""
 
     def holdings(self) -> list[Holding]:
         """What the actors hold, for `check`."""
@@ -75,11 +87,14 @@ class Residents:
         starved: list[Hunger] = []
         waiting = self._queue
         self._queue = []
+        self.stuck = ""
         for resident in waiting:
             need = resident.spec.resources
             turn = (room and not starved) or not any(need.values())
             if turn and fits(need, self._ledger.free) and self._settle(resident, now, out):
                 continue
+            if self.stuck != resident.told:
+                out.append(self._waits(resident, self.stuck))
             self._queue.append(resident)
             starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None))
         return starved
@@ -92,12 +107,20 @@ class Residents:
         worker = self._scheduler.obtain(need, now, out, fresh=True)
         if worker is None:
             self._ledger.give(need, gpus)
+            self.stuck = self._scheduler.stuck
             return False
+        if resident.told:
+            out.append(self._waits(resident, ""))
         resident.holding = Holding(worker.client, need, gpus)
         self.by_worker[worker.client] = resident
         if worker.state is State.IDLE:
             out.extend(self.tell(resident, worker, now))
         return True
+
+    def _waits(self, resident: Resident, why: str) -> Effect:
+        resident.told = why
+        owner, actor, _ = resident.key
+        return Send(owner, ActorWaits(self._me, owner, actor, why))
 
     def tell(self, resident: Resident, worker: Worker, now: float) -> list[Effect]:
         """The worker is ready: tell it who it is."""

@@ -113,14 +113,16 @@ class Worker:
 class Pool:
     """All live workers of a node, by client id.
 
-    *ready* workers are kept to serve the next lease at once; *cap* bounds all.
+    *ready* workers are kept to serve the next lease at once; *cap* bounds all, and
+    *bound* says why, for those who wait.
     """
 
     def __init__(
-        self, ready: int, cap: int, idle_seconds: float, room: Room | None = None
+        self, ready: int, cap: int, idle_seconds: float, room: Room | None = None, bound: str = ""
     ) -> None:
         self._ready = ready
         self._cap = cap
+        self._bound = bound
         self._room: Room = room or Plenty()
         self._idle_seconds = idle_seconds
         self._workers: dict[int, Worker] = {}
@@ -163,10 +165,15 @@ class Pool:
         return left < WORKER * (coming + 1 + actor)
 
     def why_full(self) -> str:
-        """Why no further process may be forked, for those who wait for one."""
+        """Why no further process may be forked, and what would help."""
         if len(self._workers) + 1 < self._cap:
             return f"the node starts no further process: {self._room.told()}"
-        return "the node has as many processes as it may"
+        actors = sum(1 for worker in self._workers.values() if worker.state is State.ACTOR)
+        waits = sum(1 for worker in self._workers.values() if worker.state is State.LEASED)
+        return (
+            f"the node has {len(self._workers):,} worker processes ({actors:,} actors, {waits:,} in "
+            f"tasks that run or wait), and {self._bound or 'may have no more'}"
+        )
 
     def fork(self, client: int, threads: int, now: float) -> tuple[Worker, list[Effect]]:
         """A new worker under the id *client*."""

@@ -15,7 +15,7 @@ import socket
 
 import msgspec
 
-from nbray.config import NodeRequest
+from nbray.config import NodeRequest, most_workers
 
 LOOPBACK = "127.0.0.1"
 
@@ -129,4 +129,8 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
             warnings.append(
                 f"the password is easy to guess: whoever can reach {node_ip} can run code here"
             )
-    return msgspec.structs.replace(request, secret=secret, node_ip=node_ip), warnings
+    most = request.max_workers or most_workers()
+    settled = msgspec.structs.replace(
+        request, secret=secret, node_ip=node_ip, max_workers=most
+    )
+    return settled, warnings

@@ -18,6 +18,7 @@ import msgspec
 from nbray.config import REJOIN_SECONDS
 from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
+from nbray.options import UNIT
 from nbray.runtime.core.node import NodeBrain, NodeConfig
 from nbray.runtime.shell import machine, rundir
 from nbray.runtime.shell import processes as p
@@ -120,8 +121,10 @@ def _start(
         cluster, members, head_address = welcome.cluster, welcome.nodes, request.address
         links.identify(welcome.number)
     number = info.number
+    most, bound = machine.workers(request)
     config = NodeConfig(
         number, cluster, info, versions, head_address, owner=settings.owner_pid,
+        cap=max(0, most - total.get("CPU", 0) // UNIT), bound=bound,
         rejoins=not request.head and request.owner == "daemon",
     )
     room = Room()

@@ -32,6 +32,10 @@ from nbray.wire.messages import ToClient
 
 IDLE_POLL = 0.1
 """Seconds between looks at dropped references while nothing happens."""
+REST_POLL = 0.5
+"""The same in a worker that has had nothing to do for a second: there may be hundreds."""
+RESTS = 10
+"""Looks in vain after which it rests."""
 BUSY_POLL = 0.01
 """The same while work is in flight."""
 NAP = 0.001
@@ -88,6 +92,9 @@ class Loop:
         self.lone: Callable[[], bool] = lambda: brain.tasks.unfinished <= 1
         """Whether one call at a time goes to and fro, so that whoever waits may as well look."""
         self.busy_poll = BUSY_POLL
+        self.rest_poll = IDLE_POLL
+        self._quiet = 0
+        """Polls in vain, one after the other."""
         self._quick = False
         """The last wait was shorter than `SPIN`: the next one may be, too."""
         self._rests = self._vain = 0
@@ -229,7 +236,10 @@ class Loop:
     def _timeout(self, deadline: float | None) -> int:
         """Milliseconds to poll."""
         now = time.monotonic()
-        longest = self.busy_poll if self.brain.tasks.unfinished or self.busy() else IDLE_POLL
+        if self.brain.tasks.unfinished or self.busy():
+            longest = self.busy_poll
+        else:
+            longest = IDLE_POLL if self._quiet < RESTS else self.rest_poll
         due = self.brain.next_deadline()
         if due is not None:
             longest = min(longest, due - now)
@@ -372,6 +382,7 @@ class Loop:
             fired = self._look(began) if self._spins and self._may_look(began, deadline) else []
             if not fired:
                 fired = poll(self._timeout(deadline))
+                self._quiet = 0 if fired else self._quiet + 1
             self._quick = time.monotonic() - began < SPIN
             if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
                 self._drain_wake()

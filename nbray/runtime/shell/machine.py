@@ -9,12 +9,27 @@ from __future__ import annotations
 import math
 import os
 import platform
+import resource
 import socket
 import time
 from pathlib import Path
 
+<<<<<<< HEAD
 from nbray.config import PROTOCOL, SEGMENTS_SHARE, STORE_SHARE, NodeRequest
+=======
+from nbray.config import (
+    MOST_WORKERS,
+    PROTOCOL,
+    STORE_SHARE,
+    WORKER_BYTES,
+    WORKER_CAP,
+    WORKER_SHARE,
+    WORKER_TASKS,
+    NodeRequest,
+)
+>>>>>>> 534fdfd (Let the bound on workers follow the memory, and say it where work waits for a process)
 from nbray.events import Figures
+from nbray.figures import memory as shown
 from nbray.options import UNIT
 from nbray.runtime.shell import room
 from nbray.runtime.store.books import ARENA
@@ -78,6 +93,7 @@ def store_bytes(request: NodeRequest) -> int:
     return request.object_store_memory or int(memory() * STORE_SHARE)
 
 
+<<<<<<< HEAD
 def arena(capacity: int) -> int:
     """Bytes of a segment that objects share, so that a store of *capacity* takes few enough.
 
@@ -86,6 +102,38 @@ def arena(capacity: int) -> int:
     most = max(1, int(room.limit() * SEGMENTS_SHARE))
     least = -(-capacity // most)
     return max(ARENA, -(-least // ARENA) * ARENA)
+=======
+def workers(request: NodeRequest) -> tuple[int, str]:
+    """The most worker processes of a node, and why not more, as the end of a sentence."""
+    if request.max_workers:
+        return request.max_workers, f"{MOST_WORKERS}={request.max_workers} allows no more"
+    raised = (
+        f"where each takes little of it, {MOST_WORKERS} in the environment in which the node is "
+        "started (or `nbray start --max-workers`) allows more"
+    )
+    count = WORKER_CAP + cpus()
+    room = int(memory() * WORKER_SHARE / WORKER_BYTES)
+    why = (
+        f"more would take over half of its memory of {shown(memory())}, at {shown(WORKER_BYTES)} "
+        f"each with nothing loaded: twice the memory fits twice as many; {raised}"
+    )
+    most = max(count, room)
+    tasks = _threads()
+    if tasks and tasks // WORKER_TASKS < most:
+        most = max(1, tasks // WORKER_TASKS)
+        why = f"the system allows {tasks:,} threads here (ulimit -u, or its container's pids.max)"
+    return most, why
+
+
+def _threads() -> int:
+    """How many threads and processes the system allows here (0: no bound is known)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    bounds = [] if soft == resource.RLIM_INFINITY or os.getuid() == 0 else [soft]
+    container = _cgroup("pids.max")
+    if container.isdigit():
+        bounds.append(int(container))
+    return min(bounds, default=0)
+>>>>>>> 534fdfd (Let the bound on workers follow the memory, and say it where work waits for a process)
 
 
 def resources(request: NodeRequest) -> Shape:

@@ -23,7 +23,7 @@ from nbray.runtime.shell.descriptors import Descriptors, unbuffer
 from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.loop import Loop
+from nbray.runtime.shell.loop import REST_POLL, Loop
 from nbray.runtime.shell.notes import Notes
 from nbray.runtime.shell.output import Output, plain_streams, raw_stream
 from nbray.runtime.shell.watching import Shortage
@@ -109,6 +109,7 @@ def main(config: WorkerConfig) -> None:
     loop.after.append(look_after)
     loop.after.append(Shortage(lambda: post.short_since, Notes("nbray").say).look)
     loop.busy_poll = FLUSH_SECONDS
+    loop.rest_poll = REST_POLL
     for number, stream in ((1, "stdout"), (2, "stderr")):
         raw = raw_stream(number)
         setattr(sys, f"__{stream}__", raw)

@@ -13,7 +13,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: properties demo test check lab bench clean static notebooks browser again bounds venv sidebar
+.PHONY: properties demo test check lab bench clean static notebooks browser again bounds crowd venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -97,6 +97,9 @@ mutants: $(READY)
 
 apart: $(SYSTEM)
 	NBRAY_TEST_APART=10 NBRAY_TEST_SEED=$(or $(SEED),$(shell date +%Y%m%d)) $(PYTEST) tests/e2e/test_apart.py
+
+crowd: $(READY)
+	NBRAY_TEST_WORKERS=300 $(PYTEST) tests/e2e/test_many_workers.py
 
 bounds: $(READY)
 	NBRAY_BOUNDS=1 $(PYTEST) tests/e2e/test_descriptors.py

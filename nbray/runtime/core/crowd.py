@@ -7,9 +7,11 @@ machine is told after a moment, for a process may end by itself, and then not fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.scheduling import Hunger
+from nbray.runtime.core.workers import Pool
 from nbray.wire.messages import Printed
 
 PATIENCE = 1.0
@@ -23,7 +25,11 @@ WHO = "nbray"
 class Crowd:
     """One node's. *me* and *pid* are the node's, *name* is its machine's."""
 
-    def __init__(self, me: int, pid: int, name: str) -> None:
+    def __init__(
+        self, me: int, pid: int, name: str, pool: Pool, drivers: Callable[[], list[int]]
+    ) -> None:
+        self._pool = pool
+        self._drivers = drivers
         self._me = me
         self._pid = pid
         self._name = name
@@ -32,10 +38,12 @@ class Crowd:
         self.due: float | None = None
         """When `look` may have something to say."""
 
-    def look(self, why: str, drivers: Iterable[int], now: float) -> list[Effect]:
-        """Work waits for a process because of *why* ('': none does)."""
+    def look(self, actors: str, starved: Iterable[Hunger], now: float) -> list[Effect]:
+        """Why *actors* wait for a process ('': none does), and who could not be served."""
         self.due = None
-        if not why:
+        stuck = (hunger.want.stuck for hunger in starved if hunger.want and hunger.want.stuck)
+        why = actors or next(stuck, "")
+        if not why or not self._pool.full(actor=True):
             self._since = None
             return []
         if self._since is None:
@@ -45,7 +53,7 @@ class Crowd:
             return []
         out: list[Effect] = []
         told: dict[int, float] = {}
-        for driver in drivers:
+        for driver in self._drivers():
             last = told[driver] = self._told.get(driver, float("-inf"))
             if now >= last + AGAIN:
                 told[driver] = now

@@ -9,11 +9,10 @@ work. So no more tasks run than there are CPUs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.leases import Holding, Ledger
+from nbray.runtime.core.leases import Holding, Leases, Ledger
 from nbray.runtime.core.placement import fits
+from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.scheduling import Hunger
 from nbray.wire import messages as m
 
@@ -22,18 +21,24 @@ FIRST = 1 << 30
 
 
 class Lending:
-    """What the blocked workers of one node lend. *holding* finds what a worker holds."""
+    """What the blocked workers of one node lend, as processes of *leases* or of actors."""
 
-    def __init__(
-        self, me: int, ledger: Ledger, holding: Callable[[int], Holding | None]
-    ) -> None:
+    def __init__(self, me: int, ledger: Ledger, leases: Leases, residents: Residents) -> None:
         self._me = me
         self._ledger = ledger
-        self._holding = holding
+        self._leases = leases.by_worker
+        self._residents = residents.by_worker
         self._blocked: dict[int, Holding] = {}
         """By worker, those that wait and have not lent; who was asked is marked."""
         self._waiting: dict[int, Holding] = {}
         """By worker, those that lent and want to go on."""
+
+    def _holding(self, worker: int) -> Holding | None:
+        lease = self._leases.get(worker)
+        if lease is not None:
+            return lease
+        resident = self._residents.get(worker)
+        return resident.holding if resident is not None else None
 
     # -- messages -------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
-from nbray.runtime.core.scheduling import REST, REST_REMOTE, Hunger, Scheduler
+from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.stay import Stay
 from nbray.runtime.core.storage import Books, Storage
@@ -64,14 +64,14 @@ class NodeConfig(msgspec.Struct, frozen=True):
     """host:port of the cluster's head."""
     cap: int = config.WORKER_CAP
     """Most worker processes, beyond one for each CPU."""
-    bound: str = ""
-    """Why there may be no more, and what would help; the end of a sentence."""
     ready: int = -1
     """Workers started before anybody asks (-1: one a CPU, at most `READY_MAX`)."""
     owner: int = 0
     """Process with which everything ends (0: none)."""
     rejoins: bool = False
     """When it has lost the head, its machine joins the cluster again, under another number."""
+    bound: str = ""
+    """Why `cap` allows no more workers, and what would help; the end of a sentence."""
 
 
 class _Client:
@@ -106,7 +106,7 @@ class NodeBrain:
         self.spread = Spread(me, number, self.ledger, self.leases)
         self.spread.members[number] = settings.info
         self.residents = Residents(me, self.ledger, self.pool, self.scheduler)
-        self.lending = Lending(me, self.ledger, self._held_by)
+        self.lending = Lending(me, self.ledger, self.leases, self.residents)
         self.storage = Storage(me, store)
         self.transfers = Transfers(me, number, self.storage, self.spread.alive)
         self.clients: dict[int, _Client] = {}
@@ -114,7 +114,9 @@ class NodeBrain:
             me, self.clients, self.pool, self.leases, self.scheduler, self.spread, self.storage,
             self.transfers,
         )  # fmt: skip
-        self.crowd = Crowd(me, settings.info.pid, f"node {settings.info.name}")
+        self.crowd = Crowd(
+            me, settings.info.pid, f"node {settings.info.name}", self.pool, self._drivers
+        )
         self.stay = Stay(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
         info = settings.info
@@ -238,9 +240,11 @@ class NodeBrain:
             return []
         free = figures.memory_total - figures.memory_used
         scarce = free < config.SCARCE_SHARE * figures.memory_total
-        drivers = [client for client, one in self.clients.items() if one.driver]
-        told = self.troubles.noted(figures.trouble, drivers)
+        told = self.troubles.noted(figures.trouble, self._drivers())
         return [self._load(now), *told, *(self.storage.relieve() if scarce else ())]
+
+    def _drivers(self) -> list[int]:
+        return [client for client, one in self.clients.items() if one.driver]
 
     def stop(self, why: str, asked: bool = False, again: bool = False) -> list[Effect]:
         """End everything on this machine in order; *asked*: somebody wants it to.
@@ -504,14 +508,6 @@ class NodeBrain:
         client, shape = want.key
         return [Send(want.asker, m.Holding(self.me, client, shape, want.held))]
 
-    def _held_by(self, worker: int) -> books.Holding | None:
-        """What a worker of ours holds, as the process of a lease or of an actor."""
-        lease = self.leases.by_worker.get(worker)
-        if lease is not None:
-            return lease
-        resident = self.residents.by_worker.get(worker)
-        return resident.holding if resident is not None else None
-
     def _kill(self, message: m.KillWorker, now: float) -> list[Effect]:
         if node_of(message.worker) != self.number:
             return [Send(node_client(node_of(message.worker)), message)]
@@ -548,7 +544,7 @@ class NodeBrain:
         out.extend(effects)
         out.extend(self.scheduler.reclaim(starved, now))
         out.extend(self.lending.ask(starved))
-        out.extend(self._crowded(starved, now))
+        out.extend(self.crowd.look(self.residents.stuck, starved, now))
         for want in list(self.leases.wants.values()):
             if want.asker:
                 if want.held != before.get(want.key, 0):
@@ -571,13 +567,6 @@ class NodeBrain:
             elif self._load_due is None:
                 self._load_due = self._load_sent + LOAD_PAUSE
         return out
-
-    def _crowded(self, starved: list[Hunger], now: float) -> list[Effect]:
-        """Say that work waits for a process, if no other may be started."""
-        stuck = [hunger.want.stuck for hunger in starved if hunger.want and hunger.want.stuck]
-        why = self.residents.stuck or (stuck[0] if stuck else "")
-        drivers = (client for client, one in self.clients.items() if one.driver)
-        return self.crowd.look(why if self.pool.full(actor=True) else "", drivers, now)
 
     def _stay(self) -> list[Effect]:
         if not self.stay.handed_over:

@@ -33,12 +33,14 @@ def reasons(
             cells = Counter(task.work.spec.cell for task in list(pool.queue) if not task.cancelled)
             for cell, count in cells.items():
                 found.setdefault(cell, []).append(f"{count:,} waiting: {pool.waiting}")
+    alike: Counter[tuple[str, str]] = Counter()
     for link in list(brain.actors.links.values()):
         why = _actor(brain, link, now)
         if why:
             queue = [task for task in list(link.queue) if not task.cancelled]
-            for cell, count in Counter(task.work.spec.cell for task in queue).items():
-                found.setdefault(cell, []).append(f"{count:,} waiting: {why}")
+            alike.update((task.work.spec.cell, why) for task in queue)
+    for (cell, why), count in alike.items():
+        found.setdefault(cell, []).append(f"{count:,} waiting: {why}")
     for tally in list(brain.tallies.values()):
         quiet = max(tally.last, tally.started)
         if tally.open and tally.cell not in found and now >= quiet + PATIENCE:

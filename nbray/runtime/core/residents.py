@@ -93,7 +93,7 @@ class Residents:
             turn = (room and not starved) or not any(need.values())
             if turn and fits(need, self._ledger.free) and self._settle(resident, now, out):
                 continue
-            if self.stuck != resident.told:
+            if bool(self.stuck) != bool(resident.told):  # not each time a count changes
                 out.append(self._waits(resident, self.stuck))
             self._queue.append(resident)
             starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None))

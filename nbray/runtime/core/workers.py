@@ -171,8 +171,8 @@ class Pool:
         actors = sum(1 for worker in self._workers.values() if worker.state is State.ACTOR)
         waits = sum(1 for worker in self._workers.values() if worker.state is State.LEASED)
         return (
-            f"the node has {len(self._workers):,} worker processes ({actors:,} actors, {waits:,} in "
-            f"tasks that run or wait), and {self._bound or 'may have no more'}"
+            f"the node has {len(self._workers):,} worker processes ({actors:,} actors, {waits:,} "
+            f"in tasks that run or wait), and {self._bound or 'may have no more'}"
         )
 
     def fork(self, client: int, threads: int, now: float) -> tuple[Worker, list[Effect]]:

@@ -14,12 +14,10 @@ import socket
 import time
 from pathlib import Path
 
-<<<<<<< HEAD
-from nbray.config import PROTOCOL, SEGMENTS_SHARE, STORE_SHARE, NodeRequest
-=======
 from nbray.config import (
     MOST_WORKERS,
     PROTOCOL,
+    SEGMENTS_SHARE,
     STORE_SHARE,
     WORKER_BYTES,
     WORKER_CAP,
@@ -27,7 +25,6 @@ from nbray.config import (
     WORKER_TASKS,
     NodeRequest,
 )
->>>>>>> 534fdfd (Let the bound on workers follow the memory, and say it where work waits for a process)
 from nbray.events import Figures
 from nbray.figures import memory as shown
 from nbray.options import UNIT
@@ -93,7 +90,6 @@ def store_bytes(request: NodeRequest) -> int:
     return request.object_store_memory or int(memory() * STORE_SHARE)
 
 
-<<<<<<< HEAD
 def arena(capacity: int) -> int:
     """Bytes of a segment that objects share, so that a store of *capacity* takes few enough.
 
@@ -102,7 +98,8 @@ def arena(capacity: int) -> int:
     most = max(1, int(room.limit() * SEGMENTS_SHARE))
     least = -(-capacity // most)
     return max(ARENA, -(-least // ARENA) * ARENA)
-=======
+
+
 def workers(request: NodeRequest) -> tuple[int, str]:
     """The most worker processes of a node, and why not more, as the end of a sentence."""
     if request.max_workers:
@@ -112,12 +109,12 @@ def workers(request: NodeRequest) -> tuple[int, str]:
         "started (or `nbray start --max-workers`) allows more"
     )
     count = WORKER_CAP + cpus()
-    room = int(memory() * WORKER_SHARE / WORKER_BYTES)
+    fit = int(memory() * WORKER_SHARE / WORKER_BYTES)
     why = (
         f"more would take over half of its memory of {shown(memory())}, at {shown(WORKER_BYTES)} "
         f"each with nothing loaded: twice the memory fits twice as many; {raised}"
     )
-    most = max(count, room)
+    most = max(count, fit)
     tasks = _threads()
     if tasks and tasks // WORKER_TASKS < most:
         most = max(1, tasks // WORKER_TASKS)
@@ -133,7 +130,6 @@ def _threads() -> int:
     if container.isdigit():
         bounds.append(int(container))
     return min(bounds, default=0)
->>>>>>> 534fdfd (Let the bound on workers follow the memory, and say it where work waits for a process)
 
 
 def resources(request: NodeRequest) -> Shape:

@@ -32,6 +32,7 @@ from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
+from nbray.runtime.core.reasons import reasons
 from nbray.runtime.core.worker import Item
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.room import limit
@@ -460,12 +461,14 @@ class Memory:
             raise run.error()
         return reached
 
-    @staticmethod
-    def timed_out(timeout: float, left: int, total: int) -> GetTimeoutError:
-        """The error of a `get` that ran out of time."""
+    def timed_out(self, timeout: float, left: int, total: int) -> GetTimeoutError:
+        """The error of a `get` that ran out of time; it says why work waits, if that is known."""
+        brain = self._brain
+        causes = reasons(brain, brain.tasks.running(), time.monotonic())
+        why = list(dict.fromkeys(one for cell in causes.values() for one in cell))[:3]
         return GetTimeoutError(
             f"get() ran out of time after {timeout:g} s: {left} of {total} "
-            f"object{'s' if total != 1 else ''} not ready"
+            f"object{'s' if total != 1 else ''} not ready" + "".join(f"; {one}" for one in why)
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from browser.accessible import violations
 from browser.hubproxy import PREFIX
 from harness import ARTIFACTS
 from playwright.sync_api import Browser, Page, expect
@@ -247,6 +248,7 @@ def test_screens(browser: Browser, link: str, scheme: str) -> None:
         visit(page, section)
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"dashboard-{section}-{scheme}.png")
+        assert violations(page) == [], section
     ink = "getComputedStyle(document.getElementById('app')).backgroundColor"
     before = page.evaluate(ink)
     page.get_by_role("button", name="Dark" if scheme == "light" else "Light").click()

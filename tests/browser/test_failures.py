@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser.accessible import violations
 from browser.lab import Lab, Notebook, notebook_of
 from playwright.sync_api import Page, expect
 
@@ -42,7 +43,11 @@ def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
 
 @pytest.mark.timeout(240)
 def test_a_failure_and_its_post_mortem(notebook: Notebook) -> None:
-    many = notebook.append("nbray.get([measure.remote(f'{i}.png', 'x') for i in range(500)])")
+    many = notebook.append(
+        "refs = [measure.remote(f'{i}.png', 'x') for i in range(500)]\n"
+        "nbray.wait(refs, num_returns=500)\n"
+        "nbray.get(refs)"
+    )
     shown = notebook.run(many)
     assert re.search(r"\d+ tasks failed the same way", shown)
     assert shown.index("return image.sum()") < shown.index("awaited at")
@@ -62,6 +67,14 @@ def test_a_failure_and_its_post_mortem(notebook: Notebook) -> None:
     expect(frames.locator("summary").nth(0)).to_contain_text("in measure")
     expect(notebook.cell(debug).locator("details[open] table")).to_contain_text("ndarray 300x400")
     notebook.screenshot("failure-debug", debug)
+    stopped = notebook.append("import time\nnbray.get(remote(time.sleep).remote(60))")
+    notebook.start(stopped)
+    notebook.page.wait_for_timeout(1_500)
+    notebook.stop()
+    assert "Stopped" in notebook.finished(stopped)
+    assert violations(notebook.page, ".jp-OutputArea-output") == []
     notebook.theme(dark=True)
     notebook.screenshot("failure-dark", debug)
+    notebook.screenshot("failure-dark-stopped", stopped)
+    assert violations(notebook.page, ".jp-OutputArea-output") == []
     notebook.theme(dark=False)

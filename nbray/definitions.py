@@ -12,6 +12,7 @@ from typing import Any
 
 import cloudpickle
 
+from nbray.byvalue import HOMES, reduced_by_value
 from nbray.exceptions import RaySystemError
 from nbray.refs import ObjectRef
 
@@ -21,13 +22,18 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
 
     def reducer_override(self, obj: Any) -> Any:
         """How *obj* is pickled (see `pickle.Pickler.reducer_override`)."""
-        if type(obj) is types.CodeType:
+        kind = type(obj)
+        if kind is types.CodeType:
             _, parts = self.dispatch_table[types.CodeType](obj)
             return restore_code, (parts, "".join(obj.co_filename))
         if isinstance(obj, BaseException):
             from nbray.exceptional import reduced  # where one is pickled at all
 
             return reduced(obj)
+        if kind.__module__ in HOMES or kind is types.FunctionType:
+            made = reduced_by_value(obj)
+            if made is not NotImplemented:
+                return made
         return super().reducer_override(obj)
 
 
@@ -41,10 +47,13 @@ class _Search(Pickler):
         return super().reducer_override(obj)
 
 
-class _Nowhere:
+class Nowhere:
     """A file that keeps nothing."""
 
+    size = 0
+
     def write(self, data: Any) -> int:
+        self.size += len(data)
         return len(data)
 
 
@@ -55,7 +64,7 @@ def refuse_references(values: Any) -> None:
         RaySystemError: there is one.
     """
     try:
-        _Search(_Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(values)
+        _Search(Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(values)
     except RaySystemError:
         raise
     except Exception:  # noqa: BLE001 - users' __reduce__ methods raise what they like
@@ -65,6 +74,22 @@ def refuse_references(values: Any) -> None:
 def restore_code(parts: tuple[Any, ...], filename: str) -> types.CodeType:
     """The code object that was pickled as *parts*, of the file *filename*."""
     return types.CodeType(*parts).replace(co_filename=filename)
+
+
+def trial(value: Any) -> int:
+    """How many bytes *value* takes when it is pickled; nothing is copied or kept.
+
+    Raises:
+        Exception: what the value's own classes raise when they are pickled.
+    """
+    file = Nowhere()
+
+    def note(buffer: Any) -> bool:
+        file.size += buffer.raw().nbytes
+        return False
+
+    Pickler(file, protocol=5, buffer_callback=note).dump(value)
+    return file.size
 
 
 def dumps(value: Any) -> bytes:

@@ -17,8 +17,9 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-import cloudpickle
 import msgspec
+
+from nbray.definitions import trial
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 """Types that can always travel, so that no trial is needed."""
@@ -147,7 +148,7 @@ def why_not(value: Any) -> str:
     if type(value).__module__ == "numpy" and not getattr(value.dtype, "hasobject", True):
         return ""
     try:
-        cloudpickle.dumps(value, protocol=5, buffer_callback=lambda _buffer: False)
+        trial(value)
     except Exception as error:  # noqa: BLE001 - user types raise what they like while pickled
         if "ObjectRef" in str(error):
             return ""  # the engine can

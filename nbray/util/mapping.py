@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
 from typing import Any, Self
 
-import cloudpickle
 import msgspec
 
 from nbray import session
 from nbray.config import INLINE_LIMIT
+from nbray.definitions import trial
 from nbray.options import TaskOptions
 from nbray.remote import RemoteFunction, Shape, refuse_generators, short_name, source_of
 from nbray.util.chunk_run import Plan
@@ -196,15 +196,7 @@ def _check(chunk_seconds: Any, max_in_flight: Any) -> None:
 
 def _is_large(call: Any) -> bool:
     """Whether *call* carries so much that it should be stored once."""
-    size = 0
-
-    def note(buffer: Any) -> bool:
-        nonlocal size
-        size += buffer.raw().nbytes
-        return False
-
     try:
-        stream = cloudpickle.dumps(call, protocol=5, buffer_callback=note)
+        return trial(call) > INLINE_LIMIT
     except Exception:  # noqa: BLE001 - the engine can pickle it, or says what stands in the way
         return False
-    return size + len(stream) > INLINE_LIMIT

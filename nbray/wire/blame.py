@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import cloudpickle
-
+from nbray.definitions import Nowhere, Pickler
 from nbray.refs import ObjectRef
 
 _DEPTH = 5
@@ -39,14 +38,7 @@ _KINDS = {
 }
 
 
-class _Nowhere:
-    """A file that keeps nothing."""
-
-    def write(self, data: Any) -> int:
-        return len(data)
-
-
-class _Trial(cloudpickle.Pickler):
+class _Trial(Pickler):
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is ObjectRef:
             return str, ()
@@ -56,7 +48,7 @@ class _Trial(cloudpickle.Pickler):
 def _fault(value: Any) -> Exception | None:
     """Why *value* cannot be pickled; None if it can be."""
     try:
-        _Trial(_Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(value)
+        _Trial(Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(value)
     except Exception as error:  # noqa: BLE001 - users' __reduce__ methods raise what they like
         return error
     return None

@@ -13,16 +13,17 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import shlex
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 import click
-import msgspec
 
-from nbray.config import DEFAULT_PORT, MOST_WORKERS, InitConfig, NodeRequest
+from nbray.config import DEFAULT_PORT, MOST_WORKERS, InitConfig, NodeRequest, join_line
 from nbray.engine import Engine, load
 from nbray.exceptions import RayError
 from nbray.version import __version__
@@ -169,7 +170,10 @@ def main() -> None:
     "--max-workers", metavar="COUNT", type=click.IntRange(min=1), envvar=MOST_WORKERS,
     help=f"Most worker processes.  [default: {MOST_WORKERS}, or what half the memory allows]",
 )  # fmt: skip
-@click.option("--redis-password", metavar="SECRET", help="The cluster's secret (Ray's name).")
+@click.option(
+    "--redis-password", metavar="SECRET",
+    help="The cluster's secret, as Ray has it; --secret-file keeps it out of the shell's history.",
+)  # fmt: skip
 @click.option(
     "--secret-file", type=click.File("r"), metavar="FILE",
     help="Read the secret from FILE ('-': standard input).",
@@ -221,6 +225,8 @@ def start(
         secret = secret_file.read()
     if secret is not None and not secret.strip():
         raise click.UsageError("the secret is empty")
+    if redis_password is not None:
+        _hide_secret(redis_password)
     request = NodeRequest(
         head=head,
         address=address or "",
@@ -282,6 +288,39 @@ def status() -> None:
 
 @main.command()
 @click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: the youngest]")
+def join(address: str | None) -> None:
+    """Print the line by which another machine joins a cluster; it holds the cluster's secret."""
+    with _one_sentence():
+        native = _native()
+        session = _chosen(native, address)
+        config = InitConfig(
+            address=session.head_address, secret=session.secret, log_to_driver=False
+        )
+        engine = native.start(config)
+        try:
+            click.echo(engine.join_line())  # a cluster of a notebook's listens only from now on
+        finally:
+            engine.shutdown()
+
+
+def _chosen(native: Native, address: str | None) -> Session:
+    """The youngest session here, or that of the cluster at *address*.
+
+    Raises:
+        ClickException: there is none.
+    """
+    for session in native.records():
+        if address in (None, session.head_address, session.address):
+            return session
+    raise click.ClickException(
+        f"this machine is not part of a cluster at {address}: see `nbray status`"
+        if address
+        else "no nbray runs on this machine: start a cluster with `nbray start --head`"
+    )
+
+
+@main.command()
+@click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: the youngest]")
 @click.option(
     "--port", type=click.IntRange(1, 65535),
     help="TCP port on this machine, where it has none yet.  [default: 8265, or the next free one]",
@@ -296,15 +335,7 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
     from nbray.dashboard import launch
 
     with _one_sentence():
-        for session in _native().records():
-            if address in (None, session.head_address, session.address):
-                break
-        else:
-            raise click.ClickException(
-                f"this machine is not part of a cluster at {address}: see `nbray status`"
-                if address
-                else "no nbray runs on this machine: start a cluster with `nbray start --head`"
-            )
+        session = _chosen(_native(), address)
         if end:
             again = "; whoever opens its link starts it again" if launch.offered(session) else ""
             stopped = launch.stop(session)
@@ -384,8 +415,34 @@ def doctor() -> None:
 
 
 def _join_line(session: Session) -> str:
-    secret = shlex.quote(session.secret)
-    return f"nbray start --address={session.head_address} --redis-password={secret}"
+    return join_line(session.head_address, session.secret)
+
+
+def _hide_secret(secret: str) -> None:
+    """Begin again without the secret in the arguments, which every user of the machine sees.
+
+    Returns where it is not in this program's own arguments, or they cannot be told apart.
+    """
+    option = "--redis-password"
+    words: list[str] = []
+    found = False
+    rest = list(sys.orig_argv)
+    while rest:
+        word = rest.pop(0)
+        name, equals, _ = word.partition("=")
+        if found or len(name) < 4 or not option.startswith(name):
+            words.append(word)
+            continue
+        found = True
+        if not equals and rest:
+            rest.pop(0)
+        reader, writer = os.pipe()
+        os.write(writer, secret.encode())  # a pipe takes far more than that
+        os.close(writer)
+        os.set_inheritable(reader, True)
+        words.append(f"--secret-file=/dev/fd/{reader}")
+    if found and Path("/dev/fd").exists():
+        os.execv(sys.executable, [sys.executable, *words[1:]])  # noqa: S606 - this very program
 
 
 def _on_this_machine_only(address: str) -> bool:
@@ -409,7 +466,7 @@ def _greeting(session: Session) -> str:
         elsewhere = (
             "From Python elsewhere:\n"
             f"    nbray.init(address={session.head_address!r}, "
-            f"_redis_password={session.secret!r})\n\n"
+            "_redis_password=...)    # the secret in that line\n\n"
         )
     return (
         f"A cluster runs at {session.head_address}.\n\n"
@@ -446,9 +503,7 @@ def _panel(native: Native, session: Session) -> str:
         while not snapshot.nodes and time.monotonic() < deadline:
             time.sleep(0.05)
             snapshot = engine.snapshot()
-        # The panel's own line for joining does not know the secret; this one does.
-        panel = panel_text(msgspec.structs.replace(snapshot, address=""))
-        return f"{panel}\nAdd a machine: {_join_line(session)}"
+        return panel_text(snapshot)
     finally:
         engine.shutdown()
 

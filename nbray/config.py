@@ -10,6 +10,17 @@ import os
 import msgspec
 
 
+def join_line(address: str, secret: str) -> str:
+    """The line that has another machine join the cluster at *address*; any shell takes it.
+
+    The secret goes through a pipe: arguments are seen by every user of that machine.
+    """
+    import shlex  # late: `import nbray` needs none of it
+
+    hidden = shlex.quote(secret)
+    return f"printf %s {hidden} | nbray start --address={address} --secret-file=-"
+
+
 class InitConfig(msgspec.Struct, frozen=True):
     """Arguments of `nbray.init`, validated."""
 

@@ -73,10 +73,10 @@ def two():
             ip("-n", name, "link", "set", "eth0", "up")
         started = inside(here, NBRAY, "start", "--head", "--node-ip-address", HERE,
                          "--num-cpus", "0")  # fmt: skip
-        line = re.search(r"nbray (start --address=\S+ --redis-password=\S+)", started)[1]
-        words = line.replace("'", "").split()
+        line = re.search(r"printf %s (\S+) \| nbray start (--address=\S+)", started)
+        secret = line[1].strip("'")
+        words = ("start", line[2], f"--redis-password={secret}")
         inside(there, NBRAY, *words, "--num-cpus", "2")
-        secret = words[-1].partition("=")[2]
         printed = inside(here, sys.executable, __file__, "nbray", "--join", f"{HERE}:6379", secret)
         report(TWO, json.loads(printed.splitlines()[-1]))
     finally:

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import msgspec
 
 from nbray.dashboard import record as records
+from nbray.dashboard.access import ticket
 from nbray.dashboard.links import Link, link
 from nbray.dashboard.record import Record
 from nbray.engine import Engine, load
@@ -136,7 +137,15 @@ def place(session: Session, port: int | None = None) -> tuple[int, str]:
 
 
 def _link(port: int, key: str, session: Session) -> Link:
+    if _saves():
+        key = ticket(key, time.time())
     return link(port, key, os.environ, session.cluster)
+
+
+def _saves() -> bool:
+    """Whether what this process shows may be saved, as notebooks save what their cells show."""
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return "marimo" in sys.modules or (kernel is not None and kernel.IPKernelApp.initialized())
 
 
 def offered(session: Session) -> Link | None:

@@ -57,7 +57,10 @@ class Link(str):
         if self.path:
             return f"The dashboard, on this page's own server: {self.path}"
         note = f"\n{self.note}" if self.note else ""
-        return f"The dashboard (the link holds its key): {self.url}{note}"
+        good = "opens it for ten minutes" if "." in self.url.partition("key=")[2] else (
+            "holds its key"
+        )
+        return f"The dashboard (the link {good}): {self.url}{note}"
 
     def _repr_html_(self) -> str:
         url = escape(self.path or self.url, quote=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+import msgspec
 import tornado.ioloop
 import tornado.web
 import tornado.websocket
@@ -39,8 +40,16 @@ _FILES = {
     "app.js": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
 }
+NO_PASS = 4401
+"""Why a page's connection is closed that shows no pass."""
 MOST_FRAME = 64 * 1024
 """Bytes of a message from a page."""
+
+
+class _Proof(msgspec.Struct, frozen=True):
+    """A page's first message."""
+
+    shown: str = msgspec.field(name="pass")
 
 
 class _Gate(tornado.web.RequestHandler):
@@ -49,6 +58,8 @@ class _Gate(tornado.web.RequestHandler):
     access: Access
     cookie: str
     feed: Feed
+    data = False
+    """It shows what the cluster does, and not only the empty page."""
 
     def initialize(self, access: Access, cookie: str, feed: Feed) -> None:
         self.access, self.cookie, self.feed = access, cookie, feed
@@ -65,6 +76,7 @@ class _Gate(tornado.web.RequestHandler):
             request.headers.get("Origin"),
             self.get_query_argument("key", ""),
             self.get_cookie(self.cookie, "") or "",
+            self.get_query_argument("pass", "") if self.data else None,
         )
         if verdict.cookie:
             # No path: the browser takes the folder of the address that it sees, prefix included.
@@ -87,7 +99,10 @@ class _Page(_Gate):
     def get(self) -> None:
         """The page."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.write("<!doctype html>\n" + render("page", sections=list(SECTIONS.values())))
+        by_link = self.access.opens(self.get_query_argument("key", ""))
+        shown = self.access.passing(self.request.headers.get("Host", "")) if by_link else ""
+        page = render("page", sections=list(SECTIONS.values()), shown=shown)
+        self.write(f"<!doctype html>\n{page}")
 
 
 class _File(_Gate):
@@ -99,12 +114,15 @@ class _File(_Gate):
 
 
 class _Trace(_Gate):
+    data = True
+
     def get(self) -> None:
         """The tasks as a Chrome trace, for chrome://tracing and Perfetto."""
         source = self.feed.source
         source.look(d.TASKS)
         names = Names(source.snapshot, source.details)
-        query = query_of({name: self.get_query_argument(name) for name in self.request.arguments})
+        asked = [name for name in self.request.arguments if name not in {"key", "pass"}]
+        query = query_of({name: self.get_query_argument(name) for name in asked})
         self.set_header("Content-Type", "application/json")
         self.set_header("Content-Disposition", 'attachment; filename="nbray-timeline.json"')
         self.write(json.dumps({"traceEvents": chrome_trace(bars(source.details, names, query))}))
@@ -117,6 +135,7 @@ class _Socket(tornado.websocket.WebSocketHandler):
         self._gate = (access, cookie)
         self._feed = feed
         self._page: Page | None = None
+        self._proved = False
 
     def check_origin(self, origin: str) -> bool:
         """The gate has looked at it already, and more strictly."""
@@ -138,8 +157,27 @@ class _Socket(tornado.websocket.WebSocketHandler):
         return {"compression_level": 1}
 
     def open(self, *_: str, **__: str) -> None:
+        access, _cookie = self._gate
+        if access.opens(self.get_query_argument("key", "")):
+            self._begin()
+
+    def _begin(self) -> None:
+        self._proved = True
         self._page = Page(self._send)
         self._feed.pages.add(self._page)
+
+    def _prove(self, message: str | bytes) -> None:
+        """The first message of a page that has no key must hold its pass; proxies keep it."""
+        access, _cookie = self._gate
+        try:
+            shown = msgspec.json.decode(message, type=_Proof).shown
+        except msgspec.MsgspecError:
+            shown = ""
+        host = self.request.headers.get("Host", "")
+        if access.judge(host, None, "", "", shown).status == 200:
+            self._begin()
+        else:
+            self.close(NO_PASS, "the page must be opened by its link")
 
     def _send(self, text: str) -> None:
         try:
@@ -148,6 +186,9 @@ class _Socket(tornado.websocket.WebSocketHandler):
             pass  # `on_close` follows
 
     def on_message(self, message: str | bytes) -> None:
+        if not self._proved:
+            self._prove(message)
+            return
         if self._page is not None and self._page.heard(message):
             self._feed.tick()
 

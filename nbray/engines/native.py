@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbray.config import InitConfig, NodeRequest
+from nbray.config import InitConfig, NodeRequest, join_line
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.runtime.shell.launch import Root, dismiss, reap, spawn, start_root
@@ -201,7 +201,6 @@ def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
 
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     import secrets
-    import shlex
 
     from nbray.runtime.core.troubles import WHO
     from nbray.runtime.shell import rundir
@@ -222,10 +221,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         raise
 
     def joinable(address: str) -> str:
-        return (
-            f"nbray start --address={address or record.head_address} "
-            f"--redis-password={shlex.quote(record.secret)}"
-        )
+        return join_line(address or record.head_address, record.secret)
 
     def end() -> None:
         if mine and not rundir.outlives(record):

@@ -11,6 +11,7 @@ import difflib
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -32,12 +33,12 @@ from nbray.jupyter.errors import NotebookError
 
 USAGE = {
     "start": "%nbray start [--cpus N] [--detach]",
-    "attach": "%nbray attach [HOST:PORT] [--secret SECRET]",
+    "attach": "%nbray attach [HOST:PORT] [--secret-file FILE]",
     "join": "%nbray join",
     "dashboard": "%nbray dashboard",
     "status": "%nbray status",
     "jobs": "%nbray jobs [stop NAME | forget NAME]",
-    "stop": "%nbray stop",
+    "stop": "%nbray stop [--cluster]",
     "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
     "receipt": "%nbray receipt [CELL]",
     "memory": "%nbray memory",
@@ -48,11 +49,12 @@ _OPTIONS = {
     "start": {"--cpus": "--cpus", "--num-cpus": "--cpus"},
     "attach": {
         "--secret": "--secret", "--redis-password": "--secret", "--address": "--address",
+        "--secret-file": "--secret-file",
     },
     "logs": {"--save": "--save"},
     "debug": {"-o": "-o", "--output": "-o"},
 }
-_FLAGS = {"start": {"--detach"}}
+_FLAGS = {"start": {"--detach"}, "stop": {"--cluster"}}
 """Options without a value."""
 _WITH_WORDS = {"attach", "jobs", "logs", "debug", "receipt"}
 
@@ -61,11 +63,19 @@ STAYS = "It stays when this notebook ends: %nbray attach finds it again, %nbray 
 
 
 class JoinLine(str):
-    """The line to paste on another machine; a cell shows it with a word of advice."""
+    """The line to paste on another machine; a terminal shows it with a word of advice.
+
+    What a cell shows is saved with the notebook, and the line holds the cluster's secret.
+    """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
+        if cells().kernel is not None:
+            return (
+                "Press Join line above: the line holds the cluster's secret, and is shown for a "
+                "minute and never saved. In a terminal on this machine, nbray join prints it."
+            )
         return f"Paste this on another machine (it holds the cluster's secret):\n{self}"
 
 
@@ -182,7 +192,10 @@ def _show_panel() -> None:
 
 
 def _attach(values: list[str], options: dict[str, str]) -> None:
-    # The whole line that `%nbray join` printed is welcome too.
+    # The whole line that `nbray join` printed is welcome too.
+    if values[:2] == ["printf", "%s"] and values[3:4] == ["|"]:
+        options = {"--secret": values[2], **options}
+        values = values[4:]
     while values and values[0] in {"nbray", "start"}:
         values = values[1:]
     if "--address" in options:
@@ -203,7 +216,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
             f"nbray is running here already ({summary(running)}): "
             f"run %nbray stop first, then {again}"
         )
-    nbray.init(address=address, _redis_password=options.get("--secret"))
+    nbray.init(address=address, _redis_password=_secret(options))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")
     _show_dashboard(session.require())
@@ -211,11 +224,21 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     environments().attached()
 
 
+def _secret(options: dict[str, str]) -> str | None:
+    """The secret that was given, as it is or in a file."""
+    if "--secret" not in options and options.get("--secret-file", "-") != "-":
+        return Path(options["--secret-file"]).expanduser().read_text(encoding="utf-8").strip()
+    return options.get("--secret")
+
+
 def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:
     engine = session.live()
     if engine is None:
         raise NotebookError(f"{_not_running()}: run %nbray start first")
-    return JoinLine(engine.join_line())
+    line = JoinLine(engine.join_line())
+    if cells().kernel is not None:
+        _show_panel()
+    return line
 
 
 def _dashboard(_values: list[str], _options: dict[str, str]) -> Link:
@@ -247,13 +270,13 @@ def _settled(engine: Engine) -> Snapshot:
         time.sleep(STATS_INTERVAL / 5)
 
 
-def _stop(_values: list[str], _options: dict[str, str]) -> None:
+def _stop(_values: list[str], options: dict[str, str]) -> None:
     if session.current() is None:
         _say("nbray is not running.")
         return
     from nbray.jupyter import jobs
 
-    _say(jobs.stop_all())
+    _say(jobs.stop_all("--cluster" in options))
 
 
 def _logs(values: list[str], options: dict[str, str]) -> Any:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +21,7 @@ import msgspec
 import nbray
 from nbray import jobs, session
 from nbray.details import JobRecord
-from nbray.engine import load
+from nbray.engine import Engine, load
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.jobs.keeper import News
@@ -38,6 +40,8 @@ PATIENCE = 1.0
 """Seconds of waiting after which bars appear, as with any wait."""
 STEP = 0.5
 """Seconds between looks at a job that nobody waits for."""
+LOOKING = 2.0
+"""Seconds in which nodes must have said who is attached."""
 STOP_SECONDS = 10.0
 
 
@@ -160,11 +164,15 @@ def forget(name: str) -> str:
     return f"The job {name} is forgotten, with its result and its output."
 
 
-def stop_all() -> str:
-    """`%nbray stop`: leave the cluster, and end it if it is a notebook's; what happened.
+def stop_all(everybodys: bool = False) -> str:
+    """`%nbray stop`: leave the cluster, and end it if it is this notebook's; what happened.
 
     `nbray.shutdown()` leaves alone what outlives its notebook; clusters of the
-    command line are left to `nbray stop`.
+    command line are left to `nbray stop`. A cluster that this notebook has attached to is
+    left, too, while other notebooks or programs use it.
+
+    Args:
+        everybodys: end it all the same.
     """
     engine, asked = session.current(), session.started_with()
     attached = engine is not None and asked is not None and asked.address not in {"", "local"}
@@ -173,11 +181,15 @@ def stop_all() -> str:
         directory = engine.runtime().session_dir
     native = load("native") if directory else None
     # Looked at before: afterwards nobody says what was running.
-    mine = [
+    here = [
         record
         for record in (native.records() if native is not None else ())
-        if record.directory == directory and record.owner == "detached"
+        if record.directory == directory
     ]
+    mine = here if everybodys else [record for record in here if record.owner == "detached"]
+    others = _others(engine) if attached and mine and not everybodys and engine else 0
+    if others:
+        mine = []
     running = []
     if mine:
         with contextlib.suppress(RayError, OSError):
@@ -188,5 +200,34 @@ def stop_all() -> str:
     if running:
         return f"nbray has stopped, and with it what ran in the background: {', '.join(running)}."
     if attached and not mine:
-        return "This notebook has left the cluster, which goes on."
+        return _left(here[0].head_address if here else "", others)
     return "nbray has stopped."
+
+
+def _left(address: str, others: int) -> str:
+    users = {0: "", 1: " (another program uses it)"}.get(others, f" ({others} other programs do)")
+    again = f"%nbray attach {address}".strip()
+    return (
+        f"This notebook has left the cluster, which goes on{users}. "
+        f"If it is to end for all: {again}, then %nbray stop --cluster."
+    )
+
+
+def _others(engine: Engine) -> int:
+    """How many other notebooks and programs are attached to the cluster of *engine*."""
+    deadline = time.monotonic() + LOOKING
+    while True:
+        drivers = [one for one in engine.details(0).processes if one.driver]
+        me = [one for one in drivers if one.pid == os.getpid()]
+        if me or time.monotonic() > deadline:
+            return sum(one not in me and not _looks_only(one.pid) for one in drivers)
+        time.sleep(STEP / 4)
+
+
+def _looks_only(pid: int) -> bool:
+    """Whether a process here is a screen of nbray's own: the dashboard, or the sidebar's."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"nbray.dashboard" in command or b"nbray.jupyter.server" in command

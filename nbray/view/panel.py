@@ -68,7 +68,7 @@ def panel(snapshot: Snapshot, stopped: bool = False) -> Panel:
         facts=(("stopped",) if stopped else ())
         + (_facts(snapshot, live, gone, stopped) if live else ()),
         rows=tuple(_row(node, stopped) for node in snapshot.nodes),
-        join=f"nbray start --address={snapshot.address}"
+        join=snapshot.address
         if snapshot.address and live and not stopped
         else "",
         dot="off" if stopped else "ok" if live and not gone else "bad",
@@ -211,7 +211,10 @@ def panel_text(snapshot: Snapshot, stopped: bool = False) -> str:
             for cells in table
         ]
     if what.join:
-        lines.append(f"Add a machine: {what.join}")
+        lines.append(
+            f"Add a machine to the cluster at {what.join}: nbray join, in a terminal on this "
+            "machine, prints the line to paste there"
+        )
     return "\n".join(lines)
 
 

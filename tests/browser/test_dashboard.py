@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -177,6 +179,44 @@ def test_behind_a_hubs_proxy(clean: Page, proxied: str) -> None:
     (cookie,) = clean.context.cookies()
     assert cookie["path"] == urlsplit(base).path.rstrip("/")
     assert cookie["httpOnly"]
+
+
+def test_another_port_of_the_same_host_gets_nothing(page: Page, link: str) -> None:
+    """Browsers send cookies to every port of a host: somebody else's server there has them."""
+    taken: list[str] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            taken.append(self.headers.get("Cookie", ""))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    other = HTTPServer(("127.0.0.1", 0), Other)
+    thread = threading.Thread(target=other.serve_forever)
+    thread.start()
+    try:
+        enter(page, link)
+        page.goto(f"http://127.0.0.1:{other.server_port}/")
+        kept = page.evaluate("Object.values(localStorage)")
+    finally:
+        other.shutdown()
+        other.server_close()
+        thread.join()
+    assert "nbray-" in taken[0]
+    assert kept == []
+    base = link.partition("?")[0]
+    for path, status in (("", 200), ("trace.json", 401)):
+        answer = page.request.get(base + path, headers={"Cookie": taken[0]})
+        assert answer.status == status
+        assert "nbray-pass" not in answer.text()
+    page.goto(base)  # the page itself comes again without its key
+    expect(page.locator("#state")).to_have_text("live", timeout=20_000)
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    expect(page.locator("#state")).to_contain_text("no entry without the link")
 
 
 def test_it_moves_by_itself(clean: Page, link: str) -> None:

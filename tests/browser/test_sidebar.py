@@ -202,7 +202,7 @@ def test_the_join_line_is_copied(notebook: Notebook) -> None:
         "holds the cluster's secret", timeout=SLOW
     )
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert re.fullmatch(r"nbray start --address=\S+ --redis-password=\S+", copied)
+    assert re.fullmatch(r"printf %s \S+ \| nbray start --address=\S+ --secret-file=-", copied)
 
 
 def test_a_saved_panel_shows_its_last_state_once_its_kernel_is_gone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -60,12 +61,14 @@ def python(path: Path, *argv: str, timeout: float = 90) -> subprocess.CompletedP
 def worker_line(printed: str) -> list[str]:
     """The arguments of the line for workers in what `nbray start --head` printed.
 
+    The line itself hides the secret in a pipe.
+
     Raises:
         AssertionError: there is no such line.
     """
-    found = re.search(r"nbray (start --address=\S+ --redis-password=\S+)", printed)
+    found = re.search(r"printf %s (.+) \| nbray (start --address=\S+) --secret-file=-", printed)
     assert found, f"no line for workers in:\n{printed}"
-    return found[1].replace("'", "").split()
+    return [*found[2].split(), f"--redis-password={shlex.split(found[1])[0]}"]
 
 
 def secret_of(line: Sequence[str]) -> str:

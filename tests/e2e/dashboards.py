@@ -112,10 +112,19 @@ def fetch(url: str, **headers: str) -> tuple[int, str, str]:
             return error.code, error.read().decode(), ""
 
 
+def socket_of(link: str, page: str) -> str:
+    """The WebSocket's address of a page that came by its link, with the pass, for `socket_to`."""
+    found = re.search(r'name="nbray-pass" content="(\w+)"', page)
+    return f"ws://{urlsplit(link).netloc}/ws" + (f"?pass={found[1]}" if found else "")
+
+
 @asynccontextmanager
 async def socket_to(request: HTTPRequest, **options: Any) -> AsyncIterator[Any]:
     """A page's WebSocket; closed in the end, whatever happens."""
+    request.url, _, shown = request.url.partition("?pass=")
     page = await websocket_connect(request, **options)
+    if shown:
+        await page.write_message(json.dumps({"pass": shown}))
     try:
         yield page
     finally:
@@ -127,11 +136,11 @@ async def socket_to(request: HTTPRequest, **options: Any) -> AsyncIterator[Any]:
 def section(link: str, name: str, until: str, **query: str) -> str:
     """The HTML of a section once it matches *until*, as a page would get it."""
     parts = urlsplit(link)
-    _, _, cookie = fetch(link)
+    _, shell, cookie = fetch(link)
 
     async def run() -> str:
         headers = {"Cookie": cookie, "Origin": f"http://{parts.netloc}"}
-        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers=headers)
+        request = HTTPRequest(socket_of(link, shell), headers=headers)
         async with socket_to(request) as page:
             await page.write_message(json.dumps({"section": name, "query": query}))
             html = ""

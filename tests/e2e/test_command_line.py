@@ -109,7 +109,7 @@ def test_join_status_and_stop(mark: str) -> None:
         start = ("start", "--head", "--node-ip-address", HERE, "--port", str(port))
         first = cli.nbray(*start, "--num-cpus", "1", "--redis-password", "two words and more")
         assert first.returncode == 0, first.stderr
-        assert "--redis-password='two words and more'" in first.stdout
+        assert "printf %s 'two words and more' |" in first.stdout
         argv = ("start", f"--address={HERE}:{port}", "--num-cpus=1", "--secret-file=-")
         joined = subprocess.run(
             [*cli.NBRAY, *argv],

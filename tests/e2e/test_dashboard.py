@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import tornado.netutil
 from e2e import cli
-from e2e.dashboards import Program, dashboards, fetch, section, socket_to
+from e2e.dashboards import Program, dashboards, fetch, section, socket_of, socket_to
 from e2e.front import Front
 from harness import MARK, Traces, assert_nothing_left, eventually, run_directory
 from jupyter_client.manager import start_new_kernel
@@ -67,11 +67,10 @@ def test_each_section_shows_the_cluster(
 
 
 def test_updates_arrive_while_it_is_open(program: Program) -> None:
-    parts = urlsplit(program.link)
-    _, _, cookie = fetch(program.link)
+    _, shell, cookie = fetch(program.link)
 
     async def run() -> None:
-        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
+        request = HTTPRequest(socket_of(program.link, shell), headers={"Cookie": cookie})
         async with socket_to(request) as page:
             await page.write_message(json.dumps({"section": "tasks", "query": {"text": "fresh"}}))
             seen = ""
@@ -128,16 +127,17 @@ def test_work_on_another_node_is_seen_from_this_one() -> None:
     program = Program()
     try:
         program.do(
-            "import json, shlex, subprocess; from nbray import session; "
-            "name, *line = shlex.split(session.current().join_line()); "
-            "assert name == 'nbray'; far = json.dumps({'far': 2}); "
-            f"subprocess.run([{cli.NBRAY[0]!r}, *line, '--resources', far], check=True)"
+            "import json, subprocess; from nbray import session; "
+            "line = session.current().join_line(); far = json.dumps({'far': 2}); "
+            f"line = line.replace('nbray start', {' '.join([*cli.NBRAY, 'start'])!r}); "
+            "subprocess.run(f\"{line} --resources='{far}'\", shell=True, check=True)"
         )
         program.do("there = segment.options(name='elsewhere', resources={'far': 1})")
         program.do("kept = [there.remote(number) for number in range(6)]")
         rows = section(program.link, "tasks", r"1 to 6 of 6|· 6", text="elsewhere", state="done")
         text = re.sub(r"<[^>]+>", " ", rows)
-        assert re.search(r"elsewhere +done +script \d+ +\S+ · 2 \d+ +[\d.]+ s ago +2\d ms", text)
+        row = r"elsewhere +done +script \d+ +\S+ · 2 · pid \d+ +[\d.]+ s ago +2\d ms"
+        assert re.search(row, text)
         html = section(program.link, "nodes", "Further resources")
         assert "of 2" in html
     finally:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from e2e import cli
-from e2e.dashboards import Program, dashboards, fetch, listening, socket_to, stop
+from e2e.dashboards import Program, dashboards, fetch, listening, socket_of, socket_to, stop
 from harness import Traces, assert_nothing_left, eventually, run_directory
 from tornado.httpclient import HTTPRequest
 
@@ -43,11 +43,10 @@ def test_it_can_be_ended_and_started_again(program: Program, mark: str) -> None:
 
 
 def test_a_page_is_told_that_it_was_stopped(program: Program) -> None:
-    parts = urlsplit(program.link)
-    _, _, cookie = fetch(program.link)
+    _, shell, cookie = fetch(program.link)
 
     async def run() -> str:
-        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
+        request = HTTPRequest(socket_of(program.link, shell), headers={"Cookie": cookie})
         async with socket_to(request) as page:
             await page.write_message(json.dumps({"section": "overview"}))
             stopping = None
@@ -159,11 +158,10 @@ def test_it_rests_when_nobody_looks_and_is_woken_again(mark: str, tmp_path: Path
         return set(dashboards(mark)) - others
 
     own = Program(False, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-    parts = urlsplit(own.link)
     base = own.link.partition("?")[0]
 
     async def look(cookie: str) -> None:
-        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
+        request = HTTPRequest(socket_of(own.link, shell), headers={"Cookie": cookie})
         async with socket_to(request) as page:
             await page.write_message(json.dumps({"section": "overview"}))
             assert await asyncio.wait_for(page.read_message(), 60) is not None
@@ -172,7 +170,7 @@ def test_it_rests_when_nobody_looks_and_is_woken_again(mark: str, tmp_path: Path
             assert running() == before
 
     try:
-        status, _, cookie = fetch(own.link)
+        status, shell, cookie = fetch(own.link)
         assert status == 200
         asyncio.run(look(cookie))
         assert eventually(lambda: not running(), 60)
@@ -214,11 +212,10 @@ def test_it_ends_with_its_cluster_and_leaves_nothing(mark: str, how: str) -> Non
 def test_a_page_is_told_that_the_cluster_has_ended(mark: str, how: str) -> None:
     before = Traces.now(mark)
     own = Program()
-    parts = urlsplit(own.link)
-    _, _, cookie = fetch(own.link)
+    _, shell, cookie = fetch(own.link)
 
     async def run() -> None:
-        request = HTTPRequest(f"ws://{parts.netloc}/ws", headers={"Cookie": cookie})
+        request = HTTPRequest(socket_of(own.link, shell), headers={"Cookie": cookie})
         async with socket_to(request) as page:
             await page.write_message(json.dumps({"section": "overview"}))
             state = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,9 +143,30 @@ def test_stop_in_an_attached_notebook_leaves_the_others_cluster_alone() -> None:
             assert not second.run(LOAD + "%nbray attach").error
             assert second.run("nbray.get(nbray.put(1))").result == "1"
             said = second.run("%nbray stop")
-            assert said.streams == "This notebook has left the cluster, which goes on.\n"
+            assert said.streams.startswith("This notebook has left the cluster, which goes on")
+            assert "%nbray stop --cluster" in said.streams
         assert first.run("nbray.get(nbray.remote(lambda: 2).remote())").result == "2"
         assert first.run("%nbray stop").streams == "nbray has stopped.\n"
+
+
+@pytest.mark.parametrize("how", ["--bg --name named", "--detach"])
+def test_stop_in_an_attached_notebook_leaves_what_others_use(how: str) -> None:
+    with kernel() as first:
+        detach = how if how == "--detach" else ""
+        assert not first.run(LOAD + f"%nbray start --cpus 2 {detach}").error
+        if not detach:  # from now on its owner reads 'detached'
+            first.run(f"%%remote {how}\ntime.sleep(600)")
+        first.run("@remote\nclass Kept:\n    def get(self): return 7\nkept = Kept.remote()")
+        assert first.run("nbray.get(kept.get.remote())").result == "7"
+        with kernel() as second:
+            assert not second.run(LOAD + "%nbray attach").error
+            said = second.run("%nbray stop").streams
+            assert "has left the cluster, which goes on (another program uses it)" in said
+            again = re.findall(r"If it is to end for all: (%nbray attach \S+), then (.*)\.", said)
+            assert first.run("nbray.get(kept.get.remote())").result == "7"
+            for line in again[0]:
+                assert not second.run(line).error
+            assert eventually(lambda: not native.records())
 
 
 def test_errors_and_stop_come_back_as_well() -> None:

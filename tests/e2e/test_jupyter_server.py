@@ -31,6 +31,8 @@ KERNEL = (
     "print('up', flush=True); time.sleep(600)"
 )
 
+JOIN = r"printf %s \S+ \| nbray start --address=\S+ --secret-file=-"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_left(no_leaks: None) -> None:
@@ -221,7 +223,7 @@ def test_the_line_for_joining_is_given_when_asked(server: Server) -> None:
 
     status, answer = asyncio.run(join())
     assert status == 200, answer
-    assert re.fullmatch(r"nbray start --address=\S+ --redis-password=\S+", answer["line"])
+    assert re.fullmatch(JOIN, answer["line"])
     assert server.ask("GET", path)[0] == 405
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from typing import Self
 
 import psutil
 import pytest
-from e2e.cli import NBRAY, environment
+from e2e.cli import NBRAY, environment, worker_line
 from e2e.front import Answer, Front, idle, parent, running
 from harness import eventually
 
@@ -44,7 +43,7 @@ def front() -> Iterator[Front]:
         line = made.run("nbray.api.session.current().join_line()").result.strip("'")
         extra = ["--num-cpus=1", '--resources={"far": 1}', "--object-store-memory=300000000"]
         done = subprocess.run(
-            [*NBRAY, *shlex.split(line)[1:], *extra],
+            [*NBRAY, *worker_line(line), *extra],
             env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shlex
 import signal
 import subprocess
 import time
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from e2e.cli import NBRAY, environment
+from e2e.cli import NBRAY, environment, worker_line
 from harness import eventually
 
 import nbray as ray
@@ -39,7 +38,7 @@ def join() -> None:
     engine = session.current()
     assert engine is not None
     before = len(alive())
-    line = shlex.split(engine.join_line())[1:]
+    line = worker_line(engine.join_line())
     extra = ["--num-cpus=2", '--resources={"far": 4}', f"--object-store-memory={STORE}"]
     done = subprocess.run(
         [*NBRAY, *line, *extra], env=environment(), capture_output=True, text=True, check=False

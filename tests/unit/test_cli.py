@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,6 +32,7 @@ class Session(msgspec.Struct, frozen=True):
     address: str = "10.0.0.5:6379"
     head_address: str = "10.0.0.5:6379"
     secret: str = SECRET
+    cluster: str = "c"
     node_ip: str = "10.0.0.5"
     directory: str = "/nowhere"
     dashboard: Front = Front(8265, "k")
@@ -119,10 +122,10 @@ def test_start_head_prints_the_lines_to_paste(native: FakeNative) -> None:
     result = invoke("start", "--head")
     assert result.exit_code == 0
     assert result.stderr == ""
-    join = f"nbray start --address=10.0.0.5:6379 --redis-password={SECRET}"
+    join = f"printf %s {SECRET} | nbray start --address=10.0.0.5:6379 --secret-file=-"
     assert join in [line.strip() for line in result.stdout.splitlines()]
     assert 'nbray.init(address="auto")' in result.stdout
-    assert f"_redis_password='{SECRET}'" in result.stdout
+    assert "_redis_password=..." in result.stdout
     assert "nbray stop" in result.stdout
     assert "http://127.0.0.1:8265/?key=k" in [line.strip() for line in result.stdout.splitlines()]
     assert native.requests == [NodeRequest(head=True, port=6379, secret=SECRET)]
@@ -178,7 +181,7 @@ def test_every_option_arrives(native: FakeNative) -> None:
 
 def test_a_secret_with_spaces_is_quoted(native: FakeNative) -> None:
     result = invoke("start", "--head", "--redis-password", "correct horse")
-    assert "--redis-password='correct horse'" in result.stdout
+    assert "printf %s 'correct horse' |" in result.stdout
 
 
 def test_join(native: FakeNative) -> None:
@@ -283,9 +286,45 @@ def test_status_shows_the_panel_and_leaves(native: FakeNative) -> None:
     result = invoke("status")
     assert result.exit_code == 0
     assert "box" in result.stdout
-    assert f"--address=10.0.0.5:6379 --redis-password={SECRET}" in result.stdout
+    assert SECRET not in result.output
     assert native.engine.asked == 3
     assert native.engine.ended
+
+
+def test_join_prints_the_line_for_another_machine(native: FakeNative) -> None:
+    native.sessions += [Session()]
+    native.engine.join_line = lambda: "the line"  # type: ignore[attr-defined]
+    result = invoke("join")
+    assert result.stdout == "the line\n"
+    assert native.engine.ended
+    assert "not part of a cluster at h:1" in invoke("join", "--address=h:1").stderr
+
+
+@pytest.mark.parametrize(
+    ("argv", "after"),
+    [
+        (["start", "--redis-password=hush", "--block"], ["start", "FILE", "--block"]),
+        (["start", "--redis-password", "hush", "--head"], ["start", "FILE", "--head"]),
+        (["start", "--redis-pass=hush"], ["start", "FILE"]),
+    ],
+)
+def test_the_secret_leaves_the_arguments(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], after: list[str]
+) -> None:
+    began: list[list[str]] = []
+    monkeypatch.setattr(cli.sys, "orig_argv", ["python", "nbray", *argv])
+    monkeypatch.setattr(cli.os, "execv", lambda _program, words: began.append(words))
+    cli._hide_secret("hush")
+    (words,) = began
+    (file,) = [word for word in words if word.startswith("--secret-file=")]
+    assert words[1:] == ["nbray", *(file if word == "FILE" else word for word in after)]
+    assert Path(file.partition("=")[2]).read_text() == "hush"
+    os.close(int(file.rpartition("/")[2]))
+
+
+def test_arguments_without_the_secret_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.os, "execv", lambda *_: pytest.fail("it began again"))
+    cli._hide_secret("hush")
 
 
 def test_status_of_nothing(native: FakeNative) -> None:

@@ -12,6 +12,16 @@
   let shown = "";
   let drawnFor = {}; // the query that the section's links were made for
   const waiting = []; // pieces that are not drawn yet
+  // Kept by origin, and so by port: cookies go to every port of a host.
+  const name = "nbray-pass " + location.pathname;
+  const given = document.querySelector("meta[name=nbray-pass]");
+  let pass = "";
+  try {
+    if (given) localStorage.setItem(name, given.content);
+    pass = localStorage.getItem(name) || "";
+  } catch {
+    pass = given ? given.content : ""; // a browser that keeps nothing: until the next reload
+  }
 
   // -- where we are ---------------------------------------------------------------------------
 
@@ -46,7 +56,7 @@
     }
     if (document.activeElement !== parts.search) parts.search.value = query.text || "";
     at("trace").hidden = section !== "timeline";
-    at("trace").href = "trace.json" + address("", { ...query, state: "" }).slice(1);
+    at("trace").href = "trace.json" + address("", { ...query, state: "", pass }).slice(1);
     if (section !== shown) {
       parts.section.setAttribute("aria-busy", "true");
       scrollTo(0, 0);
@@ -76,10 +86,11 @@
     url.hash = url.search = "";
     socket = new WebSocket(url);
     socket.onopen = () => {
-      tries = 0;
+      send({ pass });
       ask();
     };
     socket.onmessage = (event) => {
+      tries = 0;
       const piece = JSON.parse(event.data);
       waiting.push(piece);
       if (piece.state === "ended") {
@@ -92,8 +103,12 @@
         requestAnimationFrame(catchUp);
       }
     };
-    socket.onclose = () => {
+    socket.onclose = (event) => {
       if (ended) return;
+      if (event.code === 4401) {
+        say("no entry without the link: nbray dashboard prints it", "bad");
+        return;
+      }
       say("disconnected, trying again", "bad");
       tries += 1;
       setTimeout(connect, Math.min(8000, 250 * 2 ** tries));

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from nbray.dashboard.access import Access, host_name
+from nbray.dashboard.access import TICKET_SECONDS, Access, host_name, ticket
 
 KEY = "k" * 32
 HERE = "127.0.0.1:8265"
@@ -93,3 +95,42 @@ def test_host_names() -> None:
     assert host_name("[::1]:80") == "::1"
     assert host_name("a.b.") == "a.b"
     assert host_name("[") == ""
+
+
+def test_a_ticket_opens_for_some_minutes() -> None:
+    now = [1_000_000.0]
+    access = gate(clock=lambda: now[0])
+    made = ticket(KEY, now[0])
+    assert KEY not in made
+    assert access.judge(HERE, None, made, "").status == 200
+    now[0] += TICKET_SECONDS - 1
+    assert access.judge(HERE, None, made, "").cookie
+    now[0] += 2
+    assert access.judge(HERE, None, made, "").status == 401
+    assert "some minutes only" in access.judge(HERE, None, made, "").why
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda made: "9" + made,
+        lambda made: made[:-1] + ("0" if made[-1] != "0" else "1"),
+        lambda made: made.partition(".")[0] + ".",
+        lambda made: "." + made.partition(".")[2],
+        lambda made: ticket("another key", 1e9),
+    ],
+)
+def test_a_forged_ticket_opens_nothing(forged: Callable[[str], str]) -> None:
+    access = gate(clock=lambda: 1e9)
+    assert access.judge(HERE, None, forged(ticket(KEY, 1e9)), "").status == 401
+
+
+def test_what_a_page_asks_for_needs_its_pass_or_the_key() -> None:
+    access = gate()
+    cookie = access.mark(HERE)
+    assert access.judge(HERE, None, "", cookie, "").status == 401
+    assert access.judge(HERE, None, "", cookie, cookie).status == 401
+    assert access.judge(HERE, None, "", "", access.passing(HERE)).status == 200
+    assert access.judge("evil.localhost", None, "", "", access.passing(HERE)).status == 401
+    assert access.judge(HERE, None, KEY, "", "").status == 200
+    assert Access("").passing(HERE) == ""

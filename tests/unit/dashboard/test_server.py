@@ -50,7 +50,14 @@ class Site:
         return f"nbray-test={cookie.value}"
 
     async def socket(self, **headers: str) -> Any:
-        return await websocket_connect(HTTPRequest(f"ws://{self.host}/ws", headers=headers))
+        """A page's, which shows its pass."""
+        opened = await self.bare_socket(**headers)
+        shown = self.access.passing(headers.get("Host", self.host))
+        await opened.write_message(json.dumps({"pass": shown}))
+        return opened
+
+    async def bare_socket(self, query: str = "", **headers: str) -> Any:
+        return await websocket_connect(HTTPRequest(f"ws://{self.host}/ws{query}", headers=headers))
 
     def close(self) -> None:
         self.pulse.stop()
@@ -112,10 +119,32 @@ def test_the_link_opens_the_page_and_the_cookie_does_afterwards() -> None:
         assert "Path" not in raw, "the browser takes the folder it sees, a proxy's prefix included"
         assert KEY not in raw
         cookie = await site.enter()
-        for path in ("/", "/app.js", "/page.css", "/trace.json"):
+        for path in ("/", "/app.js", "/page.css"):
             assert (await site.get(path, Cookie=cookie)).code == 200
         assert (await site.get("/nowhere", Cookie=cookie)).code == 404
         assert (await site.get("/", Cookie="nbray-test=forged")).code == 401
+
+    on(work)
+
+
+def test_the_cookie_alone_which_every_port_sees_opens_nothing_but_the_empty_page() -> None:
+    async def work(site: Site) -> None:
+        cookie = await site.enter()
+        page = (await site.get("/", Cookie=cookie)).body.decode()
+        assert "nbray-pass" not in page
+        assert (await site.get("/trace.json", Cookie=cookie)).code == 401
+        assert (await site.get("/trace.json?pass=forged", Cookie=cookie)).code == 401
+        mark = cookie.partition("=")[2]
+        for said in ({"section": "tasks"}, {"pass": ""}, {"pass": mark}, {"pass": 1}, [], "x"):
+            socket = await site.bare_socket(Cookie=cookie, Origin=f"http://{site.host}")
+            await socket.write_message(json.dumps(said))
+            assert await socket.read_message() is None
+            assert socket.close_code == 4401
+            socket.close()
+        assert not site.feed.pages
+        page = (await site.get(f"/?key={KEY}")).body.decode()
+        (shown,) = re.findall(r'name="nbray-pass" content="(\w+)"', page)
+        assert (await site.get(f"/trace.json?pass={shown}", Cookie=cookie)).code == 200
 
     on(work)
 

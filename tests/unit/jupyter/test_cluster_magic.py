@@ -1,6 +1,7 @@
 """`%nbray` in an IPython shell, on the inline engine."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +61,12 @@ def test_join_shows_and_returns_the_line(ip, monkeypatch):
     assert repr(JoinLine("x")).startswith("Paste this on another machine")
 
 
+def test_in_a_notebook_the_line_for_joining_is_not_shown(monkeypatch):
+    monkeypatch.setattr(cluster_magic, "cells", lambda: SimpleNamespace(kernel=object()))
+    assert "hush" not in repr(JoinLine("printf %s hush | nbray start"))
+    assert "Press Join line" in repr(JoinLine("printf %s hush | nbray start"))
+
+
 def test_join_says_why_it_cannot(say, ip, capsys, monkeypatch):
     ip.run_cell("%nbray start").raise_error()
 
@@ -80,7 +87,7 @@ def test_attach_again_and_elsewhere(say, monkeypatch):
         nbray.init(engine="inline")
 
     monkeypatch.setattr(nbray, "init", init)
-    line = "nbray start --address=lab:6379 --redis-password=x"
+    line = "printf %s x | nbray start --address=lab:6379 --secret-file=-"
     assert "attached to lab:6379" in say(f"%nbray attach {line}")
     assert joined == [("lab:6379", "x")]
     assert "run %nbray stop first" in say("%nbray attach other:1")

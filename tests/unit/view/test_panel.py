@@ -22,7 +22,7 @@ def test_what_it_says() -> None:
     assert row.gpus == "0 of 1"
     assert row.numbers == ("8", "6", "12", "12,401")
     assert row.spark.count(",") == 3
-    assert what.join == "nbray start --address=192.168.1.20:6379"
+    assert what.join == "192.168.1.20:6379"
 
 
 def test_html() -> None:
@@ -30,7 +30,7 @@ def test_html() -> None:
     assert html.count("<tr") == 4
     assert html.count('role="meter"') == 9
     assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
-    assert "nbray start --address=192.168.1.20:6379" in html
+    assert "nbray join" in html
     assert "nbray-dot-ok" in html.split("</style>")[1]
 
 

@@ -102,7 +102,7 @@ crowd: $(READY)
 	NBRAY_TEST_WORKERS=300 $(PYTEST) tests/e2e/test_many_workers.py
 
 bounds: $(READY)
-	NBRAY_BOUNDS=1 $(PYTEST) tests/e2e/test_descriptors.py
+	NBRAY_BOUNDS=1 $(PYTEST) --timeout 600 tests/e2e/test_descriptors.py tests/e2e/test_memory_limits.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -589,8 +589,11 @@ def get_runtime_context() -> RuntimeContext:
     return RuntimeContext()
 
 
-def get_gpu_ids() -> list[int]:
-    """Numbers of the GPUs that the running task or actor holds."""
+def get_gpu_ids() -> list[int | str]:
+    """The GPUs that the running task or actor holds, as the system calls them.
+
+    Numbers; names where the node's `CUDA_VISIBLE_DEVICES` (or AMD's or Intel's variable) has names.
+    """
     engine = session.current()
     if engine is None:
         raise RaySystemError("nbray is not running: call nbray.init() first")

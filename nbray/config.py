@@ -126,6 +126,10 @@ SPARE_SECONDS = 10.0
 """Seconds that shared memory in which nothing lies is kept warm for the next object."""
 SCARCE_SHARE = 0.1
 """Part of the machine's memory; when less is available, nothing is kept warm."""
+KEPT_OUTPUT = 64 << 20
+KEPT_SHARE = 1 / 64
+"""Most bytes of what C code and child processes have written to a stream that wait to be read: so
+many, or this part of the machine's memory if that is more."""
 DESCRIPTORS = 65_536
 """Most descriptors a process may have; at its start the soft limit is raised to the hard one,
 but not beyond this."""

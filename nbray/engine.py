@@ -67,7 +67,7 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     was_restarted: bool = False
     attempt: int = 0
     node_ip: str = ""
-    gpus: tuple[int, ...] = ()
+    gpus: tuple[int | str, ...] = ()
     assigned: dict[str, float] = {}
     """Resources the running task or actor holds."""
     address: str = ""

@@ -99,6 +99,12 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
     """
     from nbray.runtime.shell import address
 
+    if request.num_gpus:
+        from nbray import gpus
+
+        why = gpus.complaint(request.num_gpus)
+        if why:
+            raise ValueError(why)
     return address.settle(request)
 
 

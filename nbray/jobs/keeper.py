@@ -11,6 +11,7 @@ here, and they are counted under a cell of the job's own.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -105,7 +106,11 @@ class Keeper:
         engine = session.require()
         handed_over = engine.outlive(True)
         self._plan = plan
-        self._note.write_bytes(msgspec.json.encode(Note(plan.name, plan.line, self._started)))
+        try:
+            self._note.write_bytes(msgspec.json.encode(Note(plan.name, plan.line, self._started)))
+        except OSError:  # the disk is full: should this process die, nobody knows the job
+            with contextlib.suppress(OSError):
+                self._note.unlink(missing_ok=True)
         self._cell = f"job {plan.name} {self._cell}"
         session.cell_labels[self._cell] = f"{plan.name}: {plan.line}"[:80]
         if engine.name != "inline":  # there everything is printed by the one process

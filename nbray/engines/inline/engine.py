@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from nbray import session
+from nbray import gpus, session
 from nbray.config import STORE_SHARE, InitConfig
 from nbray.details import CellRecord, Details, HoldingRecord, ObjectRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
@@ -453,7 +453,7 @@ class InlineEngine:
             self._here(),
             task_id=call.refs[0].hex() if call.refs else node_hex(FIRST_NODE),
             task_name=call.name,
-            gpus=tuple(range(int(options.num_gpus))),
+            gpus=gpus.own().ids(range(int(options.num_gpus))),
             assigned={name: amount / UNIT for name, amount in demand(options).items()},
         )
 
@@ -467,7 +467,7 @@ class InlineEngine:
             actor_name=options.name,
             namespace=options.namespace or self._namespace,
             was_restarted=actor.restarts > 0,
-            gpus=tuple(range(int(options.num_gpus))),
+            gpus=gpus.own().ids(range(int(options.num_gpus))),
             assigned={key: amount / UNIT for key, amount in demand(options).items()},
         )
 

@@ -86,7 +86,7 @@ class Scheduler:
         worker = self._pool.spare(setting, fresh)
         if worker is None:
             if now < self._pool.paused_until:
-                self.stuck = "worker processes end as soon as they start (their logs say why)"
+                self.stuck = "worker processes end as soon as they start (the node's log says why)"
                 return None
             if self._pool.full(fresh):
                 self.stuck = self._pool.why_full()

@@ -43,8 +43,20 @@ def versions() -> Versions:
 
 
 def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
-    """Sockets and brain of client *me*."""
-    return Post(me, directory), ClientBrain(me, node_of(me), make_error)
+    """Sockets and brain of client *me*.
+
+    Raises:
+        OSError: the system has no place or descriptor for its sockets; says which.
+    """
+    try:
+        post = Post(me, directory)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"no socket can be made under {directory}: {error.strerror or error}. See whether the "
+            "disk there is full, and how many files may be open (ulimit -n)",
+        ) from None
+    return post, ClientBrain(me, node_of(me), make_error)
 
 
 def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) -> Registered:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from nbray import session
+from nbray import gpus, session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT, MOST_LABEL, MOST_NAME
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
@@ -500,7 +500,7 @@ class NativeEngine:
             was_restarted=bool(actor and actor.incarnation > 0),
             attempt=attempt,
             node_ip=here.ip if here is not None else registered.ip,
-            gpus=tuple(item.gpus if item is not None else actor.gpus if actor else ()),
+            gpus=gpus.own().ids(item.gpus if item is not None else actor.gpus if actor else ()),
             assigned=assigned,
             address=self._address(),
             session_dir=self._folder,

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-from nbray import session
+from nbray import gpus, session
 from nbray.config import INLINE_LIMIT, MOST_RETURNED
 from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
 from nbray.refs import ObjectRef
@@ -36,6 +36,7 @@ from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Packed
 from nbray.runtime.shell.output import Origin, Output
+from nbray.runtime.shell.precedence import become_actor
 from nbray.wire.failures import one_line
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
@@ -99,6 +100,8 @@ class Executor:
         self._bracket: tuple[int, int] | None = None
         self._postponed = False
         self._event = threading.Event()
+        self.devices = gpus.own()
+        """What the node may use: tasks get some of them."""
         self._gpus: list[int] | None = None
         self._past = brain.past.append
         self._news: Callable[[], None] | None = None
@@ -257,7 +260,7 @@ class Executor:
         spec = item.spec
         if item.gpus != self._gpus and (item.gpus or self._gpus):
             self._gpus = item.gpus
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, item.gpus))
+            self.devices.show(item.gpus, os.environ)
         function = self.function(spec.function) if spec.function else self.method(spec.name)
         if item.extra is None:
             if not item.args:
@@ -478,7 +481,8 @@ class Executor:
         error_data = b""
         self.actor = message
         if message.gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, message.gpus))
+            self.devices.show(message.gpus, os.environ)
+        become_actor()
         item = Item(spec.owner, _constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
         running.set(item)
         self._latest = item

@@ -52,10 +52,18 @@ def main(
     except OSError as error:
         failed = p.Failed("port", sentence(error))
     else:
-        write_record(settings, started)
-        channel.send(p.Ready(started))
-        node.run(time.monotonic())
-        return
+        try:
+            write_record(settings, started)
+        except OSError as error:  # nobody could find what runs here
+            failed = p.Failed(
+                "other",
+                f"the run directory cannot be written ({sentence(error)}): free some room under "
+                f"{settings.directory}, or set NBRAY_RUN_DIR to another disk",
+            )
+        else:
+            channel.send(p.Ready(started))
+            node.run(time.monotonic())
+            return
     channel.send(failed)
     sys.exit(1)
 

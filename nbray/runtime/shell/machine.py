@@ -14,6 +14,7 @@ import socket
 import time
 from pathlib import Path
 
+from nbray import gpus
 from nbray.config import (
     MOST_WORKERS,
     PROTOCOL,
@@ -28,7 +29,7 @@ from nbray.config import (
 from nbray.events import Figures
 from nbray.figures import memory as shown
 from nbray.options import UNIT
-from nbray.runtime.shell import room
+from nbray.runtime.shell import cgroups, room
 from nbray.runtime.store.books import ARENA
 from nbray.version import __version__
 from nbray.wire.messages import Shape, Versions
@@ -47,42 +48,23 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def _cgroup(name: str) -> str:
-    try:
-        return (Path("/sys/fs/cgroup") / name).read_text().strip()
-    except OSError:
-        return ""
-
-
 def cpus() -> int:
-    """CPUs this process may use, by affinity and by its container's quota."""
+    """CPUs this process may use, by affinity and by its groups' quotas."""
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    quota = _cgroup("cpu.max").split()
-    if len(quota) == 2 and quota[0].isdigit() and int(quota[1]):
-        count = min(count, math.ceil(int(quota[0]) / int(quota[1])))
+    quota = cgroups.cpu_limit()
+    if quota is not None:
+        count = min(count, math.ceil(quota))
     return max(1, count)
 
 
 def memory() -> int:
-    """Bytes of memory, by the machine or by its container's limit."""
+    """Bytes of memory, by the machine or by the least limit of its groups."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = _cgroup("memory.max")
-    return min(total, int(limit)) if limit.isdigit() else total
-
-
-def gpus() -> int:
-    """NVIDIA devices, as far as CUDA_VISIBLE_DEVICES shows them."""
-    try:
-        count = len(os.listdir("/proc/driver/nvidia/gpus"))
-    except OSError:
-        count = 0
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        count = min(count, len([one for one in visible.split(",") if one.strip()]))
-    return count
+    limit = cgroups.memory_limit()
+    return total if limit is None else min(total, limit)
 
 
 def store_bytes(request: NodeRequest) -> int:
@@ -126,16 +108,16 @@ def _threads() -> int:
     """How many threads and processes the system allows here (0: no bound is known)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     bounds = [] if soft == resource.RLIM_INFINITY or os.getuid() == 0 else [soft]
-    container = _cgroup("pids.max")
-    if container.isdigit():
-        bounds.append(int(container))
+    container = cgroups.process_limit()
+    if container is not None:
+        bounds.append(container)
     return min(bounds, default=0)
 
 
 def resources(request: NodeRequest) -> Shape:
     """Everything the node has, in ten-thousandths, by Ray's names."""
     count = cpus() if request.num_cpus is None else request.num_cpus
-    devices = gpus() if request.num_gpus is None else request.num_gpus
+    devices = gpus.count() if request.num_gpus is None else request.num_gpus
     store = store_bytes(request)
     amounts = {
         "CPU": count,
@@ -151,23 +133,30 @@ def resources(request: NodeRequest) -> Shape:
 
 
 def figures() -> Figures:
-    """CPU and memory in use now. The first call's CPU figure is 0."""
+    """CPU and memory in use now; of the groups, where those are limited. The first CPU is 0."""
     import psutil
 
-    used = psutil.virtual_memory()
+    found = psutil.virtual_memory()
+    used, total = found.total - found.available, found.total
+    limit = memory()
+    if limit < total:
+        inside = cgroups.memory_used()
+        # What others have of the machine counts if it leaves us less than our limit.
+        used = max(limit - found.available, inside if inside is not None else used)
+        total = limit
     return Figures(
         cpu_percent=psutil.cpu_percent(None),
-        memory_used=used.total - used.available,
-        memory_total=used.total,
+        memory_used=max(0, min(used, total)),
+        memory_total=total,
         uptime=time.monotonic() - _STARTED,
     )
 
 
 def oom_kills() -> int:
-    """How often the kernel has killed for want of memory, since it booted."""
-    for line in _cgroup("memory.events").splitlines():
-        if line.startswith("oom_kill "):
-            return int(line.split()[1])
+    """How often the kernel has killed for want of memory: in our groups, or since it booted."""
+    count = cgroups.kills()
+    if count is not None:
+        return count
     try:
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):

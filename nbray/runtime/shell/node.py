@@ -23,7 +23,7 @@ from typing import Any, assert_never
 import msgspec
 
 from nbray import config as constants
-from nbray.ids import FIRST_NODE, HEAD, client_hex, node_of
+from nbray.ids import FIRST_NODE, HEAD, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import NodeBrain
 from nbray.runtime.core.room import DRIVER, WORKER
@@ -35,7 +35,7 @@ from nbray.runtime.shell.links import Links
 from nbray.runtime.shell.notes import Notes, hindrance
 from nbray.runtime.shell.room import Room
 from nbray.runtime.shell.sockets import Post
-from nbray.runtime.shell.watching import Watch, describe_end, last_line, last_words, sentence
+from nbray.runtime.shell.watching import Watch, describe_end, last_line, last_words, read, sentence
 from nbray.runtime.store.leaving import Leaving
 from nbray.runtime.store.segments import SEGMENT_DESCRIPTORS, Segment
 from nbray.wire import messages as m
@@ -327,11 +327,15 @@ class Node:
             kills = machine.oom_kills()
             oom, self._oom_kills = kills > self._oom_kills, kills
         logs = Path(self._settings.directory) / "logs"
-        words = last_words(logs / f"worker-{client_hex(ended.client)}.log", ended.signal)
+        worker = self._brain.pool.get(ended.client)
+        if worker is not None and not worker.pid and not ended.signal:  # it never came to be
+            words = last_line(ended.words)
+        else:
+            words = last_words(ended.words, ended.signal)
         name = self._brain.settings.info.name
         cause = describe_end(ended, oom, name, machine.memory() if ended.signal else 0, words)
         if ended.client == HEAD:
-            words = last_line(logs / "head.log")
+            words = last_line(read(logs / "head.log"))
             cause += f" ({words})" if words else ""
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:

@@ -125,6 +125,8 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     signal: int
     max_rss: int
     """Bytes it held at most."""
+    words: str = ""
+    """What a worker that did not end in order had written to its stderr last."""
 
 
 class Quit(msgspec.Struct, frozen=True, tag=True):

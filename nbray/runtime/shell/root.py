@@ -31,9 +31,11 @@ from typing import NoReturn
 import msgspec
 
 from nbray.ids import HEAD, client_hex
+from nbray.runtime.shell import kept
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.bell import Bell
 from nbray.runtime.shell.notes import Notes
+from nbray.runtime.shell.precedence import TASKS, base_of, offer
 from nbray.runtime.shell.room import widen
 from nbray.text import forgiving
 
@@ -61,6 +63,8 @@ class Root:
         self._children: dict[int, int] = {}
         """Client id by pid."""
         self._pids: dict[int, int] = {}
+        self._said: dict[int, int] = {}
+        """Worker to the file that its stderr appends to (`kept`)."""
         self._node_pid = 0
         self._started: p.Started | None = None
         self._ending = 0.0
@@ -174,6 +178,8 @@ class Root:
                 os.waitpid(pid, 0)
         self._children.clear()
         self._pids.clear()
+        for client in list(self._said):
+            self._drop(client)
         self._config = msgspec.structs.replace(self._config, was=self._again)
         self._again = 0
         self._mine, self._its = socket.socketpair()
@@ -234,7 +240,9 @@ class Root:
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             code = -1 if number else os.waitstatus_to_exitcode(status)
             scale = 1 if sys.platform == "darwin" else 1024
-            self._channel.send(p.Ended(client, pid, code, number, usage.ru_maxrss * scale))
+            words = self._end_of(client) if code else ""
+            self._channel.send(p.Ended(client, pid, code, number, usage.ru_maxrss * scale, words))
+            self._drop(client)
 
     def _serve(self) -> None:
         for message in self._channel.receive():
@@ -280,6 +288,17 @@ class Root:
 
     # -- forks ------------------------------------------------------------------------
 
+    def _end_of(self, client: int) -> str:
+        """What a worker said last."""
+        descriptor = self._said.get(client, -1)
+        return kept.tail(descriptor) if descriptor >= 0 else ""
+
+    def _drop(self, client: int) -> None:
+        """A worker is dead: nobody reads what it said any more."""
+        descriptor = self._said.pop(client, -1)
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def _fork(self, client: int, name: str, body: Callable[[], None]) -> int:
         assert _threads() == 1, "root has more than one thread and must not fork"
         root = os.getpid()
@@ -291,6 +310,7 @@ class Root:
                 raise
             self._notes.rarely(f"cannot fork: {error}", time.monotonic())
             self._channel.send(p.Ended(client, 0, 1, 0, 0))
+            self._drop(client)
             return 0
         if pid:
             self._children[pid] = client
@@ -299,7 +319,7 @@ class Root:
         code = 1
         gc.enable()
         try:
-            self._settle(root, name, dies=name != "node")
+            self._settle(root, name, client)
             body()
             code = 0
         except SystemExit as error:
@@ -314,7 +334,7 @@ class Root:
                     stream.flush()
             os._exit(code)
 
-    def _settle(self, root: int, name: str, dies: bool) -> None:
+    def _settle(self, root: int, name: str, client: int) -> None:
         """In the child: its own signals, files and ties."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -323,7 +343,7 @@ class Root:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         else:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if dies:
+        if name != "node":
             _die_with_parent()
             if os.getppid() != root:
                 os._exit(1)
@@ -335,10 +355,17 @@ class Root:
         self._bell.close()
         if name != "node":
             self._its.close()
+        if client not in (0, HEAD):
+            offer(TASKS, base_of(root))
+        log = self._said.pop(client, -1)
         try:
-            log = os.open(self._logs / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            if log < 0:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                log = os.open(self._logs / f"{name}.log", flags, 0o600)
         except OSError:  # the disk has no place for another file: what it says is lost
             log = os.open(os.devnull, os.O_WRONLY)
+        for other in self._said.values():
+            os.close(other)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
@@ -364,7 +391,9 @@ class Root:
 
             worker_main(config)
 
-        self._fork(worker, f"worker-{client_hex(worker)}", body)
+        name = f"worker-{client_hex(worker)}"
+        self._said[worker] = kept.make(name, self._logs)
+        self._fork(worker, name, body)
 
 
 def _head(config: p.RootConfig, cluster: int) -> None:

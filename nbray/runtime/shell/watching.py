@@ -178,15 +178,12 @@ _AT = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<name>.*)$',
 _LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+|nbray)[/\\]")
 
 
-def last_words(path: Path, number: int) -> str:
-    """What a process that signal *number* ended had to say: where it crashed, or its last line."""
+def last_words(text: str, number: int) -> str:
+    """What a process that signal *number* ended had to say: where it crashed, or its last line.
+
+    *text* is the end of what it wrote to its stderr.
+    """
     if number not in {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}:
-        return ""
-    try:
-        with path.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
-            text = log.read().decode(errors="replace")
-    except OSError:
         return ""
     crash = max(_CRASHED.finditer(text), key=re.Match.start, default=None)
     before = text[: crash.start()] if crash is not None else text
@@ -205,10 +202,15 @@ def sentence(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log, '' if there is none."""
+def last_line(text: str) -> str:
+    """The last line of *text* that says something, '' if there is none."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def read(path: Path) -> str:
+    """The text of a log, '' if it cannot be read."""
     try:
-        lines = path.read_text(errors="replace").strip().splitlines()
+        return path.read_text(errors="replace")
     except OSError:
         return ""
-    return lines[-1] if lines else ""

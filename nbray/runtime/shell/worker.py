@@ -67,7 +67,8 @@ def main(config: WorkerConfig) -> None:
         running=running.get,
         modules=imports,
     )
-    descriptors = Descriptors(Path(config.directory) / "logs" / f"worker-{client_hex(client.me)}")
+    logs = Path(config.directory) / "logs"
+    descriptors = Descriptors(logs / f"worker-{client_hex(client.me)}", given=True)
     unbuffer()
     output = Output(client.me, lambda: None if executor is None else executor.origin(), descriptors)
     name = client.node_name(client.node)

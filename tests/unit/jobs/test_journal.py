@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,68 @@ def test_it_goes_on_behind_what_a_dead_process_left(tmp_path: Path) -> None:
     again.add(text("two\n"))
     assert again.read(0)[0] == [text("one\n"), text("two\n")]
     assert Journal(tmp_path / "a").read(0) == ([], 0)
+
+
+class FullDisk:
+    """Writes as a disk does on which *room* bytes are left."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+        self.room = room
+        self._write = os.write
+        monkeypatch.setattr(os, "write", self)
+
+    def __call__(self, descriptor: int, data: memoryview) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self._write(descriptor, data[: self.room])
+        self.room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", [0, 1, 30, 100, 333])
+def test_a_full_disk_loses_nothing_that_memory_can_keep(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Journal(tmp_path / "a")
+    disk = FullDisk(monkeypatch, room)
+    wanted = [text(f"line {n}\n") for n in range(20)]
+    for event in wanted:
+        book.add(event)
+    events, position = book.read(0)
+    assert events == wanted
+    assert position == book.end
+    _, middle = Journal.read(book, 0)
+    disk.room = 1 << 20
+    book.add(text("there is room again\n"))
+    assert book.read(middle)[0] == [text("there is room again\n")]
+    assert book.read(0)[0][:20] == wanted
+    assert (tmp_path / "a").stat().st_size == book.end
+    book.close()
+
+
+def test_what_memory_cannot_keep_either_is_dropped_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "KEPT", 1000)
+    book = Journal(tmp_path / "a")
+    FullDisk(monkeypatch, 0)
+    for _ in range(200):
+        book.add(text("x" * 20))
+    *kept, last = book.read(0)[0]
+    assert 5 < len(kept) < 50
+    assert isinstance(last, Output)
+    assert "the disk is full" in last.text
+    book.close()
+
+
+def test_a_disk_without_a_place_for_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_place(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "open", no_place)
+    book = Journal(tmp_path / "jobs" / "a")
+    book.add(text("one\n"))
+    assert book.read(0)[0] == [text("one\n")]
+    book.close()

@@ -35,7 +35,7 @@ def test_the_end_names_process_machine_signal_memory_and_limit() -> None:
 def test_a_crash_says_on_which_of_the_users_lines(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_text(CRASH)
-    words = last_words(log, signal.SIGSEGV)
+    words = last_words(log.read_text(), signal.SIGSEGV)
     assert words == "Segmentation fault at Cell In[3], line 4, in crash"
     assert words in describe_end(Ended(5, 7, -1, 11, 1), False, "lab", 0, words)
 
@@ -43,17 +43,17 @@ def test_a_crash_says_on_which_of_the_users_lines(tmp_path: Path) -> None:
 def test_an_abort_says_what_the_library_said(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_text(CRASH.replace("Segmentation fault", "Aborted"))
-    assert last_words(log, signal.SIGABRT).endswith("in crash (something C++ said)")
+    assert last_words(log.read_text(), signal.SIGABRT).endswith("in crash (something C++ said)")
     log.write_text("terminate called\n")
-    assert last_words(log, signal.SIGABRT) == "terminate called"
+    assert last_words(log.read_text(), signal.SIGABRT) == "terminate called"
 
 
 def test_other_ends_have_no_words(tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     log.write_text(CRASH)
-    assert last_words(log, signal.SIGKILL) == ""
-    assert last_words(log, 0) == ""
-    assert last_words(tmp_path / "none", signal.SIGSEGV) == ""
+    assert last_words(log.read_text(), signal.SIGKILL) == ""
+    assert last_words(log.read_text(), 0) == ""
+    assert last_words("", signal.SIGSEGV) == ""
 
 
 def test_the_end_of_the_node_beside_is_told_once() -> None:

@@ -140,6 +140,10 @@ RESERVED_SHARE = 1 / 16
 """Descriptors, and the part of those a node may have, that it gives to nobody: the larger one."""
 SEGMENTS_SHARE = 1 / 16
 """Most segments of shared memory, as a part of the descriptors a node may have; each takes two."""
+STRANGERS = 64
+STRANGERS_SHARE = 1 / 8
+"""Most connections to a node's port at a time that have not proved who they are, and as a part of
+the descriptors that the node may have: the smaller one."""
 PIECE = 256 * 1024
 """Bytes of a message between machines that travel at once; a larger one is cut into pieces."""
 MAX_FRAME = CHUNK + 64 * 1024

@@ -84,6 +84,17 @@ class Door:
     def forget(self, peer: int) -> None:
         """There is nobody to forget."""
 
+    def tick(self, now: float) -> None:
+        """Nothing is due."""
+
+    def next_deadline(self) -> float | None:
+        """Nothing is planned."""
+        return None
+
+    def lines(self) -> list[str]:
+        """Nobody was refused."""
+        return []
+
     def close(self) -> None:
         """Listen no longer."""
         if self._socket is not None:

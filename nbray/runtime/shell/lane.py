@@ -34,10 +34,10 @@ class Disconnected(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A handshake failed. `peer` 0: somebody who knocked at our port.
+    """A peer that we dialled has another secret, or is no node.
 
-    For a peer that we dialled: it has another secret, or is no node. Reported
-    once until the lane stands; dialling goes on.
+    Reported once until the lane stands; dialling goes on. (Of those who knock at
+    our port `Lanes.lines` tells.)
     """
 
     peer: int

@@ -10,7 +10,8 @@ the one client key that follows from it. A link serves both directions, whoever
 dialled; a path this node dialled is preferred. Nothing is handed to a lane that
 does not stand; what was on its way when one broke may arrive late, twice or
 never, and the link mends that. A malformed message from an authenticated peer,
-or one before its dialler has presented itself, is dropped and counted.
+or one before its dialler has presented itself, is dropped and counted. Whoever
+has not presented itself is a stranger (`core.strangers`): there are never many.
 
 A node that dials presents itself on each lane with its number (0 before it has
 one). Until `adopt` gives such a peer a number it goes by a negative one.
@@ -25,12 +26,14 @@ import contextlib
 import errno
 import os
 import struct
+import time
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import zmq
 
 from nbray.config import HEARTBEAT, MAX_FRAME, NODE_TIMEOUT
+from nbray.runtime.core.strangers import PATIENCE, Strangers
 from nbray.runtime.shell.address import join_address, parse_address
 from nbray.runtime.shell.lane import Arrived as Arrived
 from nbray.runtime.shell.lane import Connected as Connected
@@ -39,6 +42,7 @@ from nbray.runtime.shell.lane import Event as Event
 from nbray.runtime.shell.lane import Lane as Lane
 from nbray.runtime.shell.lane import Refused as Refused
 from nbray.runtime.shell.monitor import parse_monitor_message
+from nbray.runtime.shell.strangers import address_of, hang_up, most
 from nbray.wire.secret import Secret
 
 _ZAP_ENDPOINT = "inproc://zeromq.zap.01"
@@ -50,11 +54,14 @@ _ROUTE = struct.Struct("!B16sB")
 """A dialler's routing id: 'N', its incarnation, the lane."""
 _ROUTE_MARK = 0x4E
 _HANDSHAKE_MS = 5000
+assert _HANDSHAKE_MS > PATIENCE * 1000, "ZeroMQ would hang up first, without a word"
 _FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+_UNPROVED = "it has not this cluster's secret, or is no nbray"
+_SILENT = f"it did not prove who it is within {PATIENCE:g} s"
 _WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _FAILED
 
 
@@ -121,6 +128,10 @@ class Lanes:
         self.dropped = 0
         self.refused = 0
         # The handler must stand before the port: without one nobody would be checked.
+        self._strangers = Strangers(most())
+        self._failed = False
+        """A handshake has just failed; whose, the next disconnection tells."""
+        self._lines: list[str] = []
         self._zap: zmq.Socket[bytes] = context.socket(zmq.REP)
         self._zap.set(zmq.LINGER, 0)
         self._zap.bind(_ZAP_ENDPOINT)
@@ -131,7 +142,7 @@ class Lanes:
         self._router.set(zmq.CURVE_SECRETKEY, secret.server_keys.secret)
         self._router.set(zmq.ZAP_DOMAIN, _ZAP_DOMAIN)
         self._router_monitor: zmq.Socket[bytes] = self._router.get_monitor_socket(
-            zmq.EVENT_DISCONNECTED | _FAILED
+            zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | _FAILED
         )
 
     # -- the port ------------------------------------------------------------------
@@ -356,18 +367,51 @@ class Lanes:
         self._zap.send_multipart([version, request, status, text, b"", b""])
 
     def _read_router_monitor(self) -> None:
+        now = time.monotonic()
         with contextlib.suppress(zmq.Again):
             while True:
-                event, value, endpoint = parse_monitor_message(
+                event, value, _ = parse_monitor_message(
                     self._router_monitor.recv_multipart(zmq.NOBLOCK)
                 )
-                if event & _FAILED:
+                if event == zmq.EVENT_ACCEPTED:
+                    # '' if it has gone already: its end, which is the next to come, is noted.
+                    self._send_away(self._strangers.came(value, address_of(value), now))
+                elif event & _FAILED:
                     self.refused += 1
-                    address = endpoint.removeprefix("tcp://")
-                    self._events.append(Refused(0, Lane.CONTROL, address))
+                    # Without a word: whoever looked whether somebody listens, and went.
+                    self._failed = event != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
                 elif event == zmq.EVENT_DISCONNECTED:
+                    address = self._strangers.gone(value)
+                    if address is not None and self._failed:
+                        self._note(address, _UNPROVED, now)
+                    self._failed = False
                     for path in [p for p in self._routes.values() if p.fd == value]:
                         self._drop_path(path)
+
+    def _send_away(self, whom: Iterable[tuple[int, str]]) -> None:
+        for fd, address in whom:
+            hang_up(fd, address)
+
+    def _note(self, address: str, why: str, now: float) -> None:
+        ip = address.rpartition(":")[0]
+        self._lines += self._strangers.refused(ip, why, now)
+
+    def tick(self, now: float) -> None:
+        """Let time pass: whoever has had his time to prove himself is hung up on."""
+        late = self._strangers.overdue(now)
+        self._send_away(late)
+        for _, address in late:
+            self._note(address, _SILENT, now)
+        self._lines += self._strangers.summary(now)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return self._strangers.next_deadline()
+
+    def lines(self) -> list[str]:
+        """What there is to say of whoever was refused at the port, once."""
+        lines, self._lines = self._lines, []
+        return lines
 
     def _on_dialled(self, path: _Dialled, raw: list[bytes]) -> None:
         event = parse_monitor_message(raw)[0]
@@ -428,8 +472,9 @@ class Lanes:
             self._unnumbered -= 1
             peer = number or self._unnumbered
             self._peers[incarnation] = peer
-        fd = frame.get(zmq.SRCFD)
-        path = _Accepted(peer, lane, route, int(fd))
+        fd = int(frame.get(zmq.SRCFD))
+        self._strangers.gone(fd)  # it is none any more
+        path = _Accepted(peer, lane, route, fd)
         self._routes[route] = path
         self._accepted[peer, lane] = path
         self._events.append(Connected(peer, lane))

@@ -119,10 +119,9 @@ class Links:
                         self.mesh.disconnected(peer)
                         if peer < 0:
                             self.forget(peer)  # it never became a node
-                case Refused(peer=0, address=address):
-                    got.log.append(f"refused a connection at {address}: not this cluster's secret")
                 case Refused(peer=peer, address=address):
                     got.log.append(f"node {peer} at {address} refuses our secret, or is no node")
+        got.log += self.lanes.lines()
         return got
 
     def _came(self, came: Got, got: Received, now: float) -> None:
@@ -143,11 +142,14 @@ class Links:
         """Let time pass: signs of life, acknowledgements, deaths."""
         got = Received()
         self._came(self.mesh.tick(now), got, now)
+        self.lanes.tick(now)
+        got.log += self.lanes.lines()
         return got
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        return self.mesh.next_deadline()
+        due = self.mesh.next_deadline(), self.lanes.next_deadline()
+        return min((one for one in due if one is not None), default=None)
 
     def idle(self) -> bool:
         """Whether everything sent over standing links has been acknowledged."""

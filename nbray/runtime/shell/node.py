@@ -191,7 +191,10 @@ class Node:
         link_due = self._links.next_deadline()
         if link_due is not None and link_due <= now:
             self._hear_links(now)
-            self._lost(self._links.tick(now).lost, now)
+            ticked = self._links.tick(now)
+            for line in ticked.log:
+                self._log(line)
+            self._lost(ticked.lost, now)
         if now >= self._stats_due:
             self._stats_due = now + constants.STATS_INTERVAL
             self._report(now)

@@ -106,8 +106,8 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
         secret = request.secret.strip()
         if not secret:
             raise ValueError(
-                "joining needs the cluster's secret: paste the whole line that "
-                "`nbray start --head` printed, with --redis-password"
+                "joining needs the cluster's secret: paste the whole line that `nbray join` prints "
+                "on a machine of the cluster (or give --secret-file or --redis-password)"
             )
 
         def towards() -> str:

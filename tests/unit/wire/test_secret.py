@@ -44,15 +44,25 @@ def test_empty_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["5241590000000000", "password", "hunter2", "aaaaaaaaaaaaaaaaaaaa", "12345678901234567"]
-)
+    "text",
+    [
+        "5241590000000000", "password", "hunter2", "aaaaaaaaaaaaaaaaaaaa", "12345678901234567",
+        "hunter2hunter2", "Password1234", "letmein12345", "iloveyou1234", "qwertyuiop12",
+        "admin@admin1", "nbray-cluster", "Passw0rd!Passw0rd!", "1qaz2wsx3edc4rfv",
+        "drowssapdrowssap", "january-2026-01-31", "JupyterCluster!", "MichaelJordan23",
+    ],
+)  # fmt: skip
 def test_weak(text: str) -> None:
     assert is_weak(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["correct horse battery staple", Secret.generate().text], ids=["words", "made"]
-)
+    "text",
+    [
+        "correct horse battery staple", "zebra lamp orbit quilt", "x9$kQ2!pLm#7wB",
+        "vier Äpfel neben dem Ofen", "z" + "qkvjxw" * 40, Secret.generate().text,
+    ],
+)  # fmt: skip
 def test_not_weak(text: str) -> None:
     assert not is_weak(text)
 

@@ -111,6 +111,15 @@ class CellView(msgspec.Struct, frozen=True):
     began: float = 0.0
     """Monotonic seconds at which the first task that was measured began to run (0: none yet)."""
 
+    held: float = 0.0
+    """Seconds for which its workers waited for a CPU that others had."""
+    moved: float = 0.0
+    """Seconds for which they waited for data from other nodes; not in `work`."""
+    cpus: float = 0.0
+    """CPUs of the nodes that ran it (0: unknown)."""
+    oldest: float = 0.0
+    """Seconds for which the longest running of its tasks has run."""
+
     @property
     def done(self) -> int:
         """Tasks that succeeded."""

@@ -159,7 +159,9 @@ def _total_row(cell: CellView, now: float, rate: float) -> Row:
     else:
         if cell.failed:
             notes.append(Note(_failures(cell), bad=True))
-        if rate > 0:
+        if ended and _straggles(cell):  # how fast the others were says nothing of these
+            notes.append(Note(f"longest running: {figures.duration(round(cell.oldest))}"))
+        elif rate > 0:
             notes.append(Note(figures.rate(rate)))
             notes.append(Note(figures.left((cell.submitted - ended) / rate)))
         else:
@@ -171,6 +173,12 @@ def _total_row(cell: CellView, now: float, rate: float) -> Row:
         now=ended,
         top=cell.submitted,
     )
+
+
+def _straggles(cell: CellView) -> bool:
+    """Whether all that is left runs, and something of it for longer than most did."""
+    mean = cell.work / cell.measured if cell.measured and not cell.items else 0.0
+    return not cell.queued and cell.running > 0 and cell.oldest >= max(1.0, 1.5 * mean)
 
 
 def _failures(cell: CellView) -> str:

@@ -5,8 +5,10 @@ Owns the figures' meaning and the advice. Does not own when it is shown. Pure.
 Words. *Serial* is what the tasks took, one after the other; the speed-up is that
 over the time from the first submission to the last end, less what passed before
 anything could run, as other work had the workers, or nothing was ready. *Overhead* is the part
-of the workers' time in which no task ran. Both are left out where tasks waited
-for tasks of their own, for then a task's time is not its work.
+of the workers' time in which no task ran, or data was moved. Both are left out where
+tasks waited for tasks of their own, for then a task's time is not its work. *Held* is for
+how long tasks waited for a CPU that others had: it is not work either, and nobody
+gains more than there are CPUs.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ BATCH = 0.03
 """Seconds of work that one message should hold."""
 WAITED = 1.0
 """Seconds that passed before the first task ran from which on that is said."""
+HELD = 0.15
+"""The part of the tasks' time for which they waited for a CPU, from which on that is said."""
+MOVED = 0.1
+"""The part of it that the moving of data took beside it, likewise."""
 ROWS = 12
 """Nodes that are listed."""
 
@@ -68,8 +74,9 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
     work = serial(cell)
     ended = cell.done + cell.failed - cell.cancelled
     workers = max(1, min(cell.workers, ended))
+    at_once = min(workers, cell.cpus) if cell.cpus >= 1 else workers
     mean = work / max(1, ended)
-    idle = max(0.0, 1 - work / (wall * workers))
+    idle = max(0.0, 1 - (work + cell.moved) / (wall * at_once))
     hint, advice = _advice(cell, mean, idle, wall, workers)
     nodes = max(1, len(cell.nodes))
     where = f"{figures.noun(tasks, 'task')} on {figures.noun(nodes, 'node')}"
@@ -78,7 +85,9 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
     if cell.cpu >= 0.05:
         parts.append(f"{figures.duration(cell.cpu)} of CPU")
     if not cell.nested:
-        parts.append(f"{figures.brief(work / wall)}× serial")
+        gain = (work - _held(cell, work)) / wall
+        gain = min(gain, cell.cpus) if cell.cpus else gain
+        parts.append(f"{figures.brief(gain)}× serial")
         if not _held_back(cell, mean, wall, workers):
             parts.append(f"{round(100 * idle)} % overhead")
     failed = cell.failed - cell.cancelled
@@ -111,11 +120,36 @@ def _held_back(cell: CellView, mean: float, wall: float, workers: int) -> bool:
     )
 
 
+def _held(cell: CellView, work: float) -> float:
+    """Seconds for which the tasks waited for a CPU; 0 if that is not worth a word."""
+    held = min(cell.held, work - min(cell.cpu, work))
+    return held if held >= HELD * work and held >= 0.5 else 0.0
+
+
+def _delays(cell: CellView, work: float) -> tuple[str, str]:
+    """What came between the tasks and their work: others on the CPUs, data that was moved."""
+    held = _held(cell, work)
+    if held:
+        cpu, waited = figures.duration(cell.cpu), figures.duration(held)
+        return "held back by other work on the CPUs", (
+            f"The tasks had {cpu} of CPU and waited {waited} for more: other programs were on the "
+            "same CPUs, or more tasks ran at a time than the machine has cores."
+        )
+    if cell.moved >= MOVED * work and cell.moved >= 0.5:
+        moved = figures.duration(cell.moved)
+        return f"{moved} of moving data", (
+            f"Workers waited {moved} in all for data from other nodes, which is not in the times "
+            "of the tasks: send less, or put once what many of them need."
+        )
+    return "", ""
+
+
 def _advice(
     cell: CellView, mean: float, idle: float, wall: float, workers: int
 ) -> tuple[str, str]:
-    if cell.nested:
-        return "", ""
+    delays = _delays(cell, serial(cell))
+    if cell.nested or delays[0]:
+        return delays
     if _held_back(cell, mean, wall, workers):
         where = f" on {figures.plain(cell.longest_node)}" if len(cell.nodes) > 1 else ""
         took, times = figures.duration(cell.longest), figures.brief(cell.longest / mean)

@@ -217,6 +217,10 @@ class Results(Message):
     longest: int = 0
     cpu: int = 0
     """CPU time that the worker's process took since its last answer."""
+    held: int = 0
+    """Time for which it waited for a CPU meanwhile."""
+    moved: int = 0
+    """Time for which it waited for data from other nodes; not in `micros`."""
 
 
 class Counted(Message):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import nbray as ray
 from nbray import session
 from nbray.util import map as nmap
+
+QUEUEING = Path("/proc/self/schedstat").exists()
 
 
 @pytest.fixture
@@ -78,3 +84,35 @@ def test_items_of_a_map_are_measured_by_their_chunks(cell, until):
     view = cell()
     assert (view.submitted, view.items, view.measured) == (500, 500, 500)
     assert view.workers >= 1
+
+
+@pytest.mark.concurrent
+@pytest.mark.skipif(not QUEUEING, reason="the kernel does not count who waits for a CPU")
+def test_who_waits_for_a_cpu_that_others_have_is_counted(cell):
+    busy = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(busy) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        ray.get([compute.remote(0.15) for _ in range(6)])
+    finally:
+        for one in others:
+            one.kill()
+            one.wait()
+    view = cell()
+    assert view.held > 0.1
+    assert view.held + view.cpu < 2 * view.work + 1
+    assert view.cpus == 4
+
+
+@pytest.mark.concurrent
+def test_who_sleeps_waits_for_no_cpu(cell):
+    ray.get([take.remote(0.3) for _ in range(4)])
+    assert cell().held < 0.5 * cell().work
+
+
+@pytest.mark.concurrent
+def test_the_longest_that_runs_is_known(cell, until):
+    ref = take.remote(0.8)
+    ray.get(take.remote(0.01))
+    until(lambda: cell().oldest > 0.3)
+    ray.get(ref)
+    assert cell().oldest == 0

@@ -284,3 +284,19 @@ def test_a_node_that_leaves_gently_lets_its_task_end(cluster: Any, tmp_path: Pat
     (number,) = [node["NodeNumber"] for node in alive() if not node["IsHead"]]
     cluster.end_node(number, False)
     assert eventually(lambda: len(alive()) == 1)
+
+
+@pytest.mark.parametrize("size", [20_000_000, 60_000_000])
+def test_moving_is_not_work(cluster: Any, size: int) -> None:
+    @ray.remote(resources={"far": 1})
+    def looks(array: Any) -> int:
+        return len(array)
+
+    token = session.cell.set(f"moving-{size}")
+    try:
+        assert ray.get(looks.remote(np.ones(size, np.uint8)), timeout=60) == size
+        view = cluster.snapshot().cells[f"moving-{size}"]
+    finally:
+        session.cell.reset(token)
+    assert view.moved > 0.001
+    assert view.longest <= view.work < view.moved + 1

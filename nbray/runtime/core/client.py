@@ -17,6 +17,7 @@ import msgspec
 
 from nbray.events import CellView
 from nbray.ids import node_of
+from nbray.options import UNIT
 from nbray.runtime.core.actors import ActorLink, Callers
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
@@ -137,6 +138,8 @@ class ClientBrain:
         self.held_views: Callable[[], set[m.Slot]] = set
         self.defined: Callable[[bytes], bool] = lambda _hash: False
         """Whether a function is still defined here; the shell's."""
+        self.moved = 0
+        """Microseconds for which what runs now has waited for data from other nodes."""
         self.restless = True
         """Something happened since the last `pump`."""
         self._unclaimed: deque[tuple[float, list[m.Slot]]] = deque()
@@ -428,7 +431,12 @@ class ClientBrain:
                 mine[node] = mine.get(node, 0) + count
         why = reasons(self, running, now)
         names = cache(self.node_name)
+        cpus = {one.number: one.total.get("CPU", 0) / UNIT for one in self.members.values()}
+        oldest = self.tasks.oldest(now)
         return {
-            cell: tally.view(running.get(cell, {}), names, now, tuple(why.get(cell, ())))
+            cell: tally.view(
+                running.get(cell, {}), names, now, tuple(why.get(cell, ())), cpus,
+                oldest.get(cell, 0.0),
+            )
             for cell, tally in list(self.tallies.items())
         }

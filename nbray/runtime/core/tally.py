@@ -7,7 +7,7 @@ they like; nobody is told of a single task.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -20,8 +20,8 @@ class Tally:
     """The work of one cell."""
 
     __slots__ = ("_into", "_kept", "_kept_for", "began", "cancelled", "cell", "cpu", "done",
-                 "failed", "items", "job", "last", "longest", "longest_at", "longest_end",
-                 "measured", "nested", "started", "submitted", "told", "work",
+                 "failed", "held", "items", "job", "last", "longest", "longest_at", "longest_end",
+                 "measured", "moved", "nested", "started", "submitted", "told", "work",
                  "workers")  # fmt: skip
 
     def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
@@ -44,6 +44,10 @@ class Tally:
         """How many tasks that were."""
         self.cpu = 0
         """Microseconds of CPU."""
+        self.held = 0
+        """Microseconds for which workers waited for a CPU."""
+        self.moved = 0
+        """Microseconds for which they waited for data from other nodes; not in `work`."""
         self.workers: set[int] = set()
         self.longest = 0
         """Microseconds of the longest task, which ended on `longest_at` at `longest_end`."""
@@ -68,16 +72,19 @@ class Tally:
         self.last = 0.0
 
     def measure(
-        self, worker: int, count: int, micros: int, longest: int, cpu: int, now: float
-    ) -> None:
+        self, worker: int, count: int, micros: int, longest: int, cpu: int, now: float,
+        held: int = 0, moved: int = 0,
+    ) -> None:  # fmt: skip
         """A batch of *count* tasks ended at *worker*; the times in microseconds."""
         if self._into is not None:
-            self._into.measure(worker, 0, micros, 0, cpu, now)
+            self._into.measure(worker, 0, micros, 0, cpu, now, held, moved)
             return
         node = node_of(worker)
         self.work[node] = self.work.get(node, 0) + micros
         self.measured += count
         self.cpu += cpu
+        self.held += held
+        self.moved += moved
         self.workers.add(worker)
         self.last = now
         self.began = min(self.began, now - micros / 1e6)
@@ -119,9 +126,10 @@ class Tally:
 
     def view(
         self, running: dict[int, int], names: Callable[[int], str], now: float,
-        waiting: tuple[str, ...] = (),
+        waiting: tuple[str, ...] = (), cpus: Mapping[int, float] | None = None,
+        oldest: float = 0.0,
     ) -> CellView:  # fmt: skip
-        """What a screen shows; *running* is tasks at workers, by node.
+        """What a screen shows; *running* is tasks at workers, by node, *cpus* what each has.
 
         A cell whose work is over is drawn up once: hundreds of them may be remembered.
         """
@@ -133,14 +141,14 @@ class Tally:
         kept = self._kept
         if kept is not None and over and counts == self._kept_for and _named(kept, names):
             return kept
-        view = self._view(running, names, now, waiting)
+        view = self._view(running, names, now, waiting, cpus or {}, oldest)
         if over:
             self._kept, self._kept_for = view, counts
         return view
 
     def _view(
         self, running: dict[int, int], names: Callable[[int], str], now: float,
-        waiting: tuple[str, ...],
+        waiting: tuple[str, ...], cpus: Mapping[int, float], oldest: float,
     ) -> CellView:  # fmt: skip
         done, failed, cancelled, nested = self.done, self.failed, self.cancelled, 0
         cpu = self.cpu
@@ -181,6 +189,10 @@ class Tally:
             workers=len(self.workers),
             items=self.items,
             nested=nested,
+            held=self.held / 1e6,
+            moved=self.moved / 1e6,
+            cpus=sum(cpus.get(number, 0.0) for number in numbers),
+            oldest=oldest,
         )
 
 

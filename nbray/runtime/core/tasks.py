@@ -31,7 +31,9 @@ from nbray.runtime.core.work import (
     Lease,
     Pool,
     Task,
+    at_work,
     fill_dependencies,
+    returned,
     watch_dependencies,
     weight,
     why_unrun,
@@ -49,7 +51,6 @@ from nbray.wire.messages import (
     Reclaim,
     Ref,
     Results,
-    Returned,
     Shape,
     Spec,
     Tasks,
@@ -79,7 +80,7 @@ class Submitter:
         """Tasks whose last dependency has settled."""
         self.active: dict[int, Pool] = {}
         """Pools with queued tasks or leases."""
-        self.unfinished = 0
+        self.unfinished, self._now = 0, 0.0
         self.ends: deque[tuple[Spec, int, int, str]] = deque(maxlen=500)
         """(spec, number, worker, why or '' for cancelled) of tasks that ended outside a worker."""
 
@@ -133,6 +134,7 @@ class Submitter:
     def pump(self, now: float) -> list[Effect]:
         """Send what can be sent, and ask for the workers that are missing."""
         effects: list[Effect] = []
+        self._now = now
         while self._ready:
             task = self._ready.popleft()
             if task.cancelled:
@@ -191,6 +193,8 @@ class Submitter:
         extras: dict[int, Extra] = {}
         size = taken = 0
         inflight = lease.inflight
+        if not inflight:
+            lease.began = self._now
         while queue and taken < room and size < BATCH_BYTES:
             task = queue[0]
             if task.work is not work:
@@ -250,16 +254,13 @@ class Submitter:
         """A worker for a shape; given back at once if there is nothing for it to do."""
         pool = self._pools.get(message.shape)
         if pool is None or not pool.queue:
-            return self._return(message.sender, message.lease, message.worker)
+            return returned(self.me, message.lease, message.worker)
         lease = Lease(message.lease, message.worker, message.gpus, now)
         pool.leases[lease.id] = lease
         pool.waiting = ""
         self._by_lease[lease.id] = pool
         self._by_worker[lease.worker] = lease
         return []
-
-    def _return(self, granter: int, lease: int, worker: int) -> list[Effect]:
-        return [Send(node_client(node_of(worker)), Returned(self.me, lease, worker))]
 
     def _give_back(self, pool: Pool, lease: Lease, effects: list[Effect]) -> None:
         del pool.leases[lease.id]
@@ -270,7 +271,7 @@ class Submitter:
             lease.parked = False
             effects.append(Send(self._node_client, Unblocked(self.me)))
         if not lease.dead:
-            effects += self._return(0, lease.id, lease.worker)
+            effects += returned(self.me, lease.id, lease.worker)
 
     def leases(self) -> list[tuple[Lease, Shape]]:
         """The leases it has, with what each holds."""
@@ -365,9 +366,11 @@ class Submitter:
         if message.count and work is not None and work.spec.id == message.spec:
             work.measured(message.count, message.micros, message.longest)
             work.tally.measure(
-                sender, message.count, message.micros, message.longest, message.cpu, now
+                sender, message.count, message.micros, message.longest, message.cpu, now,
+                message.held, message.moved,
             )
         if lease is not None:
+            lease.began = now
             lease.stalled = False
             if not lease.inflight:
                 lease.idle_since = now
@@ -581,11 +584,17 @@ class Submitter:
 
     # -- views --------------------------------------------------------------------------------
 
+    def oldest(self, now: float) -> dict[str, float]:
+        """For how long the longest running task of each cell has run. Any thread."""
+        found: dict[str, float] = {}
+        for cell, lease in at_work(self._by_worker):
+            found[cell] = max(found.get(cell, 0.0), now - lease.began)
+        return found
+
     def running(self) -> dict[str, dict[int, int]]:
         """Busy workers by cell and node. Any thread: it looks at copies."""
         counts: dict[str, dict[int, int]] = {}
-        for lease in list(self._by_worker.values()):
-            for first in list(lease.inflight.values())[:1]:
-                cell = counts.setdefault(first.work.spec.cell, {})
-                cell[lease.node] = cell.get(lease.node, 0) + 1
+        for name, lease in at_work(self._by_worker):
+            cell = counts.setdefault(name, {})
+            cell[lease.node] = cell.get(lease.node, 0) + 1
         return counts

@@ -8,15 +8,15 @@ given ahead, whether dependencies are ready. Does not own what happens to them
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nbray.config import PIPELINE_MAX, PIPELINE_SECONDS
-from nbray.ids import node_of
-from nbray.runtime.core.effects import Effect
+from nbray.ids import node_client, node_of
+from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import PENDING, Entry, Objects
 from nbray.runtime.core.tally import Tally
-from nbray.wire.messages import Extra, Ref, Shape, Spec, Value
+from nbray.wire.messages import Extra, Ref, Returned, Shape, Spec, Value
 
 ErrorMaker = Callable[..., bytes]
 """(class name in nbray.exceptions, message, packed cause = b"") -> packed error; the shell's."""
@@ -106,7 +106,7 @@ class Task:
 class Lease:
     """A worker that runs tasks of one shape for this client."""
 
-    __slots__ = ("alone", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
+    __slots__ = ("alone", "began", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
                  "reclaimed", "stalled", "worker")  # fmt: skip
 
     def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
@@ -123,6 +123,8 @@ class Lease:
         """What it runs must not run twice, so nothing is queued behind it."""
         self.dead = False
         self.idle_since = now
+        self.began = now
+        """When what it runs was sent, or what ran before it ended."""
 
 
 class Pool:
@@ -142,6 +144,18 @@ class Pool:
         """The count of the last `Demand`."""
         self.waiting = ""
         self.infeasible = ""
+
+
+def returned(client: int, lease: int, worker: int) -> list[Effect]:
+    """A lease goes back to the node of its worker."""
+    return [Send(node_client(node_of(worker)), Returned(client, lease, worker))]
+
+
+def at_work(leases: dict[int, Lease]) -> Iterator[tuple[str, Lease]]:
+    """The leases of these workers that run something, with its cell; it looks at copies."""
+    for lease in list(leases.values()):
+        for first in list(lease.inflight.values())[:1]:
+            yield first.work.spec.cell, lease
 
 
 def why_unrun(work: Work) -> str:

@@ -105,6 +105,11 @@ class WorkerBrain:
         self.cpu_clock: Callable[[], float] = float
         """Seconds of CPU that this process has taken; the shell's."""
         self.cpu_told = 0.0
+        self.held_clock: Callable[[], float] = float
+        """Seconds for which it has waited for a CPU, by and large; the shell's."""
+        self.held_told = 0.0
+        self.moved = 0
+        """Microseconds of moving that have not been told."""
 
     # -- messages ---------------------------------------------------------------
 
@@ -344,6 +349,9 @@ class WorkerBrain:
             effects += self.nested(0.0)
         cpu = self.cpu_clock()
         spent, self.cpu_told = int((cpu - self.cpu_told) * 1e6), cpu
+        waited = self.held_clock()
+        held, self.held_told = int((waited - self.held_told) * 1e6), waited
+        moved, self.moved = self.moved, 0
         for caller, batch in _messages(batches):
             self.finished += len(batch)
             seqs: list[int] = []
@@ -365,10 +373,13 @@ class WorkerBrain:
             effects.append(
                 Send(
                     caller,
-                    m.Results(self.me, seqs, values, outcomes, spec, count, micros, longest, spent),
+                    m.Results(
+                        self.me, seqs, values, outcomes, spec, count, micros, longest, spent, held,
+                        moved,
+                    ),
                 )
             )
-            spent = 0
+            spent = held = moved = 0
             for one in batch:
                 if one.third:
                     objects.confirm(caller, one.seq, one.third, effects)

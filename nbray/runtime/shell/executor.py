@@ -356,7 +356,7 @@ class Executor:
     def answer(self, item: Item, result: Any, started: float) -> Done:
         """The answer for a result. Raises what packing raises."""
         spec = item.spec
-        micros = int((time.perf_counter() - started) * 1e6)
+        micros = self._micros(started)
         kind = type(result)
         if spec.num_returns == 1 and (
             kind in NUMBERS or (kind in TEXTS and len(result) <= SHORT)
@@ -387,6 +387,16 @@ class Executor:
         outcome = Outcome(item.seq, values)
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), refs)
 
+    def _micros(self, started: float) -> int:
+        """Microseconds of the user's code since *started*, without the moving of data."""
+        micros = int((time.perf_counter() - started) * 1e6)
+        client = self.brain.client
+        if client.moved:
+            moved, client.moved = min(client.moved, micros), 0
+            self.brain.moved += moved
+            micros -= moved
+        return micros
+
     @staticmethod
     def _parts(result: Any, wanted: int, name: str) -> list[Any]:
         """The values of a task with several returns."""
@@ -415,7 +425,7 @@ class Executor:
     def failure(self, item: Item, error: BaseException, started: float) -> Done:
         """The answer for an exception."""
         spec = item.spec
-        micros = int((time.perf_counter() - started) * 1e6)
+        micros = self._micros(started)
         name = self._task_name(item)
         cancelled = (item.caller, item.seq) in self.brain.cancelled and isinstance(
             error, (KeyboardInterrupt, TaskCancelledError)

@@ -327,10 +327,12 @@ class Memory:
         entry = self._brain.objects.find(key)
         if entry is not None and entry.local is not None:
             return entry.local
+        began = time.perf_counter()
         answer = self.request(
             self.node,
             lambda token: m.Fetch(self._brain.me, token, key[0], key[1], list(slots)),
         )
+        self._brain.moved += int((time.perf_counter() - began) * 1e6)
         if answer.slot is None:
             lost = self._brain.objects.lost(key[0])
             if lost is not None:

@@ -26,6 +26,7 @@ from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import REST_POLL, Loop
 from nbray.runtime.shell.notes import Notes
 from nbray.runtime.shell.output import Output, plain_streams, raw_stream
+from nbray.runtime.shell.queueing import queueing
 from nbray.runtime.shell.watching import Shortage
 from nbray.wire import messages as m
 
@@ -76,6 +77,7 @@ def main(config: WorkerConfig) -> None:
     executor.install_interrupt()
     brain.cpu_clock = time.process_time
     brain.cpu_told = time.process_time()
+    brain.held_clock = queueing()
     loop.busy = brain.busy
     loop.lone = lambda: (
         executor.taken <= 1 if brain.current is None else client.tasks.unfinished <= 1

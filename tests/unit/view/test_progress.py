@@ -149,3 +149,25 @@ def test_what_moves_between_nodes_is_said() -> None:
     assert moving(twins) == ("1.2 GB moving: from lab · 1 to lab · 2",)
     small = NodeView(2, "2", "lab", "", figures=Figures(moving=1_000, moving_from=1))
     assert moving(Snapshot((small,))) == ()
+
+
+@pytest.mark.parametrize(
+    ("done", "running", "oldest", "said"),
+    [
+        (59, 1, 6.2, "longest running: 6 s"),
+        (58, 2, 91.0, "longest running: 2 min"),
+        (59, 1, 0.4, "10/s · 1 s left"),  # no longer than others
+        (50, 2, 6.0, "10/s · 1 s left"),  # others wait: they will take their time
+    ],
+)
+def test_a_straggler_is_not_judged_by_the_others(
+    done: int, running: int, oldest: float, said: str
+) -> None:
+    nodes = (NodeCounts(1, "n", done, running, work=done * 0.2),)
+    cell = CellView("c", 60, nodes, 0.0, 8.0, measured=done, oldest=oldest)
+    assert progress(cell, 8.0, 10.0).total.said == said
+
+
+def test_the_first_of_all_is_no_straggler() -> None:
+    cell = CellView("c", 1, (NodeCounts(1, "n", 0, 1),), 0.0, 8.0, oldest=8.0)
+    assert progress(cell, 8.0, 0.0).total.said == "8 s so far"

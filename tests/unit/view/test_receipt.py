@@ -150,3 +150,45 @@ def test_the_html_is_one_folded_line_without_scripts() -> None:
     assert "<b>Receipt</b> · 1,000 tasks" in body
     assert "<script" not in html
     assert "\x1b" not in html
+
+
+@pytest.mark.parametrize(
+    ("work", "wall", "cpus", "gain"),
+    [(17.5, 5.0, 2, "2"), (9.0, 5.0, 2, "1.8"), (41.0, 5.0, 4, "4"), (17.5, 5.0, 0, "3.5")],
+)
+def test_nobody_gains_more_than_there_are_cpus(
+    work: float, wall: float, cpus: int, gain: str
+) -> None:
+    what = of(one_node(1_000, work, updated=wall, cpus=float(cpus), longest=0.01, cpu=9.0))
+    assert f"· {gain}× serial" in what.summary
+
+
+@pytest.mark.parametrize(
+    ("cpu", "held", "gain"), [(4.9, 22.0, "0.6"), (10.0, 15.0, "1.1"), (16.0, 10.0, "1.4")]
+)
+def test_others_on_the_cpus_are_said_and_gained_from_by_nobody(
+    cpu: float, held: float, gain: str
+) -> None:
+    view = one_node(100, 32.0, updated=16.0, cpus=2.0, cpu=cpu, held=held, longest=0.5)
+    what = of(view, workers=2)
+    assert what.hint == "held back by other work on the CPUs"
+    assert f"{gain}× serial" in what.summary
+    assert "more tasks ran at a time than the machine has cores" in what.advice
+
+
+@pytest.mark.parametrize(("cpu", "held"), [(31.0, 0.9), (31.9, 8.0), (2.0, 0.0), (20.0, 3.0)])
+def test_a_little_waiting_is_not_worth_a_word(cpu: float, held: float) -> None:
+    view = one_node(100, 32.0, updated=16.0, cpus=2.0, cpu=cpu, held=held, longest=0.5)
+    assert of(view, workers=2).hint == ""
+
+
+@pytest.mark.parametrize(("moved", "words"), [(1.3, "1.3 s"), (6.0, "6 s"), (100.0, "2 min")])
+def test_what_moved_data_is_told_from_what_worked(moved: float, words: str) -> None:
+    what = of(one_node(20, 4.0, updated=9.0, cpus=2.0, moved=moved, longest=0.4))
+    assert what.hint == f"{words} of moving data"
+    assert "not in the times of the tasks" in what.advice
+    assert "split it" not in what.advice
+
+
+def test_a_little_moving_is_not_worth_a_word() -> None:
+    assert of(one_node(20, 4.0, moved=0.3)).hint == ""

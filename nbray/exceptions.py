@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 
 class RayError(Exception):
@@ -129,6 +129,9 @@ class PendingCallsLimitExceeded(RayError):
 
 class UnserializableException(RayError):
     """Stands in for a user's exception that could not be pickled; carries its text."""
+
+
+E = TypeVar("E", bound=BaseException)
 
 
 class _Field:
@@ -241,6 +244,15 @@ def _ends_whoever_gets_it() -> tuple[type[BaseException], ...]:
     if asyncio is not None:
         found.append(asyncio.CancelledError)
     return tuple(found)
+
+
+def on_behalf(error: E) -> E:
+    """Mark *error*, which nbray raises of what the user's code did: it is told without our frames.
+
+    (See `nbray.wire.failures.pack_error`.)
+    """
+    error.__dict__["_nbray_brief"] = True
+    return error
 
 
 def in_future(error: BaseException) -> BaseException:

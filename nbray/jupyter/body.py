@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from nbray.definitions import trial
+from nbray.exceptions import on_behalf
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 """Types that can always travel, so that no trial is needed."""
@@ -164,10 +165,11 @@ def _output(namespace: Mapping[str, Any], name: str) -> Any:
     try:
         value = namespace[name]
     except KeyError:
-        raise NameError(f"-o {name}: the cell did not assign {name!r}") from None
+        raise on_behalf(NameError(f"-o {name}: the cell did not assign {name!r}")) from None
     reason = why_not(value)
     if reason:
-        raise TypeError(f"-o {name}: its value cannot travel to the notebook: {reason}")
+        text = f"-o {name}: its value cannot travel to the notebook: {reason}"
+        raise on_behalf(TypeError(text))
     return value
 
 

@@ -14,6 +14,7 @@ import io
 import re
 import tokenize
 import traceback
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -137,12 +138,17 @@ class RemoteCells:
         source = f"# %%remote {line}\n{cell}"
         try:
             tree = ast.parse(source, filename)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # whoever runs it warns
+                compile(source, filename, "exec", dont_inherit=True)
         except SyntaxError as error:
             if error.text and _MAGIC_LINE.match(error.text):
                 raise UsageError(
                     f"%%remote runs plain Python: {error.text.strip()!r} is IPython's own syntax"
                 ) from None
             text = "".join(traceback.format_exception_only(error)).rstrip()
+            if "await" in str(error) or "async" in str(error):
+                text += " (a cell of %%remote is plain Python: call asyncio.run(...))"
             raise NotebookError(text.replace("File ", "", 1).strip()) from None
         names = names_of(tree, asked.item_names)
         can_give = {*names.bound, *names.needed, *names.maybe, *asked.item_names}

@@ -13,6 +13,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from nbray.definitions import Nowhere, Pickler
+from nbray.exceptions import on_behalf
 from nbray.refs import ObjectRef
 
 _DEPTH = 5
@@ -149,7 +150,9 @@ def unpicklable(value: Any, what: str, error: Exception) -> TypeError:
     )
     where = "".join(f" in {place}" for place in reversed(path))
     reason = " ".join(str(error).split()) or type(error).__name__
-    return TypeError(
-        f"{what} cannot be pickled: it {'holds' if path else 'is'} {described}{where} "
-        f"({reason}). To go on: {advice}."
+    return on_behalf(
+        TypeError(
+            f"{what} cannot be pickled: it {'holds' if path else 'is'} {described}{where} "
+            f"({reason}). To go on: {advice}."
+        )
     )

@@ -51,8 +51,11 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
 
 def _packed_error(error: BaseException, function_name: str, node: str, pid: int) -> bytes:
     summary = traceback.TracebackException.from_exception(error, compact=True)
+    brief = vars(error).pop("_nbray_brief", False)
     own_only = all(_is_own(frame) for frame in summary.stack)
-    if not own_only:
+    if brief:
+        _only_users(summary)
+    elif not own_only:
         _drop_own(summary)
     before = told_of(error)
     if before is not None:
@@ -64,7 +67,10 @@ def _packed_error(error: BaseException, function_name: str, node: str, pid: int)
         return pickle.dumps(("", "", _pickled(error), line, "", 0, b""), 5)
     else:
         cause = error
-        text = _text(summary, values_on_line(error, _is_user_file))
+        if brief and not any(one.stack for one in _chain(summary)):
+            text = "".join(summary.format_exception_only()).rstrip()
+        else:
+            text = _text(summary, values_on_line(error, _is_user_file))
         frames = capture(error, _is_user_file, _is_own_file)
     line = cut(one_line(cause), MOST_LINE)
     text = cut(text, MOST_TEXT)
@@ -180,6 +186,14 @@ def _chain(summary: traceback.TracebackException) -> Iterator[traceback.Tracebac
 def _drop_own(summary: traceback.TracebackException) -> None:
     for one in _chain(summary):
         one.stack[:] = [frame for frame in one.stack if not _is_own(frame)]
+
+
+def _only_users(summary: traceback.TracebackException) -> None:
+    """Leave out of *summary* whatever frame, cause and context is not the user's."""
+    for one in _chain(summary):
+        one.stack[:] = [frame for frame in one.stack if _is_user(frame)]
+    if not any(one.stack for one in _chain(summary) if one is not summary):
+        summary.__cause__ = summary.__context__ = None
 
 
 def _line(frame: traceback.FrameSummary) -> str:

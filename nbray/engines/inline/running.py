@@ -21,7 +21,7 @@ from nbray.engine import RuntimeInfo
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.tally import Tally
-from nbray.exceptions import RayError, WorkerCrashedError
+from nbray.exceptions import RayError, WorkerCrashedError, on_behalf
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
 from nbray.wire.pickling import pack, pack_call, pack_error
@@ -205,10 +205,12 @@ def _split(name: str, result: Any, count: int) -> list[Any]:
     try:
         values = list(result)
     except TypeError:
-        raise ValueError(
+        text = (
             f"{name} has num_returns={count} but returned one {type(result).__name__}, "
             "not a sequence of values"
-        ) from None
+        )
+        raise on_behalf(ValueError(text)) from None
     if len(values) != count:
-        raise ValueError(f"{name} has num_returns={count} but returned {len(values)} values")
+        text = f"{name} has num_returns={count} but returned {len(values)} values"
+        raise on_behalf(ValueError(text))
     return values

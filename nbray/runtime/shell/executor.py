@@ -28,7 +28,13 @@ from typing import Any, NoReturn
 
 from nbray import gpus, session
 from nbray.config import INLINE_LIMIT, MOST_RETURNED
-from nbray.exceptions import ObjectStoreFullError, RayError, TaskCancelledError
+from nbray.exceptions import (
+    ObjectStoreFullError,
+    RayError,
+    TaskCancelledError,
+    on_behalf,
+    told_of,
+)
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.imports import Imports
@@ -261,15 +267,28 @@ class Executor:
         if item.gpus != self._gpus and (item.gpus or self._gpus):
             self._gpus = item.gpus
             self.devices.show(item.gpus, os.environ)
-        function = self.function(spec.function) if spec.function else self.method(spec.name)
-        if item.extra is None:
-            if not item.args:
-                return function()
-            args, kwargs = unpack(item.args, self.memory.restore)
-        else:
-            args, kwargs = self.arguments(item.args, item.extra.args, item.extra.args_ref,
-                                          item.extra.deps)  # fmt: skip
+        try:
+            function = self.function(spec.function) if spec.function else self.method(spec.name)
+            if item.extra is None:
+                args, kwargs = unpack(item.args, self.memory.restore) if item.args else ((), {})
+            else:
+                args, kwargs = self.arguments(item.args, item.extra.args, item.extra.args_ref,
+                                              item.extra.deps)  # fmt: skip
+        except Exception as error:
+            self._not_loaded(error, self._task_name(item))
+            raise
         return function(*args, **kwargs)
+
+    def _not_loaded(self, error: Exception, name: str) -> None:
+        """A definition or its arguments could not be loaded here: say so in the error."""
+        if isinstance(error, RayError) or told_of(error) is not None:
+            return  # of a task whose result was an argument
+        where = f"on {self._node_name}"
+        if isinstance(error, ImportError):
+            note = f"({name} needs it {where}: install it there)"
+        else:
+            note = f"(while {name} and its arguments were loaded {where})"
+        on_behalf(error).__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
 
     def arguments(
         self,
@@ -404,11 +423,11 @@ class Executor:
             parts = list(result)
         except TypeError:
             kind = type(result).__name__
-            raise ValueError(
-                f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
-            ) from None
+            text = f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
+            raise on_behalf(ValueError(text)) from None
         if len(parts) != wanted:
-            raise ValueError(f"{name} has num_returns={wanted} but returned {len(parts)} values")
+            text = f"{name} has num_returns={wanted} but returned {len(parts)} values"
+            raise on_behalf(ValueError(text))
         return parts
 
     def _value(
@@ -497,8 +516,12 @@ class Executor:
         running.set(item)
         self._latest = item
         try:
-            cls = self.function(spec.function)
-            args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)
+            try:
+                cls = self.function(spec.function)
+                args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)
+            except Exception as error:
+                self._not_loaded(error, f"{spec.class_name}.__init__")
+                raise
             self.instance = cls(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever __init__ raises is the answer
             name = f"{spec.class_name}.__init__"

@@ -144,6 +144,27 @@ def test_a_syntax_error_points_at_the_cells_line(ip, capsys):
     assert "b = = 2" in text
 
 
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("import asyncio\nawait asyncio.sleep(1)", "'await' outside function"),
+        ("return 5", "'return' outside function"),
+        ("yield 5", "'yield' outside function"),
+        ("x = 1\nbreak", "'break' outside loop"),
+        ("async with x: pass", "'async with' outside"),
+        ("def f():\n    nonlocal y", "no binding for nonlocal"),
+        ("def f(a, a): pass", "duplicate argument"),
+    ],
+)
+def test_what_does_not_compile_is_never_sent(ip, capsys, cell, says):
+    text = shown(ip, capsys, "", cell)
+    assert says in text
+    assert f"line {len(cell.splitlines()) + 1}" in text
+    assert "Traceback" not in text
+    assert "nbray/" not in text
+    assert ("asyncio.run" in text) == ("await" in cell or "async" in cell.splitlines()[-1])
+
+
 def test_what_cannot_travel_is_one_sentence(ip, capsys):
     ip.user_ns["lock"] = threading.Lock()
     text = shown(ip, capsys, "", "lock")

@@ -190,10 +190,29 @@ def most_workers() -> int:
     return int(said)
 
 
-def run_root() -> str:
-    """The private folder (0700) where this user's clusters on this machine keep their sockets.
+def run_roots() -> list[str]:
+    """Private folders (0700) where this user's clusters on this machine keep their sockets.
 
-    `NBRAY_RUN_DIR` overrides it. It is short on purpose: a Unix socket's path
-    may have about 100 characters.
+    New ones go to the first that can be used; clusters are looked for in all of them. They are
+    short on purpose: a Unix socket's path may have about 100 characters. `NBRAY_RUN_DIR` is the
+    only one where it is set. The session's own folder (`XDG_RUNTIME_DIR`) is second, for it goes
+    when its user logs out, and a cluster may stay; the last are for when both cannot be used.
     """
-    return os.environ.get("NBRAY_RUN_DIR") or f"/tmp/nbray-{os.getuid()}"  # noqa: S108 - 0700
+    chosen = os.environ.get("NBRAY_RUN_DIR")
+    if chosen:
+        return [chosen]
+    user = os.getuid()
+    session = os.environ.get("XDG_RUNTIME_DIR", "")
+    found = [
+        f"/tmp/nbray-{user}",  # noqa: S108 - 0700
+        f"{session}/nbray" if session.startswith("/") else "",
+        f"/run/user/{user}/nbray",
+        f"/var/tmp/nbray-{user}",  # noqa: S108 - 0700
+        f"/dev/shm/nbray-{user}",  # noqa: S108 - 0700
+    ]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def run_root() -> str:
+    """The first of `run_roots`."""
+    return run_roots()[0]

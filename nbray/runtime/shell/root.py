@@ -3,9 +3,10 @@
 Owns the processes: forks head, node and workers, reaps them, reports to the
 node how each ended, and sees to it that nothing is left; and, at a head, the
 port of the dashboard while nobody looks (`bell`). Does not own sockets
-of ZeroMQ's or any decision. Rules: it has one thread, asserted before each
-fork; it imports only what workers need, never numpy (which starts threads);
-the secret comes by standard input and leaves by fork only.
+of ZeroMQ's or any decision. Rules: it has one thread (where a start-up hook has
+started another, root begins anew without hooks, and each worker runs them); it
+imports only what workers need, never numpy (which starts threads); the secret
+comes by standard input and leaves by fork only.
 
 It ends on SIGTERM, when the node ends, and when its owner ends, unless the node
 has said that the cluster outlives it (`core.stay`). If root itself
@@ -53,8 +54,10 @@ _THREAD_VARIABLES = (
 class Root:
     """The fork server. `run` returns when nothing is left."""
 
-    def __init__(self, config: p.RootConfig, answer: int) -> None:
+    def __init__(self, config: p.RootConfig, answer: int, hooks: bool = False) -> None:
         self._config = config
+        self._hooks = hooks
+        """Start-up hooks have not run here: each worker runs them."""
         self._answer = answer
         self._directory = Path(config.directory)
         self._logs = self._directory / "logs"
@@ -300,7 +303,8 @@ class Root:
             os.close(descriptor)
 
     def _fork(self, client: int, name: str, body: Callable[[], None]) -> int:
-        assert _threads() == 1, "root has more than one thread and must not fork"
+        if _threads() > 1:  # somebody else's: a fork has ours only, as with multiprocessing
+            self._notes.rarely("root forks beside a thread that it did not start", time.monotonic())
         root = os.getpid()
         try:
             pid = os.fork()
@@ -385,8 +389,11 @@ class Root:
         def body() -> None:
             for variable in _THREAD_VARIABLES:
                 os.environ[variable] = str(threads)
+            if self._hooks:
+                run_hooks()
             known = set(sys.path)
-            sys.path[:0] = [entry for entry in path if entry not in known] or [""]
+            # Of a cluster of nobody's none: its folder is not that of those who use it.
+            sys.path[:0] = [entry for entry in path if entry not in known]
             from nbray.runtime.shell.worker import main as worker_main
 
             worker_main(config)
@@ -466,8 +473,43 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def main() -> NoReturn:
-    """Read a `RootConfig` from standard input, answer on standard output, serve."""
+_AGAIN = """
+import gc, sys, types
+gc.disable()
+sys.path[:] = {0!r}
+sys.modules["nbray"] = package = types.ModuleType("nbray")
+package.__path__ = [{1!r}]
+from nbray.runtime.shell.root import main
+main(hooks=True)
+"""
+"""As `launch` starts it, with the path that hooks have made."""
+
+
+def without_hooks() -> None:
+    """Begin anew without start-up hooks (sitecustomize, `.pth` files): one has started a thread.
+
+    What a thread has locked would stay locked in a fork, and the libraries that hooks load take
+    their number of threads from the environment, which only workers have.
+    """
+    program = _AGAIN.format(sys.path, str(Path(__file__).parents[2]))
+    argv = [sys.executable, "-P", "-S", "-c", program]
+    os.execv(sys.executable, argv)  # noqa: S606 - no shell is wanted
+
+
+def run_hooks() -> None:
+    """In a worker: what Python does at a start."""
+    import site
+
+    site.main()
+
+
+def main(hooks: bool = False) -> NoReturn:
+    """Read a `RootConfig` from standard input, answer on standard output, serve.
+
+    *hooks*: those of the start have not run.
+    """
+    if not hooks and _threads() > 1:
+        without_hooks()
     answer = os.dup(1)
     with open(0, "rb", closefd=False) as stream:
         config = msgspec.msgpack.decode(stream.read(), type=p.RootConfig)
@@ -476,7 +518,7 @@ def main() -> NoReturn:
     os.dup2(null, 1)
     os.close(null)
     widen()  # and so has whatever it forks
-    root = Root(config, answer)
+    root = Root(config, answer, hooks)
     root.log_here()
     why = ""
     try:

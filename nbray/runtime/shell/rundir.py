@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbray.config import run_root
+from nbray.config import run_roots
 from nbray.exceptions import RaySystemError
 from nbray.runtime.shell.address import is_loopback, parse_address
 from nbray.runtime.shell.processes import Front
@@ -81,13 +81,45 @@ class Record(msgspec.Struct, frozen=True):
 
 
 def run_directory() -> Path:
-    """This user's run directory, made if need be.
+    """This user's run directory for what is new, made if need be.
 
     Raises:
-        RaySystemError: it belongs to somebody else, others may enter it, or its
-            path is too long for sockets.
+        RaySystemError: none of those there may be can be used: it belongs to somebody else, others
+            may enter it, or its path is too long for sockets.
     """
-    path = Path(run_root()).absolute()
+    first: RaySystemError | None = None
+    for root in run_roots():
+        try:
+            return _private(Path(root).absolute())
+        except RaySystemError as error:  # in somebody's way: the next one
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def run_directories() -> list[Path]:
+    """All run directories that there are and that are this user's own; clusters may be in any.
+
+    Raises:
+        RaySystemError: the one that was chosen (`NBRAY_RUN_DIR`) cannot be used.
+    """
+    roots = [Path(root).absolute() for root in run_roots()]
+    if len(roots) == 1:
+        return [_private(roots[0])]
+    found = []
+    for root in roots:
+        with contextlib.suppress(OSError):
+            if not _complaint(root, root.lstat()):
+                found.append(root)
+    return found
+
+
+def _private(path: Path) -> Path:
+    """*path*, made if need be, with all that is missing above it as private as itself.
+
+    Raises:
+        RaySystemError: it cannot be used; says why.
+    """
     if len(os.fsencode(path)) + _INBOX_LENGTH > _SOCKET_PATH_LIMIT:
         raise RaySystemError(
             f"the path of the run directory {path} is too long for sockets: "
@@ -99,25 +131,35 @@ def run_directory() -> Path:
             "could not be told of it: set NBRAY_RUN_DIR to another one"
         )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=0o700)
+        missing = [folder for folder in path.parents if not folder.exists()]
+        # Not all at once: `mkdir(parents=True)` makes them as open as the umask says.
+        for folder in [*reversed(missing), path]:
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
         found = path.lstat()  # not stat: a link is somebody's trick
     except OSError as error:
         raise RaySystemError(
             f"the run directory {path} cannot be made ({error.strerror}): "
             "set NBRAY_RUN_DIR to another one"
         ) from None
+    why = _complaint(path, found)
+    if why:
+        raise RaySystemError(why)
+    return path
+
+
+def _complaint(path: Path, found: os.stat_result) -> str:
+    """Why a folder that is there must not be used ('': it may be)."""
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise RaySystemError(
+        return (
             f"the run directory {path} is not yours: remove it or set NBRAY_RUN_DIR to another one"
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
-        raise RaySystemError(
+        return (
             f"others may enter the run directory {path}: run `chmod 700 {path}`, "
             "or set NBRAY_RUN_DIR to another one"
         )
-    return path
+    return ""
 
 
 def new_session() -> Path:
@@ -198,7 +240,7 @@ def read_all(only_this_netns: bool = True) -> list[Record]:
     """
     netns, pidns = namespace("net"), namespace("pid")
     found = []
-    for path in run_directory().glob(f"*/{RECORD}"):
+    for path in [path for root in run_directories() for path in root.glob(f"*/{RECORD}")]:
         try:
             record = msgspec.json.decode(path.read_bytes(), type=Record)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):

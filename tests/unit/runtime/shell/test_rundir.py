@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from harness import private_folder
 
+from nbray.config import run_roots
 from nbray.exceptions import RaySystemError
 from nbray.ids import client_hex, client_id
 from nbray.runtime.shell import rundir
@@ -222,3 +223,100 @@ def test_stop_kills_what_does_not_listen_with_its_children(start) -> None:  # ty
     assert rundir.stop_sessions(timeout=0.2) == 1
     assert child.wait(10) in {-9, 0}  # 0: it has been reaped by `stop_sessions`
     assert rundir.process_started(int(line)) is None
+
+
+@pytest.fixture
+def several(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """The run directories of a user for whom none was chosen."""
+    home = private_folder("nbt-")
+    roots = [home / "tmp" / "nbray-7", home / "session" / "nbray", home / "var" / "nbray-7"]
+    for root in roots:
+        root.parent.mkdir(mode=0o700)
+    monkeypatch.setattr(rundir, "run_roots", lambda: [str(root) for root in roots])
+    yield roots
+    shutil.rmtree(home)
+
+
+def in_the_way(path: Path, how: str) -> None:
+    """What another user may have put there."""
+    if how == "a folder of his":
+        path.mkdir(mode=0o700)
+        os.chown(path, 12345, 12345)
+    elif how == "a file":
+        path.touch()
+    elif how == "a link":
+        path.symlink_to(path.parent)
+    elif how == "a dead link":
+        path.symlink_to("/nowhere")
+    else:
+        path.mkdir()
+        path.chmod(0o777)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize(
+    "how", ["a folder of his", "a file", "a link", "a dead link", "an open folder"]
+)
+def test_what_is_in_the_way_is_avoided(how: str, several: list[Path]) -> None:
+    in_the_way(several[0], how)
+    assert rundir.new_session().parent == several[1]
+    in_the_way(several[2], how)
+    assert rundir.run_directory() == several[1]
+    assert rundir.run_directories() == [several[1]]
+
+
+def test_clusters_are_found_wherever_they_were_started(several: list[Path]) -> None:
+    in_the_way(several[0], "a file")
+    other = record(os.getpid())
+    several[0].unlink()  # whoever was in the way is gone
+    usual = record(os.getpid())
+    assert Path(other.directory).parent == several[1]
+    assert Path(usual.directory).parent == several[0]
+    assert {one.directory for one in rundir.read_all()} == {other.directory, usual.directory}
+
+
+def test_where_nothing_can_be_used_the_first_is_named(several: list[Path]) -> None:
+    for root in several:
+        in_the_way(root, "a file")
+    with pytest.raises(RaySystemError, match=str(several[0])):
+        rundir.run_directory()
+    assert rundir.read_all() == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "roots"),
+    [
+        ({"NBRAY_RUN_DIR": "/x", "XDG_RUNTIME_DIR": "/run/user/5"}, ["/x"]),
+        ({"XDG_RUNTIME_DIR": "/run/mine"}, ["/tmp/nbray-{0}", "/run/mine/nbray"]),
+        ({"XDG_RUNTIME_DIR": "not/absolute"}, ["/tmp/nbray-{0}", "/run/user/{0}/nbray"]),
+        ({}, ["/tmp/nbray-{0}", "/run/user/{0}/nbray"]),
+    ],
+)
+def test_which_there_may_be(
+    environ: dict[str, str], roots: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NBRAY_RUN_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    found = run_roots()
+    assert found[: len(roots)] == [root.format(os.getuid()) for root in roots]
+    assert len(found) == 1 or len(set(found)) == len(found) >= 4
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o000, 0o027])
+@pytest.mark.parametrize("missing", ["a", "a/b", "a/b/c/d"])
+def test_missing_parents_are_private(
+    umask: int, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = private_folder("nbt-")
+    monkeypatch.setenv("NBRAY_RUN_DIR", str(home / missing / "run"))
+    before = os.umask(umask)
+    try:
+        path = rundir.run_directory()
+    finally:
+        os.umask(before)
+    while path != home:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
+        path = path.parent
+    shutil.rmtree(home)

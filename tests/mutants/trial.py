@@ -63,9 +63,8 @@ def by_units() -> bool:
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         status = pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:timeout",
-             "-W", "ignore", "tests/unit/runtime/core"]
-        )  # fmt: skip
+            ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore", "tests/unit/runtime/core"]
+        )
     return bool(status)
 
 

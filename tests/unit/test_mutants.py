@@ -29,7 +29,7 @@ def check(self):
 def test_what_is_changed_and_what_is_left_alone() -> None:
     found = changes("f.py", SOURCE)
     assert {change.now.strip() for change in found} == {
-        "if  x and self.y <= 2:", "if not x or self.y <= 2:", "if not x and self.y < 2:",
+        "if x and self.y <= 2:", "if not x or self.y <= 2:", "if not x and self.y < 2:",
         "if not x and self.y <= 3:", "if not (not x and self.y <= 2):", "self.count += 2", "pass",
         "return False", "break", "return x is not None",
     }  # fmt: skip

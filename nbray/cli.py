@@ -23,9 +23,16 @@ from typing import IO, Any, Protocol, cast
 
 import click
 
-from nbray.config import DEFAULT_PORT, MOST_WORKERS, InitConfig, NodeRequest, join_line
+from nbray.config import (
+    DEFAULT_PORT,
+    HEAD_PATIENCE,
+    MOST_WORKERS,
+    InitConfig,
+    NodeRequest,
+    join_line,
+)
 from nbray.engine import Engine, load
-from nbray.exceptions import RayError
+from nbray.exceptions import RayError, RaySystemError
 from nbray.version import __version__
 
 _STOP_SECONDS = 10.0
@@ -503,6 +510,11 @@ def _panel(native: Native, session: Session) -> str:
         while not snapshot.nodes and time.monotonic() < deadline:
             time.sleep(0.05)
             snapshot = engine.snapshot()
+        if not snapshot.nodes:
+            raise RaySystemError(
+                f"the head's machine ({session.head_address}) does not answer: it is asleep or cut "
+                f"off; this one waits {HEAD_PATIENCE:.0f} s for it, and joins again when it is back"
+            )
         return panel_text(snapshot)
     finally:
         engine.shutdown()

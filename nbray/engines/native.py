@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["alive", "records", "settle", "start", "start_node", "stop_all", "stop_session"]
 
 RECORD_SECONDS = 2.0
+REJOIN_PATIENCE = 10.0
+"""Seconds that `init` waits for a machine which joins its cluster again."""
 
 
 def start(config: InitConfig) -> NativeEngine:
@@ -205,6 +207,20 @@ def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
     return start_node(request), True
 
 
+def _joined(record: Record) -> Record:
+    """*record*, once its machine belongs to the cluster: one that lost it joins it again."""
+    deadline = time.monotonic() + REJOIN_PATIENCE
+    while not record.node:
+        if time.monotonic() > deadline or not alive(record):
+            raise RaySystemError(
+                f"this machine has lost the cluster at {record.head_address}, which does not "
+                "answer; it joins again as soon as it does (`nbray stop` ends that)"
+            )
+        time.sleep(0.05)
+        record = next((one for one in records() if one.directory == record.directory), record)
+    return record
+
+
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     import secrets
 
@@ -216,6 +232,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     from nbray.runtime.shell.watching import Beside, Shortage
     from nbray.wire.messages import Printed
 
+    record = _joined(record)
     folder = Path(record.directory)
     me = client_id(record.node, DRIVER_FLAG | secrets.randbits(31))
     post, brain = open_brain(me, folder)

@@ -422,7 +422,7 @@ class NodeBrain:
         """The head counts this node out, or has been silent for longer than anybody sleeps."""
         why = f"this machine has lost the cluster: {why}"
         if self.settings.rejoins:
-            why += "; it joins again as another node: call nbray.init() again"
+            why += "; it joins it again as another node"
         return self.stop(why, again=self.settings.rejoins)
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:

@@ -396,6 +396,8 @@ class Node:
             self._again = effect.again
             if effect.again:
                 self._channel.send(p.Again(self._brain.number))
+                # Whoever attaches meanwhile waits until there is a number again.
+                self._seat.record(msgspec.structs.replace(self._started, node=0), self._outlives)
             return
         self._outlives = effect.on
         self._log(f"{'outlives' if effect.on else 'ends with'} the process that started it")

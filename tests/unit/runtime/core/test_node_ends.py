@@ -79,7 +79,7 @@ def test_a_node_that_lost_the_head_is_followed_by_another(play: Play, rejoins: b
     assert stop.again is rejoins
     play.do(effects[:-1])
     (told,) = play.take(m.Exit, ANNA)
-    assert ("call nbray.init() again" in told.why) is rejoins
+    assert ("joins it again" in told.why) is rejoins
 
 
 def test_what_only_a_lost_node_could_do_is_infeasible(play: Play) -> None:

@@ -122,3 +122,7 @@ def unload_ipython_extension(shell: Any) -> None:
     from nbray.jupyter import magics
 
     magics.unload(shell)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import nbray
+from nbray import session
 from nbray.exceptions import ObjectLostError, RayError
 from nbray.jobs import Job
+from nbray.jupyter.following import follow
 from nbray.refs import ObjectRef
 
 
@@ -30,6 +32,7 @@ class Background:
         self._refs = refs
         self._assign = assign
         self._settled = False
+        self._cell = session.cell.get()
         self._value: Any = None
         self._error: Exception | None = None
 
@@ -91,6 +94,30 @@ class Background:
         )
         return len(ready)
 
+    def _how(self) -> str:
+        """How it ended, as far as is known before its results are looked at."""
+        engine = session.current()
+        view = engine.cell_view(self._cell) if engine is not None else None
+        if view is None or not view.finished or view.submitted != len(self._refs):
+            return ""
+        parts = [f"{view.failed} failed"] if view.failed else []
+        parts += [f"{view.cancelled} cancelled"] if view.cancelled else []
+        return f", {', '.join(parts)}" if parts else ""
+
+    def _look(self) -> tuple[str, str, bool]:
+        text = repr(self)
+        ended = self._settled or self._error is not None or "gone" in text or self.done()
+        return "", text, not ended
+
+    def _ipython_display_(self) -> None:
+        """Where displays can be updated, it is shown as it is until it has ended.
+
+        Raises:
+            NotImplementedError: it has, or they cannot: IPython then shows what `repr` says.
+        """
+        if self._settled or not follow(self._look):
+            raise NotImplementedError
+
     def __repr__(self) -> str:
         if self._error is not None:
             state = "failed"
@@ -98,7 +125,11 @@ class Background:
             state = "done"
         else:
             try:
-                state = f"{self._ended()} of {len(self._refs)} done"
+                ended = self._ended()
+                state = f"{ended} of {len(self._refs)} done"
+                if ended == len(self._refs):
+                    how = self._how()
+                    state = f"ended{how}" if how else state
             except RayError:
                 state = "gone: nbray was stopped"
         return f"<background cell {self._name}: {state}>"
@@ -135,6 +166,13 @@ class NamedBackground(Background):
         """End its unfinished tasks. Other work goes on."""
         if not self._settled:
             self._job.stop()
+
+    def _how(self) -> str:
+        try:
+            record = self._job.record()
+        except (RayError, ValueError):
+            return ""
+        return f", {record.state}" if record.state in {"failed", "stopped", "lost"} else ""
 
     def __repr__(self) -> str:
         return super().__repr__().replace("<background cell", "<job", 1)

@@ -44,6 +44,22 @@ USAGE = {
     "memory": "%nbray memory",
     "free": "%nbray free",
     "debug": "%nbray debug [FRAME] [-o NAME,NAME]",
+    "help": "%nbray help [COMMAND]",
+}
+SAYS = {
+    "start": "start a cluster on this machine; --detach: it outlives the notebook",
+    "attach": "use a cluster that runs already (without an address: the youngest here)",
+    "join": "how another machine joins this cluster",
+    "dashboard": "the link to the cluster in a browser",
+    "status": "the nodes, and what they do",
+    "jobs": "the named background jobs (%%remote --bg --name NAME)",
+    "stop": "leave the cluster, and end it if it is this notebook's; --cluster: end it for all",
+    "logs": "all that tasks have printed, of a cell, a worker or a node",
+    "receipt": "what the work of a cell took, and what would make it faster",
+    "memory": "what lies in the object store, and who holds it",
+    "free": "let go what only past outputs hold",
+    "debug": "look at the frames of the last failure of a task; -o: take its variables",
+    "help": "this list",
 }
 _OPTIONS = {
     "start": {"--cpus": "--cpus", "--num-cpus": "--cpus"},
@@ -56,7 +72,7 @@ _OPTIONS = {
 }
 _FLAGS = {"start": {"--detach"}, "stop": {"--cluster"}}
 """Options without a value."""
-_WITH_WORDS = {"attach", "jobs", "logs", "debug", "receipt"}
+_WITH_WORDS = {"attach", "jobs", "logs", "debug", "receipt", "help"}
 
 
 STAYS = "It stays when this notebook ends: %nbray attach finds it again, %nbray stop ends it."
@@ -79,6 +95,10 @@ class JoinLine(str):
         return f"Paste this on another machine (it holds the cluster's secret):\n{self}"
 
 
+def magic(line: str) -> Any:
+    return run(line)
+
+
 def run(line: str) -> Any:
     """`%nbray` *line*; what it returns is what the cell shows.
 
@@ -93,6 +113,10 @@ def run(line: str) -> Any:
     if not words:
         words = ["status"]
     command, rest = words[0], words[1:]
+    if command in {"-h", "--help"}:
+        command = "help"
+    elif {"-h", "--help"} & set(rest):
+        command, rest = "help", [command]
     if command not in USAGE:
         near = difflib.get_close_matches(command, USAGE, n=1)
         hint = f"did you mean %nbray {near[0]}?" if near else f"there are {', '.join(USAGE)}"
@@ -101,7 +125,7 @@ def run(line: str) -> Any:
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
         "dashboard": _dashboard, "logs": _logs, "debug": _debug,
-        "memory": _memory, "free": _free, "jobs": _jobs, "receipt": _receipt,
+        "memory": _memory, "free": _free, "jobs": _jobs, "receipt": _receipt, "help": _help,
     }
     try:
         return work[command](values, options)
@@ -279,6 +303,38 @@ def _stop(_values: list[str], options: dict[str, str]) -> None:
     _say(jobs.stop_all("--cluster" in options))
 
 
+def _help(values: list[str], _options: dict[str, str]) -> None:
+    command = values[0].lstrip("%") if values else ""
+    if command and command not in USAGE:
+        raise UsageError(f"%nbray help: unknown command {command!r}; there are {', '.join(USAGE)}")
+    _say(helped(command))
+
+
+def helped(command: str = "") -> str:
+    """The commands, a line each; or that of *command*, with its usage."""
+    if command:
+        return f"{USAGE[command]}\n    {SAYS[command]}"
+    wide = max(map(len, USAGE.values()))
+    lines = [f"{usage.ljust(wide)}  {SAYS[name]}" for name, usage in USAGE.items()]
+    return "\n".join([
+        *lines, "", "%%remote runs a cell on the cluster: %%remote? has its options.",
+    ])  # fmt: skip
+
+
+def complete(line: str) -> list[str]:
+    """What may follow in *line*, which begins with `%nbray` (for the Tab key)."""
+    words = line.split()
+    last = "" if line[-1:].isspace() else words[-1]
+    if len(words) - bool(last) < 2:
+        return [name for name in USAGE if name.startswith(last.lstrip("%"))] if (
+            len(words) > 1 or not last
+        ) else []
+    command = words[1]
+    options = [*_OPTIONS.get(command, {}), *_FLAGS.get(command, ())]
+    others = {"jobs": ["stop", "forget"], "help": list(USAGE)}.get(command, [])
+    return [word for word in (*others, *options) if word.startswith(last)]
+
+
 def _logs(values: list[str], options: dict[str, str]) -> Any:
     from nbray.jupyter import inspection
 
@@ -359,4 +415,8 @@ def _show_dashboard(engine: Engine) -> None:
 
 
 def _say(text: str) -> None:
-    print(text)
+    # At once: what is displayed next is sent at once, too, and must come below.
+    print(text, flush=True)
+
+
+magic.__doc__ = f"The cluster, in words.\n\n{helped()}\n"  # what `%nbray?` shows

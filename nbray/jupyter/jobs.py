@@ -27,6 +27,7 @@ from nbray.exceptions import RayError
 from nbray.jobs.keeper import News
 from nbray.jupyter.bars import Bars, NotebookBars, Surface
 from nbray.jupyter.cells import cells
+from nbray.jupyter.following import follow
 from nbray.jupyter.terminal import TerminalBars
 from nbray.view.jobs import jobs_html, jobs_text
 
@@ -143,6 +144,19 @@ class Table:
 
     def _repr_html_(self) -> str:
         return jobs_html(self.jobs, self._now)
+
+    def _look(self) -> tuple[str, str, bool]:
+        now = Table(jobs.records())
+        return now._repr_html_(), repr(now), any(not one.ended for one in now.jobs)
+
+    def _ipython_display_(self) -> None:
+        """Where displays can be updated, it goes with the jobs that run to their end.
+
+        Raises:
+            NotImplementedError: none does, or they cannot: IPython then shows it as it is.
+        """
+        if all(one.ended for one in self.jobs) or not follow(self._look):
+            raise NotImplementedError
 
 
 def table() -> Table:

@@ -51,11 +51,13 @@ class Extension:
         environment.install(shell)
         holdings.install(shell)
         signatures.install(shell)
+        shell.events.register("pre_run_cell", self._names_back)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
         shell.events.register("post_run_cell", self._interrupts.after)
         shell.register_magic_function(_literal(self._remote), "cell", "remote")
-        shell.register_magic_function(cluster_magic.run, "line", "nbray")
+        shell.register_magic_function(cluster_magic.magic, "line", "nbray")
+        shell.set_hook("complete_command", _complete, str_key="%nbray")
         shell.push(self._names)
         shell.set_custom_exc(errors.SHOWN, errors.show)
         session.on_install.append(self._engine_changed)
@@ -66,6 +68,7 @@ class Extension:
         if self._engine_changed in session.on_install:
             session.on_install.remove(self._engine_changed)
         for event, hook in (
+            ("pre_run_cell", self._names_back),
             ("pre_run_cell", self._interrupts.before),
             ("pre_run_cell", self._remote.collect),
             ("post_run_cell", self._interrupts.after),
@@ -75,6 +78,7 @@ class Extension:
         magics = shell.magics_manager.magics
         magics["cell"].pop("remote", None)
         magics["line"].pop("nbray", None)
+        shell.strdispatchers["complete_command"].strs.pop("%nbray", None)
         shell.drop_by_id(self._names)
         shell.set_custom_exc((), None)
         environment.uninstall(shell)
@@ -82,6 +86,11 @@ class Extension:
         signatures.uninstall(shell)
         progress.uninstall()
         cells.cells().detach()
+
+    def _names_back(self, _info: object = None) -> None:
+        """After `%reset`, which forgets all names, have ours again."""
+        if self._names.keys().isdisjoint(self._shell.user_ns):
+            self._shell.push(self._names)
 
     def copies(self) -> dict[str, ObjectRef[Any]]:
         """What `%%remote` has put, by the variable's name."""
@@ -109,6 +118,10 @@ def logs() -> Logs:
     if not _extensions():
         raise errors.NotebookError("nbray is not loaded: run %load_ext nbray first")
     return progress.router().logs
+
+
+def _complete(_shell: Any, event: Any) -> list[str]:
+    return cluster_magic.complete(event.line)
 
 
 def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:

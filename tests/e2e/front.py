@@ -39,6 +39,14 @@ class Answer(msgspec.Struct):
         )
 
     @property
+    def shown(self) -> str:
+        """The text of the cell's value, also where that is a display which follows something."""
+        return self.result or "\n".join(
+            data["text/plain"] for data in self.displays.values()
+            if data.get("text/plain") and "nbray-output" not in data.get("text/html", "")
+        )
+
+    @property
     def text(self) -> str:
         """What the cell and its tasks printed."""
         return self.streams + self.printed

@@ -63,7 +63,7 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
         )
         assert not launched.error, launched.traceback
         assert launched.streams.count("This cluster stays") == 1
-        assert launched.result.startswith("<job train")
+        assert launched.shown.startswith("<job train")
         while "epoch 4" not in launched.printed:  # also under the launching cell
             first.until(lambda _message: True)
         kill(first)
@@ -73,8 +73,8 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
         attached = second.run(LOAD + "%nbray attach")
         assert "nbray is attached to the cluster on this machine: 1 node" in attached.streams
         listed = second.run("%nbray jobs")
-        assert "train  running  print('epoch', i)" in " ".join(listed.result.split("   "))
-        assert "5 of 6" in listed.result
+        assert "train  running  print('epoch', i)" in " ".join(listed.shown.split("   "))
+        assert "5 of 6" in listed.shown
         early = second.run("nbray.fetch('train', timeout=0)")
         assert early.error == "GetTimeoutError"
         assert "the job train still runs" in early.traceback
@@ -95,9 +95,9 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
         ]
         assert "6 of 6" in bars
         assert second.run("squares").result == "[0, 1, 4, 9, 16, 25]"
-        assert "done, fetched" in second.run("%nbray jobs").result
+        assert "done, fetched" in second.run("%nbray jobs").shown
         second.run("%nbray jobs forget train")
-        assert "no named jobs" in second.run("%nbray jobs").result
+        assert "no named jobs" in second.run("%nbray jobs").shown
         kill(second)
     # All jobs have been fetched, and nobody is attached any more.
     assert eventually(lambda: not native.records())
@@ -130,7 +130,7 @@ def test_stop_ends_a_detached_cluster_from_any_notebook(mark: str) -> None:
         second.run(LOAD + "%nbray attach")
         again = second.run("%%remote --bg --name long\n1")
         assert "the job long runs already" in again.traceback
-        assert "running" in second.run("%nbray jobs").result
+        assert "running" in second.run("%nbray jobs").shown
         assert "with it what ran in the background: long" in second.run("%nbray stop").streams
         assert not native.records()
         assert not [line for line in marked(mark).values() if "nbray" in line]
@@ -182,7 +182,7 @@ def test_errors_and_stop_come_back_as_well() -> None:
         assert "1 / divisor" in failed.traceback
         assert "1 task cancelled" in second.run("%nbray jobs stop long").streams
         assert "TaskCancelledError" in second.run("nbray.fetch('long')").traceback
-        assert "stopped" in second.run("%nbray jobs").result
+        assert "stopped" in second.run("%nbray jobs").shown
         unknown = second.run("nbray.fetch('lung')")
         assert "no job is called 'lung': there are bad, long" in unknown.traceback
         kill(second)
@@ -223,7 +223,7 @@ def test_a_keeper_that_died_says_what_happened_and_what_to_do(tmp_path: Path) ->
         assert "the job train is lost, and its result with it: its keeper on " in lost.traceback
         assert "Run its cell again, or drop it with %nbray jobs forget train" in lost.traceback
         assert "epoch 1" in lost.printed
-        (row,) = front.run("%nbray jobs").result.splitlines()[1:]
+        (row,) = front.run("%nbray jobs").shown.splitlines()[1:]
         assert row.split()[:3] == ["train", "lost", "print('epoch"]
         handle = front.run("train.result()")
         assert handle.error == "OwnerDiedError"
@@ -231,7 +231,7 @@ def test_a_keeper_that_died_says_what_happened_and_what_to_do(tmp_path: Path) ->
         again = front.run("%%remote --bg --name train -o score\nscore = 2")
         assert not again.error, again.traceback  # a lost job's name is free
         assert front.run("nbray.fetch('train')").result == "2"
-        assert "done, fetched" in front.run("%nbray jobs").result
+        assert "done, fetched" in front.run("%nbray jobs").shown
         kill(front)
         assert eventually(lambda: not native.records(), timeout=5.0)
 

@@ -130,7 +130,7 @@ def test_background_prints_stay_under_their_own_cell(native: Front) -> None:
     launched = native.run(
         "%%remote --bg -o late\ntime.sleep(1)\nprint('from', 'the background')\nlate = 'here'"
     )
-    assert "background cell" in launched.result
+    assert "background cell" in launched.shown
     other = native.run("time.sleep(2)\nprint('other')")
     assert other.text == "other\n"
     if not launched.text:

@@ -112,3 +112,49 @@ def test_dashboard_needs_a_cluster_of_processes(say):
     text = say("%nbray dashboard")
     assert "inline engine has no cluster" in text
     assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["%nbray help", "%nbray --help", "%nbray -h"])
+def test_help_lists_every_command_in_words(say, line):
+    said = say(line)
+    for name, usage in cluster_magic.USAGE.items():
+        assert f"{usage} " in said
+        assert cluster_magic.SAYS[name] in said
+    assert session.current() is None
+
+
+@pytest.mark.parametrize("line", ["%nbray help start", "%nbray start --help", "%nbray start -h"])
+def test_help_of_one_command(say, line):
+    assert say(line).startswith("%nbray start [--cpus N] [--detach]")
+    assert session.current() is None
+
+
+def test_help_of_nothing(say):
+    assert "unknown command 'strat'" in say("%nbray help strat")
+
+
+def test_the_question_mark_shows_the_commands(ip):
+    info = ip.object_inspect("%nbray", detail_level=0)
+    for usage in cluster_magic.USAGE.values():
+        assert usage in info["docstring"]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%nbray ", list(cluster_magic.USAGE)),
+        ("%nbray st", ["start", "status", "stop"]),
+        ("%nbray j", ["join", "jobs"]),
+        ("%nbray start --", ["--cpus", "--num-cpus", "--detach"]),
+        ("%nbray start --d", ["--detach"]),
+        ("%nbray stop ", ["--cluster"]),
+        ("%nbray jobs ", ["stop", "forget"]),
+        ("%nbray help de", ["debug"]),
+        ("%nbray status ", []),
+        ("%nbray strat ", []),
+    ],
+)
+def test_what_the_tab_key_offers(ip, line, offered):
+    assert cluster_magic.complete(line) == offered
+    hooks = ip.strdispatchers["complete_command"].strs
+    assert any(key == "%nbray" for key in hooks)

@@ -1,5 +1,7 @@
 """`%load_ext nbray`: what it adds to an IPython shell and takes back."""
 
+import pytest
+
 import nbray
 from nbray import session
 from nbray.events import Output
@@ -77,3 +79,19 @@ def test_output_events_are_written_under_their_cell(ip, capsys):
     router = progress.router()
     router(Output("In[1]", 1, "lab", 1, "f", "stdout", "late\n"))
     assert capsys.readouterr().out == "late\n"
+
+
+@pytest.mark.parametrize("line", ["%reset -f", "%reset -f in out", "get_ipython().reset()"])
+def test_after_a_reset_the_next_cells_have_the_names(ip, line):
+    ip.run_cell(line).raise_error()
+    ip.run_cell("remote, nbray.get").raise_error()
+
+
+def test_a_name_that_the_user_has_deleted_stays_so(ip):
+    ip.run_cell("del remote").raise_error()
+    ip.run_cell("1").raise_error()
+    assert "remote" not in ip.user_ns
+
+
+def test_dir_shows_what_is_for_users():
+    assert dir(nbray) == sorted(nbray.__all__)

@@ -154,7 +154,7 @@ def test_whatever_strangers_say_is_bounded_and_over_soon(
         assert served.node.num_fds() < before + 4 * STRANGERS
     assert eventually(lambda: served.node.num_fds() <= before + 2, 20)
     assert served.node.memory_info().rss < memory + (60 << 20)
-    assert len(served.log()) <= lines + 1  # of one address one line a minute
+    assert len(served.log()) <= lines + 3  # of one address one line a minute
     served.release()
 
 

@@ -93,10 +93,10 @@ class Strangers:
         for fd, one in list(self._known.items()):
             if one.since + PATIENCE > now:
                 break
-            if not one.address or one.since + FORGOTTEN <= now:
-                self.gone(fd)  # its end came before its beginning was noticed
-            elif not one.told_to_go:
+            if one.address and not one.told_to_go:
                 late.append(fd)
+            elif not one.address or one.since + FORGOTTEN <= now:
+                self.gone(fd)  # its end came before its beginning was noticed
         return [self._send_away(fd) for fd in late]
 
     # -- words ----------------------------------------------------------------------

@@ -9,21 +9,25 @@ lost once.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nbray.ids import FIRST_NODE
 from nbray.runtime.core.link import Payload
 from nbray.runtime.core.mesh import Got, Mesh, Out
 from nbray.runtime.shell.door import Door
 from nbray.runtime.shell.lane import Arrived, Connected, Disconnected, Lane, Refused
+from nbray.runtime.shell.suspects import Suspects
 
 if TYPE_CHECKING:
     from nbray.runtime.shell.lanes import Lanes
 
 LATE_MESSAGES = 16
 """Bulk messages (of a chunk each) that wait for a lane."""
+ENDED = "its process has ended: its machine refuses connections to its port"
 
 
 class Received(msgspec.Struct):
@@ -48,6 +52,7 @@ class Links:
         )
         self._late: dict[int, list[Payload]] = {}
         """Bulk messages for peers whose bulk lane does not stand yet."""
+        self._suspects = Suspects(address)
 
     def identify(self, number: int) -> None:
         """This node has its number now."""
@@ -86,10 +91,13 @@ class Links:
         """The unnumbered *peer* is node *number* from now on."""
         self.lanes.adopt(peer, number)
         self.mesh.adopt(peer, number)
+        if self._judges(number):
+            self._suspects.stands(number, time.monotonic())
 
     def forget(self, peer: int) -> None:
         """End the link to a peer."""
         self._late.pop(peer, None)
+        self._suspects.forget(peer)
         if self.mesh.links.pop(peer, None) is not None:
             self.lanes.forget(peer)
 
@@ -107,6 +115,8 @@ class Links:
                     self._came(self.mesh.arrived(peer, frames, now), got, now)
                 case Connected(peer=peer, lane=Lane.CONTROL):
                     self._transmit(self.mesh.connected(peer, now))
+                    if self._judges(peer):
+                        self._suspects.stands(peer, now)
                 case Connected(peer=peer):
                     for payload in self._late.pop(peer, []):
                         self.lanes.send(peer, Lane.BULK, payload)
@@ -119,6 +129,8 @@ class Links:
                         self.mesh.disconnected(peer)
                         if peer < 0:
                             self.forget(peer)  # it never became a node
+                        elif self._judges(peer):
+                            self._suspects.broke(peer, now)
                 case Refused(peer=peer, address=address):
                     got.log.append(f"node {peer} at {address} refuses our secret, or is no node")
         got.log += self.lanes.lines()
@@ -134,6 +146,10 @@ class Links:
             if peer > 0:
                 got.lost.append((peer, why))
 
+    def _judges(self, peer: int) -> bool:
+        """Whether this node may say that a peer is dead (see `core.mesh`)."""
+        return peer > 0 and FIRST_NODE in (self.mesh.number, peer)
+
     def _transmit(self, out: Iterable[Out]) -> None:
         for lane, payload in out:
             self.lanes.send(lane, Lane.CONTROL, payload)  # else it is replayed when one stands
@@ -142,13 +158,18 @@ class Links:
         """Let time pass: signs of life, acknowledgements, deaths."""
         got = Received()
         self._came(self.mesh.tick(now), got, now)
+        for peer in self._suspects.tick(now):
+            link = self.mesh.links.get(peer)
+            if link is not None and not link.up:
+                self._came(Got(lost=[(peer, ENDED)]), got, now)
         self.lanes.tick(now)
         got.log += self.lanes.lines()
         return got
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        due = self.mesh.next_deadline(), self.lanes.next_deadline()
+        parts = self.mesh, self.lanes, self._suspects
+        due = (part.next_deadline() for part in parts)
         return min((one for one in due if one is not None), default=None)
 
     def idle(self) -> bool:

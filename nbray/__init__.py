@@ -90,11 +90,16 @@ def fetch(name: str, timeout: float | None = None) -> Any:
     return fetch_job(name, timeout)
 
 
-def panel() -> Any:
-    """The cluster's status as a live widget: nodes, CPU, memory, tasks, object store."""
+def panel(controls: bool = True) -> Any:
+    """The cluster's status as a live widget: nodes, CPU, memory, tasks, object store.
+
+    Args:
+        controls: with buttons that add and stop nodes, show the line for joining, and so on.
+            Visitors of a page made from the notebook (voila) get none in any case.
+    """
     from nbray.jupyter.panel import panel as make
 
-    return make()
+    return make(controls)
 
 
 def timeline(cell: str | int | None = None, filename: Any = None) -> Any:

@@ -26,7 +26,7 @@ import msgspec
 
 from nbray.dashboard import record as records
 from nbray.dashboard.access import ticket
-from nbray.dashboard.links import Link, link
+from nbray.dashboard.links import Link, link, visited
 from nbray.dashboard.record import Record
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError
@@ -157,8 +157,10 @@ def offered(session: Session) -> Link | None:
 def known(engine: Engine) -> tuple[Link | None, str]:
     """The same for *engine*'s cluster, and why there is none where one was wanted.
 
-    Nothing is started, nothing raised.
+    Nothing is started, nothing raised. On a page for visitors there is none.
     """
+    if visited(os.environ):
+        return None, ""
     try:
         session = _session(engine)
     except (RaySystemError, OSError):

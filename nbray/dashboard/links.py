@@ -1,13 +1,15 @@
 """The link to the dashboard as it is right where one works.
 
 Owns the wording of addresses. Does not own ports or keys. Pure: the
-environment is an argument. Rule: where the page's own Jupyter server serves the
-dashboard (`nbray.jupyter.server.dashboard`), a cell's link goes there: it works
-from wherever the page came from, and holds no key.
+environment is an argument (but for what a `Link` shows of itself). Rules: where
+the page's own Jupyter server serves the dashboard (`nbray.jupyter.server.dashboard`),
+a cell's link goes there: it works from wherever the page came from, and holds no
+key. On a page for visitors there is no link at all.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from html import escape
 from typing import Self
@@ -22,6 +24,13 @@ UNSURE = (
     "This Jupyter server does not serve nbray itself. If the link is not found, install nbray "
     "(or jupyter-server-proxy) in the environment of the Jupyter server, and restart the server."
 )
+
+
+SHOWN_TO_ITS_AUTHOR = "The dashboard is there for the notebook's author: this page is for visitors."
+
+
+VISITED = ("VOILA_REQUEST_URL", "VOILA_BASE_URL", "VOILA_PREHEAT")
+"""Variables that voila gives to its kernels."""
 
 
 class Link(str):
@@ -54,6 +63,8 @@ class Link(str):
         return str.__str__(self)
 
     def __repr__(self) -> str:
+        if visited(os.environ):
+            return SHOWN_TO_ITS_AUTHOR
         if self.path:
             return f"The dashboard, on this page's own server: {self.path}"
         note = f"\n{self.note}" if self.note else ""
@@ -63,6 +74,8 @@ class Link(str):
         return f"The dashboard (the link {good}): {self.url}{note}"
 
     def _repr_html_(self) -> str:
+        if visited(os.environ):
+            return escape(SHOWN_TO_ITS_AUTHOR)
         url = escape(self.path or self.url, quote=True)
         shown = escape(self.path or self.url.partition("?")[0])
         note = f". {escape(self.note)}" if self.note else ""
@@ -70,6 +83,13 @@ class Link(str):
             f'<a href="{url}" target="_blank" rel="noreferrer noopener">nbray dashboard</a> '
             f'<span style="color:var(--jp-ui-font-color2,#6a737d)">at {shown}{note}</span>'
         )
+
+
+def visited(environ: Mapping[str, str]) -> bool:
+    """Whether what a kernel in *environ* shows is a page for visitors: voila's."""
+    return any(name in environ for name in VISITED) or environ.get(
+        "SERVER_SOFTWARE", ""
+    ).startswith("voila/")
 
 
 def prefix(environ: Mapping[str, str]) -> str:

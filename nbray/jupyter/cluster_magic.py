@@ -27,6 +27,7 @@ from nbray.engine import Engine
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import RayError
 from nbray.figures import amount, memory, noun
+from nbray.jupyter.audience import audience
 from nbray.jupyter.cells import cells
 from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
@@ -87,6 +88,8 @@ class JoinLine(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
+        if not audience(cells().kernel).secrets:
+            return "The line for joining is shown to the notebook's author only: it holds a secret."
         if cells().kernel is not None:
             return (
                 "Press Join line above: the line holds the cluster's secret, and is shown for a "

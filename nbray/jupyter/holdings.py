@@ -21,6 +21,7 @@ from nbray.engine import Engine
 from nbray.exceptions import RayError
 from nbray.figures import memory as as_memory
 from nbray.figures import memory_share, noun
+from nbray.jupyter.audience import audience
 from nbray.jupyter.cells import Cells, cells
 from nbray.jupyter.errors import NotebookError
 from nbray.jupyter.free_button import button
@@ -64,7 +65,7 @@ class Holdings:
             sys.stdout.write(f"{self!r}\n")
             return
         self._show(own, cell, name)
-        if self.spare and self._look is not None:
+        if self.spare and self._look is not None and audience(own.kernel).controls:
             size = as_memory(sum(one.object.size for one in self.spare))
             button().show(own, cell, f"Free {size}", lambda: self._free(own, cell, name))
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from nbray.jupyter.audience import audience
 from nbray.jupyter.cells import Cells
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -19,7 +20,8 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 class Live:
     """A display under *cell*; *make* gives the `ipywidgets.HTML` it lives in.
 
-    Where widgets have no way to a front end, the display itself is replaced.
+    Where widgets have no way to a front end, or nobody to move for, the display
+    itself is replaced.
     """
 
     def __init__(self, cells: Cells, cell: str, make: Callable[[str], Any]) -> None:
@@ -47,11 +49,11 @@ class Live:
             if self._widget.value != html:
                 self._widget.value = html
             return
-        if self._widget is None:
+        if self._widget is not None:
+            self._widget.value = html
+        elif audience(self._cells.kernel).widgets:
             widget = self._make(html)
             self._widget = widget if getattr(widget, "comm", None) is not None else None
-        else:
-            self._widget.value = html
         self._moving = True
         self.save(html, text)
 

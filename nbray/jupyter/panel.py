@@ -4,7 +4,7 @@ Owns the widget, its refreshing and what a saved notebook keeps of it. Does not
 own how it looks (`nbray.view`) nor its buttons (`controls`). Rule: one thread
 for all panels, at most four looks a second, a message only when something has
 changed; it ends with the engine and starts again with the next. The buttons are
-there while the cluster runs.
+there while the cluster runs, for whoever could as well run a cell (`audience`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from functools import cache
 from typing import Any
 
 from ipywidgets import HTML, Box, Layout, VBox
-from ipywidgets.widgets.widget import _instances as connected_widgets
 
 from nbray import session
 from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
-from nbray.jupyter.cells import Cells, attach
+from nbray.jupyter.audience import audience
+from nbray.jupyter.cells import Cells, attach, cells
 from nbray.jupyter.controls import Controls, Seen, end
 from nbray.jupyter.errands import Errands, removable
 from nbray.jupyter.live import Live
@@ -45,27 +45,43 @@ DISPLAYS = 4
 class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
     """The panel as an `ipywidgets.VBox`, so that it can stand in boxes; `panel()` makes it."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, controls: bool = True) -> None:
+        seen_by = audience(cells().kernel)
         self._board = board
         self._lives: list[Live] = []
         self._gone = False
+        self._closed = False
+        self._widgets = seen_by.widgets
+        self._allowed = controls and seen_by.controls
         self._controls: Controls | None = None
-        self._view: HTML | None = _view(panel_html(board.snapshot))
-        super().__init__(children=(self._view,), layout=_layout())
+        self._html = panel_html(board.snapshot)
+        self._view: HTML | None = _view(self._html) if self._widgets else None
+        if self._view is not None:
+            super().__init__(children=(self._view,), layout=_layout())
+        else:
+            super().__init__()
+
+    def open(self) -> None:
+        """Have a model in the page, where widgets make sense."""
+        if self._widgets:
+            super().open()
 
     @property
     def connected(self) -> bool:
         """Whether the widget is still connected to the front end (`.close()` ends that)."""
+        if not self._widgets:
+            return not self._closed
         parts = (self, self._view)  # `Widget.close_all()` closes them one by one
         return all(getattr(part, "comm", None) is not None for part in parts)
 
     @property
     def value(self) -> str:
         """The HTML of the table."""
-        return str(self._view.value) if self._view is not None else ""
+        return str(self._view.value) if self._view is not None else self._html
 
     @value.setter
     def value(self, html: str) -> None:
+        self._html = "" if self._widgets else html
         if self._view is not None:
             self._view.value = html
 
@@ -95,7 +111,9 @@ class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
                 live.show(html, text)
 
     def control(self, seen: Seen) -> None:
-        """Move the buttons and what they have opened."""
+        """Move the buttons and what they have opened; where there are none, nothing."""
+        if not self._allowed:
+            return
         if self._controls is None:
             self._controls = Controls(self._board.errands, self._board.nudge, self._board.lock)
             self.children = (self._view, *self._controls.children)
@@ -138,6 +156,7 @@ class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def close(self) -> None:
         """End the widget, with its buttons."""
+        self._closed = True
         if getattr(self, "comm", None) is None:
             return
         layout, view, self._view = self.layout, self._view, None
@@ -151,7 +170,9 @@ class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def take_up(self) -> None:
         """Have widgets again."""
-        self._gone = False
+        self._gone = self._closed = False
+        if not self._widgets:
+            return
         self._view = _view("")
         self.layout = _layout()
         self.children = (self._view,)
@@ -166,8 +187,17 @@ def _layout() -> Layout:
     return Layout(width="100%", margin="0")
 
 
+def connected_widgets() -> dict[str, Any]:
+    """All widgets that have a model in a page, by its id."""
+    from ipywidgets.widgets import widget
+
+    # ipywidgets 7 keeps them with the class, 8 in its module.
+    known: dict[str, Any] | None = getattr(widget, "_instances", None)
+    return dict(widget.Widget.widgets) if known is None else dict(known)
+
+
 def _boxes() -> list[Box]:
-    return [one for one in list(connected_widgets.values()) if isinstance(one, Box)]
+    return [one for one in connected_widgets().values() if isinstance(one, Box)]
 
 
 class Board:
@@ -201,13 +231,13 @@ class Board:
             return False
         return True
 
-    def panel(self) -> Panel:
+    def panel(self, controls: bool = True) -> Panel:
         """A new panel, refreshed from now on."""
         with self._lock:
             deadline = time.monotonic() + FIRST
             while self.look() and not self.snapshot.nodes and time.monotonic() < deadline:
                 time.sleep(0.005)  # a picture has been asked for, and is on its way
-            new = Panel(self)
+            new = Panel(self, controls)
             self._add(new)
             return new
 
@@ -338,7 +368,7 @@ def _board() -> Board:
     return Board()
 
 
-def panel() -> Panel:
+def panel(controls: bool = True) -> Panel:
     """The cluster's status: nodes with CPU, memory, object store, GPUs, workers, tasks.
 
     Show it as a cell's last expression or with `display`. It moves while the
@@ -346,8 +376,13 @@ def panel() -> Panel:
     Its buttons add a node on this machine and take it away, stop any one node
     (gently: when its tasks have ended; or at once), show the line by which
     another machine joins, jobs by cell, actors, and what was printed last.
+
+    Args:
+        controls: with these buttons. There are none in any case where
+            NBRAY_CONTROLS=0 is in the kernel's environment, on a page for
+            visitors (voila), and in a batch run (nbconvert, papermill).
     """
-    return _board().panel()
+    return _board().panel(controls)
 
 
 def show() -> bool:

@@ -93,3 +93,15 @@ def test_the_widget_is_a_core_one() -> None:
     widget = html_widget("<b>x</b>")
     assert widget._model_module == "@jupyter-widgets/controls"
     widget.close()
+
+
+def test_where_nobody_looks_no_widget_is_made() -> None:
+    kernel, made, live = setup("comm")
+    kernel.request = {"content": {"allow_stdin": False}}
+    live.show("1", "1")
+    live.show("2", "2")
+    live.rest("3", "3")
+    live.show("4", "4")
+    assert not made
+    assert [bundle["text/html"] for bundle in data(kernel)] == ["1", "2", "3", "4"]
+    assert not any(VIEW in bundle for bundle in data(kernel))

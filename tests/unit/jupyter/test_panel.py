@@ -181,9 +181,9 @@ def comms(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(comm, "create_comm", lambda **_: comm.DummyComm())
     monkeypatch.setattr(module, "LIVE", 2)
     bench.cell("a")
-    others = set(module.connected_widgets)
+    others = set(module.connected_widgets())
     yield
-    for name, widget in list(module.connected_widgets.items()):
+    for name, widget in module.connected_widgets().items():
         if name not in others:
             widget.close()
 
@@ -200,32 +200,32 @@ def opener(panel: Panel, name: str) -> Button:
 def test_old_panels_let_go_of_their_widgets(bench: Bench) -> None:
     panels = []
     held = []
-    others = len(module.connected_widgets)
+    others = len(module.connected_widgets())
     for _ in range(6):
         panels.append(bench.board.panel())
         panels[-1]._ipython_display_()
-        held.append(len(module.connected_widgets) - others)
+        held.append(len(module.connected_widgets()) - others)
     # a panel and its layout, the table's three; what the buttons are made of
     assert held == [WIDGETS, 2 * WIDGETS, *[2 * WIDGETS] * 4]
     assert [panel.gone for panel in panels] == [True] * 4 + [False] * 2
     assert "layout" not in panels[0]._trait_values
     assert not panels[0].value
     session.install(None)
-    assert len(module.connected_widgets) - others == 2 * BARE, "at rest there are no buttons"
+    assert len(module.connected_widgets()) - others == 2 * BARE, "at rest there are no buttons"
 
 
 @pytest.mark.usefixtures("comms")
 def test_drawers_end_with_their_widgets(bench: Bench) -> None:
     panel = bench.board.panel()
-    others = len(module.connected_widgets)
+    others = len(module.connected_widgets())
     for name in OPENERS:
         opener(panel, name).click()
         assert panel.drawer == name
-        assert len(module.connected_widgets) > others
+        assert len(module.connected_widgets()) > others
     opener(panel, name).click()
     assert not panel.drawer
     assert eventually(lambda: not bench.board.errands.state.busy)
-    assert len(module.connected_widgets) == others
+    assert len(module.connected_widgets()) == others
     panel.close()
     assert not panel.connected
     panel.close()
@@ -336,3 +336,45 @@ def test_no_secret_can_appear(bench: Bench) -> None:
     assert {field.name for field in msgspec.structs.fields(Snapshot)} == {
         "nodes", "cells", "engine", "address", "actors",
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("comms")
+@pytest.mark.parametrize("how", ["voila", "switched off", "asked for"])
+def test_a_panel_without_buttons(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "voila":
+        monkeypatch.setenv("VOILA_REQUEST_URL", "http://host/voila/render/a.ipynb")
+    elif how == "switched off":
+        monkeypatch.setenv("NBRAY_CONTROLS", "0")
+    others = set(module.connected_widgets())
+    panel = bench.board.panel(controls=how != "asked for")
+    panel._ipython_display_()
+    bench.board.nudge()
+    new = [one for name, one in module.connected_widgets().items() if name not in others]
+    assert new
+    # no button has a model, shown or not
+    assert not [one for one in new if isinstance(one, Button)]
+    assert len(panel.children) == 1
+    assert "host2" in panel.value
+    assert VIEW in bench.bundles[0], "it moves all the same"
+
+
+@pytest.mark.usefixtures("comms")
+def test_a_panel_of_a_batch_run_has_no_model(bench: Bench) -> None:
+    bench.kernel.request["content"] = {"allow_stdin": False}
+    others = set(module.connected_widgets())
+    panel = bench.board.panel()
+    panel._ipython_display_()
+    bench.engine.now = cluster(1)
+    bench.board.nudge()
+    bench.board._save("a")
+    assert set(module.connected_widgets()) == others
+    assert "host2" in bench.bundles[0]["text/html"]
+    assert "host2" not in bench.bundles[-1]["text/html"]
+    assert "host2" not in panel.value
+    assert not any(VIEW in bundle for bundle in bench.bundles)
+    panel.rest("<b>over</b>", "over")
+    panel.close()
+    assert not panel.connected
+    assert bench.bundles[-1] == {"text/html": "<b>over</b>", "text/plain": "over"}

@@ -197,6 +197,12 @@ def main() -> None:
     "--dashboard-port", metavar="PORT", type=click.IntRange(0, 65535),
     help="Where it listens, on 127.0.0.1.  [default, or 0: 8265, or the next one that is free]",
 )  # fmt: skip
+@click.option(
+    "--idle-timeout", metavar="SECONDS", type=click.FloatRange(min=0),
+    help="A head's cluster ends when nobody has used it for so long; 0: never.  "
+    "[default: NBRAY_IDLE_TIMEOUT; else on a hub an hour, a day while it keeps a job's result; "
+    "else never]",
+)  # fmt: skip
 @click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
 def start(
     head: bool,
@@ -213,6 +219,7 @@ def start(
     insecure_password: bool,
     include_dashboard: bool | None,
     dashboard_port: int | None,
+    idle_timeout: float | None,
     block: bool,
 ) -> None:
     """Start a cluster (--head), or have this machine join one (--address)."""
@@ -226,6 +233,10 @@ def start(
         raise click.UsageError(
             "the dashboard belongs to the head: give --dashboard-port there; here, once it has "
             "joined, `nbray dashboard` starts one"
+        )
+    if address and idle_timeout is not None:
+        raise click.UsageError(
+            "a cluster ends with its head: give --idle-timeout where that is started"
         )
     secret = redis_password
     if secret_file is not None:
@@ -248,6 +259,7 @@ def start(
         insecure_password=insecure_password,
         dashboard=include_dashboard is not False,
         dashboard_port=dashboard_port or 0,
+        idle_timeout=-1.0 if idle_timeout is None else idle_timeout,
     )
     with _one_sentence():
         native = _native()

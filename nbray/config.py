@@ -74,6 +74,9 @@ class NodeRequest(msgspec.Struct, frozen=True):
     """A head listens at a port for whoever wants to see its dashboard."""
     dashboard_port: int = 0
     """0: the usual one, or the next that is free."""
+    idle_timeout: float = -1.0
+    """Seconds without use after which the cluster of this head ends by itself (0: never; -1: what
+    NBRAY_IDLE_TIMEOUT says, else `IDLE_ON_HUB` on a hub, else never)."""
 
 
 INLINE_LIMIT = 64 * 1024
@@ -165,6 +168,10 @@ MOST_RETURNED = 1 << 20
 """Bytes of one task's returns that ride in messages; further ones go to the store."""
 DEFAULT_PORT = 6379
 """The TCP port of a head, as in Ray."""
+IDLE_ON_HUB = 3600.0
+"""Seconds without use after which a cluster ends on a hub, where nobody else would end it."""
+IDLE_ON_HUB_KEPT = 24 * 3600.0
+"""The same while it keeps a job's unfetched result, or another detached actor."""
 DASHBOARD_PORT = 8265
 """Where the dashboard is looked for, as Ray's is."""
 DASHBOARD_PORTS = 100

@@ -121,6 +121,10 @@ def start_node(request: NodeRequest, root: Root | None = None) -> Record:
         RaySystemError, AuthenticationError, VersionMismatchError, OSError: it
             cannot; one sentence. Nothing is left running.
     """
+    if request.head:
+        from nbray.runtime.core.idle import limits
+
+        limits(request.idle_timeout, os.environ)  # or what is wrong with them is said by nobody
     owner, meanwhile = 0, _nothing
     if request.owner == "driver":
         owner = os.getpid()

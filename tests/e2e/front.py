@@ -123,7 +123,7 @@ class Front:
 @contextmanager
 def running(setup: str, **options: Any) -> Iterator[tuple[Front, Answer]]:
     """A front end of a new kernel that has run *setup*, and the answer; kernel and cluster end."""
-    manager, client = start_new_kernel(kernel_name="python3", **options)
+    manager, client = start_new_kernel(**{"kernel_name": "python3", **options})
     front = Front(manager, client)
     try:
         answer = front.run(setup)

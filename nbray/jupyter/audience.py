@@ -46,5 +46,5 @@ def judge(environ: Mapping[str, str], request: Mapping[str, Any]) -> Audience:
 
 def audience(kernel: Any) -> Audience:
     """That of what *kernel* runs just now (None: of a terminal)."""
-    request = kernel.get_parent("shell") if kernel is not None else {}
-    return judge(os.environ, request or {})
+    ask = getattr(kernel, "get_parent", None)
+    return judge(os.environ, (ask("shell") if ask is not None else {}) or {})

@@ -180,6 +180,8 @@ class Details(msgspec.Struct, frozen=True):
     object_bytes: int = 0
     cells: tuple[CellRecord, ...] = ()
     processes: tuple[ProcessRecord, ...] = ()
+    gone: tuple[ProcessRecord, ...] = ()
+    """Workers that have ended, as far as they are remembered."""
     texts: tuple[TextRecord, ...] = ()
     """What was printed of late, oldest first for each driver."""
     me: int = 0

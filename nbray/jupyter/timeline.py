@@ -65,7 +65,8 @@ class Timeline:
 def timeline(cell: str | int | None = None, filename: str | Path | None = None) -> Timeline:
     """Which worker ran what when: all tasks that are remembered, or those of one *cell*.
 
-    Each worker remembers its last 2,000 tasks, as long as it lives.
+    Each worker remembers its last 2,000 tasks, and its node those of workers that have ended,
+    10,000 of them.
 
     Args:
         cell: what stands in its brackets: 3 or 'In[3]' (None: all work of the cluster).

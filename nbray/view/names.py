@@ -46,7 +46,7 @@ class Names:
             else f"{node.name or node.address} · {node.number}"
             for node in snapshot.nodes
         }
-        self._pids = {one.client: one.pid for one in details.processes}
+        self._pids = {one.client: one.pid for one in (*details.gone, *details.processes)}
         self._cells = {
             (one.driver, one.view.cell): one.label for one in details.cells if one.label
         }

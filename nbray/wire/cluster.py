@@ -204,6 +204,14 @@ class Described(Message):
     lost: list[TaskRecord] = []
     """Tasks that ended outside a worker, told by their owner."""
     lost_count: int = 0
+    gone: list[ProcessRecord] = []
+    """Workers of a node that have ended, of which `ended` may tell."""
+
+
+class Remember(Message):
+    """To its node: what a worker has run since it last said so; it rests, or is about to end."""
+
+    ended: list[TaskRecord]
 
 
 # -- actors ---------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from nbray.wire.cluster import (
     Picture,
     Pull,
     Refused,
+    Remember,
     StartActor,
     StopActor,
     Watch,
@@ -140,6 +141,7 @@ __all__ = [
     "Register",
     "Registered",
     "Release",
+    "Remember",
     "Results",
     "Resume",
     "Returned",
@@ -549,7 +551,7 @@ ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
-    | Infeasible | Stays | Describe | Drain | Lent
+    | Infeasible | Stays | Describe | Drain | Lent | Remember
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register

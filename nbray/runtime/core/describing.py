@@ -13,11 +13,11 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from nbray import details as d
-from nbray.ids import node_of
+from nbray.ids import node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.work import Task
-from nbray.wire.messages import Describe, Described, Printed, Spec
+from nbray.wire.messages import Describe, Described, Printed, Remember, Spec
 
 if TYPE_CHECKING:
     from nbray.runtime.core.client import ClientBrain
@@ -146,6 +146,18 @@ def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[E
             lost=answer.lost, lost_count=answer.lost_count,
         )  # fmt: skip
     return [Send(message.sender, answer)]
+
+
+def untold(brain: WorkerBrain) -> list[Effect]:
+    """What has ended since this worker last told its node, for the time when it is gone."""
+    count = brain.finished + len(brain.done)
+    past = list(brain.past)
+    fresh = min(len(past), count - brain.told)
+    brain.told = count
+    if fresh <= 0:
+        return []
+    ended = [_ended(brain, one) for one in past[len(past) - fresh :]]
+    return [Send(node_client(brain.client.node), Remember(brain.me, ended))]
 
 
 def _name(brain: WorkerBrain, spec: Spec) -> str:

@@ -32,6 +32,7 @@ from nbray.runtime.core.effects import (
     WatchPid,
 )
 from nbray.runtime.core.ends import Ends
+from nbray.runtime.core.history import History
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
@@ -117,6 +118,7 @@ class NodeBrain:
         self.crowd = Crowd(
             me, settings.info.pid, f"node {settings.info.name}", self.pool, self._drivers
         )
+        self.history = History(me)
         self.stay = Stay(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
         info = settings.info
@@ -180,6 +182,7 @@ class NodeBrain:
         if not intended and worker.state is State.FORKING:
             out.append(Log(f"a worker ended before it was ready: {cause}"))
         self.lending.gone(client)
+        self.history.gone(client, worker.pid)
         lease = self.leases.by_worker.get(client)
         if lease is not None:
             out.extend(self._end_lease(lease, now))
@@ -278,6 +281,8 @@ class NodeBrain:
                 return self._returned(message, now)
             case m.Blocked():
                 self.lending.blocked(message.sender)
+            case m.Remember(ended=ended):
+                self.history.told(message.sender, ended)
             case m.Lent():
                 return self.lending.lent(message.sender)
             case m.Unblocked(waits=waits):
@@ -349,11 +354,8 @@ class NodeBrain:
     def _describe(self, message: m.Describe, now: float) -> list[Effect]:
         """Pass the question on to all clients, the asker too, and say who they are."""
         out: list[Effect] = [Send(client, message) for client in self.clients]
-        processes = [
-            ProcessRecord(client, one.pid, one.driver) for client, one in self.clients.items()
-        ]
-        answer = m.Described(self.me, now, message.wanted, processes=processes)
-        return [*out, Send(message.sender, answer)]
+        live = [ProcessRecord(client, one.pid, one.driver) for client, one in self.clients.items()]
+        return [*out, Send(message.sender, self.history.described(message, live, now))]
 
     # -- clients --------------------------------------------------------------------
 

@@ -44,6 +44,8 @@ class Survey:
         self._answers: dict[int, tuple[float, Described]] = {}
         """By sender: when it came, and the last one."""
         self._processes: dict[int, list[d.ProcessRecord]] = {}
+        self._gone: dict[int, d.ProcessRecord] = {}
+        """Workers that have ended, of which their nodes tell."""
         self._tasks_seen: dict[int, int] = {}
         self._texts_seen: dict[int, int] = {}
         self._lost_seen: dict[int, int] = {}
@@ -77,8 +79,15 @@ class Survey:
         sender = message.sender
         self.version += 1
         if message.processes or sender == node_client(node_of(sender)):
+            live = {one.client for one in message.processes}
+            before = self._processes.get(node_of(sender), ())
+            self._gone.update((one.client, one) for one in before if one.client not in live)
             self._processes[node_of(sender)] = message.processes
-            return
+            if not message.wanted & d.TASKS:
+                return
+            self._gone.update((one.client, one) for one in message.gone)
+            while len(self._gone) > ENDED:
+                del self._gone[next(iter(self._gone))]
         node = node_of(sender)
         shift = self._shifts[node] = min(now - message.now, self._shifts.get(node, float("inf")))
         for task in (*message.ended, *message.lost):
@@ -91,10 +100,12 @@ class Survey:
         if message.texts_count and message.texts_count != self._texts_seen.get(sender):
             self._texts_seen[sender] = message.texts_count
             self._print([_at(one, shift) for one in message.texts])
-        before = self._answers.get(sender)
+        if sender == node_client(node):
+            return
+        answer = self._answers.get(sender)
         kept = message
-        if before is not None:  # what was not asked this time stays as it was
-            last = before[1]
+        if answer is not None:  # what was not asked this time stays as it was
+            last = answer[1]
             if not message.wanted & d.OBJECTS:
                 kept = msgspec.structs.replace(
                     kept, objects=last.objects, object_count=last.object_count,
@@ -157,6 +168,7 @@ class Survey:
                 for one in message.cells
             ),
             processes=tuple(processes),
+            gone=tuple(self._gone.values()),
             texts=tuple(self._texts),
             me=self.me,
             version=self.version,

@@ -20,7 +20,7 @@ import msgspec
 
 from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.describing import PAST, Past, describe_worker
+from nbray.runtime.core.describing import PAST, Past, describe_worker, untold
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.pauses import Pauses
 from nbray.wire import messages as m
@@ -95,6 +95,8 @@ class WorkerBrain:
         """When the executor last sent its answers."""
         self.finished = 0
         self.failed = 0
+        self.told = 0
+        """How many of them its node has been told of."""
         self.concurrent = 0
         """Calls that an async or threaded actor runs at this moment."""
         self._reported = (0, 0, 0)
@@ -137,6 +139,8 @@ class WorkerBrain:
             case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
                 # What it owns would be lost: it stays until that is gone.
                 return [Send(node_client(self.client.node), m.Stays(self.me))]
+            case m.Exit():
+                return [*untold(self), *self.client.handle(message, now)]
             case m.Results():
                 effects = self.client.handle(message, now)
                 return [*effects, *self.nested(now)] if self.client.tallies else effects
@@ -289,7 +293,9 @@ class WorkerBrain:
             if nested:
                 return nested
         state = self._state()
-        if state == self._reported or now < self._report_due:
+        if state == self._reported:  # it rests
+            return untold(self) if self.told != self.finished and not self.current else []
+        if now < self._report_due:
             return []
         self._reported = state
         self._report_due = now + REPORT_SECONDS

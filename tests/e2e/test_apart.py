@@ -26,8 +26,9 @@ SEED = int(os.environ.get("NBRAY_TEST_SEED", "1"))
 PROGRAM = Path(__file__).parent / "programs" / "apart.py"
 AFTER = 30.0
 """Seconds after a fault in which everything has its result or a named error."""
-WHOLE = 10.0
-"""Seconds after a fault in which every machine is back."""
+WHOLE = 30.0
+"""Seconds after a fault in which `nbray status` shows every machine (they are back after two; the
+command itself takes several when others use the CPUs)."""
 
 pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(120 + 200 * TIMES)]
 

@@ -1,0 +1,193 @@
+"""Which life of an actor a message is about, and flags that say that something is left to do.
+
+What the changes of `make mutants` got past the other tests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.runtime.core.actors import ALIVE, DEAD, RESTARTING
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import FAILED, LIFE, Entry
+from nbray.runtime.core.tally import Tally
+from nbray.runtime.core.work import Task, Work
+from nbray.runtime.core.worker import REPORT_SECONDS, WorkerBrain
+from nbray.wire import messages as m
+
+ME = client_id(1, DRIVER_FLAG | 1)
+FIRST, SECOND = client_id(1, 2), client_id(1, 3)
+KEY = (ME, 900)
+CALL = m.Spec(1, b"", "add", 1, b"", "", ME, 0, {})
+
+
+def sent(effects: list[Effect], kind: type) -> list[Any]:
+    sends = [effect.message for effect in effects if isinstance(effect, Send)]
+    return [message for message in sends if isinstance(message, kind)]
+
+
+class Caller:
+    """A client that calls one actor."""
+
+    def __init__(self) -> None:
+        self.brain = ClientBrain(ME, 1, lambda kind, text, _cause=b"": f"{kind}: {text}".encode())
+        self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
+
+    def call(self, retries: int = 0) -> tuple[Entry, list[m.Calls]]:
+        seq = next(self.brain.sequence)
+        task = Task(seq, Work(CALL, retries, None, Tally("", 0.0), b""), b"", 1)
+        entry = Entry((ME, seq), 1)
+        entry.maker = task
+        self.brain.objects.owned[seq] = entry
+        self.brain.submitted.append((self.brain.actors.call, KEY, "A", task))
+        return entry, sent(self.brain.pump(1.0), m.Calls)
+
+    def told(self, state: int, incarnation: int, worker: int = 0) -> list[m.Calls]:
+        message = m.ActorState(HEAD, *KEY, state, incarnation, worker, "it was killed", b"")
+        effects = [*self.brain.handle(message, 1.0), *self.brain.pump(1.0)]
+        return sent(effects, m.Calls)
+
+
+@pytest.fixture
+def caller() -> Caller:
+    made = Caller()
+    made.call()
+    (calls,) = made.told(ALIVE, 1, FIRST)
+    assert calls.incarnation == 1
+    return made
+
+
+@pytest.mark.parametrize("state", [DEAD, RESTARTING, ALIVE])
+def test_news_of_an_earlier_life_changes_nothing(caller: Caller, state: int) -> None:
+    entry, _ = caller.call()
+    assert not caller.told(state, 0, SECOND)
+    link = caller.brain.actors.links[KEY]
+    assert (link.state, link.incarnation, link.worker) == (ALIVE, 1, FIRST)
+    assert not entry.state
+
+
+def test_the_same_life_told_twice_sends_nothing_again(caller: Caller) -> None:
+    entry, _ = caller.call()
+    assert not caller.told(ALIVE, 1, FIRST)
+    assert not entry.state
+    assert len(caller.brain.actors.links[KEY].inflight) == 2
+
+
+@pytest.mark.parametrize(("state", "incarnation"), [(RESTARTING, 1), (DEAD, 1), (ALIVE, 2)])
+def test_calls_in_flight_end_with_the_life_they_were_sent_to(
+    caller: Caller, state: int, incarnation: int
+) -> None:
+    entry, _ = caller.call()
+    caller.told(state, incarnation, SECOND)
+    assert entry.state == FAILED
+    kind = b"ActorDiedError" if state == DEAD else b"ActorUnavailableError"
+    assert entry.value.data.startswith(kind)
+
+
+def test_calls_that_may_run_again_go_to_the_next_life_numbered_anew(caller: Caller) -> None:
+    entry, (before,) = caller.call(retries=1)
+    assert before.order == 1
+    caller.told(RESTARTING, 1)
+    (calls,) = caller.told(ALIVE, 2, SECOND)
+    assert (calls.incarnation, calls.order, calls.seqs) == (2, 0, [entry.key[1]])
+    assert calls.specs == [CALL]  # its process is a new one
+
+
+def test_calls_wait_for_the_first_life() -> None:
+    caller = Caller()
+    entry, calls = caller.call()
+    assert not calls
+    assert caller.told(ALIVE, 0, FIRST)[0].order == 0
+    assert not entry.state
+
+
+# -- in the actor's process ------------------------------------------------------------
+
+
+def actor() -> WorkerBrain:
+    brain = WorkerBrain(ClientBrain(FIRST, 1, lambda *_: b""))
+    spec = m.ActorSpec(
+        ME, KEY[1], "", "", "A", b"A", b"", m.Value(), (ME, 6), [], {}, {}, 0, 1, False, False,
+        b"", "", ME,
+    )  # fmt: skip
+    brain.handle(m.BecomeActor(node_client(1), spec, 3, []), 1.0)
+    brain.queue.clear()
+    return brain
+
+
+def calls(incarnation: int, order: int, *seqs: int) -> m.Calls:
+    count = len(seqs)
+    return m.Calls(
+        ME, KEY[1], incarnation, order, [1] * count, list(seqs), [b""] * count, {}, [CALL]
+    )
+
+
+@pytest.mark.parametrize("incarnation", [2, 4])
+def test_calls_for_another_life_are_not_run(incarnation: int) -> None:
+    brain = actor()
+    brain.handle(calls(incarnation, 0, 1, 2), 1.0)
+    assert not brain.queue
+
+
+def test_calls_that_came_already_are_not_run_again() -> None:
+    brain = actor()
+    for message in (calls(3, 0, 1, 2), calls(3, 0, 1, 2), calls(3, 1, 2, 5)):
+        brain.handle(message, 1.0)
+    assert [item.seq for item in brain.queue] == [1, 2, 5]  # type: ignore[union-attr]
+
+
+# -- flags -----------------------------------------------------------------------------
+
+
+def test_counts_that_wait_for_their_time_keep_a_worker_awake() -> None:
+    brain = WorkerBrain(ClientBrain(FIRST, 1, lambda *_: b""))
+    tally = brain.client.tally("cell", 1.0)
+    tally.job = ME
+    tally.submitted = 1
+    assert sent(brain.report(1.0), m.Counted)
+    assert not brain.busy()
+    tally.submitted = 2
+    assert not sent(brain.report(1.0 + REPORT_SECONDS / 2), m.Counted)
+    assert brain.busy()
+    (counted,) = sent(brain.report(1.0 + REPORT_SECONDS), m.Counted)
+    assert counted.submitted == 2
+    assert not brain.busy()
+
+
+def test_a_client_to_which_something_happened_looks_again() -> None:
+    caller = Caller()
+    for happens in (
+        lambda: caller.brain.handle(m.Members(node_client(1), []), 1.0),
+        lambda: caller.brain.cancel([], force=False),
+        lambda: caller.brain.tick(1.0),
+    ):
+        caller.brain.pump(1.0)
+        assert not caller.brain.restless
+        happens()
+        assert caller.brain.restless
+
+
+def test_the_tallies_of_old_cells_are_let_go_and_open_ones_are_kept() -> None:
+    brain = ClientBrain(ME, 1, lambda *_: b"")
+    brain.tally("open", 1.0).submitted = 1
+    for number in range(300):
+        brain.tally(f"cell {number}", 1.0)
+    assert len(brain.tallies) <= 201
+    assert "open" in brain.tallies
+    assert "cell 299" in brain.tallies
+    assert "cell 0" not in brain.tallies
+    assert brain.tally("open", 2.0).submitted == 1
+
+
+def test_counts_of_nested_work_are_noted_where_they_belong() -> None:
+    brain = ClientBrain(ME, 1, lambda *_: b"")
+    tally = brain.tally("cell", 1.0)
+    brain.handle(m.Counted(FIRST, "cell", 3, {1: 2}, {}, {}, {1: 1}, 7), 5.0)
+    assert tally.nested[FIRST].submitted == 3
+    assert tally.last == 5.0
+    brain.handle(m.Counted(FIRST, "another", 3, {}, {}, {}, {}, 7), 6.0)
+    assert set(brain.tallies) == {"cell"}

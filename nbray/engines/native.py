@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from nbray.runtime.shell.engine import NativeEngine
     from nbray.runtime.shell.rundir import Record
 
-__all__ = ["alive", "records", "settle", "start", "start_node", "stop_all", "stop_session"]
+__all__ = [
+    "alive", "bounds", "records", "settle", "start", "start_node", "stop_all", "stop_session",
+]  # fmt: skip
 
 RECORD_SECONDS = 2.0
 REJOIN_PATIENCE = 10.0
@@ -84,6 +86,13 @@ def stop_session(record: Record, timeout: float = 10.0) -> None:
     from nbray.runtime.shell import rundir
 
     rundir.stop_session(record, timeout)
+
+
+def bounds() -> list[str]:
+    """What bounds a node that is started here: a sentence for each, with what changes it."""
+    from nbray.runtime.shell import bounds as found
+
+    return list(found.bounds())
 
 
 def stop_all(timeout: float = 10.0) -> int:

@@ -70,6 +70,7 @@ def examine() -> Iterator[Finding]:
     python = sys.executable
     yield Finding(True, f"nbray {__version__} on Python {_dotted(sys.version_info[:3])}, {python}")
     yield _run_directory()
+    yield from _bounds()
     lab = lab_finding(_version("jupyterlab"), python)
     yield lab
     if _version("jupyterlab"):
@@ -114,6 +115,17 @@ def _run_directory() -> Finding:
         return Finding(False, "clusters cannot be found on this machine", str(error))
     nodes = f"{count} node{'' if count == 1 else 's'}"
     return Finding(True, f"clusters are found through {run_root()}: {nodes} now")
+
+
+def _bounds() -> Iterator[Finding]:
+    """What a cluster may take of this machine; whoever meets a bound is told there, too."""
+    try:
+        found: list[str] = load("native").bounds()
+    except (OSError, ValueError) as error:
+        yield Finding(False, "the bounds of this machine cannot be read", str(error))
+        return
+    for text in found:
+        yield Finding(True, f"bound: {text}")
 
 
 def lab_finding(version: str, python: str) -> Finding:

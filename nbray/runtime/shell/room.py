@@ -25,13 +25,20 @@ _FRESH = 0.02
 _LISTINGS = ("/proc/self/fd", "/dev/fd")
 
 
+def widened() -> int:
+    """What `widen` would make of the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    return limit() if soft == resource.RLIM_INFINITY else max(soft, wanted)
+
+
 def widen() -> int:
     """Raise the soft limit to the hard one (at most to `DESCRIPTORS`); what it is then.
 
     More would slow down programs that close every number they may have.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    wanted = widened()
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return limit()
     try:

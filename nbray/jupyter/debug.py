@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from nbray.exceptions import RayError, RayTaskError
-from nbray.jupyter.errors import NotebookError, cell_name, last
+from nbray.jupyter.errors import NotebookError, last
+from nbray.jupyter.named import cell_name
 from nbray.postmortem import Frame, unpack_frames
 from nbray.view.failure import failure_html, failure_text
 

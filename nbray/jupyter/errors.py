@@ -20,6 +20,7 @@ from typing import Any
 from nbray import session
 from nbray.exceptions import RayError, RayTaskError, told_of
 from nbray.jupyter import cells
+from nbray.jupyter.named import cell_name, named
 from nbray.postmortem import WHERE
 from nbray.view.failure import traceback_html
 
@@ -96,7 +97,7 @@ def show(
         else:
             lines = [f"{_RED}Stopped{_END}: the cell's tasks are cancelled", *_waiting(trace)]
     else:
-        lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *_waiting(trace)]
+        lines = [*_other(error), *_waiting(trace)]
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     lines = readable(lines)
     shell._showtraceback(kind, error, lines)
@@ -168,6 +169,16 @@ def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]
     if _plain(lines[-1]) != last.splitlines()[-1]:
         lines.append(f"{_RED}{last}{_END}")
     return lines
+
+
+def _other(error: BaseException) -> list[str]:
+    """An error that is no task's; one that tells of an `__init__` is folded as a task's is."""
+    first, _, rest = named(str(error)).partition("\n")
+    lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {first}"]
+    own = _own_line(rest)
+    if not own:
+        return [*lines, *rest.splitlines()]
+    return [*lines, *own, *_without(fold(rest), own)]
 
 
 def heading(error: RayTaskError) -> str:
@@ -265,13 +276,6 @@ def _folded(count: int) -> str:
 def _frame(frame: re.Match[str]) -> str:
     inside = f" in {frame['name']}" if frame["name"] not in (None, "<module>") else ""
     return f"{_CYAN}{cell_name(frame['file'])}{_END}, line {frame['line']}{inside}"
-
-
-def cell_name(file: str) -> str:
-    """'Cell In[3]' for the file name under which IPython compiled that cell; else *file*."""
-    compiler = getattr(cells.cells().shell, "compile", None)
-    name = getattr(compiler, "format_code_name", lambda _file: None)(file)
-    return " ".join(map(str, name)) if isinstance(name, tuple) and name[0] == "Cell" else file
 
 
 def _waiting(trace: TracebackType | None) -> list[str]:

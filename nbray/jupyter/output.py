@@ -17,11 +17,14 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from nbray.events import Display, Output
 from nbray.jupyter.cells import Cells
 from nbray.jupyter.held import write
 from nbray.jupyter.lines import Lines
 from nbray.jupyter.logs import CellLog, Logs
+from nbray.jupyter.named import named
 from nbray.view.printed import PLAIN, RECENT, printed_html, printed_text
 
 DRAW = 0.2
@@ -72,6 +75,8 @@ class Router:
 
     def __call__(self, event: Output | Display) -> None:
         """Show one piece of output."""
+        if isinstance(event, Output) and (text := named(event.text)) is not event.text:
+            event = msgspec.structs.replace(event, text=text)
         with self._lock:
             if isinstance(event, Display):
                 self.lines.flush()

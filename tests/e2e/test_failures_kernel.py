@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.front import Front, running
+from harness import eventually
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +189,53 @@ def test_a_crash_in_c_code_says_on_which_line(kernel: Front) -> None:
     assert "was killed by SIGSEGV: Segmentation fault at " in answer.traceback
     assert "line 6, in crash" in answer.traceback
     assert "about to" in answer.printed
+
+
+INIT = """
+@nbray.remote
+class Broken:
+    def __init__(self):
+        raise ValueError("in init")
+    def f(self): return 1
+broken = Broken.remote()
+nbray.get(broken.f.remote())
+"""
+CRASH = """
+@nbray.remote(max_retries=0)
+def crash():
+    import ctypes
+    ctypes.string_at(0)
+nbray.get(crash.remote())
+"""
+WARN = """
+@nbray.remote
+def warn():
+    import warnings
+    warnings.warn("careful")
+nbray.get(warn.remote())
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "says"),
+    [(INIT, 4, "ValueError: in init"), (CRASH, 4, "SIGSEGV"), (WARN, 4, "UserWarning: careful")],
+    ids=["init", "crash", "warning"],
+)
+def test_whatever_tells_of_a_cell_calls_it_by_its_number(
+    kernel: Front, code: str, line: int, says: str
+) -> None:
+    answer = kernel.run(code.strip())
+    number = answer.number
+    eventually(lambda: kernel.run("pass") and says in answer.traceback + answer.text)
+    text = answer.traceback + answer.text
+    assert f"Cell In[{number}]" in text
+    assert f"line {line}" in text or f":{line}:" in text
+    assert "ipykernel_" not in text
+    assert text.count(says) == 1
+
+
+def test_how_often_a_task_was_tried_is_said(kernel: Front) -> None:
+    answer = kernel.run(
+        "@nbray.remote(max_retries=1)\ndef leave(): os._exit(3)\nnbray.get(leave.remote())"
+    )
+    assert "the last of 2 attempts: max_retries=1" in answer.traceback

@@ -84,7 +84,7 @@ def test_what_is_printed_is_shown(
             print(piece, end="")
 
     run(say, pieces)
-    eventually(lambda: text_of(seen) == shown)
+    assert eventually(lambda: text_of(seen) == shown)
 
 
 @settings(max_examples=15)
@@ -97,7 +97,7 @@ def test_any_text_is_shown_in_order(seen: list[Output | Display], texts: list[st
             sys.stdout.write(text)
 
     run(say)
-    eventually(lambda: text_of(seen) == safe("".join(texts)))
+    assert eventually(lambda: text_of(seen) == safe("".join(texts)))
 
 
 @settings(max_examples=15)
@@ -116,7 +116,7 @@ def test_any_bytes_are_shown(
                 sys.stdout.buffer.write(piece)
 
     run(say)
-    eventually(lambda: text_of(seen) == b"".join([*data, end]).decode(errors="replace"))
+    assert eventually(lambda: text_of(seen) == b"".join([*data, end]).decode(errors="replace"))
 
 
 def test_bytes_that_nobody_flushes_come_before_what_is_printed_later(
@@ -128,7 +128,7 @@ def test_bytes_that_nobody_flushes_come_before_what_is_printed_later(
         sys.__stdout__.write("three")  # type: ignore[union-attr]
 
     run(say)
-    eventually(lambda: text_of(seen) == "one \ufffd\ntwo\nthree")
+    assert eventually(lambda: text_of(seen) == "one \ufffd\ntwo\nthree")
 
 
 def test_whatever_one_task_does_to_its_streams_the_next_one_prints(
@@ -154,7 +154,7 @@ def test_whatever_one_task_does_to_its_streams_the_next_one_prints(
         run(harm)
         run(say, f"still {number}")
     both = "".join(f"still {number}\n" for number in range(3))
-    eventually(lambda: text_of(seen, "stderr") == both)
+    assert eventually(lambda: text_of(seen, "stderr") == both)
     lines = text_of(seen).splitlines()
     assert [line for line in lines if line.startswith("still")] == sorted(both.splitlines() * 2)
 
@@ -215,7 +215,7 @@ def test_displays_carry_what_has_a_form_and_text_of_the_rest(seen: list[Output |
         )  # fmt: skip
 
     run(show)
-    eventually(lambda: bool(seen))
+    assert eventually(lambda: bool(seen))
     (shown,) = seen
     assert isinstance(shown, Display)
     assert shown.data == {

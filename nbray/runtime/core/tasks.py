@@ -537,9 +537,7 @@ class Submitter:
                     again.append(task)
                 else:
                     kind = "OutOfMemoryError" if oom else "WorkerCrashedError"
-                    text = f"{task.work.spec.name}: {cause}"
-                    if task.attempt:
-                        text += f" (attempt {task.attempt + 1})"
+                    text = f"{task.work.spec.name}: {cause}{task.tried}"
                     task.work.tally.end(lease.node, failed=True)
                     self.ends.append((task.work.spec, task.seq, lease.worker, cause))
                     self._unpin(task, 0)

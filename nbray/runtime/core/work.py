@@ -96,6 +96,13 @@ class Task:
         self.sink: Any = None
         """Told when the dependencies are ready."""
 
+    @property
+    def tried(self) -> str:
+        """' (the last of 4 attempts: max_retries=3)', for an error; '' if this was the first."""
+        if not self.attempt:
+            return ""
+        return f" (the last of {self.attempt + 1} attempts: max_retries={self.work.max_retries})"
+
     def settle(self, entry: Entry) -> None:
         """A dependency is ready (see `objects.Waiter`)."""
         self.missing -= 1

@@ -53,28 +53,35 @@ class NotebookBars:
     def __init__(self, own: Cells, cell: str) -> None:
         self._live = Live(own, cell, html_widget)
         self._held = functools.partial(own.held.displays, cell)
+        self._missed = False
+        """They were not drawn, for something held the cell's output."""
 
     def draw(self, view: CellView, now: float, rate: float) -> None:
         """Move the widget; the text is only made when the display is."""
         if not self._live.moving and self._held():
+            self._missed = True
             return
         text = "" if self._live.moving else progress_text(view, now, rate)
         self._live.show(progress_html(view, now, rate), text)
 
     def keep(self, view: CellView, now: float, rate: float) -> None:
         """Save the bars as they are; the widget goes on."""
-        if not self._live.shown:
+        if self._none():
             return
         self._live.save(progress_html(view, now, rate), progress_text(view, now, rate))
 
     def end(self, view: CellView, now: float, rate: float) -> None:
         """Replace the widget by the final bars."""
-        if not self._live.shown:
+        if self._none():
             return
         if not view.submitted:  # it waited for nobody's work, only for something to arrive
             self._live.rest("", "")
             return
         self._live.rest(progress_html(view, now, rate), progress_text(view, now, rate))
+
+    def _none(self) -> bool:
+        """Whether nothing of them is to be seen."""
+        return not self._live.shown and (self._missed or self._held())
 
     def erase(self) -> None:
         """Notebooks keep what was shown."""

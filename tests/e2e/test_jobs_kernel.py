@@ -91,7 +91,7 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
             assert f"epoch {i}" in fetched.printed
         (bars,) = [
             data["text/plain"] for data in fetched.displays.values()
-            if "nbray-progress" in data["text/html"] or "100 %" in data["text/plain"]
+            if 'class="nbray nbray-progress' in data["text/html"]
         ]
         assert "6 of 6" in bars
         assert second.run("squares").result == "[0, 1, 4, 9, 16, 25]"

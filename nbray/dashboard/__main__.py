@@ -39,6 +39,8 @@ REST = 600.0
 """Seconds without a page or a request after which a process ends that can be woken again."""
 LOOKS = 10
 """Looks in that time."""
+REQUEST_SECONDS = 5.0
+"""Seconds that a connection has for its next request; one that says nothing is hung up on."""
 STOPPED = "the dashboard was stopped"
 STOPPED_LIGHTLY = f"{STOPPED}: reload this page to start it again"
 RESTS = "reload this page to go on"
@@ -208,7 +210,11 @@ def _run(
     source = Source(load("native"), find)
     feed = Feed(source)
     loop = IOLoop.current()
-    server = HTTPServer(application(feed, access, cookie), max_body_size=1 << 16)
+    server = HTTPServer(
+        application(feed, access, cookie),
+        max_body_size=1 << 16,
+        idle_connection_timeout=REQUEST_SECONDS,
+    )
     server.add_sockets(sockets)
     ticking(feed)
 

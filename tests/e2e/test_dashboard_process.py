@@ -76,6 +76,22 @@ def test_killed_it_is_woken_again(program: Program, mark: str) -> None:
     assert eventually(lambda: fetch(program.link)[0] == 200, 60)
 
 
+@pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_who_does_not_ask_is_hung_up_on(program: Program, words: bytes) -> None:
+    port = urlsplit(program.link).port
+    assert eventually(lambda: fetch(program.link)[0] == 200, 60)
+    silent = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(100)]
+    for one in silent if words else ():
+        one.sendall(words)
+    assert fetch(program.link)[0] == 200
+    for one in silent:
+        one.settimeout(30)
+        if words:
+            assert one.recv(10) == b"", "it waits for the rest of the request"
+        one.close()
+    assert fetch(program.link)[0] == 200
+
+
 def test_the_link_printed_by_start_waits_for_whoever_opens_it(mark: str) -> None:
     """Nothing runs for it before, nobody but root holds the port, and nothing is left of it."""
     before = Traces.now(mark)

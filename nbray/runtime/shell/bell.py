@@ -28,6 +28,8 @@ from nbray.runtime.shell.processes import Front
 LOOPBACK = "127.0.0.1"
 STEADY = 10.0
 """Seconds that a process must have served for its bad end to be the first one again."""
+SILENCE = 30
+"""Seconds that the kernel keeps (at least) a connection on which nothing is said."""
 LONGEST_PAUSE = 60.0
 """Seconds that pass at most before another is tried."""
 _LOG = "dashboard.log"
@@ -86,6 +88,9 @@ class Bell:
                 why = error.strerror or str(error)
                 continue
             self._socket.setblocking(False)
+            if hasattr(socket, "TCP_DEFER_ACCEPT"):
+                # Who says nothing is left to the kernel: he wakes nobody and costs no descriptor.
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENCE)
             self._poll.register(self._socket.fileno(), select.POLLIN)
             self.front = Front(port, os.urandom(24).hex())
             return

@@ -230,3 +230,14 @@ def test_the_process_gets_its_orders_and_the_socket(
     bell.ended(pid, status, time.monotonic())
     assert eventually(lambda: (tmp_path / "dashboard.log").read_text() == "told")
     bell.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="only Linux can do it")
+@pytest.mark.parametrize("count", [1, 30])
+def test_who_says_nothing_wakes_nobody(bell: Bell, poll: select.poll, count: int) -> None:
+    silent = [socket.create_connection(("127.0.0.1", bell.front.port), 20) for _ in range(count)]
+    assert poll.poll(300) == []
+    visitor = come(bell)
+    assert poll.poll(5000)
+    for one in (visitor, *silent):
+        one.close()

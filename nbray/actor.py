@@ -307,6 +307,7 @@ def _creator(
             methods=blueprint.methods,
             is_async=blueprint.is_async,
             max_task_retries=options.max_task_retries,
+            max_pending_calls=options.max_pending_calls,
             signatures=blueprint.signatures,
         )
         engine = session.current() or session.require(args, kwargs, blueprint.target.call)

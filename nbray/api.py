@@ -19,16 +19,15 @@ from typing import Any, cast
 
 import msgspec
 
-from nbray import session
+from nbray import arguments, session
 from nbray.actor import ActorHandle
 from nbray.config import InitConfig
 from nbray.context import ClusterContext, RuntimeContext
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
-from nbray.options import did_you_mean, found_by
+from nbray.options import found_by
 from nbray.refs import ObjectRef
 from nbray.session import watch_waits
-from nbray.text import safe
 
 __all__ = [
     "available_resources", "cancel", "cluster_resources", "get", "get_actor", "get_gpu_ids",
@@ -36,19 +35,6 @@ __all__ = [
     "watch_waits",
 ]  # fmt: skip
 
-_HARMLESS = {
-    "dashboard_host", "job_config",
-    "configure_logging", "logging_level", "logging_format", "logging_config",
-    "allow_multiple", "local_mode", "_temp_dir", "_metrics_export_port", "_system_config",
-    "_enable_object_reconstruction", "_plasma_directory", "_memory", "_redis_max_memory",
-    "_tracing_startup_hook", "_node_name",
-}  # fmt: skip
-"""Ray's arguments of `init` that mean nothing here, and harm nothing."""
-_OWN = {
-    "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
-    "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "detached", "_redis_password",
-    "_node_ip_address", "include_dashboard", "dashboard_port",
-}  # fmt: skip
 _ENV_VARS: dict[str, str | None] = {}
 """Values of environment variables before `runtime_env` replaced them."""
 
@@ -92,7 +78,8 @@ def init(
         include_dashboard: False: a new cluster listens at no port for its dashboard.
         dashboard_port: where it does, on 127.0.0.1 (default, or 0: 8265, or the next port
             that is free). The returned context's `dashboard_url` is the link.
-        others: Ray's arguments that mean nothing here are accepted and ignored.
+        others: Ray's `local_mode=True` is engine='inline'. Ray's arguments without effect
+            here are accepted; a warning says so, except of those about logging and metrics.
 
     Returns:
         A context with Ray's keys; `with init(): ...` shuts down at the end.
@@ -102,25 +89,30 @@ def init(
         ValueError, TypeError: an argument is unknown, out of range or of the wrong kind.
         RaySystemError: the cluster cannot be started or reached; says why.
     """
-    _refuse_unknown(others)
+    arguments.refuse_unknown(others)
+    arguments.say_without_effect(others)
+    if others.get("local_mode"):
+        if engine not in (None, "inline"):
+            raise ValueError(f"init(local_mode=True) runs all in this process, not by {engine!r}")
+        engine = "inline"
     wanted = InitConfig(
-        address=_address(address),
-        num_cpus=_amount("num_cpus", num_cpus),
-        num_gpus=_amount("num_gpus", num_gpus),
-        resources=_resources(resources),
-        object_store_memory=_bytes("object_store_memory", object_store_memory),
-        namespace=found_by("namespace", _text("namespace", namespace)),
-        secret=_text("_redis_password", _redis_password),
-        node_ip_address=_text("_node_ip_address", _node_ip_address),
+        address=arguments.address(address),
+        num_cpus=arguments.amount("num_cpus", num_cpus),
+        num_gpus=arguments.amount("num_gpus", num_gpus),
+        resources=arguments.resources(resources),
+        object_store_memory=arguments.size("object_store_memory", object_store_memory),
+        namespace=found_by("namespace", arguments.text("namespace", namespace)),
+        secret=arguments.text("_redis_password", _redis_password),
+        node_ip_address=arguments.text("_node_ip_address", _node_ip_address),
         log_to_driver=log_to_driver,
         detached=detached,
-        dashboard=_switch("include_dashboard", include_dashboard),
-        dashboard_port=_port("dashboard_port", dashboard_port),
+        dashboard=arguments.switch("include_dashboard", include_dashboard),
+        dashboard_port=arguments.port("dashboard_port", dashboard_port),
     )
-    name = _text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
-    env_vars = _env_vars(runtime_env)
+    name = arguments.text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
+    env_vars = arguments.env_vars(runtime_env)
     if wanted.address not in {"", "local"}:
-        _refuse_sizes(wanted, env_vars)
+        arguments.refuse_sizes(wanted, env_vars)
     with session.lock:
         running = session.current()
         if running is not None and running.ended:
@@ -166,34 +158,6 @@ def is_initialized() -> bool:
     return engine is not None and engine.name != "forked"
 
 
-def _refuse_unknown(others: Mapping[str, Any]) -> None:
-    for name in others:
-        if name in _HARMLESS or name.startswith("dashboard_"):
-            continue
-        hint = did_you_mean(name, _OWN | _HARMLESS)
-        raise TypeError(f"init() got an unknown argument {name!r}{hint}")
-
-
-def _refuse_sizes(wanted: InitConfig, env_vars: Mapping[str, str]) -> None:
-    given = [
-        name
-        for name, value in (
-            ("num_cpus", wanted.num_cpus),
-            ("num_gpus", wanted.num_gpus),
-            ("resources", wanted.resources or None),
-            ("object_store_memory", wanted.object_store_memory),
-            ("runtime_env", env_vars or None),
-            ("detached", wanted.detached or None),
-        )
-        if value is not None
-    ]
-    if given:
-        raise ValueError(
-            f"init(address={wanted.address!r}) joins a running cluster, whose size is what it "
-            f"is: leave out {', '.join(given)}"
-        )
-
-
 def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
     """Whether `init` again asks for what already runs.
 
@@ -225,98 +189,6 @@ def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _address(given: str | None) -> str:
-    address = _text("address", given)
-    if not address:
-        address = os.environ.get("NBRAY_ADDRESS", "") or os.environ.get("RAY_ADDRESS", "")
-    address = address.strip()
-    if address in {"", "auto", "local"}:
-        return address
-    if "://" in address:
-        raise ValueError(
-            f"address {address!r}: nbray has no separate client protocol; give HOST:PORT, "
-            "the address that `nbray start --head` printed"
-        )
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"address must be 'auto', 'local' or 'HOST:PORT', not {address!r}")
-    return address
-
-
-def _text(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
-    return safe(value)
-
-
-def _amount(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
-    return value
-
-
-def _bytes(name: str, value: Any) -> int | None:
-    amount = _amount(name, value)
-    return None if amount is None else int(amount)
-
-
-def _switch(name: str, value: Any) -> bool:
-    if value is not None and not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
-    return value is not False
-
-
-def _port(name: str, value: Any) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a port number, not {type(value).__name__}")
-    if not 0 <= value < 65536:
-        raise ValueError(f"{name} must lie between 0 and 65535, not {value}")
-    return value
-
-
-def _resources(given: Any) -> dict[str, float]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise TypeError("resources must be a dictionary of name to amount")
-    found: dict[str, float] = {}
-    for name, value in given.items():
-        if not isinstance(name, str) or name in {"CPU", "GPU"}:
-            raise ValueError(
-                f"resources: {name!r} is no name of a custom resource (CPUs and GPUs are "
-                "num_cpus and num_gpus)"
-            )
-        found[name] = float(_amount(f"resources[{name!r}]", value) or 0)
-    return found
-
-
-def _env_vars(runtime_env: Any) -> dict[str, str]:
-    if not runtime_env:
-        return {}
-    if not isinstance(runtime_env, Mapping):
-        raise TypeError("runtime_env must be a dictionary")
-    unknown = [name for name in runtime_env if name != "env_vars"]
-    if unknown:
-        raise ValueError(
-            f"runtime_env: nbray knows only 'env_vars', not {', '.join(map(repr, unknown))}; "
-            "workers run in this Python environment"
-        )
-    found = runtime_env["env_vars"]
-    if not isinstance(found, Mapping) or not all(
-        isinstance(part, str) for pair in found.items() for part in pair
-    ):
-        raise TypeError("runtime_env['env_vars'] must map strings to strings")
-    return dict(found)
 
 
 def _set_environment(env_vars: Mapping[str, str]) -> None:
@@ -552,9 +424,9 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     Raises:
         ValueError: there is none (says which names there are), or the name is empty.
     """
-    if not _text("name", name):
+    if not arguments.text("name", name):
         raise ValueError("get_actor() takes the name of an actor, not an empty one")
-    if namespace is not None and not _text("namespace", namespace):
+    if namespace is not None and not arguments.text("namespace", namespace):
         raise ValueError("a namespace is a non-empty string")
     engine = session.current() or session.require()
     try:

@@ -34,6 +34,21 @@ class Function:
         self.cache: dict[Any, Any] = {}
 
 
+def method_of(instance: Any, name: str) -> Any:
+    """The method *name* of an actor, as its class has it: an attribute of that name hides nothing.
+
+    Raises:
+        AttributeError: the class has none.
+    """
+    kind = type(instance)
+    for cls in kind.__mro__:
+        if name in vars(cls):
+            found = vars(cls)[name]
+            bind = getattr(type(found), "__get__", None)
+            return found if bind is None else bind(found, instance, kind)
+    return getattr(instance, name)
+
+
 class ActorInfo(msgspec.Struct, frozen=True):
     """All that a handle needs to know of an actor."""
 
@@ -45,6 +60,8 @@ class ActorInfo(msgspec.Struct, frozen=True):
     """Callable methods with their defaults (from `@method`)."""
     is_async: bool = False
     max_task_retries: int = 0
+    max_pending_calls: int = -1
+    """Of one caller; -1: any number."""
     signatures: dict[str, str] = {}
     """Method name to 'signature\\n\\ndocstring', for completion and Shift-Tab."""
 

@@ -76,8 +76,8 @@ def timeline(cell: str | int | None = None, filename: str | Path | None = None) 
         ValueError: there is no such cell.
         RaySystemError: nbray does not run.
     """
-    if filename is None and isinstance(cell, str) and cell.endswith(".json"):
-        cell, filename = None, cell  # ray.timeline("trace.json")
+    if filename is None and cell is not None and Path(str(cell)).suffix + Path(str(cell)).root:
+        cell, filename = None, str(cell)  # ray.timeline("trace.json")
     wanted = None if cell is None else _identity(cell)
     engine = session.require()
     details = gather(lambda: engine.details(d.TASKS))

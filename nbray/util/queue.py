@@ -10,7 +10,7 @@ import queue
 from collections.abc import Iterable
 from typing import Any
 
-from nbray.api import get, kill
+from nbray.api import get, kill, wait
 from nbray.remote import remote
 
 
@@ -143,7 +143,14 @@ class Queue:
         return taken
 
     def shutdown(self, force: bool = False, grace_period_s: float = 5) -> None:
-        """End the queue and its actor; items in it are lost."""
+        """End the queue and its actor; items in it are lost.
+
+        Args:
+            force: at once, and not after the calls that were made before.
+            grace_period_s: how many seconds those are waited for, at most.
+        """
+        if not force:
+            wait([self.actor.__ray_terminate__.remote()], timeout=grace_period_s)
         kill(self.actor, no_restart=True)
 
 

@@ -91,6 +91,7 @@ __all__ = [
     "Bounced",
     "Calls",
     "Cancel",
+    "CancelOwned",
     "Chunk",
     "CreateActor",
     "Death",
@@ -264,6 +265,17 @@ class Cancel(Message):
     """Cancel these tasks of the sender's if they are unstarted or running here."""
 
     seqs: list[int]
+    force: bool = False
+    recursive: bool = False
+    """And what they have submitted."""
+
+
+class CancelOwned(Message):
+    """Cancel the tasks that make these objects of the receiver's."""
+
+    seqs: list[int]
+    force: bool
+    recursive: bool
 
 
 class Printed(Message):
@@ -540,7 +552,8 @@ class PortOpen(Message):
 
 
 ToClient = (
-    Tasks | Calls | Results | Counted | Early | Bounced | Undefine | Cancel | Printed | Displayed
+    Tasks | Calls | Results | Counted | Early | Bounced | Undefine | Cancel | CancelOwned
+    | Printed | Displayed
     | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

@@ -59,6 +59,8 @@ class Spec(Part):
     resources: Shape
     namespace: str = ""
     """Where the job looks names of actors up."""
+    method: str = ""
+    """The method to call, where `name` is another."""
 
 
 class Extra(Part):

@@ -94,16 +94,18 @@ def test_arguments_reach_the_engine(fresh):
     assert nbray.get_runtime_context().namespace == "n"
 
 
-def test_ray_arguments_without_meaning_are_accepted(fresh):
-    nbray.init(
-        dashboard_host="0.0.0.0",
-        dashboard_whatever=2,
-        logging_level=10,
-        log_to_driver=False,
-        configure_logging=True,
-        _temp_dir="/tmp/x",
-        local_mode=True,
-    )
+def test_ray_arguments_without_meaning_are_accepted_and_said(fresh):
+    with pytest.warns(UserWarning, match="dashboard_host.*_temp_dir") as caught:
+        nbray.init(
+            dashboard_host="0.0.0.0",
+            logging_level=10,
+            log_to_driver=False,
+            configure_logging=True,
+            _temp_dir="/tmp/x",
+            local_mode=True,
+        )
+    assert caught[0].filename == __file__
+    assert session.current().name == "inline"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from nbray.engine import ActorInfo
+from nbray.engine import ActorInfo, method_of
 from nbray.engines.inline.running import Call, Runner, Upstream, may_retry
 from nbray.exceptions import ActorDiedError, TaskCancelledError
 from nbray.options import ActorOptions
@@ -153,7 +153,7 @@ class Actor:
             self._runner.fail(call, self.death)
             return
         try:
-            self._runner.run(call, getattr(self._instance, call.method))
+            self._runner.run(call, method_of(self._instance, call.method))
         except SystemExit as error:
             self._exit(call, error)
 
@@ -205,7 +205,7 @@ class Actor:
             try:
                 args, kwargs = self._runner.arguments(call)
                 with self._runner.inside(call, attempt):
-                    result = getattr(self._instance, call.method)(*args, **kwargs)
+                    result = method_of(self._instance, call.method)(*args, **kwargs)
                     if inspect.isawaitable(result):
                         result = await result
                 if call in self._pending:

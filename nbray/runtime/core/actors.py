@@ -13,7 +13,6 @@ unfinished call holds a reference to it, and when nothing does, the actor ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 
@@ -40,7 +39,6 @@ from nbray.wire.messages import (
     ActorState,
     ActorWaits,
     Calls,
-    Cancel,
     CreateActor,
     EndActor,
     Extra,
@@ -306,14 +304,6 @@ class Callers:
         if link is not None and link.state == ALIVE:
             link.state = PENDING
         return [Send(HEAD, EndActor(self.me, *key, no_restart, why))]
-
-    def cancel(self, tasks: Iterable[Task]) -> list[Effect]:
-        """Cancel calls that are at actors (those still here are cancelled by the submitter)."""
-        effects: list[Effect] = []
-        for task in tasks:
-            task.cancelled = True
-            effects.append(Send(task.lease.worker, Cancel(self.me, [task.seq])))
-        return effects
 
     # -- their lives ---------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from nbray.events import CellView
 from nbray.ids import node_of
 from nbray.options import UNIT
 from nbray.runtime.core.actors import ActorLink, Callers
+from nbray.runtime.core.cancelling import Cancelling
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
 from nbray.runtime.core.objects import FAILED, Entry, Objects
@@ -106,6 +107,7 @@ class ClientBrain:
         self.objects = Objects(me, node)
         self.tasks = Submitter(self.objects, error)
         self.actors = Callers(self.objects, self.tasks, error)
+        self.cancelling = Cancelling(self.objects, self.tasks)
         self.submitted: deque[Any] = deque()
         """Calls `(method, *arguments)` or `Task`s from user threads, taken by `pump`."""
         self.sequence = itertools.count(1)
@@ -205,6 +207,8 @@ class ClientBrain:
                     tally.last = now
             case m.Early():
                 return self._early(message)
+            case m.CancelOwned():
+                return [*self.pump(now), *self.cancelling.cancel_owned(message, now)]
             case m.Bounced():
                 return tasks.bounced(message)
             case m.Granted():
@@ -369,14 +373,12 @@ class ClientBrain:
 
     # -- cancelling -------------------------------------------------------------------
 
-    def cancel(self, tasks: Iterable[Task], force: bool) -> list[Effect]:
-        """Cancel these tasks and calls, wherever they are."""
+    def cancel(
+        self, tasks: Iterable[Task], force: bool, recursive: bool = False, now: float = 0.0
+    ) -> list[Effect]:
+        """Cancel these tasks and calls, wherever they are; see `cancelling`."""
         self.restless = True
-        calls: list[Task] = []
-        others: list[Task] = []
-        for task in tasks:
-            (calls if isinstance(task.lease, ActorLink) else others).append(task)
-        return self.tasks.cancel(others, force) + self.actors.cancel(calls)
+        return self.cancelling.cancel(tasks, force, recursive, now)
 
     def unfinished(self, cell: str | None = None) -> list[Task]:
         """Tasks and calls that have not ended (of one cell, or all)."""
@@ -394,6 +396,9 @@ class ClientBrain:
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
         due = self.tasks.next_deadline()
+        kill = self.cancelling.next_deadline()
+        if kill is not None:
+            due = kill if due is None else min(due, kill)
         if self._unclaimed:
             first = self._unclaimed[0][0]
             due = first if due is None else min(due, first)
@@ -402,7 +407,7 @@ class ClientBrain:
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
         self.restless = True
-        effects = self.tasks.tick(now)
+        effects = self.tasks.tick(now) + self.cancelling.tick(now)
         while self._unclaimed and self._unclaimed[0][0] <= now:
             slots = self.objects.unknown(self._unclaimed.popleft()[1])
             effects += self.objects.free_slots(slots)

@@ -41,12 +41,10 @@ from nbray.runtime.core.work import (
 )
 from nbray.wire.messages import (
     Bounced,
-    Cancel,
     Demand,
     Extra,
     Granted,
     Infeasible,
-    KillWorker,
     Outcome,
     Reclaim,
     Ref,
@@ -474,29 +472,12 @@ class Submitter:
         text = f"{task.work.spec.name} was cancelled"
         return Value(self._error("TaskCancelledError", text), failed=True)
 
-    def cancel(self, tasks: Iterable[Task], force: bool) -> list[Effect]:
-        """Cancel these tasks; those at workers are interrupted there (or the worker ends)."""
-        effects: list[Effect] = []
-        at: dict[int, list[int]] = {}
-        for task in tasks:
-            if task.lease is None:
-                if task.cancelled:
-                    continue
-                task.cancelled = True
-                effects += self.fail(task, self._cancelled(task), cancelled=True)
-            else:
-                task.cancelled = True
-                at.setdefault(task.lease.worker, []).append(task.seq)
-        for worker, seqs in at.items():
-            if force:
-                lease = self._by_worker.get(worker)
-                first = next(iter(lease.inflight), None) if lease is not None else None
-                if first in seqs:
-                    home = node_client(node_of(worker))
-                    effects.append(Send(home, KillWorker(self.me, worker, "cancelled with force")))
-                    continue
-            effects.append(Send(worker, Cancel(self.me, seqs)))
-        return effects
+    def withdraw(self, task: Task) -> list[Effect]:
+        """Cancel a task that is at no worker."""
+        if task.cancelled:
+            return []
+        task.cancelled = True
+        return self.fail(task, self._cancelled(task), cancelled=True)
 
     # -- death ---------------------------------------------------------------------------
 

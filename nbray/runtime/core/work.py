@@ -73,7 +73,7 @@ class Task:
     """One task or actor call between submission and outcome."""
 
     __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "lease", "life", "missing",
-                 "pins", "returns", "seq", "sink", "work")  # fmt: skip
+                 "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
 
     def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
         self.seq = seq
@@ -93,6 +93,8 @@ class Task:
         """The lease or actor link it was sent to."""
         self.attempt = 0
         self.cancelled = False
+        self.parent: tuple[int, int] | None = None
+        """(caller, number) of the task or call that submitted it, in a worker."""
         self.sink: Any = None
         """Told when the dependencies are ready."""
 

@@ -123,7 +123,7 @@ class WorkerBrain:
             case m.Calls():
                 self._calls(message)
             case m.Cancel():
-                return self._cancel(message)
+                return self._cancel(message, now)
             case m.BecomeActor():
                 self.actor = message
                 self.functions[message.spec.function] = message.spec.blob
@@ -196,7 +196,7 @@ class WorkerBrain:
             )
         self._order[caller] = max(expected, message.order + len(message.seqs))
 
-    def _cancel(self, message: m.Cancel) -> list[Effect]:
+    def _cancel(self, message: m.Cancel, now: float) -> list[Effect]:
         wanted = set(message.seqs)
         caller = message.sender
         kept: list[Item | Start] = []
@@ -213,10 +213,16 @@ class WorkerBrain:
             else:
                 kept.append(item)
         queue.extend(kept)
-        self.cancelled.update((caller, seq) for seq in wanted)
+        running = {(caller, seq) for seq in wanted}
+        self.cancelled |= running
+        effects: list[Effect] = []
+        if message.recursive and running:
+            effects += self.client.pump(now)  # what they have just submitted
+            launched = [task for task in self.client.unfinished() if task.parent in running]
+            effects += self.client.cancel(launched, message.force, True, now)
         if outcomes:
-            return [Send(caller, m.Results(self.me, [], [], outcomes))]
-        return []
+            effects.append(Send(caller, m.Results(self.me, [], [], outcomes)))
+        return effects
 
     def let_go(self) -> list[bytes]:
         """Functions that are not defined any more and that nothing here needs: they are dropped.

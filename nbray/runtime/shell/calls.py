@@ -19,6 +19,7 @@ from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import STORED, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
+from nbray.runtime.core.worker import Item
 from nbray.runtime.shell.defined import Definitions
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
@@ -45,7 +46,10 @@ class Calls:
         memory: Memory,
         origin: Callable[[], Origin],
         modules: Modules | Imports,
+        running: Callable[[], Item | None] | None = None,
     ) -> None:
+        self._running = running
+        """What runs here and submits; None in a driver."""
         self._brain = brain
         self._memory = memory
         self._origin = origin
@@ -54,8 +58,6 @@ class Calls:
         self._specs = itertools.count(1)
         self._blocks = itertools.count(0)
         self._methods: dict[tuple[Any, ...], Work] = {}
-        self.pending_limits: dict[Ref, int] = {}
-        """`max_pending_calls` of actors that this client made."""
 
     # -- specs ------------------------------------------------------------------
 
@@ -135,8 +137,8 @@ class Calls:
                 self._methods.clear()
             retry_on, captured = _retry_on(options.retry_exceptions)
             spec = Spec(
-                next(self._specs), b"", name, options.num_returns, retry_on, cell, origin[0],
-                origin[1], {}, origin[2],
+                next(self._specs), b"", options.name or name, options.num_returns, retry_on, cell,
+                origin[0], origin[1], {}, origin[2], name if options.name else "",
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, time.monotonic())
             tally.job = origin[0]
@@ -168,6 +170,8 @@ class Calls:
             task = Task(seq, work, b"", returns)
         if work.captured:
             self._hold(task, work.captured)
+        if self._running is not None and (item := self._running()) is not None:
+            task.parent = (item.caller, item.seq)
         owned, me = brain.objects.owned, brain.me
         for number in range(seq, seq + max(1, returns)):
             entry = Entry((me, number), 1 if returns else 0)

@@ -26,7 +26,7 @@ from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.objects import FAILED, LIFE, READY, STORED, Entry
 from nbray.runtime.core.placement import total, units
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
@@ -75,7 +75,8 @@ class NativeEngine:
         self._on_shutdown = on_shutdown
         self._joinable = joinable
         self.memory = Memory(loop, brain, self, Mappings(registered.node_pid, folder))
-        self.calls = Calls(brain, self.memory, self._origin, modules or Modules())
+        self.calls = Calls(brain, self.memory, self._origin, modules or Modules(),
+                           running if worker is not None else None)  # fmt: skip
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
         self._watching = False
@@ -142,11 +143,14 @@ class NativeEngine:
         """Cancel a task (see `Engine.cancel`)."""
 
         def act() -> list[Effect]:
-            effects = self._brain.pump(time.monotonic())
-            entry = self._brain.objects.find((ref.owner, ref.seq))
-            task = entry.maker if entry is not None and entry.state == PENDING else None
-            if isinstance(task, Task):
-                effects += self._brain.cancel([task], force)
+            now = time.monotonic()
+            effects = self._brain.pump(now)
+            if ref.owner != self._brain.me:
+                owned = m.CancelOwned(self._brain.me, [ref.seq], force, recursive)
+                return [*effects, Send(ref.owner, owned)]
+            task = self._brain.cancelling.making((ref.owner, ref.seq))
+            if task is not None:
+                effects += self._brain.cancel([task], force, recursive, now)
             return effects
 
         if force and self._is_actor_call(ref):
@@ -238,9 +242,12 @@ class NativeEngine:
     ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
         """Some of them (see `Engine.wait`)."""
         memory = self.memory
+        apart = fetch_local and len(self._brain.members) > 1
         if not self._brain.printed:
             found = self._ready_ahead(refs, num_returns)
             if found is not None:
+                if apart:
+                    memory.bring(found[0])
                 return found
         entries = memory.entries(refs)
         pending = [entry for entry in entries if not entry.state]
@@ -260,6 +267,8 @@ class NativeEngine:
                 ready.append(ref)
             else:
                 rest.append(ref)
+        if apart:
+            memory.bring(ready)
         return ready, rest
 
     def _ready_ahead(
@@ -367,8 +376,6 @@ class NativeEngine:
             job=job,
             node=options.node,
         )
-        if options.max_pending_calls > 0:
-            self.calls.pending_limits[brain.me, seq] = options.max_pending_calls
         if not options.name:
             self._submitted((brain.actors.create, task, spec))
             self._loop.flush()
@@ -404,8 +411,8 @@ class NativeEngine:
         if retries == -2:
             retries = info.max_task_retries
         key = (info.owner, info.actor)
-        limit = self.calls.pending_limits.get(key)
-        if limit is not None:
+        limit = info.max_pending_calls
+        if limit > 0:
             self._loop.flush()
             link = self._brain.actors.links.get(key)
             if link is not None and len(link.queue) + len(link.inflight) >= limit:

@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 from nbray import gpus, session
 from nbray.config import INLINE_LIMIT, MOST_RETURNED
+from nbray.engine import method_of
 from nbray.exceptions import (
     ObjectStoreFullError,
     RayError,
@@ -268,7 +269,10 @@ class Executor:
             self._gpus = item.gpus
             self.devices.show(item.gpus, os.environ)
         try:
-            function = self.function(spec.function) if spec.function else self.method(spec.name)
+            if spec.function:
+                function = self.function(spec.function)
+            else:
+                function = self.method(spec.method or spec.name)
             if item.extra is None:
                 args, kwargs = unpack(item.args, self.memory.restore) if item.args else ((), {})
             else:
@@ -367,7 +371,7 @@ class Executor:
 
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the actor."""
-        method: Callable[..., Any] = getattr(self.instance, name)
+        method: Callable[..., Any] = method_of(self.instance, name)
         return method
 
     # -- answers -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ when the last one goes, the hold is dropped like any reference.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -22,6 +23,7 @@ from nbray.exceptions import (
     GetTimeoutError,
     ObjectLostError,
     ObjectStoreFullError,
+    RayError,
     RaySystemError,
     RayTaskError,
     cluster_ended,
@@ -349,6 +351,12 @@ class Memory:
         for entry in entries:
             if entry.state == STORED and entry.local is None:
                 entry.local = self.fetch(entry.key, entry.value.slots)
+
+    def bring(self, refs: Sequence[ObjectRef[Any]]) -> None:
+        """Bring ready objects to this node; one that cannot be had says so when it is read."""
+        for entry in self.entries(refs):
+            with contextlib.suppress(RayError):
+                self.localize([entry])
 
     # -- waiting --------------------------------------------------------------------------
 

@@ -1,0 +1,172 @@
+"""The arguments of `nbray.init`, checked one by one, with Ray's names.
+
+Owns which there are, which of Ray's have no effect here, and what is said of them.
+Does not own what they mean (`config`). Rule: a bad one is refused with a sentence
+before anything has been done, and one without effect says so.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from nbray.config import InitConfig
+from nbray.options import did_you_mean
+from nbray.text import safe
+
+_SILENT = {
+    "configure_logging", "logging_level", "logging_format", "logging_config",
+    "_metrics_export_port", "_enable_object_reconstruction",
+}  # fmt: skip
+"""Ray's arguments of `init` about what is not here: there is no log to configure, no metric."""
+_WITHOUT_EFFECT = {
+    "dashboard_host": "the dashboard listens on 127.0.0.1 only",
+    "job_config": "there are no settings of a job but those of init() itself",
+    "allow_multiple": "a process is in one cluster at a time",
+    "_temp_dir": "NBRAY_RUN_DIR says where the session's folder is",
+    "_system_config": "NBRAY_* variables and arguments of init() are all the settings",
+    "_plasma_directory": "the store is memory without files",
+    "_memory": "the node's memory is the machine's; `memory` is an option of tasks",
+    "_redis_max_memory": "there is no Redis",
+    "_tracing_startup_hook": "there is no tracing; see nbray.timeline()",
+    "_node_name": "a node has its machine's name",
+}
+"""Ray's arguments of `init` that do nothing here, and what to know instead: said once a call."""
+HARMLESS = {*_SILENT, *_WITHOUT_EFFECT, "local_mode"}
+OWN = {
+    "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
+    "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "detached", "_redis_password",
+    "_node_ip_address", "include_dashboard", "dashboard_port",
+}  # fmt: skip
+
+
+def refuse_unknown(others: Mapping[str, Any]) -> None:
+    for name in others:
+        if name in HARMLESS:
+            continue
+        hint = did_you_mean(name, OWN | HARMLESS)
+        raise TypeError(f"init() got an unknown argument {name!r}{hint}")
+
+
+def say_without_effect(others: Mapping[str, Any]) -> None:
+    said = [
+        f"{name} ({_WITHOUT_EFFECT[name]})"
+        for name, value in others.items()
+        if name in _WITHOUT_EFFECT and value not in (None, False)
+    ]
+    if said:
+        warnings.warn(f"init(): no effect here: {', '.join(said)}", UserWarning, stacklevel=3)
+
+
+def refuse_sizes(wanted: InitConfig, env_vars: Mapping[str, str]) -> None:
+    given = [
+        name
+        for name, value in (
+            ("num_cpus", wanted.num_cpus),
+            ("num_gpus", wanted.num_gpus),
+            ("resources", wanted.resources or None),
+            ("object_store_memory", wanted.object_store_memory),
+            ("runtime_env", env_vars or None),
+            ("detached", wanted.detached or None),
+        )
+        if value is not None
+    ]
+    if given:
+        raise ValueError(
+            f"init(address={wanted.address!r}) joins a running cluster, whose size is what it "
+            f"is: leave out {', '.join(given)}"
+        )
+
+
+def address(given: str | None) -> str:
+    address = text("address", given)
+    if not address:
+        address = os.environ.get("NBRAY_ADDRESS", "") or os.environ.get("RAY_ADDRESS", "")
+    address = address.strip()
+    if address in {"", "auto", "local"}:
+        return address
+    if "://" in address:
+        raise ValueError(
+            f"address {address!r}: nbray has no separate client protocol; give HOST:PORT, "
+            "the address that `nbray start --head` printed"
+        )
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"address must be 'auto', 'local' or 'HOST:PORT', not {address!r}")
+    return address
+
+
+def text(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    return safe(value)
+
+
+def amount(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
+    return value
+
+
+def size(name: str, value: Any) -> int | None:
+    given = amount(name, value)
+    return None if given is None else int(given)
+
+
+def switch(name: str, value: Any) -> bool:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value is not False
+
+
+def port(name: str, value: Any) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a port number, not {type(value).__name__}")
+    if not 0 <= value < 65536:
+        raise ValueError(f"{name} must lie between 0 and 65535, not {value}")
+    return value
+
+
+def resources(given: Any) -> dict[str, float]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError("resources must be a dictionary of name to amount")
+    found: dict[str, float] = {}
+    for name, value in given.items():
+        if not isinstance(name, str) or name in {"CPU", "GPU"}:
+            raise ValueError(
+                f"resources: {name!r} is no name of a custom resource (CPUs and GPUs are "
+                "num_cpus and num_gpus)"
+            )
+        found[name] = float(amount(f"resources[{name!r}]", value) or 0)
+    return found
+
+
+def env_vars(runtime_env: Any) -> dict[str, str]:
+    if not runtime_env:
+        return {}
+    if not isinstance(runtime_env, Mapping):
+        raise TypeError("runtime_env must be a dictionary")
+    unknown = [name for name in runtime_env if name != "env_vars"]
+    if unknown:
+        raise ValueError(
+            f"runtime_env: nbray knows only 'env_vars', not {', '.join(map(repr, unknown))}; "
+            "workers run in this Python environment"
+        )
+    found = runtime_env["env_vars"]
+    if not isinstance(found, Mapping) or not all(
+        isinstance(part, str) for pair in found.items() for part in pair
+    ):
+        raise TypeError("runtime_env['env_vars'] must map strings to strings")
+    return dict(found)

@@ -8,6 +8,7 @@ that the last one's end is noticed at once.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,15 @@ from nbray.options import (
     method_options,
 )
 from nbray.refs import ObjectRef
-from nbray.remote import Shape, _restore_handle, refuse_streams, short_name, source_of
+from nbray.remote import (
+    Shape,
+    _restore_handle,
+    generator_refused,
+    is_generator,
+    refuse_streams,
+    short_name,
+    source_of,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DEFAULTS = MethodOptions()
@@ -76,7 +85,7 @@ def exit_actor() -> NoReturn:
 class _Blueprint:
     """What is read from a class once: its methods, their signatures and defaults."""
 
-    __slots__ = ("is_async", "methods", "shapes", "signatures", "start", "target")
+    __slots__ = ("generators", "is_async", "methods", "shapes", "signatures", "start", "target")
 
     def __init__(self, cls: type) -> None:
         name = short_name(cls)
@@ -85,19 +94,26 @@ class _Blueprint:
         self.methods: dict[str, MethodOptions] = {}
         self.shapes: dict[str, Shape] = {}
         self.signatures: dict[str, str] = {}
-        self.is_async = False
+        self.is_async = inspect.iscoroutinefunction(
+            inspect.unwrap(inspect.getattr_static(cls, "__init__"))
+        )
+        generators: list[str] = []
         for method_name in dir(self.target.call):
             found = inspect.getattr_static(self.target.call, method_name)
+            if isinstance(found, functools.partialmethod):
+                found = getattr(self.target.call, method_name)
             bound = isinstance(found, (classmethod, staticmethod))
             plain = found.__func__ if bound else found
             if not inspect.isfunction(plain) or method_name in {"__init__", "__new__"}:
                 continue
             unwrapped = inspect.unwrap(plain)
-            if inspect.isgeneratorfunction(unwrapped) or inspect.isasyncgenfunction(unwrapped):
+            if inspect.isasyncgenfunction(unwrapped):
                 raise ValueError(
-                    f"{name}.{method_name} is a generator; generator methods are not supported "
+                    f"{name}.{method_name} is an async generator; such methods are not supported "
                     "yet: return a list"
                 )
+            if is_generator(plain):
+                generators.append(method_name)
             self.is_async = self.is_async or inspect.iscoroutinefunction(unwrapped)
             shape = Shape(plain, f"{name}.{method_name}", not isinstance(found, staticmethod))
             self.methods[method_name] = getattr(plain, _MARK, _DEFAULTS)
@@ -105,6 +121,7 @@ class _Blueprint:
             self.signatures[method_name] = (
                 f"{shape.signature or '(...)'}\n\n{inspect.getdoc(plain) or ''}".rstrip()
             )
+        self.generators = tuple(generators)
 
 
 class ActorClass:
@@ -155,6 +172,13 @@ class ActorClass:
         raise TypeError(
             f"actors cannot be made directly: instead of {name}(...), write {name}.remote(...)"
         )
+
+    def __getattr__(self, name: str) -> Any:
+        """Constants and the like of the plain class."""
+        cls = self.__dict__.get("_class")
+        if cls is None or (name.startswith("__") and name.endswith("__")):
+            raise AttributeError(name)
+        return getattr(cls, name)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         raise TypeError(
@@ -252,6 +276,8 @@ class ActorMethod:
         if shape is not None and (kwargs or not shape.least <= len(args) <= shape.most):
             shape.check(args, kwargs)
         options = self._options
+        if options.num_returns == 1 and self._name in self._info.generators:
+            raise generator_refused(f"{self._info.class_name}.{self._name}")
         engine = session.current()
         if engine is None:
             raise _ended(self._info, self._life)
@@ -309,6 +335,7 @@ def _creator(
             max_task_retries=options.max_task_retries,
             max_pending_calls=options.max_pending_calls,
             signatures=blueprint.signatures,
+            generators=blueprint.generators,
         )
         engine = session.current() or session.require(args, kwargs, blueprint.target.call)
 

@@ -441,19 +441,35 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
 # -- the cluster -------------------------------------------------------------------
 
 
+def _running() -> Engine:
+    """The engine in use, for what only looks: like Ray's, it starts nothing.
+
+    Raises:
+        RaySystemError: there is none.
+    """
+    engine = session.current()
+    if engine is None:
+        raise RaySystemError("nbray is not running: call nbray.init() first")
+    return engine
+
+
 def nodes() -> list[dict[str, Any]]:
-    """The cluster's nodes, one dictionary each, with Ray's keys (NodeID, Alive, Resources...)."""
-    return (session.current() or session.require()).nodes()
+    """The cluster's nodes, one dictionary each, with Ray's keys (NodeID, Alive, Resources...).
+
+    Raises:
+        RaySystemError: nbray does not run, as for the two below; `init` starts it.
+    """
+    return _running().nodes()
 
 
 def cluster_resources() -> dict[str, float]:
     """What the live nodes have in total: {'CPU': 8.0, 'memory': ...} (memory in bytes)."""
-    return (session.current() or session.require()).cluster_resources()
+    return _running().cluster_resources()
 
 
 def available_resources() -> dict[str, float]:
     """What of `cluster_resources()` is free now."""
-    return (session.current() or session.require()).available_resources()
+    return _running().available_resources()
 
 
 def get_runtime_context() -> RuntimeContext:
@@ -466,7 +482,4 @@ def get_gpu_ids() -> list[int | str]:
 
     Numbers; names where the node's `CUDA_VISIBLE_DEVICES` (or AMD's or Intel's variable) has names.
     """
-    engine = session.current()
-    if engine is None:
-        raise RaySystemError("nbray is not running: call nbray.init() first")
-    return list(engine.runtime().gpus)
+    return list((session.current() or session.require()).runtime().gpus)

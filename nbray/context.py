@@ -62,17 +62,18 @@ class RuntimeContext:
 
     @property
     def current_actor(self) -> Any:
-        """A handle to the named actor whose method runs.
+        """A handle to the actor whose method runs.
 
         Raises:
-            RuntimeError: not in an actor's method, or the actor has no name.
+            RuntimeError: not in an actor's method.
         """
-        from nbray.api import get_actor
+        from nbray.actor import ActorHandle
 
-        info = self._info()
-        if not info.actor_name:
-            raise RuntimeError("current_actor needs a method of an actor that has a name")
-        return get_actor(info.actor_name, info.namespace or None)
+        engine = session.current()
+        found = engine.own_actor() if engine is not None else None
+        if found is None:
+            raise RuntimeError("current_actor is there in a method of an actor only")
+        return ActorHandle(*found)
 
     @property
     def namespace(self) -> str:

@@ -64,6 +64,8 @@ class ActorInfo(msgspec.Struct, frozen=True):
     """Of one caller; -1: any number."""
     signatures: dict[str, str] = {}
     """Method name to 'signature\\n\\ndocstring', for completion and Shift-Tab."""
+    generators: tuple[str, ...] = ()
+    """Methods that are generators: called with the number of values only."""
 
     def hex(self) -> str:
         """32 hexadecimal digits naming the actor in the cluster."""
@@ -140,6 +142,10 @@ class Engine(Protocol):
         Raises:
             ValueError: no live actor has this name.
         """
+        ...
+
+    def own_actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
+        """The actor whose method runs here; None if none does."""
         ...
 
     def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
@@ -279,6 +285,10 @@ class Engine(Protocol):
         Raises:
             RaySystemError: this engine or cluster cannot be joined; says why.
         """
+        ...
+
+    def forked(self) -> None:
+        """This process was forked from the engine's: leave nothing of it behind that acts."""
         ...
 
     def shutdown(self) -> None:

@@ -102,19 +102,41 @@ def refuse_streams(given: Mapping[str, Any]) -> None:
         )
 
 
+def is_generator(call: Callable[..., Any]) -> bool:
+    """Whether calling *call* makes a generator."""
+    while isinstance(call, (functools.partial, functools.partialmethod)):
+        call = call.func
+    plain = inspect.unwrap(call)
+    return inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)
+
+
+def generator_refused(name: str) -> ValueError:
+    """What a call of a generator raises that does not say how many values it yields."""
+    return ValueError(
+        f"{name} is a generator; generator tasks are not supported yet: return a list, or say "
+        f"how many values it yields: {name}.options(num_returns=N).remote(...)"
+    )
+
+
 def refuse_generators(call: Callable[..., Any]) -> None:
     """Refuse functions whose call is not their result.
 
     Raises:
         ValueError: *call* is a generator function or a coroutine function.
     """
+    if is_generator(call):
+        raise generator_refused(short_name(call))
+    refuse_coroutines(call)
+
+
+def refuse_coroutines(call: Callable[..., Any]) -> None:
+    """Refuse functions that would have to be awaited.
+
+    Raises:
+        ValueError: *call* is a coroutine function.
+    """
     plain = inspect.unwrap(call)
-    if inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain):
-        raise ValueError(
-            f"{short_name(call)} is a generator; generator tasks are not supported yet: "
-            "return a list, or give num_returns the number of values"
-        )
-    if inspect.iscoroutinefunction(plain):
+    if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
         raise ValueError(
             f"{short_name(call)} is an async function; only methods of actors may be async: "
             "make it a plain function that calls asyncio.run(...)"
@@ -179,6 +201,13 @@ def _launcher(target: Function, options: TaskOptions) -> Callable[..., Any]:
     returns = options.num_returns
     current = session.current
 
+    if returns == 1 and is_generator(target.call):
+
+        def refused(*_args: Any, **_kwargs: Any) -> Any:
+            raise generator_refused(target.name)
+
+        return functools.update_wrapper(refused, target.call)
+
     def remote(*args: Any, **kwargs: Any) -> Any:
         nonlocal shape, least, most
         if kwargs or not least <= len(args) <= most:
@@ -237,7 +266,7 @@ def _make(thing: Any, given: Mapping[str, Any]) -> Any:
     if not (inspect.isroutine(thing) or isinstance(thing, functools.partial)):
         raise TypeError(f"@remote takes a function or a class, not {type(thing).__name__}")
     refuse_streams(given)
-    refuse_generators(thing)
+    refuse_coroutines(thing)
     return RemoteFunction(thing, task_options(given))
 
 

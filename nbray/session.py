@@ -229,6 +229,9 @@ class ForkedEngine:
             "do the nbray calls in the parent, or start the process with the 'spawn' method"
         )
 
+    def forked(self) -> None:
+        """A fork of a fork."""
+
     def shutdown(self) -> None:
         """Nothing here belongs to this process."""
 
@@ -238,4 +241,5 @@ def _after_fork() -> None:
     lock = threading.RLock()
     _watcher = None
     if _engine is not None:
-        _engine = cast("Engine", ForkedEngine())
+        before, _engine = _engine, cast("Engine", ForkedEngine())
+        before.forked()

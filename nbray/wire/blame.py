@@ -7,6 +7,7 @@ at a bounded number of parts, and always ends with what to do next.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -81,6 +82,41 @@ def captures(call: Any) -> dict[str, Any]:
         if value is not call:
             found[name] = value
     return found
+
+
+def defaults(call: Any) -> dict[str, Any]:
+    """The default values of a function's parameters."""
+    if not isinstance(call, FunctionType):
+        return {}
+    names = call.__code__.co_varnames[: call.__code__.co_argcount]
+    values = call.__defaults__ or ()
+    positional = zip(names[len(names) - len(values) :], values, strict=False)
+    return {**dict(positional), **(call.__kwdefaults__ or {})}
+
+
+def carried(call: Any) -> dict[str, Any]:
+    """All that a function or class takes along by a name that people know it by."""
+    found: dict[str, Any] = {}
+    if isinstance(call, functools.partial):
+        found.update(carried(call.func))
+        found.update((f"argument {at}", value) for at, value in enumerate(call.args, 1))
+        found.update(call.keywords)
+    elif isinstance(call, MethodType):
+        found["self"] = call.__self__
+    elif isinstance(call, type):
+        for base in call.__mro__[:-1]:
+            for name, value in vars(base).items():
+                if not callable(getattr(value, "__func__", value)):
+                    found.setdefault(f"{call.__name__}.{name}", value)
+            found.update((name, value) for name, value in captures(base).items())
+    else:
+        found.update(defaults(call))
+    found.update(captures(call))
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.rpartition(".")[2].startswith("__")
+    }
 
 
 def _global_names(code: CodeType) -> Iterator[str]:

@@ -346,10 +346,17 @@ def warn_of_size(call: Callable[..., Any], name: str) -> None:
     """Warn of a function or class that takes much along, and say of what."""
     captured, size = largest_capture(call)
     what = f"{captured!r} ({memory(size)})" if captured else "much data"
-    advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
+    if captured.isidentifier() and captured in blame.defaults(call):
+        advice = f"give it at the call, {captured}=nbray.put(...) made once, and not as a default"
+    elif captured.isidentifier():
+        advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
+    else:
+        advice = "pass it as an argument, put once with nbray.put(...)"
+    where = "into every actor that is made of it" if isinstance(call, type) else (
+        f"into the object store, once for each time that {name} is defined"
+    )  # fmt: skip
     warnings.warn(
-        f"{name} takes {what} along: it is put into the object store, once for each time "
-        f"that {name} is defined. To share it, {advice if captured else 'pass it instead'}.",
+        f"{name} takes {what} along: it is put {where}. To share it, {advice}.",
         UserWarning,
         stacklevel=_user_level(),
     )
@@ -391,7 +398,7 @@ def largest_capture(call: Callable[..., Any], depth: int = 0) -> tuple[str, int]
     What a function takes along that *call* calls counts as well.
     """
     best = ("", 0)
-    for name, value in blame.captures(call).items():
+    for name, value in blame.carried(call).items():
         if isinstance(value, FunctionType) and depth < 5:
             best = max(best, largest_capture(value, depth + 1), key=operator.itemgetter(1))
             continue

@@ -145,12 +145,12 @@ def test_unknown_options_of_actors_and_methods(Counter):
         ray.method()
 
 
-def test_generator_methods_are_refused():
-    with pytest.raises(ValueError, match="generator"):
+def test_asynchronous_generator_methods_are_refused():
+    with pytest.raises(ValueError, match="async generator"):
 
         @ray.remote
         class Numbers:
-            def numbers(self):
+            async def numbers(self):
                 yield 1
 
 

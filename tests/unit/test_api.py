@@ -194,6 +194,18 @@ def test_waits_are_watched(fresh):
     assert log == ["in", "out"] * 2
 
 
+@pytest.mark.parametrize("look", ["nodes", "cluster_resources", "available_resources"])
+def test_what_only_looks_starts_nothing(fresh, look):
+    with pytest.raises(nbray.exceptions.RaySystemError, match=r"call nbray\.init\(\)"):
+        getattr(nbray, look)()
+    assert not nbray.is_initialized()
+
+
+def test_what_uses_starts_as_in_ray(fresh):
+    assert nbray.get_gpu_ids() == []
+    assert nbray.is_initialized()
+
+
 def test_a_reference_of_an_ended_session_raises(fresh):
     nbray.init()
     ref = nbray.put(1)
@@ -221,8 +233,3 @@ def test_arguments_of_verbs(fresh):
         nbray.get_actor("x", namespace="")
     with pytest.raises(ValueError, match="num_returns=0"):
         nbray.get(None)
-
-
-def test_get_gpu_ids_needs_a_session(fresh):
-    with pytest.raises(nbray.exceptions.RaySystemError, match="init"):
-        nbray.get_gpu_ids()

@@ -70,7 +70,7 @@ class Actor:
         try:
             args, kwargs = self._runner.arguments(self.birth)
             with self._runner.inside(self.birth, self.restarts):
-                self._instance = self._on_loop(lambda: self._cls(*args, **kwargs))
+                self._instance = self._on_loop(lambda: self._make(args, kwargs))
         except Upstream as upstream:
             cause = unpack_error(upstream.error)
             self._born_dead(f"an argument of its __init__ failed\n{cause}")
@@ -79,6 +79,20 @@ class Actor:
         except Exception as error:  # noqa: BLE001 - users' code raises what it likes
             packed = pack_error(error, f"{self.info.class_name}.__init__", "", 0)
             self._born_dead(f"its __init__ raised\n{unpack_error(packed)}")
+
+    def _make(self, args: Any, kwargs: Any) -> Any:
+        """The instance, or a coroutine that makes it where `__init__` is one."""
+        cls: Any = self._cls
+        if not inspect.iscoroutinefunction(inspect.unwrap(cls.__init__)):
+            return cls(*args, **kwargs)
+
+        async def make() -> Any:
+            plain = cls.__new__ is object.__new__
+            made = cls.__new__(cls) if plain else cls.__new__(cls, *args, **kwargs)
+            await made.__init__(*args, **kwargs)
+            return made
+
+        return make()
 
     def _born_dead(self, why: str) -> None:
         self.end(ActorDiedError(f"the actor {self.info.class_name} died: {why}"))
@@ -177,7 +191,8 @@ class Actor:
             return make()
 
         async def inside() -> Any:
-            return make()
+            made = make()
+            return await made if inspect.iscoroutine(made) else made
 
         context = contextvars.copy_context()
         future: Any = asyncio.run_coroutine_threadsafe(_in_context(context, inside), self._loop)

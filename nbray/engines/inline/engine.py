@@ -243,6 +243,13 @@ class InlineEngine:
             raise ValueError(f"there is no actor named {name!r}")
         return self._actors[seq].info, self._objects.ref(self._owner, seq)
 
+    def own_actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
+        """See the protocol."""
+        number = int(self.runtime().actor_id[16:] or "0", 16)
+        if number not in self._actors:
+            return None
+        return self._actors[number].info, self._objects.ref(self._owner, number)
+
     def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """See the protocol."""
         return [key for key in self._names if all_namespaces or key[0] == self._namespace]
@@ -556,6 +563,9 @@ class InlineEngine:
     def _check_open(self) -> None:
         if self._closed:
             raise RaySystemError("this session has ended: call nbray.init() again")
+
+    def forked(self) -> None:
+        """See the protocol."""
 
     def shutdown(self) -> None:
         """See the protocol."""

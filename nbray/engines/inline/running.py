@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import GeneratorType
 from typing import Any
 
 import msgspec
@@ -201,15 +203,18 @@ def may_retry(call: Call, error: BaseException, attempt: int) -> bool:
 
 def _split(name: str, result: Any, count: int) -> list[Any]:
     if count == 0:
+        if isinstance(result, GeneratorType):
+            deque(result, maxlen=0)  # its body has not run yet
         return []
     try:
-        values = list(result)
+        found = iter(result)
     except TypeError:
         text = (
             f"{name} has num_returns={count} but returned one {type(result).__name__}, "
             "not a sequence of values"
         )
         raise on_behalf(ValueError(text)) from None
+    values = list(found)
     if len(values) != count:
         text = f"{name} has num_returns={count} but returned {len(values)} values"
         raise on_behalf(ValueError(text))

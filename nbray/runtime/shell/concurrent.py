@@ -101,7 +101,9 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
 
 def serve_async(executor: Executor, concurrency: int) -> None:
     """Run calls as coroutines of one event loop in the main thread until the actor ends."""
-    asyncio.run(AsyncCalls(executor, concurrency).serve())
+    runner = executor.runner or asyncio.Runner()
+    with runner:
+        runner.run(AsyncCalls(executor, concurrency).serve())
 
 
 class AsyncCalls:

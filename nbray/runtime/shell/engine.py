@@ -15,19 +15,19 @@ from typing import Any
 
 import msgspec
 
-from nbray import gpus, session
+from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT, MOST_LABEL, MOST_NAME
 from nbray.details import Details, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import CellView, Display, Output, Snapshot
 from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference_ended
-from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client, node_hex
+from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, LIFE, READY, STORED, Entry
-from nbray.runtime.core.placement import total, units
+from nbray.runtime.core.placement import total
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.address import join_address
@@ -35,7 +35,7 @@ from nbray.runtime.shell.calls import Calls, placement
 from nbray.runtime.shell.delivery import Delivery
 from nbray.runtime.shell.futures import Futures
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.looking import described, end_node, holdings, join_line, look_around
+from nbray.runtime.shell.looking import described, end_node, holdings, join_line, look_around, where
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -443,6 +443,14 @@ class NativeEngine:
         info: ActorInfo = unpack(found.info, self.memory.restore)
         return info, self.memory.restore(info.owner, info.actor)
 
+    def own_actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
+        """The actor that this process is (see `Engine.own_actor`)."""
+        actor = self._worker.actor if self._worker is not None else None
+        if actor is None:
+            return None
+        info: ActorInfo = unpack(actor.spec.info, self.memory.restore)
+        return info, self.memory.restore(info.owner, info.actor)
+
     def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """Named actors (see `Engine.list_named_actors`)."""
         answer = self.memory.request(
@@ -482,36 +490,12 @@ class NativeEngine:
 
     def runtime(self) -> RuntimeInfo:
         """Where this code runs (see `Engine.runtime`)."""
-        brain, registered = self._brain, self._registered
-        item = self._running()
-        actor = self._worker.actor if self._worker is not None else None
-        job = item.spec.job if item is not None else brain.me
-        assigned: dict[str, float] = {}
-        attempt = 0
-        if actor is not None:
-            assigned = units(actor.spec.resources)
-            job = actor.spec.job
-        elif item is not None:
-            assigned = units(item.spec.resources)
-            attempt = item.extra.attempt if item.extra is not None else 0
-        here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
-        return RuntimeInfo(
-            job_id=client_hex(job),
-            node_id=node_hex(brain.node, registered.cluster),
-            worker_id=client_hex(brain.me),
-            task_id=f"{item.caller:016x}{item.seq & ((1 << 64) - 1):016x}" if item else "",
-            task_name=item.spec.name if item else "",
-            actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
-            actor_name=actor.spec.name if actor else "",
-            namespace=self._where,
-            was_restarted=bool(actor and actor.incarnation > 0),
-            attempt=attempt,
-            node_ip=here.ip if here is not None else registered.ip,
-            gpus=gpus.own().ids(item.gpus if item is not None else actor.gpus if actor else ()),
-            assigned=assigned,
-            address=self._address(),
-            session_dir=self._folder,
-        )
+        return where(
+            self._brain, self._registered, self._running(), self._worker,
+            RuntimeInfo(
+                namespace=self._where, address=self._address(), session_dir=self._folder
+            ),
+        )  # fmt: skip
 
     def _address(self) -> str:
         """Where machines join now: opening the port moves the head's node."""
@@ -571,6 +555,10 @@ class NativeEngine:
         return join_line(self.memory, self._brain.me, self._joinable)
 
     # -- the end ---------------------------------------------------------------------------------
+
+    def forked(self) -> None:
+        """In a forked process (see `Engine.forked`)."""
+        self._loop.forked()
 
     def shutdown(self) -> None:
         """End this driver's part (see `Engine.shutdown`)."""

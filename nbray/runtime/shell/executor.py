@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import gc
-import inspect
 import linecache
 import os
 import pickle
@@ -22,8 +21,9 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, GeneratorType
 from typing import Any, NoReturn
 
 from nbray import gpus, session
@@ -38,6 +38,7 @@ from nbray.exceptions import (
 )
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
+from nbray.runtime.shell.classes import is_async, made
 from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
@@ -89,6 +90,9 @@ class Executor:
         self.taken = 0
         """How many tasks and calls the main thread took since it last waited."""
         self.instance: Any = None
+        self.runner: Any = None
+        """What has run a coroutine as `__init__`, and runs the calls that follow (an
+        `asyncio.Runner`)."""
         self.actor: BecomeActor | None = None
         self.leaving = False
         """`exit_actor` was called: end after this call."""
@@ -119,6 +123,11 @@ class Executor:
     def install_interrupt(self) -> None:
         """Have SIGINT end the running task if that was cancelled, and do nothing otherwise."""
         signal.signal(signal.SIGINT, self._on_sigint)
+
+    def leave_interrupt(self) -> None:
+        """In a process forked from this one: SIGINT means what it means anywhere."""
+        if signal.getsignal(signal.SIGINT) == self._on_sigint:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         if self.loop.critical:
@@ -269,10 +278,8 @@ class Executor:
             self._gpus = item.gpus
             self.devices.show(item.gpus, os.environ)
         try:
-            if spec.function:
-                function = self.function(spec.function)
-            else:
-                function = self.method(spec.method or spec.name)
+            name = spec.method or spec.name
+            function = self.function(spec.function) if spec.function else self.method(name)
             if item.extra is None:
                 args, kwargs = unpack(item.args, self.memory.restore) if item.args else ((), {})
             else:
@@ -395,6 +402,8 @@ class Executor:
                 return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
             values = [value]
         elif spec.num_returns == 0:
+            if kind is GeneratorType:
+                deque(result, maxlen=0)  # its body has not run yet
             values = [Value(NONE)]
         else:
             values = []
@@ -424,11 +433,12 @@ class Executor:
     def _parts(result: Any, wanted: int, name: str) -> list[Any]:
         """The values of a task with several returns."""
         try:
-            parts = list(result)
+            values = iter(result)
         except TypeError:
             kind = type(result).__name__
             text = f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
             raise on_behalf(ValueError(text)) from None
+        parts = list(values)
         if len(parts) != wanted:
             text = f"{name} has num_returns={wanted} but returned {len(parts)} values"
             raise on_behalf(ValueError(text))
@@ -526,7 +536,7 @@ class Executor:
             except Exception as error:
                 self._not_loaded(error, f"{spec.class_name}.__init__")
                 raise
-            self.instance = cls(*args, **kwargs)
+            self.instance, self.runner = made(cls, args, kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever __init__ raises is the answer
             name = f"{spec.class_name}.__init__"
             error_data = pack_error(error, name, self._node_name, self._pid)
@@ -574,15 +584,6 @@ def importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def is_async(cls: type) -> bool:
-    """Whether a class has `async def` methods."""
-    return any(
-        inspect.iscoroutinefunction(inspect.unwrap(getattr(cls, name)))
-        for name in dir(cls)
-        if not name.startswith("__") and callable(getattr(cls, name, None))
-    )
 
 
 def _constructor_spec(spec: Any) -> Any:

@@ -38,6 +38,8 @@ main()
 are workers, and loading them takes as long as starting the node (see `root.complete_package`)."""
 
 
+HASH_SEED = "8265"
+"""The same in the workers of all nodes, so that they agree where `hash(key)` belongs."""
 Root = subprocess.Popen[bytes]
 """Root's process, as its launcher sees it."""
 
@@ -48,9 +50,13 @@ def spawn() -> Root:
     Whoever calls this gives it to `start_root` or `dismiss`.
     """
     home = str(Path(__file__).parents[3])
+    # As this interpreter was started: asserts that it leaves out, its text.
+    flags = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
+    flags += ["-X", "utf8"] if sys.flags.utf8_mode else []
     return subprocess.Popen(
         # -P: a file in the working directory must not stand in for a module of ours.
-        [sys.executable, "-P", "-c", _PROGRAM.format(home, str(Path(home, "nbray")))],
+        [sys.executable, *flags, "-P", "-c", _PROGRAM.format(home, str(Path(home, "nbray")))],
+        env={"PYTHONHASHSEED": HASH_SEED, **os.environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nbray import gpus
 from nbray.details import Details, HoldingRecord
+from nbray.engine import RuntimeInfo
 from nbray.exceptions import RaySystemError
-from nbray.ids import FIRST_NODE, node_client, node_hex
+from nbray.ids import FIRST_NODE, client_hex, node_client, node_hex
 from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.placement import units
 from nbray.runtime.core.survey import Survey
+from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.loop import Loop
 from nbray.wire import messages as m
 
@@ -106,3 +109,36 @@ def described(node: m.NodeInfo, cluster: int) -> dict[str, Any]:
         "Resources": units(node.total) if node.alive else {},
         "Labels": {},
     }
+
+
+def where(
+    brain: ClientBrain, registered: m.Registered, item: Item | None, worker: WorkerBrain | None,
+    known: RuntimeInfo,
+) -> RuntimeInfo:  # fmt: skip
+    """Where code runs that is in *item*, or in no task; *known* has the rest."""
+    actor = worker.actor if worker is not None else None
+    job = item.spec.job if item is not None else brain.me
+    assigned: dict[str, float] = {}
+    attempt = 0
+    if actor is not None:
+        assigned = units(actor.spec.resources)
+        job = actor.spec.job
+    elif item is not None:
+        assigned = units(item.spec.resources)
+        attempt = item.extra.attempt if item.extra is not None else 0
+    here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
+    return msgspec.structs.replace(
+        known,
+        job_id=client_hex(job),
+        node_id=node_hex(brain.node, registered.cluster),
+        worker_id=client_hex(brain.me),
+        task_id=f"{item.caller:016x}{item.seq & ((1 << 64) - 1):016x}" if item else "",
+        task_name=item.spec.name if item else "",
+        actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
+        actor_name=actor.spec.name if actor else "",
+        was_restarted=bool(actor and actor.incarnation > 0),
+        attempt=attempt,
+        node_ip=here.ip if here is not None else registered.ip,
+        gpus=gpus.own().ids(item.gpus if item is not None else actor.gpus if actor else ()),
+        assigned=assigned,
+    )

@@ -127,6 +127,11 @@ class Loop:
         else:
             self._interrupt()
 
+    def forked(self) -> None:
+        """In a process forked from this one: SIGINT means what it meant before."""
+        if _get_handler(_SIGINT) is self._handler:
+            _set_handler(_SIGINT, self._previous or signal.default_int_handler)
+
     def _interrupt(self) -> None:
         """What SIGINT would have done without us."""
         if callable(self._previous):

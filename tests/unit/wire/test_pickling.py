@@ -23,6 +23,7 @@ from nbray.wire.pickling import (
     pack_function,
     pack_function_with_refs,
     unpack,
+    warn_of_size,
 )
 
 
@@ -383,6 +384,51 @@ def test_the_largest_capture_is_found() -> None:
     f = by_value("data = 'x' * 5000\ndef f():\n  def g(): return data\n  return g", "f")
     assert largest_capture(f)[0] == "data"
     assert largest_capture(len) == ("", 0)
+
+
+LARGE = 2_000_000
+
+
+def with_default(table=bytes(LARGE)): ...
+
+
+def with_keyword(*, table=bytes(LARGE)): ...
+
+
+class WithConstant:
+    TABLE = bytes(LARGE)
+
+    def method(self): ...
+
+
+class WithState:
+    def __init__(self):
+        self.table = bytes(LARGE)
+
+    def method(self): ...
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "advice"),
+    [
+        (with_default, "'table'", r"give it at the call, table=nbray\.put"),
+        (with_keyword, "'table'", r"give it at the call, table=nbray\.put"),
+        (WithConstant, r"'WithConstant\.TABLE'", "pass it as an argument"),
+        (WithState().method, "'self'", "pass it as an argument"),
+        (functools.partial(len, bytes(LARGE)), "'argument 1'", "pass it as an argument"),
+        (functools.partial(print, end=bytes(LARGE)), "'end'", "."),
+        (by_value(f"data = bytes({LARGE})\ndef f(): return data, __name__", "f"), "'data'",
+         r"data = nbray\.put\(data\)"),
+    ],
+)  # fmt: skip
+def test_the_warning_names_what_is_large(call, name, advice) -> None:
+    with pytest.warns(UserWarning, match=rf"takes {name} \(.*MB\) along.*{advice}"):
+        warn_of_size(call, "it")
+
+
+def test_no_advice_names_what_is_pythons() -> None:
+    f = by_value("def f(): return __name__, __builtins__", "f")
+    assert largest_capture(f) == ("", 0)
 
 
 def test_what_cloudpickle_reads_is_what_pack_writes() -> None:

@@ -1,0 +1,201 @@
+"""Classes and functions that Ray takes, and what is true of every worker."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+import nbray as ray
+
+
+@ray.remote
+def count(n):
+    yield from range(n)
+
+
+def test_a_generator_with_the_number_of_its_values():
+    assert ray.get(count.options(num_returns=3).remote(3)) == [0, 1, 2]
+    decorated = ray.remote(num_returns=2)(count._function)
+    assert ray.get(decorated.remote(2)) == [0, 1]
+    with pytest.raises(ValueError, match=r"count is a generator.*count\.options\(num_returns=N\)"):
+        count.remote(3)
+    with pytest.raises(ValueError, match="num_returns=2 but returned 3"):
+        ray.get(count.options(num_returns=2).remote(3))
+
+
+def test_a_generator_that_raises_on_its_way():
+    @ray.remote(num_returns=2)
+    def broken():
+        yield 1
+        raise TypeError("on its way")
+
+    for ref in broken.remote():
+        with pytest.raises(TypeError, match="on its way"):
+            ray.get(ref)
+
+
+def test_generator_methods():
+    @ray.remote(num_cpus=0)
+    class A:
+        @ray.method(num_returns=2)
+        def pair(self):
+            yield "a"
+            yield "b"
+
+        def each(self, n):
+            yield from range(n)
+
+        def used(self):
+            return list(self.each(3))
+
+    actor = A.remote()
+    assert ray.get(actor.pair.remote()) == ["a", "b"]
+    assert ray.get(actor.each.options(num_returns=3).remote(3)) == [0, 1, 2]
+    assert ray.get(actor.used.remote()) == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"A\.each is a generator"):
+        actor.each.remote(3)
+
+
+def test_a_coroutine_as_init_runs_in_the_loop_of_the_calls():
+    @ray.remote(num_cpus=0)
+    class A:
+        async def __init__(self, start):
+            await asyncio.sleep(0.01)
+            self.queue = asyncio.Queue()
+            self.task = asyncio.create_task(self.feed(start))
+
+        async def feed(self, start):
+            for number in range(start, start + 3):
+                await self.queue.put(number)
+
+        async def take(self):
+            return await self.queue.get()
+
+    actor = A.remote(5)
+    assert ray.get([actor.take.remote() for _ in range(3)], timeout=60) == [5, 6, 7]
+
+
+def test_a_coroutine_as_init_that_raises():
+    @ray.remote(num_cpus=0)
+    class A:
+        async def __init__(self):
+            raise OSError("no such model")
+
+        def ready(self):
+            return True
+
+    with pytest.raises(ray.exceptions.ActorDiedError, match="no such model"):
+        ray.get(A.remote().ready.remote(), timeout=60)
+
+
+class Base:
+    LIMIT = 7
+
+    def __init__(self, x):
+        self.x = x
+
+    def value(self):
+        return self.x
+
+
+def test_constants_and_static_methods_of_a_remote_class():
+    Remote = ray.remote(Base)
+    assert Remote.LIMIT == 7
+    assert Remote.options(num_cpus=0).LIMIT == 7
+    with pytest.raises(AttributeError, match="LIMITS"):
+        _ = Remote.LIMITS
+    assert not hasattr(Remote, "__wrapped_by__")
+
+
+def add(self, a, b):
+    """Adds."""
+    return a + b + self.x
+
+
+def test_partial_methods():
+    class P(Base):
+        more = functools.partialmethod(add, 1)
+
+    actor = ray.remote(num_cpus=0)(P).remote(1)
+    assert ray.get(actor.more.remote(2)) == 4
+    assert ray.get(actor.more.remote(b=3)) == 5
+
+
+@pytest.mark.concurrent  # inline, the class is the user's own
+def test_super_of_the_remote_class_by_name():
+    @ray.remote(num_cpus=0)
+    class Kid(Base):
+        def __init__(self, x):
+            super().__init__(x)
+
+        def value(self):
+            return super().value() + super().value() + Kid.LIMIT
+
+    assert ray.get(Kid.remote(1).value.remote(), timeout=60) == 9
+
+
+@pytest.mark.parametrize(
+    ("base", "args", "expected"),
+    [(set, ([1, 2],), [1, 2]), (dict, ({"a": 1},), ["a"]), (list, ([3],), [3]),
+     (Exception, ("e",), None), (tuple, ([4],), [4])],
+)  # fmt: skip
+def test_builtin_bases(base, args, expected):
+    class K(base):
+        def listed(self):
+            return sorted(self) if expected is not None else None
+
+    assert ray.get(ray.remote(num_cpus=0)(K).remote(*args).listed.remote()) == expected
+
+
+def test_the_running_actor_without_a_name():
+    @ray.remote(num_cpus=0)
+    class A:
+        def me(self):
+            return ray.get_runtime_context().current_actor
+
+        def value(self):
+            return 7
+
+    actor = A.remote()
+    itself = ray.get(actor.me.remote())
+    assert itself == actor
+    assert ray.get(itself.value.remote()) == 7
+    with pytest.raises(RuntimeError, match="method of an actor"):
+        _ = ray.get_runtime_context().current_actor
+
+
+@pytest.mark.concurrent
+def test_all_workers_agree_on_hashes():
+    @ray.remote
+    def hashes():
+        time.sleep(0.2)
+        return os.getpid(), hash("key"), hash(("a", "b"))
+
+    found = ray.get([hashes.remote() for _ in range(4)])
+    assert len({one[1:] for one in found}) == 1
+
+
+@pytest.mark.concurrent
+def test_a_forked_process_of_a_task_takes_interrupts_as_any():
+    @ray.remote
+    def forks():
+        child = multiprocessing.get_context("fork").Process(target=quiet)
+        child.start()
+        time.sleep(0.3)
+        os.kill(child.pid, signal.SIGINT)
+        child.join(20)
+        return child.exitcode
+
+    def quiet():
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            os._exit(7)
+
+    assert ray.get(forks.remote(), timeout=60) == 7

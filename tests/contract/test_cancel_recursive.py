@@ -32,7 +32,7 @@ def sleep_noted(log, name):
     try:
         end = time.monotonic() + LONG
         while time.monotonic() < end:
-            time.sleep(0.01)
+            time.sleep(0.05)
     except KeyboardInterrupt:
         ray.get(log.note.remote(f"{name} interrupted"))
         raise

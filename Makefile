@@ -8,13 +8,15 @@
 # make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
 # make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
+# make libraries  pymoo, sktime, hamilton, unidist and easy-ray-threads on nbray under Ray's name
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts properties demo test check lab bench clean static notebooks browser again bounds crowd venv sidebar
+.PHONY: fronts libraries properties demo test check lab bench clean static notebooks browser \
+  again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
 VENV := .venv
@@ -138,6 +140,18 @@ $(BENCH)/.ready: pyproject.toml .ci/find-python
 	@echo "installing nbray, ray, dask, ipyparallel and loky into $(BENCH)"
 	@$(BENCH)/bin/python -m pip install -qq -e . numpy ray 'dask[distributed]' ipyparallel loky
 	@touch $@
+
+LIBRARIES := .venv-libraries
+$(LIBRARIES)/.ready: pyproject.toml .ci/find-python
+	@test -x $(LIBRARIES)/bin/python || "$$(.ci/find-python)" -m venv $(LIBRARIES)
+	@echo "installing nbray and five libraries into $(LIBRARIES)"
+	@$(LIBRARIES)/bin/python -m pip install -qq -e . pandas pymoo==0.6.2 sktime==1.2.0 \
+	  apache-hamilton==1.90.0 unidist==0.7.2
+	@$(LIBRARIES)/bin/python -m pip install -qq --no-deps easy-ray-threads==0.1.0
+	@touch $@
+
+libraries: $(LIBRARIES)/.ready
+	$(LIBRARIES)/bin/python tests/libraries
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --peers --all --write --runs $(RUNS)

@@ -154,7 +154,7 @@ class ClientBrain:
         tally = self.tallies.get(cell)
         if tally is None:
             if len(self.tallies) > 200:
-                for old in [t.cell for t in self.tallies.values() if not t.open][:100]:
+                for old in [t.cell for t in list(self.tallies.values()) if not t.open][:100]:
                     del self.tallies[old]
             tally = self.tallies[cell] = Tally(cell, now)
         return tally
@@ -343,7 +343,7 @@ class ClientBrain:
     def _died(self, message: m.Died, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for death in message.deaths:
-            for tally in self.tallies.values():
+            for tally in list(self.tallies.values()):
                 if tally.nested:
                     tally.lost(death.client)
             self.tasks.worker_died(death.client, death.cause, death.out_of_memory, now)
@@ -358,7 +358,7 @@ class ClientBrain:
         effects: list[Effect] = []
         if message.node == self.node:
             self.ended = message.why
-        for tally in self.tallies.values():
+        for tally in list(self.tallies.values()):
             for worker in [one for one in tally.nested if node_of(one) == message.node]:
                 tally.lost(worker)
         self.tasks.node_died(message.node, message.why, now)

@@ -243,7 +243,7 @@ class Objects:
 
     def unknown(self, slots: list[Slot]) -> list[Slot]:
         """Those of *slots* in which no object of ours lies."""
-        mine = {s for e in self.owned.values() if e.state == STORED for s in e.value.slots}
+        mine = {s for e in list(self.owned.values()) if e.state == STORED for s in e.value.slots}
         return [slot for slot in slots if slot not in mine]
 
     # -- borrowing ----------------------------------------------------------------

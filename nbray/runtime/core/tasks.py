@@ -534,13 +534,16 @@ class Submitter:
     # -- time --------------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do."""
-        deadlines = [death[0] for death in self._deaths]
+        """When `tick` has something to do.
+
+        The loop's thread asks while another has the baton: it looks at copies.
+        """
+        deadlines = [death[0] for death in list(self._deaths)]
         deadlines += [
             lease.idle_since + LEASE_LINGER
-            for pool in self.active.values()
+            for pool in list(self.active.values())
             if not pool.queue
-            for lease in pool.leases.values()
+            for lease in list(pool.leases.values())
             if not lease.inflight and not lease.dead
         ]
         return min(deadlines, default=None)

@@ -314,7 +314,7 @@ class WorkerBrain:
             return []
         self._late = False
         changed = []
-        for tally in self.client.tallies.values():
+        for tally in list(self.client.tallies.values()):
             state = (tally.submitted, tally.left)
             if state != tally.told and tally.job not in (0, self.me):
                 tally.told = state

@@ -5,6 +5,8 @@ What the changes of `make mutants` got past the other tests.
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -191,3 +193,29 @@ def test_counts_of_nested_work_are_noted_where_they_belong() -> None:
     assert tally.last == 5.0
     brain.handle(m.Counted(FIRST, "another", 3, {}, {}, {}, {}, 7), 6.0)
     assert set(brain.tallies) == {"cell"}
+
+
+def test_the_next_deadline_may_be_asked_for_while_another_thread_works() -> None:
+    """The loop's thread plans its sleep while a user's thread has the baton."""
+    caller = Caller()
+    submitter = caller.brain.tasks
+    over = threading.Event()
+
+    def work() -> None:
+        for number in range(3000):
+            pool = submitter.pool({"CPU": number + 1}, 0, 0)
+            submitter.active[pool.id] = pool
+            submitter.active.pop(pool.id - 50, None)
+            submitter.node_died(5, "it is gone", 1.0)
+        over.set()
+
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=work)
+    try:
+        thread.start()
+        while not over.is_set():
+            caller.brain.next_deadline()
+    finally:
+        thread.join()
+        sys.setswitchinterval(switching)

@@ -50,6 +50,7 @@ class Server:
             "JUPYTER_DATA_DIR": str(self.home / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.home / "runtime"),
             "JUPYTER_PLATFORM_DIRS": "1",
+            "JUPYTER_PREFER_ENV_PATH": "0",  # what is switched off here is off
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

@@ -97,6 +97,7 @@ def test_an_empty_list_says_why(server: Server) -> None:
     status, answer = server.ask("GET", "api/nbray/clusters")
     assert (status, answer["clusters"]) == (200, [])
     assert "No cluster of yours runs on this machine" in answer["note"]
+    assert server.ask("GET", "nbray/")[0] == 404, "jupyter-server-proxy is not in this one"
 
 
 def test_from_none_to_three_nodes_and_back(server: Server) -> None:

@@ -44,6 +44,7 @@ def mine(spawner):
         "JUPYTER_RUNTIME_DIR": home + "/runtime", "JUPYTER_PLATFORM_DIRS": "1",
         "JUPYTERLAB_SETTINGS_DIR": home + "/settings",
         "JUPYTERLAB_WORKSPACES_DIR": home + "/spaces",
+        "JUPYTER_PREFER_ENV_PATH": "0",  # what the user has switched off is off
     }}
 c.Spawner.pre_spawn_hook = mine
 c.JupyterHub.db_url = "sqlite:///" + {homes!r} + "/hub.sqlite"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,10 @@ from nbray.version import __version__
 
 if TYPE_CHECKING:
     from nbray.engine import Engine, RuntimeInfo
+    from nbray.events import Snapshot
+
+FIRST_PICTURE = 3.0
+"""Longest wait, in seconds, for what nodes tell of themselves twice a second."""
 
 
 class RuntimeContext:
@@ -229,6 +234,15 @@ class ClusterContext:
             + (f"\n{link!r}" if link is not None else f"\nNo dashboard: {why}" if why else "")
         )
 
+    def _picture(self) -> Snapshot:
+        """The cluster as it is; right after the start its nodes have not told theirs yet."""
+        deadline = time.monotonic() + FIRST_PICTURE
+        snapshot = self._engine.snapshot()
+        while not snapshot.nodes and not self._engine.ended and time.monotonic() < deadline:
+            time.sleep(0.02)
+            snapshot = self._engine.snapshot()
+        return snapshot
+
     def _repr_html_(self) -> str | None:
         """The cluster's status as static HTML, or None where there is nothing to show."""
         if not self._alive():
@@ -236,7 +250,7 @@ class ClusterContext:
         from nbray.view.panel import panel_html  # late: `import nbray` needs no templates
 
         link, why = self._dashboard()
-        page = panel_html(self._engine.snapshot())
+        page = panel_html(self._picture())
         if link is not None:
             below = link._repr_html_()
         elif why:

@@ -160,6 +160,9 @@ MOST_SHOWN = 32 << 20
 """Bytes of one display in all its forms; a form beyond them is a sentence that says so."""
 PRINTED_AHEAD = 1 << 20
 """Characters that a worker prints for one driver before that has shown them; then `print` waits."""
+FOLD_SECONDS = 5.0
+"""Seconds in which the same text on stderr from many tasks is shown once on a script's terminal,
+and then counted."""
 MOST_LABEL = 1000
 """Characters of a task's or class's name that are shown; the rest is left out."""
 MOST_NAME = 10_000

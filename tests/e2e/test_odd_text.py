@@ -290,3 +290,16 @@ def test_a_run_directory_that_is_not_utf8_is_refused_in_a_sentence() -> None:
     done = cli.run(call, NBRAY_RUN_DIR=f"/tmp/{ODD}")
     assert "is not UTF-8" in done.stderr
     assert "set NBRAY_RUN_DIR" in done.stderr
+
+
+def test_a_scripts_terminal_shows_the_same_warning_once_with_a_count() -> None:
+    program = (
+        "import nbray, warnings\n"
+        "@nbray.remote\ndef fit(x):\n"
+        "    warnings.simplefilter('always')\n    warnings.warn('careful')\n    print('out', x)\n"
+        "nbray.init(num_cpus=2)\nnbray.get([fit.remote(i) for i in range(12)])\n"
+    )
+    done = cli.run([sys.executable, "-c", program])
+    assert done.stdout.count("out") == 12
+    assert done.stderr.count("careful") == 2, done.stderr
+    assert "11 times more" in done.stderr

@@ -8,8 +8,10 @@ and holds nobody back.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
@@ -18,6 +20,7 @@ from nbray.events import Display, Output
 from nbray.ids import node_of
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Send
+from nbray.runtime.shell.folding import Folding
 from nbray.runtime.shell.loop import Loop
 from nbray.text import fitting
 from nbray.wire import messages as m
@@ -28,6 +31,7 @@ class Delivery:
 
     def __init__(self, loop: Loop, brain: ClientBrain) -> None:
         self.sink: Callable[[Output | Display], None] | None = None
+        self.folding = Folding()
         self._loop = loop
         self._brain = brain
         self._delivering = threading.Lock()
@@ -45,10 +49,29 @@ class Delivery:
                     return
                 event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
                 try:
-                    (self.sink or print_event)(event)
+                    (self.sink or self._print)(event)
                 except Exception:  # noqa: BLE001 - a thread's edge: reported; what follows is shown
                     traceback.print_exc(file=sys.__stderr__)
                 self._acknowledge(piece)
+            if self.folding.due:
+                self._say(time.monotonic())
+
+    def end(self) -> None:
+        """Show all, also the counts that wait for more."""
+        self.all()
+        with self._delivering:
+            self._say(math.inf)
+
+    def _print(self, event: Output | Display) -> None:
+        if isinstance(event, Display):
+            print_event(event)
+            return
+        for one in self.folding.take(event, time.monotonic()):
+            print_event(one)
+
+    def _say(self, now: float) -> None:
+        for one in self.folding.counts(now):
+            print_event(one)
 
     def _acknowledge(self, piece: m.Printed | m.Displayed) -> None:
         """Who printed much hears that it was shown: it waits for that (see `output`)."""

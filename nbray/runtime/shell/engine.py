@@ -309,7 +309,7 @@ class NativeEngine:
         """Called by the loop thread: have printed text shown, and nobody wait for what is gone."""
         if self._brain.ended:
             self._futures.end()
-        if self._brain.printed:
+        if self._brain.printed or 0.0 < self._delivery.folding.due <= now:
             self._outside.later(self._deliver)
         return []
 
@@ -565,7 +565,7 @@ class NativeEngine:
         if self._closed:
             return
         self._closed = True
-        self._deliver()
+        self._delivery.end()
         if not self._brain.ended:
             with contextlib.suppress(Exception):
                 goodbye = Send(self.memory.node, m.Goodbye(self._brain.me))

@@ -32,7 +32,8 @@ async function confirmed(cluster: ICluster): Promise<boolean> {
   const { button } = await showDialog({
     title: cluster.head ? `Stop the cluster at ${cluster.address}?` : `Leave the cluster at ${cluster.address}?`,
     body: `Work that runs ${cluster.head ? 'on it' : 'on this machine'} is lost.${own}`,
-    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: cluster.head ? 'Stop' : 'Leave' })]
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label: cluster.head ? 'Stop' : 'Leave' })],
+    defaultButton: 0 // Return must not end anything
   });
   return button.accept;
 }

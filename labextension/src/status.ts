@@ -10,15 +10,16 @@ import { Commands, IClusters } from './tokens';
 
 const brief = (value: number) => String(Math.round(value * 10) / 10);
 
-/** '3 nodes · 1 of 4 CPUs busy', over all clusters; '' while nothing is known. */
+/** '3 nodes · 1 of 4 CPUs busy'; of several '2 clusters · 3 of 6 CPUs busy'; '' while nothing is known. */
 export function summary(clusters: IClusters): string {
   const views = clusters.clusters.map(cluster => clusters.view(cluster.id)).filter(view => view && !view.error);
   if (!views.length) {
     return '';
   }
   const sum = (key: 'nodes' | 'busy' | 'cpus') => views.reduce((all, view) => all + view![key], 0);
-  const nodes = sum('nodes');
-  return `${nodes} node${nodes === 1 ? '' : 's'} · ${brief(sum('busy'))} of ${brief(sum('cpus'))} CPUs busy`;
+  const [nodes, cpus] = [sum('nodes'), sum('cpus')];
+  const what = views.length > 1 ? `${views.length} clusters` : `${nodes} node${nodes === 1 ? '' : 's'}`;
+  return `${what} · ${brief(sum('busy'))} of ${brief(cpus)} CPU${cpus === 1 ? '' : 's'} busy`;
 }
 
 export const status: JupyterFrontEndPlugin<void> = {

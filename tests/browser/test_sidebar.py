@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser.accessible import violations
 from browser.lab import BUILT, Lab, Notebook
 from e2e.cli import nbray
 from harness import ARTIFACTS, eventually, require_or_skip
@@ -116,11 +117,14 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     cell = notebook.append(f"{run}nbray.get([f.remote(i) for i in range(4)])")
     assert "[0, 1, 4, 9]" in notebook.run(cell)
     sidebar.screenshot(f"sidebar-three-{theme}")
+    assert violations(notebook.page, "#nbray-sidebar") == []
 
     for count in (2, 1):
         sidebar.press("−")
         sidebar.nodes(count)
     sidebar.press("Stop")
+    cancel = notebook.page.locator(".jp-Dialog-button", has_text="Cancel")
+    expect(cancel).to_be_focused()  # Return must not end anything
     sidebar.confirm("Stop")
     expect(sidebar.cards).to_have_count(0, timeout=SLOW)
     expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine")
@@ -161,8 +165,13 @@ def test_a_notebooks_own_cluster_is_listed_by_its_name(notebook: Notebook) -> No
     expect(sidebar.cards.first).to_contain_text(NAME)
     assert nbray("start", "--head", "--port=0", "--num-cpus=2").returncode == 0
     expect(sidebar.cards).to_have_count(2, timeout=SLOW)
-    expect(sidebar.status).to_contain_text("2 nodes · 0 of 3 CPUs busy", timeout=SLOW)
+    expect(sidebar.status).to_have_text("2 clusters · 0 of 3 CPUs busy", timeout=SLOW)
     sidebar.screenshot("sidebar-two-clusters")
+    for wide in (1080, 540):  # as at 200 %, too
+        notebook.page.set_viewport_size({"width": wide, "height": 640})
+        start = sidebar.root.get_by_role("button", name="Start a cluster")
+        assert start.evaluate("one => one.scrollHeight <= one.clientHeight + 2"), "clipped"
+        assert sidebar.root.evaluate("one => one.scrollWidth <= one.clientWidth")
     assert nbray("stop").returncode == 0
     expect(sidebar.cards).to_have_count(0, timeout=SLOW)
 

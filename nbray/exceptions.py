@@ -164,6 +164,7 @@ class RayTaskError(RayError):
         node, pid: where it ran.
         frames: the stack with its locals, packed (see `nbray.postmortem`); `%nbray debug` shows it.
         alike: how many tasks of one `get` failed the same way, this one included.
+        among: how many tasks that `get` asked for; 0 where they were not counted.
     """
 
     function_name = _Field("")
@@ -173,6 +174,7 @@ class RayTaskError(RayError):
     pid = _Field(0)
     frames = _Field(b"")
     alike = _Field(1)
+    among = _Field(0)
 
     def __init_subclass__(cls, **_: Any) -> None:
         """Stand before a user's method of this name, which may forbid subclasses."""

@@ -8,6 +8,7 @@ is rebuilt only when somebody asks for it.
 
 from __future__ import annotations
 
+import math
 import pickle
 import reprlib
 from collections.abc import Sequence
@@ -21,6 +22,14 @@ WHERE = "where "
 """Stands before the values of the names on the line that failed."""
 SHORT = 120
 """Characters of a value in a line."""
+FEW = 16
+"""Elements of an array that are shown."""
+FEW_BYTES = 4096
+"""Bytes that those have at most, to be written out as numpy does it."""
+MOST_INPUTS = 3
+"""Arguments of one of many failed tasks that are told."""
+INPUT = 40
+"""Characters of each."""
 
 
 class Local(msgspec.Struct, frozen=True):
@@ -61,6 +70,8 @@ class Frame(msgspec.Struct, frozen=True):
     """It is not the user's own code."""
     left_out: int = 0
     """Names that found no room."""
+    given: tuple[str, ...] = ()
+    """Which of the locals are the function's arguments, as it was given them."""
 
 
 _encode = forgiving(msgspec.msgpack.Encoder().encode)
@@ -79,6 +90,28 @@ def unpack_frames(data: bytes) -> list[Frame]:
         return msgspec.msgpack.decode(data, type=list[Frame])
     except msgspec.MsgspecError:
         return []
+
+
+def inputs(data: bytes) -> str:
+    """'i=3, name='x'': what the task was given whose packed frames *data* is; '' if unknown."""
+    frames = unpack_frames(data)
+    if not frames:
+        return ""
+    texts = {one.name: one.text for one in frames[0].locals}
+    known = [(name, texts[name]) for name in frames[0].given if name in texts]
+    told = [
+        f"{name}={text if len(text) <= INPUT else text[: INPUT - 3] + '...'}"
+        for name, text in known[:MOST_INPUTS]
+    ]
+    return ", ".join([*told, "..."] if len(known) > MOST_INPUTS else told)
+
+
+def counted(alike: int, among: int, frames: bytes) -> str:
+    """'192 of 200 tasks failed the same way, one of them with i=3'."""
+    of = f"{alike:,} of {among:,}" if among > alike else f"{alike:,}"
+    what = inputs(frames)
+    one = f", one of them with {what}" if what else ""
+    return f"{'all ' if among == alike else ''}{of} tasks failed the same way{one}"
 
 
 # -- how a value looks -------------------------------------------------------------------
@@ -100,11 +133,26 @@ class _Short(reprlib.Repr):
         """What `reprlib` does not know: arrays by their shape, the rest by its own repr."""
         shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
         if isinstance(shape, tuple) and dtype is not None and getattr(x, "size", 0) != 1:
-            return f"{type(x).__name__} {'x'.join(map(str, shape)) or '0-d'} of {dtype}"
+            form = f"{type(x).__name__} {'x'.join(map(str, shape)) or '0-d'} of {dtype}"
+            return form + self._few(x, shape, level)
         if isinstance(shape, tuple) and hasattr(x, "columns"):
-            return f"{type(x).__name__} of {' x '.join(map(str, shape))}"
+            form = f"{type(x).__name__} of {' x '.join(map(str, shape))}"
+            return form + self._few(x, shape, level)
         text = " ".join(repr(x).split())
         return text if len(text) <= self.most else f"{text[: self.most - 3]}..."
+
+    def _few(self, x: Any, shape: tuple[Any, ...], level: int) -> str:
+        """': [[1 2] [3 4]]' where *x* is small and at hand; '' for all others."""
+        try:
+            if str(getattr(x, "device", "cpu")) != "cpu" or not 0 < math.prod(shape) <= FEW:
+                return ""
+            if hasattr(x, "columns"):
+                return f": {self.repr1(x.to_dict('list'), level - 1)}"
+            if type(x).__module__ == "numpy" and x.nbytes <= FEW_BYTES and not x.dtype.hasobject:
+                return f": {' '.join(str(x).split())}"
+            return f": {self.repr1(x.tolist(), level - 1)}"
+        except Exception:  # noqa: BLE001 - whatever it is, it has no values to be shown like that
+            return ""
 
 
 def brief(value: Any, most: int = SHORT) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from nbray.exceptions import RayError, RayTaskError
 from nbray.jupyter.errors import NotebookError, last
 from nbray.jupyter.named import cell_name
-from nbray.postmortem import Frame, unpack_frames
+from nbray.postmortem import Frame, counted, unpack_frames
 from nbray.view.failure import failure_html, failure_text
 
 TRACEBACK = "Traceback (most recent call last):"
@@ -109,7 +109,7 @@ class PostMortem(Mapping[str, Any]):
             facts = f"in {error.function_name}"
             facts += f" on {error.node}, pid {error.pid}" if error.node else ""
             if error.alike > 1:
-                facts += f"; {error.alike:,} tasks failed the same way"
+                facts += f"; {counted(error.alike, error.among, error.frames)}"
             full = error.traceback_str
             found = full.find(TRACEBACK)
             full = full[max(0, found) :]

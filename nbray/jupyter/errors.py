@@ -21,7 +21,7 @@ from nbray import session
 from nbray.exceptions import RayError, RayTaskError, told_of
 from nbray.jupyter import cells
 from nbray.jupyter.named import cell_name, named
-from nbray.postmortem import WHERE
+from nbray.postmortem import WHERE, counted
 from nbray.view.failure import traceback_html
 
 FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]")
@@ -141,7 +141,7 @@ def remember(error: RayError | None) -> None:
         kept = copy.copy(error)
         kept.__traceback__ = kept.__context__ = kept.__cause__ = None
         if isinstance(kept, RayTaskError) and isinstance(error, RayTaskError):
-            kept.alike = error.alike
+            kept.alike, kept.among = error.alike, error.among
         _last().append(kept)
 
 
@@ -182,10 +182,12 @@ def _other(error: BaseException) -> list[str]:
 
 
 def heading(error: RayTaskError) -> str:
-    """'ValueError in f on lab, pid 12 (500 tasks failed the same way)', in colours."""
+    """'ValueError in f on lab, pid 12 (192 of 200 tasks failed the same way)', in colours."""
     where = f" on {error.node}" if error.node else ""
     pid = f", pid {error.pid}" if error.pid else ""
-    same = f"{_END}{_BOLD} ({error.alike:,} tasks failed the same way)" if error.alike > 1 else ""
+    same = ""
+    if error.alike > 1:
+        same = f"{_END}{_BOLD} ({counted(error.alike, error.among, error.frames)})"
     return (
         f"{_RED}{_BOLD}{type(error.cause).__name__}{_END}{_DIM} in {error.function_name}"
         f"{where}{pid}{same}{_END}"

@@ -131,7 +131,7 @@ def printed_html(printed: Printed) -> str:
         plain=printed.plain,
         heading=_heading(printed),
         recent=recent,
-        more=hidden,
+        more=_earlier(len(printed.recent), printed.count, printed.label),
         folds=folds,
     )
 

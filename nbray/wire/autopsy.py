@@ -9,6 +9,8 @@ here ever raises or changes the error; what finds no room says so.
 from __future__ import annotations
 
 import builtins
+import dis
+import inspect
 import io
 import keyword
 import linecache
@@ -188,7 +190,25 @@ def _frame(frame: types.FrameType, line: int, is_user: IsUser, budget: _Budget) 
         one = _local(key, value, user, budget)
         budget.text -= len(one.text) + len(one.name) + len(one.kind)
         locals_.append(one)
-    return Frame(file, line, name, source, tuple(locals_), not user, left_out)
+    given = _given(frame.f_code, dict(names))
+    return Frame(file, line, name, source, tuple(locals_), not user, left_out, given)
+
+
+def _given(code: types.CodeType, known: Mapping[str, Any]) -> tuple[str, ...]:
+    """The arguments that are still what the caller gave."""
+    flags = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
+    extra = sum(bool(code.co_flags & flag) for flag in flags)
+    count = code.co_argcount + code.co_kwonlyargcount
+    bound: set[str] = set()
+    for step in dis.get_instructions(code):
+        if step.opname.startswith(("STORE_FAST", "STORE_DEREF")):
+            bound.update([step.argval] if isinstance(step.argval, str) else step.argval)
+    return tuple(
+        name
+        for number, name in enumerate(code.co_varnames[: count + extra])
+        if name in known and name not in bound and name not in {"self", "cls"}
+        and (number < count or known[name])
+    )  # fmt: skip
 
 
 def _shown(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

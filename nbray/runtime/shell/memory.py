@@ -30,6 +30,7 @@ from nbray.exceptions import (
     told_of,
 )
 from nbray.ids import node_client
+from nbray.postmortem import counted
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import Effect, Send
@@ -223,7 +224,7 @@ class Memory:
         error = self.error(failed)
         task = told_of(error)
         if task is not None and len(entries) > 1:
-            _count_alike(task, entries)
+            _count_alike(task, failed, entries)
         return error
 
     def fetched(self, ref: ObjectRef[Any]) -> Any:
@@ -482,19 +483,26 @@ class Memory:
         )
 
 
-def _count_alike(error: RayTaskError, entries: Sequence[Entry]) -> None:
-    failures = [
-        alike(entry.value.data)
-        for entry in {entry.key: entry for entry in entries}.values()
-        if entry.state == FAILED and entry.value is not None and entry.value.data
+def _count_alike(error: RayTaskError, failed: Entry, entries: Sequence[Entry]) -> None:
+    if failed.value is None or not failed.value.data:
+        return
+    asked = {entry.key: entry for entry in entries}.values()
+    kind, frames = alike(failed.value.data)
+    same = [
+        more
+        for what, more in (
+            alike(entry.value.data)
+            for entry in asked
+            if entry.state == FAILED and entry.value is not None and entry.value.data
+        )
+        if what == kind
     ]
-    first = failures[0][0]
-    same = [frames for what, frames in failures if what == first]
     error.alike = len(same)
+    error.among = len(asked)
     # Only the first few of each process carry their frames.
-    error.frames = error.frames or next(filter(None, same), b"")
+    error.frames = frames or next(filter(None, same), b"")
     if error.alike > 1:
-        error.add_note(f"({error.alike} of the {len(entries)} tasks failed the same way)")
+        error.add_note(f"({counted(error.alike, error.among, error.frames)})")
 
 
 def _unregister(objects: Any, pending: list[Entry], group: Any) -> None:

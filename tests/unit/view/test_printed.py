@@ -49,7 +49,8 @@ def test_many_lines_say_how_many_are_not_shown_and_where_they_are() -> None:
     printed = Printed((worker,), ((worker, worker.lines[0]),), "In[3]")
     html = printed_html(printed)
     assert "<b>Output</b> · 100,000 lines" in html
-    assert "99,999 earlier lines: %nbray logs In[3]" in html
+    said = "<u>... 99,999 earlier lines: %nbray logs In[3]</u>\nlast\n"
+    assert html.count(said) == 2, "above the lines in sight, and in the fold"
     assert "99,999 earlier lines: %nbray logs In[3]" in printed_text(printed)
     assert len(html) < 10_000 + html.index("</style>")
 

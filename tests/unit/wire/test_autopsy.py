@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,37 @@ def test_what_cannot_travel_says_why() -> None:
     assert {one.text for one in frame.locals if one.name == "large"} == {
         "ndarray 1000000 of float64"
     }
+
+
+def _rebinds(i: int, j: int) -> None:
+    i = i + 1
+    raise ValueError(i + j)
+
+
+def _takes(first: int, *more: int, last: int = 1, **named: int) -> None:
+    label = "x"
+    raise ValueError(label * (first + last + len(more) + len(named)))
+
+
+class _Owner:
+    def method(self, by: int) -> None:
+        raise ValueError(str(by))
+
+
+@pytest.mark.parametrize(
+    ("run", "arguments", "given"),
+    [
+        (_rebinds, (1, 2), ("j",)),
+        (_takes, (1, 2), ("first", "last", "more")),
+        (_takes, (1,), ("first", "last")),
+        (_Owner().method, (5,), ("by",)),
+    ],
+)
+def test_arguments_are_told_from_other_names(
+    run: Callable[..., None], arguments: tuple[int, ...], given: tuple[str, ...]
+) -> None:
+    frame = unpack_frames(capture(caught(run, *arguments), is_user, nobody))[-1]
+    assert frame.given == given
 
 
 def test_everything_is_bounded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -17,6 +18,13 @@ settings.register_profile(
     "many", max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile(os.environ.get("NBRAY_PROPERTIES", "few"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names of tests are the same in every process, so that files can be run side by side."""
+    other = [item.nodeid for item in items if re.search(r"0x[0-9a-f]{6}", item.nodeid)]
+    if other:
+        raise pytest.UsageError(f"named by an address, which differs each time: {other[0]}")
 
 
 @pytest.fixture(scope="session", autouse=True)

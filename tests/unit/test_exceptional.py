@@ -64,7 +64,9 @@ STATE = [
 
 
 @WAYS
-@pytest.mark.parametrize(("what", "names"), STATE, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("what", "names"), STATE, ids=lambda value: str(getattr(value, "__name__", value))[:30]
+)
 def test_what_c_code_keeps_comes_back(travel: Any, what: Any, names: tuple[str, ...]) -> None:
     error = caught(what)
     back = travel(error)

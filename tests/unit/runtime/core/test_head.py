@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nbray.events import Figures
-from nbray.ids import DRIVER_FLAG, client_id, node_client
+from nbray.ids import DRIVER_FLAG, OWN_CELL, client_id, node_client
 from nbray.options import UNIT
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.head import HeadBrain
@@ -430,3 +430,16 @@ def test_an_actor_that_is_ended_before_it_is_registered_never_lives() -> None:
     play.say(m.CreateActor(ANNA, spec(9)))
     assert play.take(m.ActorState, ANNA)[0].state == m.DEAD
     assert play.brain.directory.living == 0
+
+
+@pytest.mark.parametrize(("cell", "counted"), [(OWN_CELL, 0), ("", 1), ("0123abcd", 1)])
+@pytest.mark.parametrize("detached", [False, True])
+def test_actors_that_nbray_makes_for_itself_are_not_counted(
+    cell: str, counted: int, detached: bool
+) -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(9, cell=cell, detached=detached)))
+    play.say(m.ActorUp(node_client(1), ANNA, 9, 0, 77))
+    assert play.brain.directory.living == counted
+    play.say(m.Watch(BEN))
+    assert play.take(m.Picture, BEN)[-1].actors == counted

@@ -386,8 +386,9 @@ class Submitter:
             if work.pool is not None:
                 self._enqueue(task)
                 return []
-        self._unpin(task, worker)
-        if outcome.cancelled and not outcome.values[0].data:  # it had not been started
+        unstarted = outcome.cancelled and not outcome.values[0].data
+        self._unpin(task, 0 if unstarted else worker)  # whoever has not started it holds nothing
+        if unstarted:
             work.tally.end(0, failed=True, cancelled=True)
             return self._complete(task, [self._cancelled(task)], True, worker)
         work.tally.end(node_of(worker), outcome.failed, outcome.cancelled)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import pytest
+
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain
 from nbray.runtime.core.effects import Effect, Send
@@ -105,6 +107,24 @@ def test_a_task_that_is_cancelled_in_a_workers_queue_says_so() -> None:
     play.say(m.Results(WORKER, [], [], [outcome]))
     entry = play.brain.objects.owned[task.seq]
     assert entry.value.data.startswith(b"TaskCancelledError")
+
+
+@pytest.mark.parametrize("others", [1, 3])
+@pytest.mark.parametrize(("data", "stays"), [(b"", False), (b"started, then cancelled", True)])
+def test_who_has_not_started_a_task_keeps_nothing_of_its_arguments(
+    data: bytes, stays: bool, others: int
+) -> None:
+    play = Play()
+    task = play.task(play.work())
+    task.pins = tuple((OWNER, seq) for seq in range(others))
+    play.brain.pump(play.now)
+    play.grant()
+    play.brain.cancel([task], force=False)
+    outcome = m.Outcome(task.seq, [m.Value(data, failed=True)], True, False, True)
+    play.say(m.Results(WORKER, [], [], [outcome]))
+    assert bool(play.brain.objects.foreign) == stays
+    play.say(m.Unpinned(WORKER, [task.seq]))
+    assert not play.brain.objects.foreign
 
 
 def test_an_infeasible_demand_is_taken_back() -> None:

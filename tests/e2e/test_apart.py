@@ -132,6 +132,36 @@ def test_a_head_that_sleeps_is_waited_for(cluster: Cluster, lasts: int) -> None:
     assert not cluster.outcome()["errors"]
 
 
+@pytest.mark.skipif(not TIMES, reason="takes half a minute: make apart")
+@pytest.mark.parametrize("machine", [1, 2])
+def test_a_machine_that_was_counted_out_is_told_by_whom_it_reaches(
+    cluster: Cluster, machine: int
+) -> None:
+    machines = cluster.machines
+    argv = [
+        sys.executable, str(PROGRAM.with_name("told.py")), f"at{3 - machine}",
+        f"{machines.ips[0]}:6379", cli.secret_of(cluster.line),
+    ]  # fmt: skip
+    process = machines.popen(
+        machine, argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.environment()
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "on\n"
+        machines.part((0, machine), True)
+        machines.cable(machine, False)
+        time.sleep(12)
+        machines.cable(machine, True)  # it still has no way to the head
+        _, said = process.communicate(timeout=AFTER)
+        assert "this machine has lost the cluster" in said
+        assert "as node" in said
+    finally:
+        process.kill()
+        process.communicate()
+        machines.part((0, machine), False)
+    assert eventually(cluster.is_whole, WHOLE)
+
+
 @pytest.mark.parametrize("lasts", [40, 120] if TIMES else [10])
 @pytest.mark.parametrize("machine", [0, 1] if TIMES else [0])
 def test_machines_that_were_cut_off_join_again(

@@ -38,7 +38,8 @@ class Faults:
         """Machines that do not come back."""
         self.active = 0
         """Faults that are not over, and in which work may stand still."""
-        self._apart = 0
+        self.apart = 0
+        """Pairs of machines that have lost each other, and a third reaches both."""
         self.over = 0.0
         """When the last of those was over."""
         most = {"calm": 0, "workers": 4, "links": 3, "pauses": 3, "cuts": 2, "storm": 6}
@@ -110,22 +111,24 @@ class Faults:
         """Two machines lose each other; a third reaches both, and nobody is to notice."""
         rng = self.world.rng
         machines = self._machines()
-        if len(machines) < 3 or (self._apart and not self._storms):
+        if len(machines) < 3 or (self.apart and not self._storms):
             return False
         one, other = rng.sample(machines, 2)
         seconds = 1 + (LONGEST - 1) * rng.random()
         silent = rng.random() < 0.5
         how = "silently" if silent else "with broken connections"
         self.world.fault(f"machines {one} and {other} are apart for {seconds:.1f} s, {how}")
-        self._apart += 1
+        self.apart += 1
         self.world.part(one, other, silent)
         self.world.at(seconds, self._meet, one, other)
         return True
 
     def _meet(self, one: int, other: int) -> None:
-        self._apart -= 1
+        self.apart -= 1
         self.world.note(f"machines {one} and {other} reach each other again")
         self.world.meet(one, other)
+        if {one, other} & self._scenario.out:
+            self.over = self.world.now
 
     def _isolate(self) -> bool:
         """One machine, the head's too, loses all others for a while."""

@@ -336,7 +336,7 @@ class NodeProcess(Process):
                     if node_of(client) == self.number:
                         self.forgotten.add(client)
                     else:
-                        self._mesh.links.pop(node_of(client), None)
+                        self._mesh.forget(node_of(client))
                 case fx.WatchPid():
                     pass  # a driver's end is reported by `child_ended`
                 case fx.AddSegment(size=size):

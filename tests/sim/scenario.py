@@ -40,6 +40,8 @@ class Scenario:
         self.broken = False
         self.out: set[int] = set()
         """Machines that the cluster may have lost: for drivers there it has ended."""
+        self._unsure: set[int] = set()
+        """Machines that had no way to the head for moments, which may add up."""
         self.more_errors: set[str] = set()
         """What else may be raised, after the faults there were."""
         self.faults = Faults(self, kind)
@@ -115,12 +117,16 @@ class Scenario:
     def _step(self) -> None:
         world = self.world
         if world.steps % 40 == 0:
+            if self.faults.apart:
+                self._unsure |= set(self._without_way())
             for node in world.nodes.values():
                 if node.alive and not node.brain.ending:
                     node.brain.check()
             self.head.brain.check()
             self._check_waits()
         self.faults.step()
+        if self._unsure:
+            self._look_for_lost()
         if world.lossy and world.rng.random() < 0.0003:
             self._partition()
 
@@ -130,10 +136,13 @@ class Scenario:
             return
         for drive in self.programs:
             api = drive.api
-            if self.world.machine(api.brain.node) in self.faults.gone:
+            machine = self.world.machine(api.brain.node)
+            if machine in self.faults.gone:
                 continue  # it waits until its node gives the head up
+            # So may one that has no way to the head for a while.
+            longest = PATIENCE + HEAD_PATIENCE * (machine in self.out and self.faults.apart > 0)
             waited = self.world.now - max(drive.waits_since, self.faults.over)
-            if api.process.alive and waited > PATIENCE:
+            if api.process.alive and waited > longest:
                 self.world.fail(
                     f"{who(api.brain.me)} has waited for {waited:.1f} s for "
                     f"{[(k, e.state) for k, e in api.brain.objects.owned.items() if not e.state]}"
@@ -148,6 +157,28 @@ class Scenario:
             world.note(f"machines {one} and {other} lose each other for a moment")
             world.part(one, other)
             world.at(3 * world.rng.random(), world.meet, one, other)
+            if self.faults.apart:
+                self._unsure |= set(self._without_way())
+
+    def _without_way(self) -> list[int]:
+        """Machines that reach the head's neither directly nor by way of a third."""
+        world = self.world
+        machines = {node.machine for node in world.nodes.values()}
+        still = {node.machine for node in world.nodes.values() if node.paused}
+        near = {one for one in machines - still if not world.apart[FIRST_NODE, one]}
+        return [
+            one for one in machines - near
+            if all(world.apart[min(one, by), max(one, by)] for by in near - {FIRST_NODE})
+        ]  # fmt: skip
+
+    def _look_for_lost(self) -> None:
+        """Whether the head has counted one of them out."""
+        alive = {member.number for member in self.head.brain.membership.alive()}
+        for node in list(self.world.nodes.values()):
+            if node.machine in self._unsure and node.number not in alive:
+                self._unsure.discard(node.machine)
+                self.out.add(node.machine)
+                self.break_something(f"machine {node.machine} had no way to the head for too long")
 
     # -- running -----------------------------------------------------------------------------
 
@@ -181,7 +212,7 @@ class Scenario:
             drive.handles.clear()
         gc.collect()
         world.lossy = False
-        world.run(lambda: not self.faults.active, HANG)
+        world.run(lambda: not (self.faults.active or self.faults.apart), HANG)
         # Long enough to notice that a machine is gone.
         world.rest(max(WHOLE, 14.0 if self.broken else 4.0))
         if self.faults.gone:  # who is cut off does not wait for ever

@@ -70,6 +70,11 @@ class Kind(enum.IntEnum):
     """The receiver of this does not belong to the session it believes in."""
     SEEK = 5
     """A sign of life from an end that hears nothing: to be answered the way it came."""
+    OUT = 6
+    """As REFUSED, from one whom the head has told that the receiver is no member any more."""
+
+
+_REFUSALS = (Kind.REFUSED, Kind.OUT)
 
 
 class Received(msgspec.Struct):
@@ -81,6 +86,8 @@ class Received(msgspec.Struct):
     """To be sent to the other node, the way that the arrival came."""
     stale: bool = False
     """The other end is another incarnation, or has given this one up: end the link."""
+    out: bool = False
+    """It knows from the head that this end is no member any more."""
 
 
 class Link:
@@ -230,12 +237,13 @@ class Link:
             self.corrupt += 1
             return Received()
         kind, theirs, ours, number, acked = header
-        if kind is Kind.REFUSED:
+        if kind in _REFUSALS:
             # Never answered, and believed only when it names our session.
-            if ours == self._session and not self.dead:
+            believed = ours == self._session and not self.dead
+            if believed:
                 self.stale = True
                 self._drop_all()
-            return Received(stale=self.stale)
+            return Received(stale=self.stale, out=believed and kind is Kind.OUT)
         if self.ended:
             return Received(transmit=[self._refusal(theirs)], stale=self.stale)
         if (self._peer and theirs != self._peer) or (ours and ours != self._session):
@@ -370,7 +378,7 @@ class Link:
         if not frames or len(frames[0]) != HEADER_SIZE:
             return None
         mark, code, theirs, ours, number, acked = _HEADER.unpack(frames[0])
-        if mark != _MARK or not theirs or not Kind.DATA <= code <= Kind.SEEK:
+        if mark != _MARK or not theirs or not Kind.DATA <= code <= Kind.OUT:
             return None
         kind = Kind(code)
         # Data has a number and something to deliver; nothing else carries frames.
@@ -379,19 +387,21 @@ class Link:
         return kind, theirs, ours, number, acked
 
 
-def refusal(frames: Payload, session: int) -> Payload | None:
+def refusal(frames: Payload, session: int, out: bool = False) -> Payload | None:
     """The answer to a frame from a node with which there is no link (it was given up).
 
-    *session* is any number that is not 0. None if the frame is no link's, or is a
-    refusal itself: refusals are never answered.
+    *session* is any number that is not 0, *out* whether the head has said that the node is no
+    member any more. None if the frame is no link's, or is a refusal itself: refusals are never
+    answered.
     """
     parsed = Link._parse(frames)
-    if parsed is None or parsed[0] is Kind.REFUSED:
+    if parsed is None or parsed[0] in _REFUSALS:
         return None
-    return [_HEADER.pack(_MARK, Kind.REFUSED, session, parsed[1], 0, 0)]
+    kind = Kind.OUT if out else Kind.REFUSED
+    return [_HEADER.pack(_MARK, kind, session, parsed[1], 0, 0)]
 
 
 def opens(frames: Payload) -> bool:
     """Whether this is a frame of a link whose other end has not heard of any session yet."""
     parsed = Link._parse(frames)
-    return parsed is not None and parsed[0] is not Kind.REFUSED and not parsed[2]
+    return parsed is not None and parsed[0] not in _REFUSALS and not parsed[2]

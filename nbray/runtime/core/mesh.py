@@ -9,7 +9,8 @@ would judge differently and neither would tell the rest: a link between two
 nodes that are not the head's never dies of silence; it ends when the head says
 that the other node is gone. The head's machine decides by its own links. A
 node that does not hear the head waits, because the head may be asleep, and
-believes that it is out when the head's machine refuses it.
+believes that it is out when the head's machine refuses it, or another member
+does because the head has counted it out: who has no way to the head is told so.
 
 Two nodes that do not hear each other but both hear a third speak by way of
 that one. It passes frames on unread, as they come, over a standing direct
@@ -35,6 +36,7 @@ WAYS = 3
 """Third nodes that are tried at a time."""
 SILENT = "its machine does not answer any more"
 ANEW = "it has counted this machine out, or started anew"
+TOLD = "it has counted this machine out, as node {} says"
 
 Out = tuple[int, Payload]
 """(the peer to whose lane it goes, what)."""
@@ -78,6 +80,8 @@ class Mesh:
         self.links: dict[int, Link] = {}
         self._refusals = session()
         """The session that refusals of unknown links are sent from."""
+        self._out: set[int] = set()
+        """Nodes that the head has counted out. Numbers are never used twice."""
 
     # -- links ----------------------------------------------------------------------
 
@@ -95,8 +99,15 @@ class Mesh:
         if link is not None:
             self.links[number] = link
 
+    def forget(self, peer: int) -> None:
+        """The head has counted a peer out: whatever still comes from it is answered with that."""
+        self.links.pop(peer, None)
+        self._out.add(peer)
+
     def connected(self, peer: int, now: float) -> list[Out]:
         """The direct carrier to a peer stands."""
+        if peer in self._out:
+            return []
         return [(peer, payload) for payload in self.open(peer, now).connected(now)]
 
     def disconnected(self, peer: int) -> None:
@@ -129,7 +140,7 @@ class Mesh:
         if link is None and via and self._alive(peer) and opens(frames):
             link = self.open(peer, now)  # it never reached us directly
         if link is None:
-            answer = refusal(frames, self._refusals)
+            answer = refusal(frames, self._refusals, peer in self._out)
             if answer is not None:
                 got.out.extend(self._by(via, peer, [answer]))
             return
@@ -138,6 +149,8 @@ class Mesh:
         got.deliver.extend((peer, payload) for payload in result.deliver)
         if result.stale:
             got.lost.append((peer, ANEW))
+        if result.out and peer != FIRST_NODE:
+            got.lost.append((FIRST_NODE, TOLD.format(peer)))
 
     # -- bulk -----------------------------------------------------------------------
 

@@ -94,6 +94,11 @@ class Links:
         if self._judges(number):
             self._suspects.stands(number, time.monotonic())
 
+    def counted_out(self, peer: int) -> None:
+        """The head says that a peer is gone."""
+        self.forget(peer)
+        self.mesh.forget(peer)
+
     def forget(self, peer: int) -> None:
         """End the link to a peer."""
         self._late.pop(peer, None)

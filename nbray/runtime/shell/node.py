@@ -442,7 +442,7 @@ class Node:
             self._watch.forget(client, self._poller)
             self._post.forget(client)
         else:
-            self._links.forget(node_of(client))
+            self._links.counted_out(node_of(client))
 
     def _add_segment(self, size: int) -> list[fx.Effect]:
         self._serial += 1

@@ -14,6 +14,7 @@ from nbray.runtime.core.link import (
     HEADER_SIZE,
     Link,
     Payload,
+    opens,
     refusal,
 )
 
@@ -149,6 +150,19 @@ def test_a_node_that_was_given_up_is_told_so() -> None:
     assert one.receive(answer, 0.0).stale
     assert refusal(answer, 99) is None
     assert refusal([b"junk"], 99) is None
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_a_refusal_says_whether_the_head_has_counted_the_node_out(out: bool) -> None:
+    one, _ = pair()
+    (raw,) = one.send([b"x"])
+    answer = refusal(raw, 99, out)
+    assert answer is not None
+    got = one.receive(answer, 0.0)
+    assert (got.stale, got.out, got.transmit) == (True, out, [])
+    assert not one.receive(raw, 0.0).out
+    assert refusal(answer, 99, not out) is None
+    assert not opens(answer)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from nbray.config import DETOUR, HEAD_PATIENCE, HEARTBEAT, NODE_TIMEOUT
-from nbray.runtime.core.mesh import ANEW, SILENT, Got, Mesh, Out, patience
+from nbray.runtime.core.mesh import ANEW, SILENT, TOLD, Got, Mesh, Out, patience
 
 
 class Net:
@@ -135,6 +135,54 @@ def test_who_was_given_up_hears_it_when_it_is_back_even_by_a_detour() -> None:
     net.connect(2, 3)
     net.rest(3)
     assert (3, 1, ANEW) in net.lost
+
+
+@pytest.mark.parametrize("by", [2, 4])
+@pytest.mark.parametrize("silent", [False, True])
+def test_who_was_counted_out_and_reaches_only_another_member_is_told_by_that(
+    by: int, silent: bool
+) -> None:
+    net = Net((1, 2, 3, 4))
+    for other in (1, 2, 4):
+        net.part(3, other, silent)
+    net.rest(NODE_TIMEOUT + 1)
+    for other in (1, 2, 4):  # the head tells all
+        net.meshes[other].forget(3)
+    net.connect(by, 3)
+    net.rest(1)
+    assert (3, 1, TOLD.format(by)) in net.lost
+    assert 3 not in net.meshes[by].links
+
+
+def test_who_comes_back_and_reaches_the_head_hears_it_once() -> None:
+    net = Net()
+    net.part(3, 1)
+    net.part(3, 2)
+    net.rest(NODE_TIMEOUT + 1)
+    for other in (1, 2):
+        net.meshes[other].forget(3)
+    net.connect(1, 3)
+    net.rest(NODE_TIMEOUT + 1)
+    assert [lost for lost in net.lost if lost[0] == 3] == [(3, 1, ANEW)]
+    assert [lost for lost in net.lost if lost[0] == 1] == [(1, 3, SILENT)]
+
+
+def test_who_is_only_refused_by_another_member_goes_on() -> None:
+    net = Net()
+    del net.meshes[2].links[3]  # not at the head's word
+    net.send(3, 2, b"hello")
+    net.rest(1)
+    assert net.lost == [(3, 2, ANEW)]
+
+
+def test_a_word_for_another_session_is_not_believed() -> None:
+    net = Net()
+    net.meshes[2].forget(3)
+    frame = net.meshes[3].send(2, [b"hello"])[0][1]
+    ((_, word),) = net.meshes[2].arrived(3, frame, net.now).out
+    del net.meshes[3].links[2]
+    net.meshes[3].connected(2, net.now)
+    assert net.meshes[3].arrived(2, word, net.now) == Got()
 
 
 def test_a_lost_detour_is_followed_by_another() -> None:

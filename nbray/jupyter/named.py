@@ -9,7 +9,10 @@ import re
 
 from nbray.jupyter import cells
 
-_FILES = re.compile(r"[^\s\"'(<]*[/\\]ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d+-[0-9a-f]+>")
+_FILES = re.compile(
+    # Only from a word's beginning: of a long word the search would else begin at each character.
+    r"(?<![^\s\"'(<])[^\s\"'(<]*[/\\]ipykernel_\d+[/\\]\d+\.py|<ipython-input-\d+-[0-9a-f]+>"
+)
 _MARKS = ("ipykernel_", "<ipython-input-")
 
 

@@ -134,3 +134,8 @@ def test_what_a_page_asks_for_needs_its_pass_or_the_key() -> None:
     assert access.judge("evil.localhost", None, "", "", access.passing(HERE)).status == 401
     assert access.judge(HERE, None, KEY, "", "").status == 200
     assert Access("").passing(HERE) == ""
+
+
+@pytest.mark.parametrize("key", ["\u00b2.x", "9" * 5000 + ".x", ".", "\u0662.x", "-1.x"])
+def test_nonsense_is_refused_as_any_other_key(key: str) -> None:
+    assert Access(KEY).judge(HERE, None, key, "").status == 401

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import threading
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from nbray.details import JobRecord
 from nbray.engine import Engine, load
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
+from nbray.ids import node_of
 from nbray.jobs.keeper import News
 from nbray.jupyter.bars import Bars, NotebookBars, Surface
 from nbray.jupyter.cells import cells
@@ -231,10 +231,16 @@ def _others(engine: Engine) -> int:
     """How many other notebooks and programs are attached to the cluster of *engine*."""
     deadline = time.monotonic() + LOOKING
     while True:
-        drivers = [one for one in engine.details(0).processes if one.driver]
-        me = [one for one in drivers if one.pid == os.getpid()]
-        if me or time.monotonic() > deadline:
-            return sum(one not in me and not _looks_only(one.pid) for one in drivers)
+        details = engine.details(0)
+        drivers = [one.client for one in details.processes if one.driver]
+        if details.me in drivers or time.monotonic() > deadline:
+            # Numbers of processes say something on their own machine only.
+            return sum(
+                one.driver
+                and one.client != details.me
+                and not (node_of(one.client) == node_of(details.me) and _looks_only(one.pid))
+                for one in details.processes
+            )
         time.sleep(STEP / 4)
 
 

@@ -1,9 +1,12 @@
 """Named jobs in a notebook's shell, on the inline engine. (Kernels: tests/e2e/test_jobs_kernel.)"""
 
+from types import SimpleNamespace
+
 import pytest
 
 import nbray
 from nbray import jobs as named
+from nbray.details import Details, ProcessRecord
 from nbray.jupyter import jobs
 
 
@@ -56,3 +59,27 @@ def test_without_a_shell_there_is_no_place(monkeypatch):
     assert jobs.show() is None
     assert not jobs.trails("x")
     assert nbray.fetch.__doc__
+
+
+@pytest.mark.parametrize(
+    ("drivers", "others"),
+    [
+        ([(0, 0, "")], 0),
+        ([(0, 0, ""), (1, 0, "")], 1),  # another machine's process has the same number
+        ([(0, 0, ""), (0, 1, "python -m nbray.dashboard")], 0),
+        ([(0, 0, ""), (1, 1, "python -m nbray.dashboard")], 1),  # of this machine's process
+    ],
+)
+def test_who_else_uses_the_cluster(monkeypatch, drivers, others):
+    def client(node, number):
+        return node << 32 | 100 + number
+
+    def looks_only(pid):
+        return any("dashboard" in line for _, number, line in drivers if pid == 7 + number)
+
+    records = tuple(
+        ProcessRecord(client(node, number), 7 + number, True) for node, number, _ in drivers
+    )
+    engine = SimpleNamespace(details=lambda _: Details(processes=records, me=client(0, 0)))
+    monkeypatch.setattr(jobs, "_looks_only", looks_only)
+    assert jobs._others(engine) == others

@@ -105,9 +105,8 @@ class Background:
         return f", {', '.join(parts)}" if parts else ""
 
     def _look(self) -> tuple[str, str, bool]:
-        text = repr(self)
-        ended = self._settled or self._error is not None or "gone" in text or self.done()
-        return "", text, not ended
+        state, moving = self._state()
+        return "", self._said(state), moving
 
     def _ipython_display_(self) -> None:
         """Where displays can be updated, it is shown as it is until it has ended.
@@ -118,21 +117,24 @@ class Background:
         if self._settled or not follow(self._look):
             raise NotImplementedError
 
-    def __repr__(self) -> str:
+    def _state(self) -> tuple[str, bool]:
+        """How far it is, and whether that will change."""
         if self._error is not None:
-            state = "failed"
-        elif self._settled:
-            state = "done"
-        else:
-            try:
-                ended = self._ended()
-                state = f"{ended} of {len(self._refs)} done"
-                if ended == len(self._refs):
-                    how = self._how()
-                    state = f"ended{how}" if how else state
-            except RayError:
-                state = "gone: nbray was stopped"
+            return "failed", False
+        if self._settled:
+            return "done", False
+        try:
+            ended, count = self._ended(), len(self._refs)
+            how = self._how() if ended == count else ""
+        except RayError:
+            return "gone: nbray was stopped", False
+        return f"ended{how}" if how else f"{ended} of {count} done", ended < count
+
+    def _said(self, state: str) -> str:
         return f"<background cell {self._name}: {state}>"
+
+    def __repr__(self) -> str:
+        return self._said(self._state()[0])
 
 
 class NamedBackground(Background):
@@ -174,5 +176,5 @@ class NamedBackground(Background):
             return ""
         return f", {record.state}" if record.state in {"failed", "stopped", "lost"} else ""
 
-    def __repr__(self) -> str:
-        return super().__repr__().replace("<background cell", "<job", 1)
+    def _said(self, state: str) -> str:
+        return f"<job {self._name}: {state}>"

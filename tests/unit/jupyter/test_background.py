@@ -131,3 +131,20 @@ def test_a_lost_job_says_so_instead_of_naming_references(cluster):
     handle = NamedBackground(Job(), [1], sum)
     with pytest.raises(nbray.exceptions.OwnerDiedError, match="the job train is lost"):
         handle.result()
+
+
+@pytest.mark.parametrize("name", ["gone", "antigone", "who has gone: where"])
+def test_it_is_followed_whatever_it_is_called(cluster, name):
+    handle = Background(name, [1, 2], sum)
+    cluster.values[1] = 10
+    assert handle._look() == ("", f"<background cell {name}: 1 of 2 done>", True)
+    cluster.values[2] = 5
+    assert not handle._look()[2]
+
+
+def test_nobody_follows_what_ended_with_its_cluster(handle, monkeypatch):
+    def gone(*args, **options):
+        raise nbray.exceptions.RaySystemError("gone")
+
+    monkeypatch.setattr(nbray, "wait", gone)
+    assert handle._look() == ("", "<background cell In[4]: gone: nbray was stopped>", False)

@@ -106,7 +106,7 @@ def write(out: Any, text: str) -> bool:
     """Write *text* to a stream of the user's; whether it took it."""
     try:
         out.write(text)
-    except (OSError, ValueError, TypeError, AttributeError):  # closed, of bytes, no stream at all
+    except Exception:  # noqa: BLE001 - closed, of bytes, no stream at all: users' raise what they like
         return False
     return True
 

@@ -26,6 +26,13 @@ class Cells:
         return "now"
 
 
+class Sulky:
+    """A stream that has an error of its own."""
+
+    def write(self, text):
+        raise RuntimeError("the window was closed")
+
+
 @pytest.fixture
 def held():
     return Held(Cells())
@@ -95,4 +102,5 @@ def test_a_stream_that_takes_nothing():
     assert not write(closed, "text")
     assert not write(io.BytesIO(), "text")
     assert not write(object(), "text")
+    assert not write(Sulky(), "text")
     assert write(io.StringIO(), "text")

@@ -4,6 +4,9 @@
 # make lab    JupyterLab on notebooks/, with the sidebar
 # make properties  1,000 fresh examples for each property that is tested with hypothesis
 # make fronts JupyterHub, Notebook 7, voila and Colab's versions, for real (five minutes, and as many once)
+# make large  values of 200 MB
+# make crowd  300 actors at once
+# make bounds the limits of memory and descriptors, and 2,000 silent connections
 # make again  200 runs of the quickstart in one kernel: nothing may grow (about twenty minutes)
 # make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
 # make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
@@ -113,6 +116,7 @@ again: $(READY)
 
 properties: $(READY)
 	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
+
 large: $(SYSTEM)
 	NBRAY_TEST_LARGE=1 $(PYTEST) tests/e2e/test_large.py
 

@@ -475,13 +475,19 @@ def _greeting(session: Session) -> str:
             f"This machine is node {session.node} of the cluster at {session.head_address}.\n\n"
             "To end what runs here:\n    nbray stop"
         )
-    if _on_this_machine_only(session.head_address):
-        join = (
-            f"It listens on this machine only. To add a node here:\n    {_join_line(session)}\n\n"
+    from nbray.dashboard.links import saved
+
+    line = _join_line(session)
+    if saved(os.environ):
+        line = (
+            "what `nbray join` prints in a terminal here (this notebook will be saved, and the "
+            "line holds the cluster's secret)"
         )
+    if _on_this_machine_only(session.head_address):
+        join = f"It listens on this machine only. To add a node here:\n    {line}\n\n"
         elsewhere = ""
     else:
-        join = f"On each further machine, paste:\n    {_join_line(session)}\n\n"
+        join = f"On each further machine, paste:\n    {line}\n\n"
         elsewhere = (
             "From Python elsewhere:\n"
             f"    nbray.init(address={session.head_address!r}, "

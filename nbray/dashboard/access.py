@@ -105,7 +105,11 @@ class Access:
         if cookie and hmac.compare_digest(cookie.encode(), self.mark(host).encode()):
             return Verdict(200)
         if "." in key:
-            return Verdict(401, "this link has opened the dashboard for some minutes only")
+            return Verdict(
+                401,
+                f"this link has opened the dashboard for {TICKET_SECONDS // 60} minutes only: "
+                "%nbray dashboard in a cell, or nbray dashboard in a terminal, shows a new one",
+            )
         return Verdict(401, "open the link that nbray printed: it carries the key")
 
     def _named(self, origin: str) -> bool:

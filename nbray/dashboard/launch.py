@@ -26,7 +26,7 @@ import msgspec
 
 from nbray.dashboard import record as records
 from nbray.dashboard.access import ticket
-from nbray.dashboard.links import Link, link, visited
+from nbray.dashboard.links import Link, link, saved, visited
 from nbray.dashboard.record import Record
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError
@@ -145,7 +145,11 @@ def _link(port: int, key: str, session: Session) -> Link:
 def _saves() -> bool:
     """Whether what this process shows may be saved, as notebooks save what their cells show."""
     kernel = sys.modules.get("ipykernel.kernelapp")
-    return "marimo" in sys.modules or (kernel is not None and kernel.IPKernelApp.initialized())
+    return (
+        "marimo" in sys.modules
+        or (kernel is not None and kernel.IPKernelApp.initialized())
+        or saved(os.environ)
+    )
 
 
 def offered(session: Session) -> Link | None:

@@ -92,6 +92,14 @@ def visited(environ: Mapping[str, str]) -> bool:
     ).startswith("voila/")
 
 
+def saved(environ: Mapping[str, str]) -> bool:
+    """Whether what a program in *environ* prints comes under a cell, and is saved with it.
+
+    So it is for what a kernel starts (`!nbray start --head`), which inherits its variables.
+    """
+    return "JPY_PARENT_PID" in environ
+
+
 def prefix(environ: Mapping[str, str]) -> str:
     """The path under which a hub serves this user ('' where there is no hub)."""
     given = environ.get("JUPYTERHUB_SERVICE_PREFIX", "")

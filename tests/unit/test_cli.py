@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from nbray import cli
 from nbray.config import InitConfig, NodeRequest
 from nbray.dashboard import launch
+from nbray.dashboard.access import Access
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.runtime.shell.processes import Front
@@ -129,6 +130,23 @@ def test_start_head_prints_the_lines_to_paste(native: FakeNative) -> None:
     assert "nbray stop" in result.stdout
     assert "http://127.0.0.1:8265/?key=k" in [line.strip() for line in result.stdout.splitlines()]
     assert native.requests == [NodeRequest(head=True, port=6379, secret=SECRET)]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5:6379", "127.0.0.1:6379"])
+def test_under_a_cell_nothing_that_stays_secret_is_printed(
+    native: FakeNative, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    session = Session(head_address=address)
+    monkeypatch.setattr(native, "start_node", lambda _: session)
+    said = invoke("start", "--head").stdout
+    assert f"A cluster runs at {address}." in said
+    assert SECRET not in said
+    assert "nbray join" in said
+    (link,) = [line.strip() for line in said.splitlines() if "key=" in line]
+    key = link.partition("key=")[2]
+    assert key != "k", "a notebook is saved: the link holds a ticket"
+    assert Access("k").opens(key)
 
 
 def test_start_without_a_dashboard_says_what_there_is(

@@ -107,7 +107,7 @@ def test_a_ticket_opens_for_some_minutes() -> None:
     assert access.judge(HERE, None, made, "").cookie
     now[0] += 2
     assert access.judge(HERE, None, made, "").status == 401
-    assert "some minutes only" in access.judge(HERE, None, made, "").why
+    assert "10 minutes only: %nbray dashboard" in access.judge(HERE, None, made, "").why
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,15 @@ def test_what_does_not_fit_is_refused(engine):
         ray.get(make.remote(64), timeout=30)
     assert ray.get(ray.put(1)) == 1
     assert ray.get(make.remote(8), timeout=30).nbytes == 8 * MEGABYTE
+
+
+@pytest.mark.parametrize("last", [threading.Lock, lambda: 1 / 0, lambda: [threading.Lock()]])
+def test_results_beside_one_that_cannot_be_given_are_freed(last, until):
+    @ray.remote(num_returns=3)
+    def give():
+        return array(), array(), last()
+
+    for _ in range(2):
+        with pytest.raises((TypeError, ZeroDivisionError)):
+            ray.get(give.remote()[0])
+    until(lambda: used() < MEGABYTE)

@@ -37,6 +37,7 @@ from nbray.exceptions import (
     told_of,
 )
 from nbray.refs import ObjectRef
+from nbray.runtime.core.effects import Send
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.classes import is_async, made
 from nbray.runtime.shell.imports import Imports
@@ -46,7 +47,7 @@ from nbray.runtime.shell.modules import Packed
 from nbray.runtime.shell.output import Origin, Output
 from nbray.runtime.shell.precedence import become_actor
 from nbray.wire.failures import one_line
-from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
+from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
 
 NONE = pack(None).join()
@@ -62,13 +63,10 @@ FLUSH_SECONDS = 0.005
 the next task need not wait for it."""
 OVERDUE_SECONDS = 0.05
 """Seconds after which the main thread sends them itself: the loop thread does not come by."""
-
 MOST_WORDS = 300
 """Characters of an error that are kept for screens."""
-
 LARGE_SECONDS = 3.0
 """Seconds that a function which lies in the store stays loaded without being used."""
-
 COLLECT_SECONDS = 0.5
 """Least time between two collections of functions that are not defined any more."""
 
@@ -406,14 +404,7 @@ class Executor:
                 deque(result, maxlen=0)  # its body has not run yet
             values = [Value(NONE)]
         else:
-            values = []
-            room = MOST_RETURNED
-            parts = self._parts(result, spec.num_returns, name)
-            for index, part in enumerate(parts):
-                most = INLINE_LIMIT if room > 0 else TINY
-                value, data = self._value(item, part, f"result {index + 1} of {name}", most)
-                values.append(value if value is not None else Value(data))
-                room -= len(values[-1].data)
+            values = self._values(item, self._parts(result, spec.num_returns, name), name)
         refs = tuple(ref for value in values for ref in value.refs)
         self.brain.client.objects.hold(refs)
         outcome = Outcome(item.seq, values)
@@ -443,6 +434,22 @@ class Executor:
             text = f"{name} has num_returns={wanted} but returned {len(parts)} values"
             raise on_behalf(ValueError(text))
         return parts
+
+    def _values(self, item: Item, parts: list[Any], name: str) -> list[Value]:
+        """All of *parts* packed; if one cannot be, what was stored of the others is freed."""
+        values: list[Value] = []
+        room = MOST_RETURNED
+        try:
+            for index, part in enumerate(parts):
+                most = INLINE_LIMIT if room > 0 else TINY
+                value, data = self._value(item, part, f"result {index + 1} of {name}", most)
+                values.append(value if value is not None else Value(data))
+                room -= len(values[-1].data)
+        except BaseException:
+            slots = [slot for value in values for slot in value.slots]  # nobody hears of them
+            self.loop.locked(lambda: self.brain.client.objects.free_slots(slots))
+            raise
+        return values
 
     def _value(
         self, item: Item, result: Any, what: str, most: int = INLINE_LIMIT
@@ -545,8 +552,6 @@ class Executor:
         up = ActorUp(
             self.brain.me, spec.owner, spec.actor, message.incarnation, self.brain.me, error_data
         )
-        from nbray.runtime.core.effects import Send
-
         node = self.memory.node
         self.loop.locked(lambda: [*self.output.take(), *self.brain.flush(), Send(node, up)])
 
@@ -587,8 +592,6 @@ def importing(frame: FrameType | None) -> bool:
 
 
 def _constructor_spec(spec: Any) -> Any:
-    from nbray.wire.messages import Spec
-
     return Spec(
         0, b"", "__init__", 1, b"", spec.cell, spec.job, 1, spec.resources, spec.namespace
     )

@@ -47,12 +47,13 @@ class Delivery:
                     piece = printed.popleft()
                 except IndexError:
                     return
-                event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
                 try:
+                    event = event_of(piece, self._brain.node_name(node_of(piece.sender)))
                     (self.sink or self._print)(event)
                 except Exception:  # noqa: BLE001 - a thread's edge: reported; what follows is shown
                     traceback.print_exc(file=sys.__stderr__)
-                self._acknowledge(piece)
+                finally:  # also when Ctrl-C ends it: whoever printed would wait for ever
+                    self._acknowledge(piece)
             if self.folding.due:
                 self._say(time.monotonic())
 

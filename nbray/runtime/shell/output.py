@@ -208,7 +208,12 @@ class Output:
 
     def _message(self, key: tuple[Origin, str], texts: list[str]) -> Effect:
         origin, name = key
-        text = safe("".join(texts))
+        noted = "".join(texts)
+        text = safe(noted)
+        if len(text) != len(noted):  # the driver counts what it gets
+            with self._lock:
+                ahead = self._ahead.get(origin.job, 0) + len(text) - len(noted)
+                self._ahead[origin.job] = max(0, ahead)
         return Send(
             origin.job, Printed(self.me, origin.cell, self._pid, origin.task, name, text)
         )

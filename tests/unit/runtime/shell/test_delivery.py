@@ -80,3 +80,18 @@ def test_much_text_is_shown_at_once() -> None:
     assert not calls
     brain.handle(m.Printed(ME, "c", 9, "f", "stdout", "x" * CROWDED), 0.0)
     assert calls == [1]
+
+
+def test_an_interrupt_in_showing_leaves_nobody_waiting() -> None:
+    loop, brain = Sent(), ClientBrain(client_id(1, 2), 1, lambda *_: b"")
+
+    def sink(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    delivery = Delivery(loop, brain)  # type: ignore[arg-type]
+    delivery.sink = sink
+    for _ in range(3):
+        brain.handle(m.Printed(ME, "c", 9, "f", "stdout", "x" * PRINTED_AHEAD), 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            delivery.all()
+    assert [effect.message.size for effect in loop.effects] == [PRINTED_AHEAD] * 3

@@ -181,3 +181,12 @@ def test_displays_count_too() -> None:
     output.push = driver.push
     for _ in range(5):
         output.publish({"text/html": "x" * PRINTED_AHEAD}, {}, "", False)
+
+
+@pytest.mark.parametrize("text", ["\ud83d\ude00" * 1000, "\ud83d" * 1000, "\N{GRINNING FACE}\n"])
+def test_what_a_driver_counts_is_what_was_counted_here(text: str) -> None:
+    output = Output(1, lambda: Origin(7, "c", "f"))
+    output.add("stdout", text)
+    for effect in output.take():
+        output.shown(7, len(effect.message.text) - 1)
+    assert output._ahead[7] == 1

@@ -90,7 +90,10 @@ def _names(thing: Any, wanted: bool, waiting: deque[Any]) -> Iterator[tuple[Any,
         waiting.extend((thing.fget, thing.fset))
     elif isinstance(thing, functools.partial | functools.partialmethod):
         waiting.append(thing.func)
-    wrapped = getattr(thing, "__dict__", {}).get("__wrapped__")
+    try:
+        wrapped = getattr(thing, "__dict__", {}).get("__wrapped__")
+    except Exception:  # noqa: BLE001 - users' __getattr__ methods raise what they like
+        return
     if wrapped is not None:
         waiting.append(wrapped)
 

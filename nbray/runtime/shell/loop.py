@@ -510,8 +510,11 @@ class Loop:
             self._thread.join(2.0)
         with self.lock:
             self.post.close(linger)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        # Whoever wakes it later must not write into a file that has got the number since.
+        ends = self._wake_read, self._wake_write
+        self._wake_read = self._wake_write = -1
+        for end in ends:
+            os.close(end)
 
 
 def _processors() -> int:

@@ -76,3 +76,19 @@ def test_resting_is_counted_in_waits(made: tuple[Loop, int]) -> None:
     loop._quick = True
     loop._rests = 2
     assert [loop._may_look(time.monotonic(), None) for _ in range(3)] == [False, False, True]
+
+
+def test_waking_what_is_closed_writes_into_nobodys_file() -> None:
+    news, write = os.pipe()
+    post = SimpleNamespace(fd=news, retry_at=None, receive=list, close=lambda _linger: None)
+    loop = Loop(post, Brain(), lambda *_: [], swap_handler=False)  # type: ignore[arg-type]
+    loop.close()
+    ends = [os.pipe() for _ in range(4)]  # they get the numbers that have become free
+    loop.wake()
+    loop.nudge()
+    for end, _ in ends:
+        os.set_blocking(end, False)
+        with pytest.raises(BlockingIOError):
+            os.read(end, 1)
+    for end in (news, write, *(one for both in ends for one in both)):
+        os.close(end)

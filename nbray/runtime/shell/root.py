@@ -312,9 +312,7 @@ class Root:
             # No processes or memory left: for the node it is a child that ended at once.
             if not self._node_pid:
                 raise
-            self._notes.rarely(f"cannot fork: {error}", time.monotonic())
-            self._channel.send(p.Ended(client, 0, 1, 0, 0))
-            self._drop(client)
+            self._not_forked(client, error)
             return 0
         if pid:
             self._children[pid] = client
@@ -337,6 +335,11 @@ class Root:
                 with contextlib.suppress(OSError, ValueError):
                     stream.flush()
             os._exit(code)
+
+    def _not_forked(self, client: int, error: OSError) -> None:
+        self._notes.rarely(f"cannot fork: {error}", time.monotonic())
+        self._channel.send(p.Ended(client, 0, 1, 0, 0))
+        self._drop(client)
 
     def _settle(self, root: int, name: str, client: int) -> None:
         """In the child: its own signals, files and ties."""
@@ -399,7 +402,11 @@ class Root:
             worker_main(config)
 
         name = f"worker-{client_hex(worker)}"
-        self._said[worker] = kept.make(name, self._logs)
+        try:
+            self._said[worker] = kept.make(name, self._logs)
+        except OSError as error:  # no descriptor: what else the node wants is done
+            self._not_forked(worker, error)
+            return
         self._fork(worker, name, body)
 
 

@@ -137,6 +137,8 @@ def init(
 
 def _show_waits() -> None:
     """Bars for long waits, where someone may see them; by name, for screens see us, not we them."""
+    if "marimo" in sys.modules:
+        importlib.import_module("nbray.jupyter.marimo").install()
     terminal = sys.stderr is not None and sys.stderr.isatty()
     if terminal or "IPython" in sys.modules:
         importlib.import_module("nbray.jupyter.progress").install()

@@ -119,6 +119,8 @@ DETOUR = 2.5
 """Seconds of silence between two nodes after which they try to speak by way of a third."""
 HEAD_PATIENCE = 120.0
 """Seconds that a node waits for a head that does not answer (it may be asleep)."""
+REPLY_SECONDS = HEAD_PATIENCE + 10.0
+"""Longest wait for an answer from node or head, which may be asleep; else they answer at once."""
 REJOIN_SECONDS = 3600.0
 """Seconds in which a machine that has lost its cluster tries to join it again."""
 STATS_INTERVAL = 0.5

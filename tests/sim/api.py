@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nbray.config import RESUME_SECONDS
+from nbray.config import REPLY_SECONDS, RESUME_SECONDS
 from nbray.engine import ActorInfo
 from nbray.exceptions import (
     GetTimeoutError,
@@ -132,13 +132,13 @@ class Api:
         now = self.world.now
         process.perform([*brain.pump(now), *act(token), *brain.pump(now)])
         try:
-            yield Until(lambda: token in brain.replies or bool(brain.ended), 60.0)
+            yield Until(lambda: token in brain.replies or bool(brain.ended), REPLY_SECONDS)
         except BaseException:
             process.perform(brain.abandon(token))
             raise
         brain.awaited.pop(token, None)
         if token not in brain.replies:
-            raise RaySystemError(f"no answer: {brain.ended or 'for a minute'}")
+            raise RaySystemError(f"no answer: {brain.ended or f'for {REPLY_SECONDS:.0f} s'}")
         return brain.replies.pop(token)
 
     def store(self, data: bytes, size: int, owner: int) -> Flow:

@@ -6,6 +6,7 @@ Prints each failing seed as it is found, writes its story to a file, and ends wi
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import sys
 import time
@@ -29,6 +30,7 @@ def tell(kind: str, seeds: list[int]) -> list[tuple[int, str]]:
             Scenario(seed, kind).run()
         except SimFailure as failure:
             failed.append((seed, str(failure)))
+    gc.collect()  # while a story is told nothing is, and what it leaves would stay
     return failed
 
 

@@ -22,6 +22,18 @@ def test_seeds(kind: str, first: int) -> None:
         Scenario(seed, kind).run()
 
 
+@pytest.mark.parametrize(
+    ("seed", "kind"),
+    [
+        (3000074, "storm"),  # one machine cut off, and with it the detour of another
+        (3000098, "workers"),  # a task with a third's handle cancelled before it was started
+        (5006, "pauses"),  # the head asleep for longer than a minute while an actor gets its name
+    ],
+)
+def test_seeds_that_found_something(seed: int, kind: str) -> None:
+    Scenario(seed, kind).run()
+
+
 def test_a_seed_tells_the_same_story_every_time() -> None:
     first, second = Scenario(7, "workers"), Scenario(7, "workers")
     first.run()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbray import session
-from nbray.config import INLINE_LIMIT
+from nbray.config import INLINE_LIMIT, REPLY_SECONDS
 from nbray.exceptions import (
     GetTimeoutError,
     ObjectLostError,
@@ -57,8 +57,6 @@ ALIKE_SECONDS = 0.025
 """A `get` of several raises when no other failure has followed for so long,"""
 ALIKE_MOST = 0.5
 """or when so long has passed since the first."""
-REPLY_SECONDS = 60.0
-"""Longest wait for an answer from node or head; they answer in well under one."""
 
 
 class Memory:
@@ -123,7 +121,7 @@ class Memory:
         if token not in brain.replies:
             if brain.ended:
                 raise cluster_ended(brain.ended)
-            raise RaySystemError("the cluster did not answer for a minute")
+            raise RaySystemError(f"the cluster did not answer for {REPLY_SECONDS:.0f} s")
         return brain.replies.pop(token)
 
     # -- storing -----------------------------------------------------------------------

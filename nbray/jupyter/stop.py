@@ -58,7 +58,7 @@ class Run:
             return None
         # What it launches from here on is not meant: what was launched must have been asked.
         if self.asked.acquire(timeout=ASKING):
-            self.asked.release()
+            _release(self.asked)
         return Run(self.cell, self.owner)
 
     def error(self) -> CellStopped:
@@ -73,6 +73,14 @@ def _here() -> tuple[int, object]:
     except RuntimeError:
         task = None
     return threading.get_ident(), task
+
+
+def _release(lock: _thread.LockType) -> None:
+    """Release *lock*; it may be another's doing already: the button can be pressed again."""
+    try:
+        lock.release()
+    except RuntimeError:
+        pass
 
 
 def stop(cell: str, grace: float = GRACE) -> int:
@@ -168,5 +176,4 @@ class InterruptHook:
     @staticmethod
     def _asked(running: list[Run]) -> None:
         for run in running:
-            if run.asked.locked():
-                run.asked.release()
+            _release(run.asked)

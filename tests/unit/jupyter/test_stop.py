@@ -199,3 +199,26 @@ def test_a_coroutine_beside_the_cells_own_may_not_go_on(halting):
         return session.check_run()
 
     assert not asyncio.run(cell()).stopped
+
+
+class Taken:
+    """A lock that another thread lets go of at the same moment."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def locked(self):
+        return True
+
+    def acquire(self, timeout=-1):
+        return True
+
+    def release(self):
+        self.lock.release()  # it is free
+
+
+def test_a_button_pressed_twice_raises_nothing_of_its_own():
+    run = Run("cell")
+    run.asked = Taken()
+    InterruptHook._asked([run])
+    assert run.again().cell == "cell"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import reprlib
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,18 @@ MOST_INPUTS = 3
 """Arguments of one of many failed tasks that are told."""
 INPUT = 40
 """Characters of each."""
+
+
+HIDDEN = "(hidden: it may be a secret)"
+"""Stands for the value of what is called as secrets are, where nobody has asked for it."""
+_SECRET = re.compile(
+    r"(?:^|_)(?:password|passwd|passphrase|secret|credentials?"
+    r"|(?:api|access|secret|private|auth|account)_?key)$",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"(?:^|_)(?:token|bearer)$", re.IGNORECASE)
+_WORD = 20
+"""Characters of a token that is a word of a text, and no key, at most."""
 
 
 class Local(msgspec.Struct, frozen=True):
@@ -92,12 +105,19 @@ def unpack_frames(data: bytes) -> list[Frame]:
         return []
 
 
+def unasked(name: str, text: str) -> str:
+    """*text*, the value of *name*, as an error tells it, which a notebook saves."""
+    plain = name.rpartition(".")[2]
+    secret = _SECRET.search(plain) or (_TOKEN.search(plain) and len(text) > _WORD)
+    return HIDDEN if secret and text not in {"None", "True", "False", "''", '""'} else text
+
+
 def inputs(data: bytes) -> str:
     """'i=3, name='x'': what the task was given whose packed frames *data* is; '' if unknown."""
     frames = unpack_frames(data)
     if not frames:
         return ""
-    texts = {one.name: one.text for one in frames[0].locals}
+    texts = {one.name: unasked(one.name, one.text) for one in frames[0].locals}
     known = [(name, texts[name]) for name in frames[0].given if name in texts]
     told = [
         f"{name}={text if len(text) <= INPUT else text[: INPUT - 3] + '...'}"

@@ -26,7 +26,7 @@ from typing import Any
 
 from nbray import session
 from nbray.definitions import Pickler
-from nbray.postmortem import Frame, Local, brief, pack_frames
+from nbray.postmortem import Frame, Local, brief, pack_frames, unasked
 
 MOST_TEXT = 64 * 1024
 MOST_VALUES = 1 << 20
@@ -110,7 +110,7 @@ def _on_line(source: str, local: Mapping[str, Any], world: Mapping[str, Any]) ->
                 name, value = name + attribute, stored[attribute[1:]]
         if not _is_code(value):
             found.setdefault(name, brief(value))
-    return [f"{name} = {text}" for name, text in found.items()]
+    return [f"{name} = {unasked(name, text)}" for name, text in found.items()]
 
 
 def _is_code(value: Any) -> bool:

@@ -7,7 +7,17 @@ import pickle
 import numpy as np
 import pytest
 
-from nbray.postmortem import Frame, Local, brief, counted, pack_frames, unpack_frames
+from nbray.postmortem import (
+    HIDDEN,
+    Frame,
+    Local,
+    brief,
+    counted,
+    inputs,
+    pack_frames,
+    unasked,
+    unpack_frames,
+)
 
 
 def test_frames_travel() -> None:
@@ -120,3 +130,30 @@ def test_hostile_values_do_no_harm() -> None:
     assert len(brief(Long())) <= 240
     assert brief(loop)
     assert len(brief({str(i): "z" * 500 for i in range(50)})) <= 240
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("password", "'hunter2'"), ("db_password", "'x'"), ("API_KEY", "'sk-1'"),
+        ("self.secret", "b'k'"), ("aws_secret_access_key", "'a'"), ("apikey", "'a'"),
+        ("token", "'ghp_0123456789abcdefghij'"), ("hf_token", "'hf_0123456789abcdefghij'"),
+        ("credentials", "{'user': 'x'}"),
+    ],
+)  # fmt: skip
+def test_what_is_called_as_secrets_are_is_not_told_unasked(name: str, text: str) -> None:
+    assert unasked(name, text) == HIDDEN
+    frame = Frame("f.py", 3, "f", (), (Local(name, "str", text, b""),), given=(name,))
+    assert inputs(pack_frames([frame])) == f"{name}={HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("token", "'walking'"), ("tokens", "['a long sentence', 'and another']"), ("key", "'k'"),
+        ("tokenizer", "<tokenizer of many words>"), ("keys", "[1]"), ("rng_key", "Array([0, 5])"),
+        ("password", "None"), ("secrets_found", "3"), ("monkey", "'george'"), ("max_token", "512"),
+    ],
+)  # fmt: skip
+def test_what_only_sounds_like_it_is_told(name: str, text: str) -> None:
+    assert unasked(name, text) == text

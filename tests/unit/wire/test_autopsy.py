@@ -56,6 +56,14 @@ def test_the_values_on_the_line() -> None:
     ]
 
 
+def test_a_line_tells_no_password() -> None:
+    def log_in(user: str, password: str) -> Any:
+        return user + password + 1  # type: ignore[operator]
+
+    said = values_on_line(caught(log_in, "ada", "hunter2"), is_user)
+    assert said == ["user = 'ada'", "password = (hidden: it may be a secret)"]
+
+
 def test_only_the_users_innermost_line_counts() -> None:
     def parse(text: str) -> Any:
         return __import__("json").loads(text)

@@ -261,7 +261,24 @@ def test_when_both_dialled_either_path_will_do(make: Callable[..., Node]) -> Non
     two.lanes.forget(1)
     run(one, two, until=lambda: Disconnected(2, Lane.CONTROL, still=True) in one.events)
     assert one.lanes.is_up(2, Lane.CONTROL)
-    assert not two.lanes.is_up(1, Lane.CONTROL)
+
+
+def test_who_is_forgotten_can_be_told_so_while_he_keeps_up_a_path(
+    make: Callable[..., Node],
+) -> None:
+    head, worker = make(number=1), make(number=2)
+    worker.lanes.dial(1, head.address)
+    run(head, worker, until=lambda: all(head.lanes.is_up(2, lane) for lane in Lane))
+    head.lanes.forget(2)
+    assert worker.lanes.send(1, Lane.CONTROL, [b"who am I?"])
+    run(head, worker, until=head.arrived)
+    assert head.events[-1] == Arrived(2, Lane.CONTROL, [b"who am I?"])
+    assert head.lanes.send(2, Lane.CONTROL, [b"nobody"])
+    run(head, worker, until=worker.arrived)
+    worker.close()
+    run(head, until=lambda: not any(head.lanes.is_up(2, lane) for lane in Lane))
+    assert not head.lanes._peers
+    assert not head.lanes._forgotten
 
 
 def test_listening_on_a_second_address(make: Callable[..., Node]) -> None:

@@ -123,6 +123,8 @@ class Lanes:
         self._routes: dict[bytes, _Accepted] = {}
         self._peers: dict[bytes, int] = {}
         """Incarnation of whoever dialled us to its peer number."""
+        self._forgotten: set[int] = set()
+        """Peers that are gone for us and keep up a path to us."""
         self._unnumbered = 0
         self._events: deque[Event] = deque()
         self.dropped = 0
@@ -222,6 +224,7 @@ class Lanes:
 
     def adopt(self, peer: int, number: int) -> None:
         """The unnumbered *peer* is node *number* from now on."""
+        self._forgotten.discard(peer)
         for incarnation, known in self._peers.items():
             if known == peer:
                 self._peers[incarnation] = number
@@ -236,15 +239,22 @@ class Lanes:
                 self._dialled[number, lane] = dialled
 
     def forget(self, peer: int) -> None:
-        """Close every path to *peer*, which is dead or gone."""
+        """Keep up no path to *peer*, which is dead or gone.
+
+        One that it keeps up by itself stands as long as it does, so that it can be told.
+        """
         for lane in Lane:
             dialled = self._dialled.pop((peer, lane), None)
             if dialled is not None:
                 dialled.close()
-            path = self._accepted.pop((peer, lane), None)
-            if path is not None:
-                self._routes.pop(path.route, None)
-        self._peers = {key: known for key, known in self._peers.items() if known != peer}
+        self._forgotten.add(peer)
+        self._unname(peer)
+
+    def _unname(self, peer: int) -> None:
+        """Forget the incarnation of a forgotten peer to which no path is left."""
+        if not any((peer, lane) in self._accepted for lane in Lane):
+            self._forgotten.discard(peer)
+            self._peers = {key: known for key, known in self._peers.items() if known != peer}
 
     def is_up(self, peer: int, lane: Lane) -> bool:
         """Whether a message could be sent now."""
@@ -487,6 +497,8 @@ class Lanes:
         key = path.peer, path.lane
         if self._accepted.get(key) is path:
             del self._accepted[key]
+        if path.peer in self._forgotten:
+            self._unname(path.peer)
         dialled = self._dialled.get(key)
         still = dialled is not None and dialled.up
         self._events.append(Disconnected(path.peer, path.lane, still))

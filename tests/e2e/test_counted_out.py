@@ -1,0 +1,79 @@
+"""A node whose process stood still while its connections stood is told that it is out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nbray.runtime.core.mesh import ANEW, SILENT
+from nbray.runtime.shell.lanes import Lanes, make_context
+from nbray.runtime.shell.links import Links
+from nbray.wire.secret import Secret
+
+HEAD, NODE = 1, 2
+TIMEOUT = 20.0
+
+
+class Two:
+    """The links of a head's node and of another one; *fast* is how much the head's clock is on."""
+
+    def __init__(self) -> None:
+        secret = Secret.generate()
+        self.addresses: dict[int, str] = {}
+        self.contexts = []
+        self.links: dict[int, Links] = {}
+        for number in (HEAD, NODE):
+            context = make_context()
+            self.contexts.append(context)
+            lanes = Lanes(context, secret, number)
+            self.addresses[number] = f"127.0.0.1:{lanes.bind('127.0.0.1')[1]}"
+            self.links[number] = Links(lanes, lambda peer: self.addresses.get(peer, ""))
+        self.fast = 0.0
+        self.lost: list[tuple[int, int, str]] = []
+
+    def step(self, *numbers: int) -> None:
+        """Let nodes do what there is to do."""
+        for number in numbers:
+            now = time.monotonic() + (self.fast if number == HEAD else 0.0)
+            links = self.links[number]
+            for got in (links.receive(now), links.tick(now)):
+                self.lost += [(number, peer, why) for peer, why in got.lost]
+        time.sleep(0.005)
+
+    def until(self, done: Callable[[], object], *numbers: int, passing: float = 0.0) -> None:
+        """Go on until something is so; *passing* seconds pass at the head with each step."""
+        deadline = time.monotonic() + TIMEOUT
+        while not done():
+            assert time.monotonic() < deadline, self.lost
+            self.fast += passing
+            self.step(*numbers)
+
+
+@pytest.fixture
+def two() -> Iterator[Two]:
+    made = Two()
+    yield made
+    for links in made.links.values():
+        links.lanes.close()
+    for context in made.contexts:
+        context.term()
+
+
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("waiting", [0, 3])
+def test_who_stood_still_hears_at_once_that_he_is_out(two: Two, waiting: int, told: bool) -> None:
+    head, node = two.links[HEAD], two.links[NODE]
+    node.send(HEAD, [b"hello"], time.monotonic())
+    link = node.mesh.links[HEAD]
+    two.until(lambda: link.up and not link.waiting, HEAD, NODE)
+    two.until(lambda: two.lost, HEAD, passing=0.4)  # the node stands still
+    assert two.lost == [(HEAD, NODE, SILENT)]
+    del two.addresses[NODE]
+    if told:
+        head.counted_out(NODE)
+    for _ in range(waiting):
+        node.send(HEAD, [b"still here"], time.monotonic())
+    two.until(lambda: len(two.lost) > 1, HEAD, NODE)
+    assert two.lost[1:] == [(NODE, HEAD, ANEW)]

@@ -75,7 +75,11 @@ def _carrying(self: threading.Thread) -> None:
             if of is None or not of.stopped or type(error) is not type(of.error()):
                 raise
 
-    self.run = begin  # type: ignore[method-assign]
+    try:
+        self.run = begin  # type: ignore[method-assign]
+    except AttributeError:  # its class has a property of this name: the cell is not carried
+        _start(self)
+        return
     try:
         _start(self)
     except BaseException:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,15 @@ def test_afterwards_all_is_as_before() -> None:
     assert threading.Thread.start is start
     assert ThreadPoolExecutor.submit is submit
     threads.leave()
+
+
+def test_a_class_whose_run_is_a_property_starts_all_the_same(cell: str) -> None:
+    ran = threading.Event()
+
+    class Odd(threading.Thread):
+        @property
+        def run(self) -> Any:
+            return ran.set
+
+    Odd().start()
+    assert ran.wait(60)

@@ -158,9 +158,16 @@ class Socket(WebSocketMixin, tornado.websocket.WebSocketHandler, JupyterHandler)
             )
         except (Missing, tornado.httpclient.HTTPError, OSError) as error:
             raise web.HTTPError(404, str(error)) from None
-        await super().get(*args, **kwargs)
-        if self.ws_connection is None:  # refused after all: another page's
+        try:
+            await super().get(*args, **kwargs)  # until its end; or refused: another page's
+        finally:
             self._hang_up()
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """The page is there; where the dashboard is not any more, it tries again."""
+        super().open(*args, **kwargs)
+        if self._far is None:
+            self.close()
 
     def _back(self, message: str | bytes | None) -> None:
         if message is None:

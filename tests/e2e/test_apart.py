@@ -63,7 +63,12 @@ class Cluster:
     def outcome(self) -> dict[str, Any]:
         """End the program; what it has counted. Fails if it does not end."""
         assert self.process is not None
-        out, _ = self.process.communicate("\n", timeout=AFTER)
+        try:
+            out, _ = self.process.communicate("\n", timeout=AFTER)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGUSR1)
+            time.sleep(1)
+            raise
         self.process = None
         counted: dict[str, Any] = json.loads(out)
         assert counted["rounds"]

@@ -6,7 +6,9 @@ is printed: rounds, errors by name, wrong results. `python apart.py ADDRESS SECR
 """
 
 import collections
+import faulthandler
 import json
+import signal
 import sys
 import threading
 import time
@@ -14,6 +16,7 @@ import time
 import nbray
 from nbray import exceptions
 
+faulthandler.register(signal.SIGUSR1)  # says where it stands
 address, secret = sys.argv[1:3]
 nbray.init(address=address, _redis_password=secret)
 NAMED = tuple(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from sim.scenario import Scenario
 
+pytestmark = pytest.mark.timeout(300)  # ten stories take six seconds of a CPU, which others may use
+
 GROUP = 10
 SEEDS = {
     "calm": 40, "workers": 40, "nodes": 30, "drivers": 20, "links": 40, "pauses": 20, "cuts": 20,

@@ -88,8 +88,14 @@ class JoinLine(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        if not audience(cells().kernel).secrets:
+        seen_by = audience(cells().kernel)
+        if not seen_by.secrets:
             return "The line for joining is shown to the notebook's author only: it holds a secret."
+        if cells().kernel is not None and not seen_by.controls:
+            return (
+                "The line holds the cluster's secret, and cells are saved: in a terminal on this "
+                "machine, nbray join prints it."
+            )
         if cells().kernel is not None:
             return (
                 "Press Join line above: the line holds the cluster's secret, and is shown for a "

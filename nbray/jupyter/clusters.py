@@ -241,7 +241,7 @@ def _python(session: Session) -> str:
     if not session.executable or not Path(session.executable).exists():
         raise Refused(
             "the Python that this cluster runs is not known or gone: "
-            "add nodes in a terminal with the line that %nbray join prints"
+            "add nodes in a terminal with the line that nbray join prints"
         )
     return session.executable
 

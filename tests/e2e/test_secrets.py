@@ -77,7 +77,7 @@ def test_the_saved_notebook_holds_neither(run: Run) -> None:
         assert len(text) >= 32
         assert text not in run.text, f"the {what} is in the saved notebook"
     assert "http://127.0.0.1" in run.text
-    assert "Press Join line" in run.text
+    assert "nbray join prints it" in run.text
 
 
 def test_its_links_open_the_dashboard_for_some_minutes_only(run: Run) -> None:

@@ -65,6 +65,10 @@ def test_in_a_notebook_the_line_for_joining_is_not_shown(monkeypatch):
     monkeypatch.setattr(cluster_magic, "cells", lambda: SimpleNamespace(kernel=object()))
     assert "hush" not in repr(JoinLine("printf %s hush | nbray start"))
     assert "Press Join line" in repr(JoinLine("printf %s hush | nbray start"))
+    monkeypatch.setenv("NBRAY_CONTROLS", "0")
+    assert "Press" not in repr(JoinLine("hush")), "there is no button"
+    assert "hush" not in repr(JoinLine("hush"))
+    assert "nbray join prints it" in repr(JoinLine("hush"))
 
 
 def test_join_says_why_it_cannot(say, ip, capsys, monkeypatch):

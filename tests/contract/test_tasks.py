@@ -177,12 +177,13 @@ def test_generator_returns_are_refused(returns):
         one.options(num_returns=returns)
 
 
-def test_a_generator_function_is_refused():
-    with pytest.raises(ValueError, match="generator"):
+def test_a_generator_function_says_how_many_values_it_has():
+    @ray.remote
+    def numbers():
+        yield 1
 
-        @ray.remote
-        def numbers():
-            yield 1
+    with pytest.raises(ValueError, match="generator"):
+        numbers.remote()
 
 
 def test_an_async_function_is_refused_as_a_task():

@@ -19,8 +19,8 @@ SLOWEST = 1.15
 def test_the_copies_are_the_owners_programs() -> None:
     if not cli.BESIDE.exists():
         return
-    for path in cli.PROGRAMS.glob("*.py"):
-        assert path.read_bytes() == (cli.BESIDE / path.name).read_bytes(), path.name
+    for path in cli.BESIDE.glob("*.py"):
+        assert path.read_bytes() == (cli.PROGRAMS / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize(

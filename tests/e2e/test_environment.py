@@ -7,7 +7,6 @@ version check reads is the metadata.
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -81,7 +80,7 @@ def test_joining_shows_what_differs_under_the_next_cell(
 ) -> None:
     front.run("%nbray start --cpus 1")
     line = front.run("line = %nbray join\nprint(line)").text
-    join(shlex.split(line)[1:], other)
+    join(worker_line(line), other)
     front.run("while len(nbray.nodes()) < 2: time.sleep(0.05)")
     front.start("time.sleep(3)")
     shown = front.until(table)

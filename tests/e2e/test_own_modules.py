@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.cli import NBRAY, environment
+from e2e.cli import NBRAY, environment, worker_line
 from e2e.front import Front
 from harness import private_folder
 from jupyter_client.manager import start_new_kernel
@@ -56,7 +55,7 @@ def place() -> Iterator[Place]:
         place.run("%load_ext nbray\n%nbray start --cpus 2")
         line = place.run("line = %nbray join\nprint(line)")
         done = subprocess.run(
-            [*NBRAY, *shlex.split(line)[1:], "--num-cpus=2", '--resources={"far": 2}'],
+            [*NBRAY, *worker_line(line), "--num-cpus=2", '--resources={"far": 2}'],
             cwd=elsewhere, env=environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -105,7 +105,7 @@ def test_plus_and_minus_and_stop_and_what_it_opens(notebook: Notebook) -> None:
 
     panel.button("Jobs").click()
     jobs = panel.root.get_by_role("region", name="Jobs by cell")
-    expect(jobs).to_contain_text("import time, nbray", timeout=SLOW)
+    expect(jobs).to_contain_text("counter = Counter.options", timeout=SLOW)
     for theme in ("light", "dark"):
         notebook.theme(theme == "dark")
         panel.screenshot(f"panel-{theme}")

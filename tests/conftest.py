@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -54,3 +55,26 @@ def no_leaks(mark: str) -> Iterator[None]:
     before = Traces.now(mark)
     yield
     assert_nothing_left(before, mark)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _process_as_before(mark: str) -> Iterator[None]:
+    """No module finds what another has left in this process: which share one is chance."""
+    _reset_process()
+    yield
+    _reset_process()
+
+
+def _reset_process() -> None:
+    cells = sys.modules.get("nbray.jupyter.cells")
+    if cells is not None:
+        cells.cells().detach()
+    threads = sys.modules.get("nbray.threads")
+    if threads is not None:
+        threads.leave()
+    session = sys.modules.get("nbray.session")
+    if session is not None:
+        session.cell.set("")
+        session.run.set(None)
+        session.halted = False
+    signal.signal(signal.SIGINT, signal.default_int_handler)

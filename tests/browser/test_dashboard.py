@@ -240,7 +240,7 @@ def test_tasks_are_searched_and_filtered(clean: Page, link: str) -> None:
     rows = clean.locator("#section tbody tr")
     expect(clean.locator("#section")).to_contain_text("of 150", timeout=20_000)
     expect(rows.first).to_contain_text("measure")
-    assert "text=measure" in clean.url
+    expect(clean).to_have_url(re.compile("text=measure"), timeout=20_000)
     expect(clean.get_by_role("searchbox")).to_be_focused()
     # Both before the page can be drawn again: the second link was made while the filter stood.
     clean.locator("#section").evaluate(

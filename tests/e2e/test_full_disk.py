@@ -75,6 +75,11 @@ def one(value: int) -> int:
 
 
 @nbray.remote
+def pause() -> None:
+    time.sleep(1)
+
+
+@nbray.remote
 def speak(value: int) -> int:
     os.write(1, b"from C code\n" * 20)
     subprocess.run(["echo", "from a child"], check=True)
@@ -151,6 +156,8 @@ def test_the_result_of_a_job_whose_output_cannot_be_written(
     what: str, disk: Disk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start()
+    two = [pause.remote(), pause.remote()]  # the job needs two processes, which need files
+    assert nbray.get(two, timeout=60) == [None, None]
     disk.fill(what)
 
     def body() -> tuple[int, dict[str, int]]:

@@ -15,6 +15,8 @@ import nbformat
 import pytest
 from harness import private_folder
 
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the notebook
+
 CELLS = {
     "setup": """
 import contextlib, io, sys, time
@@ -107,7 +109,7 @@ import sys
 import nbformat
 from nbclient import NotebookClient
 notebook = nbformat.read(sys.argv[1], 4)
-NotebookClient(notebook, timeout=50).execute()
+NotebookClient(notebook, timeout=120).execute()
 nbformat.write(notebook, sys.argv[1])
 """
 
@@ -123,7 +125,7 @@ def under() -> dict[str, list[Any]]:
     path = folder / "held.ipynb"
     nbformat.write(notebook, path)
     # In a process of its own: what this one has loaded of IPython's changes how clients behave.
-    subprocess.run([sys.executable, "-c", RUN, str(path)], check=True, timeout=55)
+    subprocess.run([sys.executable, "-c", RUN, str(path)], check=True, timeout=240)
     done = nbformat.read(path, 4)
     shutil.rmtree(folder)
     return dict(zip(CELLS, [cell.outputs for cell in done.cells], strict=True))

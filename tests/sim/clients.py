@@ -464,7 +464,7 @@ class WorkerProcess(ClientProcess):
         if extra is None:
             return ()
         refs = list(extra.args.refs) if extra.args is not None else []
-        refs += [key for _, _, key in extra.deps]
+        refs += [ref for _, value, key in extra.deps for ref in (key, *value.refs)]
         return tuple(ref for ref in refs if ref[0] not in (item.caller, self.me))
 
     # -- actors -----------------------------------------------------------------------------------

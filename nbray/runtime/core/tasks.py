@@ -428,7 +428,9 @@ class Submitter:
         if not task.pins:
             return
         me = self.me
-        third = tuple(key for key in task.pins if key[0] not in (me, worker))
+        given = task.extra.deps if task.extra is not None else ()
+        inside = [ref for _, value, _ in given for ref in value.refs]
+        third = tuple(key for key in (*task.pins, *inside) if key[0] not in (me, worker))
         if third and worker:
             self.objects.hold(third)
             self.objects.lend(worker, task.seq, third)

@@ -58,6 +58,13 @@ def test_why_waiting_names_what_is_free() -> None:
     assert why == "need 1 CPU; m1 has 0 of 2 CPUs free"
 
 
+def test_why_waiting_says_nothing_of_what_is_not_asked_for() -> None:
+    """A node whose workers wait for others may have less than no CPU."""
+    busy = node(1, {"CPU": UNIT, "GPU": UNIT}, {"CPU": -UNIT, "GPU": 0})
+    why = placement.why_waiting({"CPU": 0, "GPU": UNIT}, [busy])
+    assert why == "need 1 GPU; m1 has 0 of 1 GPU free"
+
+
 def test_memory_is_shown_as_everywhere() -> None:
     assert placement.describe({"memory": (3 << 30) * UNIT}) == "3 GB of memory"
     assert placement.describe({"memory": 13_207_024_435 * UNIT}) == "12.3 GB of memory"

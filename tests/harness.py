@@ -24,8 +24,8 @@ from nbray.config import run_root
 MARK = "NBRAY_TEST_MARK"
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / "artifacts"
-GRACE = 10.0
-"""Seconds in which whatever ends must have ended."""
+GRACE = 60.0
+"""Seconds in which what must come has come, and what must end has ended."""
 
 
 def require_or_skip(reason: str) -> NoReturn:

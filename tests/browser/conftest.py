@@ -19,7 +19,8 @@ FLAGS = [
     "--disable-sync",
 ]
 SCREEN = {"width": 1180, "height": 980}
-expect.set_options(timeout=20_000)  # milliseconds; the usual 5,000 are few on a busy machine
+PATIENCE = 60_000  # milliseconds; the usual 5,000 are few on a busy machine
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,5 +52,6 @@ def lab(browser: Browser) -> Iterator[Lab]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page(viewport=SCREEN, device_scale_factor=1.5)
+    opened.set_default_timeout(PATIENCE)
     yield opened
     opened.close()

@@ -24,7 +24,7 @@ from typing import Any
 from harness import ARTIFACTS, ROOT, private_folder
 from playwright.sync_api import Locator, Page, expect
 
-STARTUP = 90.0
+STARTUP = 120.0
 BUILT = ROOT / "labextension" / "built"
 """Where the sidebar's build is, if it has been built."""
 HAS_RUN = re.compile(r"\[\d+\]:")
@@ -139,7 +139,7 @@ class Lab:
         deadline = time.monotonic() + STARTUP
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/api?token={self.token}", timeout=5):
+                with urllib.request.urlopen(f"{self.url}/api?token={self.token}", timeout=20):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)
@@ -149,7 +149,7 @@ class Lab:
         """End the server and its kernels, and remove its folders."""
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -170,14 +170,14 @@ class Notebook:
         self.cells = page.locator(".jp-Notebook .jp-CodeCell")
         cells = json.loads((lab.root / name).read_text())["cells"]
         count = sum(cell["cell_type"] == "code" for cell in cells)
-        expect(self.cells).to_have_count(count, timeout=60_000)
+        expect(self.cells).to_have_count(count, timeout=120_000)
         self.idle()
         # JupyterLab draws the cells anew when its settings arrive
         while not page.locator(".jp-CodeCell[data-stays]").count():
             self.cells.first.evaluate("cell => cell.dataset.stays = 'yes'")
             page.wait_for_timeout(1_000)
 
-    def idle(self, timeout: float = 60) -> None:
+    def idle(self, timeout: float = 120) -> None:
         """Wait until the kernel has nothing to do."""
         status = self.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
         expect(status.first).to_be_visible(timeout=timeout * 1000)
@@ -217,7 +217,7 @@ class Notebook:
         """'[ ]:', '[*]:' or '[7]:'."""
         return self.cell(index).locator(".jp-InputPrompt").inner_text().strip()
 
-    def finished(self, index: int, timeout: float = 60) -> str:
+    def finished(self, index: int, timeout: float = 120) -> str:
         """Wait until cell *index* has run; its output as text."""
         deadline = time.monotonic() + timeout  # `expect` looks only once a second
         while not HAS_RUN.fullmatch(self.prompt(index)):
@@ -225,7 +225,7 @@ class Notebook:
             self.page.wait_for_timeout(20)
         return self.output(index)
 
-    def run(self, index: int, timeout: float = 60) -> str:
+    def run(self, index: int, timeout: float = 120) -> str:
         """Run cell *index* and wait; its output as text."""
         before = self.prompt(index)
         self.start(index)
@@ -269,7 +269,7 @@ class Notebook:
         self.page.wait_for_function(
             """() => window.restarted.begun && window.restarted.kernel.status === 'idle'
                      && window.restarted.kernel.connectionStatus === 'connected'""",
-            timeout=60_000,
+            timeout=120_000,
         )
         self.idle()
 
@@ -280,7 +280,7 @@ class Notebook:
             "JupyterLab Dark" if dark else "JupyterLab Light",
         )
         expect(self.page.locator("body")).to_have_attribute(
-            "data-jp-theme-light", "false" if dark else "true", timeout=20_000
+            "data-jp-theme-light", "false" if dark else "true"
         )
         self.page.wait_for_timeout(500)
 

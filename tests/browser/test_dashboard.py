@@ -18,7 +18,7 @@ from browser.hubproxy import PREFIX
 from harness import ARTIFACTS
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 SECTIONS = ("overview", "nodes", "tasks", "actors", "objects", "logs", "timeline")
@@ -138,24 +138,24 @@ def clean(page: Page) -> Iterator[Page]:
 
 def enter(page: Page, link: str) -> None:
     page.goto(link)
-    expect(page.locator("#state")).to_have_text("live", timeout=20_000)
-    assert "key=" not in page.url
+    expect(page.locator("#state")).to_have_text("live")
+    expect(page).not_to_have_url(re.compile("key="))
 
 
 def visit(page: Page, section: str) -> None:
     page.get_by_role("navigation", name="Sections").locator(f"a[href='#{section}']").click()
-    expect(page.locator("#section")).to_contain_text(SHOWS[section], timeout=20_000)
+    expect(page.locator("#section")).to_contain_text(SHOWS[section])
 
 
 def tour(page: Page) -> None:
     """Every section by its link, then by the back button, then by the address."""
     for section in SECTIONS:
         visit(page, section)
-        assert page.title().lower() == f"nbray: {section}"
+        expect(page).to_have_title(re.compile(f"^nbray: {section}$", re.IGNORECASE))
     page.go_back()
     expect(page.locator("#title")).to_have_text("Logs")
     page.reload()  # the key is gone from the address: the cookie opens
-    expect(page.locator("#section")).to_contain_text(SHOWS["logs"], timeout=20_000)
+    expect(page.locator("#section")).to_contain_text(SHOWS["logs"])
 
 
 def test_directly(clean: Page, link: str) -> None:
@@ -213,7 +213,7 @@ def test_another_port_of_the_same_host_gets_nothing(page: Page, link: str) -> No
         assert answer.status == status
         assert "nbray-pass" not in answer.text()
     page.goto(base)  # the page itself comes again without its key
-    expect(page.locator("#state")).to_have_text("live", timeout=20_000)
+    expect(page.locator("#state")).to_have_text("live")
     page.evaluate("localStorage.clear()")
     page.reload()
     expect(page.locator("#state")).to_contain_text("no entry without the link")
@@ -222,14 +222,14 @@ def test_another_port_of_the_same_host_gets_nothing(page: Page, link: str) -> No
 def test_it_moves_by_itself(clean: Page, link: str) -> None:
     enter(clean, link)
     bars = clean.locator(".nbray-cells [role=progressbar]")
-    expect(bars.first).to_be_visible(timeout=20_000)
+    expect(bars.first).to_be_visible()
     before = bars.first.get_attribute("aria-valuenow")
     if before != bars.first.get_attribute("aria-valuemax"):
-        expect(bars.first).not_to_have_attribute("aria-valuenow", str(before), timeout=20_000)
+        expect(bars.first).not_to_have_attribute("aria-valuenow", str(before))
     clean.get_by_role("button", name="Pause").click()
     expect(clean.locator("#state")).to_have_text("paused")
     clean.get_by_role("button", name="Go on").click()
-    expect(clean.locator("#state")).to_have_text("live", timeout=20_000)
+    expect(clean.locator("#state")).to_have_text("live")
 
 
 def test_tasks_are_searched_and_filtered(clean: Page, link: str) -> None:
@@ -238,9 +238,9 @@ def test_tasks_are_searched_and_filtered(clean: Page, link: str) -> None:
     clean.keyboard.press("/")
     clean.keyboard.type("measure", delay=10)
     rows = clean.locator("#section tbody tr")
-    expect(clean.locator("#section")).to_contain_text("of 150", timeout=20_000)
+    expect(clean.locator("#section")).to_contain_text("of 150")
     expect(rows.first).to_contain_text("measure")
-    expect(clean).to_have_url(re.compile("text=measure"), timeout=20_000)
+    expect(clean).to_have_url(re.compile("text=measure"))
     expect(clean.get_by_role("searchbox")).to_be_focused()
     # Both before the page can be drawn again: the second link was made while the filter stood.
     clean.locator("#section").evaluate(
@@ -253,10 +253,10 @@ def test_tasks_are_searched_and_filtered(clean: Page, link: str) -> None:
     )
     expect(clean).to_have_url(re.compile("#tasks\\?state=failed$"))
     expect(clean.get_by_role("searchbox")).to_have_value("")
-    expect(clean.locator("#section")).to_contain_text("ValueError: tile", timeout=30_000)
+    expect(clean.locator("#section")).to_contain_text("ValueError: tile")
     expect(rows.first).to_contain_text("failed")
     clean.get_by_role("link", name="by function").click()
-    expect(clean.get_by_role("table", name="Tasks by function")).to_be_visible(timeout=20_000)
+    expect(clean.get_by_role("table", name="Tasks by function")).to_be_visible()
 
 
 def test_it_can_be_used_without_a_mouse_and_by_a_screen_reader(clean: Page, link: str) -> None:
@@ -292,9 +292,9 @@ def test_screens(browser: Browser, link: str, scheme: str) -> None:
     ink = "getComputedStyle(document.getElementById('app')).backgroundColor"
     before = page.evaluate(ink)
     page.get_by_role("button", name="Dark" if scheme == "light" else "Light").click()
-    assert page.evaluate(ink) != before
+    page.wait_for_function(f"before => {ink} !== before", arg=before)
     page.reload()
-    expect(page.locator("#state")).to_have_text("live", timeout=20_000)
+    expect(page.locator("#state")).to_have_text("live")
     assert page.evaluate(ink) != before, "the choice is kept"
     context.close()
 
@@ -324,20 +324,19 @@ def test_10_000_tasks_on_200_nodes(clean: Page) -> None:
             visit_big(clean, section)
             drawn = clean.evaluate(
                 """() => new Promise(done => {
-                    let changes = 0;
-                    const seen = new MutationObserver(() => { changes += 1; });
+                    const seen = new MutationObserver(() => done(true));
                     seen.observe(document.getElementById('section'),
                         {subtree: true, childList: true, characterData: true, attributes: true});
-                    setTimeout(() => done(changes), 3000);
+                    setTimeout(() => done(false), 60_000);
                 })"""
             )
-            assert drawn > 0, f"{section} does not move"
+            assert drawn, f"{section} does not move"
             assert clean.locator("#section *").count() < 12_000
             clean.screenshot(path=ARTIFACTS / "screens" / f"dashboard-large-{section}.png")
         visit_big(clean, "tasks")
         expect(clean.locator("#section tbody tr")).to_have_count(100)
         clean.get_by_role("link", name="100", exact=True).click()
-        expect(clean.locator("#section")).to_contain_text("9,901 to 10,000", timeout=20_000)
+        expect(clean.locator("#section")).to_contain_text("9,901 to 10,000")
     finally:
         big.close()
 
@@ -345,7 +344,7 @@ def test_10_000_tasks_on_200_nodes(clean: Page) -> None:
 def visit_big(page: Page, section: str) -> None:
     page.evaluate("name => { location.hash = name; }", section)
     text = {"nodes": "host200", "tasks": "10,000", "timeline": "failed"}[section]
-    expect(page.locator("#section")).to_contain_text(text, timeout=20_000)
+    expect(page.locator("#section")).to_contain_text(text)
 
 
 def test_the_link_that_start_shows_and_the_clusters_end(browser: Browser) -> None:
@@ -356,7 +355,7 @@ def test_the_link_that_start_shows_and_the_clusters_end(browser: Browser) -> Non
         enter(page, program.first)
         visit(page, "overview")
         program.close()
-        expect(page.locator("#state")).to_have_text("the cluster has ended", timeout=20_000)
+        expect(page.locator("#state")).to_have_text("the cluster has ended")
         expect(page.locator("#section")).to_contain_text("segment")
     finally:
         page.close()

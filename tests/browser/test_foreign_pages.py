@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 from nbray.view.failure import traceback_html
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 # As nbclassic (Bootstrap 3 with normalize.css), a Sphinx theme, and a plain page have them.
 STYLES = {

@@ -32,7 +32,7 @@ def said(notebook: Notebook, cell: int) -> int:
     return outputs.first.inner_text().count("a task has")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_boxes_and_interact_hold_what_tasks_print(lab: Lab, page: Page) -> None:
     Path(lab.root / "held.ipynb").write_text(json.dumps(notebook_of(SETUP)))
     notebook = Notebook(page, lab, "held.ipynb")
@@ -47,7 +47,8 @@ def test_boxes_and_interact_hold_what_tasks_print(lab: Lab, page: Page) -> None:
     assert "a task has" not in notebook.run(boxed)
     shown = notebook.append("box")
     notebook.run(shown)
-    expect(notebook.cell(shown)).to_contain_text("a task has 1")
+    for value in (0, 1):
+        expect(notebook.cell(shown)).to_contain_text(f"a task has {value}")
     assert said(notebook, shown) == 2
     expect(notebook.cell(shown).locator("img")).to_have_count(2)
     moved = notebook.append("ipywidgets.interact(lambda x: nbray.get(f.remote(x)), x=(0, 9));")

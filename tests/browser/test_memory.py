@@ -22,7 +22,7 @@ def block(i):
 
 @remote
 def nap(data):
-    time.sleep(20)
+    time.sleep(600)
 """
 
 
@@ -36,7 +36,7 @@ def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
     opened.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_memory(notebook: Notebook) -> None:
     shown = notebook.append("ref = block.remote(1)\nnbray.wait([ref])\nref")
     assert "ObjectRef · stored, 7.6 MB, on " in notebook.run(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SETUP = """%load_ext nbray
 %nbray start --cpus 2
-import threading, time
+import os, threading, time
 
 @remote(num_cpus=2)
 class Holder:
@@ -48,7 +49,7 @@ def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
     opened.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_cell_ends_with_its_receipt(notebook: Notebook) -> None:
     small = notebook.append("_ = [nbray.get(tiny.remote(i)) for i in range(20)]; 'short'")
     assert "Receipt" not in notebook.run(small)
@@ -58,7 +59,7 @@ def test_a_cell_ends_with_its_receipt(notebook: Notebook) -> None:
     shown = notebook.run(long)
     assert "31 of 31" in shown
     assert "Receipt · 31 tasks on 1 node in" in shown
-    assert "one task of 3 s held the rest back" in shown
+    assert re.search(r"one task of [3-9](\.\d)? s held the rest back", shown)
     summary = notebook.cell(long).locator(".nbray-receipt summary")
     body = notebook.cell(long).locator(".nbray-receipt .nbray-why").first
     expect(body).to_be_hidden()
@@ -70,7 +71,7 @@ def test_a_cell_ends_with_its_receipt(notebook: Notebook) -> None:
     notebook.theme(dark=False)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_final_bars_are_full_or_red_with_the_count(notebook: Notebook) -> None:
     bad = notebook.append(
         "refs = [fails.remote(i) for i in range(10)]\n"
@@ -78,7 +79,7 @@ def test_final_bars_are_full_or_red_with_the_count(notebook: Notebook) -> None:
         "    pass"
     )
     notebook.start(bad)
-    expect(notebook.cell(bad).locator(".nbray-progress")).to_be_visible(timeout=20_000)
+    expect(notebook.cell(bad).locator(".nbray-progress")).to_be_visible()
     shown = notebook.finished(bad)
     assert "9 of 10" in shown
     assert "1 failed" in shown
@@ -89,7 +90,7 @@ def test_final_bars_are_full_or_red_with_the_count(notebook: Notebook) -> None:
     notebook.screenshot("bars-failed", bad)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_timeline_of_a_cell_light_and_dark(notebook: Notebook) -> None:
     work = notebook.append(
         "_ = nbray.get([take.remote(0.1 + 0.05 * (i % 3)) for i in range(24)]\n"
@@ -108,19 +109,24 @@ def test_the_timeline_of_a_cell_light_and_dark(notebook: Notebook) -> None:
     notebook.theme(dark=False)
 
 
-@pytest.mark.timeout(240)
-def test_what_waits_says_why_under_the_bars(notebook: Notebook) -> None:
+@pytest.mark.timeout(600)
+def test_what_waits_says_why_under_the_bars(notebook: Notebook, tmp_path: Path) -> None:
+    go = tmp_path / "go"
     wait = notebook.append(
         "holder = Holder.remote(); nbray.get(holder.ready.remote())\n"
-        "threading.Timer(12, nbray.kill, [holder]).start()\n"
+        "def leave():\n"
+        f"    while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+        "    nbray.kill(holder)\n"
+        "threading.Thread(target=leave).start()\n"
         "_ = nbray.get([take.remote(0) for _ in range(3)])"
     )
     notebook.start(wait)
     why = notebook.cell(wait).locator(".nbray-why", has_text="3 waiting:")
-    expect(why).to_contain_text("need 1 CPU; ", timeout=20_000)
+    expect(why).to_contain_text("need 1 CPU; ")
     expect(why).to_contain_text("has 0 of 2 CPUs free")
     notebook.screenshot("waiting", wait)
     notebook.theme(dark=True)
     notebook.screenshot("waiting-dark", wait)
+    go.touch()
     notebook.theme(dark=False)
     notebook.finished(wait)

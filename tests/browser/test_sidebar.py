@@ -14,9 +14,8 @@ from e2e.cli import nbray
 from harness import ARTIFACTS, eventually, require_or_skip
 from playwright.sync_api import Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
-SLOW = 30_000
 NAME = "sidebar.ipynb"
 
 
@@ -53,8 +52,8 @@ class Sidebar:
         """Wait until the only cluster shows *count* nodes, in its panel and in the status bar."""
         plural = "s" if count != 1 else ""
         panel = self.cards.locator(".nbray-panel")
-        expect(panel.locator(".nbray-head b")).to_have_text(f"{count} node{plural}", timeout=SLOW)
-        expect(self.status).to_contain_text(f"{count} node{plural} · ", timeout=SLOW)
+        expect(panel.locator(".nbray-head b")).to_have_text(f"{count} node{plural}")
+        expect(self.status).to_contain_text(f"{count} node{plural} · ")
 
     def confirm(self, label: str) -> None:
         self.page.locator(".jp-Dialog-button", has_text=label).click()
@@ -63,7 +62,7 @@ class Sidebar:
         path = ARTIFACTS / "screens" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         self.page.mouse.move(800, 600)
-        self.page.wait_for_timeout(300)
+        self.page.wait_for_timeout(600)
         self.page.screenshot(path=path)
         return path
 
@@ -95,14 +94,14 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     notebook.theme(theme == "dark")
     sidebar = Sidebar(notebook.page)
     sidebar.open()
-    expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine", timeout=SLOW)
+    expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine")
     expect(sidebar.status).to_be_hidden()
     expect(sidebar.root).to_contain_text(f"in the environment of {NAME}")
     sidebar.screenshot(f"sidebar-empty-{theme}")
 
     sidebar.root.get_by_label("CPUs of the new cluster").fill("2")
     sidebar.press("Start a cluster")
-    expect(sidebar.cards).to_have_count(1, timeout=SLOW)
+    expect(sidebar.cards).to_have_count(1)
     sidebar.nodes(1)
     expect(sidebar.cards.get_by_role("button", name="−")).to_be_disabled()
     for count in (2, 3):
@@ -111,7 +110,7 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     expect(sidebar.status).to_have_text("3 nodes · 0 of 4 CPUs busy")
 
     sidebar.press("Attach")
-    expect(notebook.cells.first).to_contain_text("%nbray attach 127.0.0.1:", timeout=SLOW)
+    expect(notebook.cells.first).to_contain_text("%nbray attach 127.0.0.1:")
     assert "3 nodes, 4 CPUs" in notebook.finished(0), notebook.output(0)
     run = "import nbray\n@nbray.remote\ndef f(x):\n    return x * x\n"
     cell = notebook.append(f"{run}nbray.get([f.remote(i) for i in range(4)])")
@@ -126,7 +125,7 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     cancel = notebook.page.locator(".jp-Dialog-button", has_text="Cancel")
     expect(cancel).to_be_focused()  # Return must not end anything
     sidebar.confirm("Stop")
-    expect(sidebar.cards).to_have_count(0, timeout=SLOW)
+    expect(sidebar.cards).to_have_count(0)
     expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine")
     expect(sidebar.status).to_be_hidden()
 
@@ -136,7 +135,7 @@ def test_at_its_default_width_no_figure_is_cut(notebook: Notebook) -> None:
     sidebar = Sidebar(notebook.page)
     sidebar.open()
     assert nbray("start", "--head", "--port=0", "--num-cpus=2").returncode == 0
-    expect(sidebar.cards.locator("tbody tr")).to_have_count(1, timeout=SLOW)
+    expect(sidebar.cards.locator("tbody tr")).to_have_count(1)
     cut = """(table, text) => {
         const cells = [...table.querySelectorAll('th, td')].filter(one => one.offsetParent);
         if (text) cells.slice(-2).forEach(one => { one.lastChild.textContent = text; });
@@ -161,11 +160,11 @@ def test_a_notebooks_own_cluster_is_listed_by_its_name(notebook: Notebook) -> No
     first.click()
     notebook.page.keyboard.insert_text("%load_ext nbray\n%nbray start --cpus 1")
     notebook.run(0)
-    expect(sidebar.cards).to_have_count(1, timeout=SLOW)
+    expect(sidebar.cards).to_have_count(1)
     expect(sidebar.cards.first).to_contain_text(NAME)
     assert nbray("start", "--head", "--port=0", "--num-cpus=2").returncode == 0
-    expect(sidebar.cards).to_have_count(2, timeout=SLOW)
-    expect(sidebar.status).to_have_text("2 clusters · 0 of 3 CPUs busy", timeout=SLOW)
+    expect(sidebar.cards).to_have_count(2)
+    expect(sidebar.status).to_have_text("2 clusters · 0 of 3 CPUs busy")
     sidebar.screenshot("sidebar-two-clusters")
     for wide in (1080, 540):  # as at 200 %, too
         notebook.page.set_viewport_size({"width": wide, "height": 640})
@@ -173,7 +172,7 @@ def test_a_notebooks_own_cluster_is_listed_by_its_name(notebook: Notebook) -> No
         assert start.evaluate("one => one.scrollHeight <= one.clientHeight + 2"), "clipped"
         assert sidebar.root.evaluate("one => one.scrollWidth <= one.clientWidth")
     assert nbray("stop").returncode == 0
-    expect(sidebar.cards).to_have_count(0, timeout=SLOW)
+    expect(sidebar.cards).to_have_count(0)
 
 
 def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
@@ -183,7 +182,7 @@ def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
     item = page.locator(".lm-CommandPalette-item.lm-mod-active[data-command='nbray:start']")
     expect(item).to_be_visible()
     page.keyboard.press("Enter")
-    expect(sidebar.status).to_contain_text("1 node · ", timeout=SLOW)
+    expect(sidebar.status).to_contain_text("1 node · ")
     sidebar.status.click()
     expect(sidebar.cards).to_have_count(1)
 
@@ -199,7 +198,7 @@ def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
             source["y"] + 8 + (target["y"] + 6 - source["y"] - 8) * step / 8,
         )
     page.mouse.up()
-    expect(notebook.cells).to_have_count(2, timeout=SLOW)
+    expect(notebook.cells).to_have_count(2)
     dropped = notebook.cells.filter(has_text="%nbray attach 127.0.0.1:")
     expect(dropped).to_have_count(1)
 
@@ -215,7 +214,7 @@ def test_without_the_servers_part_it_says_what_to_do(notebook: Notebook) -> None
     sidebar = Sidebar(page)
     page.locator(".jp-SideBar.jp-mod-left [data-id='nbray-sidebar']").wait_for(timeout=60_000)
     sidebar.open()
-    expect(sidebar.note).to_contain_text("run `nbray doctor`", timeout=SLOW)
+    expect(sidebar.note).to_contain_text("run `nbray doctor`")
     expect(sidebar.root.locator("button", has_text="Start a cluster")).to_be_disabled()
     sidebar.screenshot("sidebar-no-server")
 
@@ -225,12 +224,12 @@ def test_the_join_line_is_copied(notebook: Notebook) -> None:
     sidebar.open()
     sidebar.root.get_by_label("CPUs of the new cluster").fill("1")
     sidebar.press("Start a cluster")
-    expect(sidebar.cards).to_have_count(1, timeout=SLOW)
+    expect(sidebar.cards).to_have_count(1)
 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     sidebar.press("Join line")
     expect(page.locator(".Toastify__toast")).to_contain_text(
-        "holds the cluster's secret", timeout=SLOW
+        "holds the cluster's secret"
     )
     copied = page.evaluate("navigator.clipboard.readText()")
     assert re.fullmatch(r"printf %s \S+ \| nbray start --address=\S+ --secret-file=-", copied)
@@ -245,11 +244,11 @@ def test_a_saved_panel_shows_its_last_state_once_its_kernel_is_gone(
     notebook.page.keyboard.press("Escape")
     notebook.page.keyboard.press("Control+s")
     saved = lab.root / NAME
-    assert eventually(lambda: "widget-view" in saved.read_text(), timeout=20)
+    assert eventually(lambda: "widget-view" in saved.read_text())
     shown = notebook.cell(panel)
     expect(shown.get_by_role("button", name="Join line")).to_be_visible()
     notebook.restart()
-    expect(shown.locator(".jp-OutputArea-output button")).to_have_count(0, timeout=SLOW)
+    expect(shown.locator(".jp-OutputArea-output button")).to_have_count(0)
     expect(shown.locator(".nbray-panel table")).to_be_visible()
     expect(shown.locator(".nbray-head")).to_contain_text("as last seen")
     expect(notebook.page.locator(".jupyter-widgets-disconnected")).to_have_count(0)
@@ -257,6 +256,6 @@ def test_a_saved_panel_shows_its_last_state_once_its_kernel_is_gone(
     notebook.close()
     again = Notebook(notebook.page, lab, NAME, mode="lab")
     shown = again.cell(panel)
-    expect(shown.locator(".nbray-panel table")).to_be_visible(timeout=SLOW)
+    expect(shown.locator(".nbray-panel table")).to_be_visible()
     expect(shown).not_to_contain_text("Error displaying widget")
     again.screenshot("panel-reopened", panel)

@@ -245,7 +245,7 @@ def test_async_methods_overlap():
     meeting = Meeting.remote()
     waiting = [meeting.wait.remote() for _ in range(10)]
     meeting.open.remote()
-    assert ray.get(waiting, timeout=20) == ["met"] * 10
+    assert ray.get(waiting, timeout=60) == ["met"] * 10
 
 
 def test_sync_methods_of_an_async_actor():
@@ -272,7 +272,7 @@ def test_await_inside_an_async_actor(Counter):
         async def ask(self, counter):
             return await counter.add.remote() + await counter.add.remote()
 
-    assert ray.get(Asker.remote().ask.remote(Counter.remote()), timeout=20) == 3
+    assert ray.get(Asker.remote().ask.remote(Counter.remote()), timeout=60) == 3
 
 
 def test_an_error_in_an_async_method():
@@ -317,7 +317,7 @@ def test_cancelling_an_awaiting_call():
     assert ray.get(sleeper.ping.remote()) == "pong"
     ray.cancel(ref)
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(ref, timeout=20)
+        ray.get(ref, timeout=60)
     assert ray.get(sleeper.ping.remote()) == "pong"
 
 

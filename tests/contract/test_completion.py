@@ -48,17 +48,29 @@ def test_a_failed_task_is_complete(completing):
 
 
 @pytest.mark.concurrent
-def test_they_come_in_the_order_in_which_they_end(completing):
-    late, first = after.remote(1.0, "late"), after.remote(0.05, "first")
-    assert [ray.get(ref) for ref in completing([late, first])] == ["first", "late"]
+def test_they_come_in_the_order_in_which_they_end(completing, tmp_path):
+    go = tmp_path / "go"
+
+    @ray.remote(num_cpus=0.1)
+    def waits():
+        while not go.exists():
+            time.sleep(0.02)
+        return "late"
+
+    late, first = waits.remote(), after.remote(0.05, "first")
+    came = []
+    for ref in completing([late, first]):
+        came.append(ray.get(ref))
+        go.touch()
+    assert came == ["first", "late"]
 
 
 @pytest.mark.concurrent
 def test_time_that_runs_out():
-    late = after.remote(30)
-    found = ray.as_completed([late, after.remote(0, "soon")], timeout=1.0)
+    late = after.remote(600)
+    found = ray.as_completed([late, after.remote(0, "soon")], timeout=3.0)
     assert ray.get(next(found)) == "soon"
-    with pytest.raises(TimeoutError, match="1 of 2 references were not ready within 1 s"):
+    with pytest.raises(TimeoutError, match="1 of 2 references were not ready within 3 s"):
         next(found)
     assert list(found) == []
     ray.cancel(late)
@@ -74,7 +86,7 @@ def test_in_a_coroutine(completing):
 
 @pytest.mark.concurrent
 def test_a_coroutine_that_is_cancelled_leaves_no_thread_waiting(completing):
-    late = after.remote(30)
+    late = after.remote(600)
 
     async def main():
         async def all_of_them():

@@ -60,10 +60,19 @@ def test_the_others_are_not_waited_for(gate, place, timeout):
 
 
 @pytest.mark.concurrent
-def test_the_order_is_that_in_which_failures_happen(gate):
-    refs = [fail.remote(0.8, "second"), wait_for.remote(gate), fail.remote(0.1, "first")]
+def test_the_order_is_that_in_which_failures_happen(gate, tmp_path):
+    go = tmp_path / "go"
+
+    @ray.remote(num_cpus=0.25)
+    def fails_later():
+        while not go.exists():
+            time.sleep(0.02)
+        raise Early("second")
+
+    refs = [fails_later.remote(), wait_for.remote(gate), fail.remote(0.1, "first")]
     with pytest.raises(Early, match="first"):
         ray.get(refs)
+    go.touch()
     ray.wait([refs[0]])
     with pytest.raises(Early, match="second"):  # both are known: the list's order
         ray.get(refs)

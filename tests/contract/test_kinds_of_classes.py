@@ -185,15 +185,18 @@ def test_all_workers_agree_on_hashes():
 def test_a_forked_process_of_a_task_takes_interrupts_as_any():
     @ray.remote
     def forks():
-        child = multiprocessing.get_context("fork").Process(target=quiet)
+        forking = multiprocessing.get_context("fork")
+        begun = forking.Event()
+        child = forking.Process(target=quiet, args=(begun,))
         child.start()
-        time.sleep(0.3)
+        begun.wait(60)
         os.kill(child.pid, signal.SIGINT)
-        child.join(20)
+        child.join(60)
         return child.exitcode
 
-    def quiet():
+    def quiet(begun):
         try:
+            begun.set()
             time.sleep(60)
         except KeyboardInterrupt:
             os._exit(7)

@@ -197,7 +197,7 @@ def test_a_slow_generator_holds_no_result_back():
     def items():
         for i in range(6):
             seen.append(("read", i))
-            time.sleep(0.05)
+            time.sleep(0.2)
             yield i
 
     seen.extend(("got", x) for x in nmap(lambda x: x, items()))
@@ -478,7 +478,7 @@ def test_an_interrupt_while_it_waits_cancels_the_rest(until, cell):
 
 def wait_for(path):
     """What a slow item does: it ends when *path* is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, "this item held back what it waits for"
         time.sleep(0.005)

@@ -156,9 +156,9 @@ def test_what_does_not_fit_is_refused(engine):
     with pytest.raises(ObjectStoreFullError):
         ray.put(array(64))
     with pytest.raises(ObjectStoreFullError):
-        ray.get(make.remote(64), timeout=30)
+        ray.get(make.remote(64), timeout=60)
     assert ray.get(ray.put(1)) == 1
-    assert ray.get(make.remote(8), timeout=30).nbytes == 8 * MEGABYTE
+    assert ray.get(make.remote(8), timeout=60).nbytes == 8 * MEGABYTE
 
 
 @pytest.mark.parametrize("last", [threading.Lock, lambda: 1 / 0, lambda: [threading.Lock()]])

@@ -61,14 +61,20 @@ def test_they_move_while_their_parent_waits(cell, until):
 
 
 @pytest.mark.concurrent
-def test_a_task_that_leaves_others_running_ends_with_them(cell, until):
+def test_a_task_that_leaves_others_running_ends_with_them(cell, until, tmp_path):
+    @ray.remote
+    def waits():
+        while not (tmp_path / "go").exists():
+            time.sleep(0.02)
+
     @ray.remote
     def leaves():
-        return [leaf.remote(0.6) for _ in range(2)]
+        return [waits.remote() for _ in range(2)]
 
     refs = ray.get(leaves.remote())
     until(lambda: cell().submitted == 3)
     assert not cell().finished
+    (tmp_path / "go").touch()
     ray.get(refs)
     until(lambda: cell().finished)
 
@@ -81,6 +87,6 @@ def test_a_parent_that_dies_leaves_no_bar_below_full(cell, until):
         ray.wait(refs, timeout=0.5)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    ray.wait([dies.remote()], timeout=30)
+    ray.wait([dies.remote()], timeout=60)
     until(lambda: cell().finished)
     assert cell().failed >= 1

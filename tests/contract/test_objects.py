@@ -204,8 +204,8 @@ def test_a_future_of_a_reference():
     def fail():
         raise KeyError("nothing")
 
-    assert ray.put(3).future().result(timeout=20) == 3
-    assert isinstance(fail.remote().future().exception(timeout=20), KeyError)
+    assert ray.put(3).future().result(timeout=60) == 3
+    assert isinstance(fail.remote().future().exception(timeout=60), KeyError)
 
 
 def test_wait_returns_ready_and_rest():
@@ -229,7 +229,7 @@ def test_wait_for_tasks():
         return 1
 
     refs = [one.remote() for _ in range(10)]
-    ready, rest = ray.wait(refs, num_returns=10, timeout=20)
+    ready, rest = ray.wait(refs, num_returns=10, timeout=60)
     assert (len(ready), len(rest)) == (10, 0)
 
 
@@ -238,7 +238,7 @@ def test_a_failed_task_is_ready():
     def fail():
         raise ValueError
 
-    ready, rest = ray.wait([fail.remote()], timeout=20)
+    ready, rest = ray.wait([fail.remote()], timeout=60)
     assert (len(ready), len(rest)) == (1, 0)
 
 
@@ -278,7 +278,7 @@ def test_negative_times_are_refused():
 
 def test_get_with_time_to_spare():
     assert ray.get(ray.put(1), timeout=0) == 1
-    assert ray.get([ray.put(1)], timeout=5) == [1]
+    assert ray.get([ray.put(1)], timeout=60) == [1]
 
 
 @pytest.mark.concurrent

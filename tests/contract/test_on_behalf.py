@@ -18,7 +18,7 @@ HOME = str(Path(ray.__file__).parent) + os.sep
 
 def told(ref):
     with pytest.raises(Exception) as caught:
-        ray.get(ref, timeout=30)
+        ray.get(ref, timeout=60)
     text = str(caught.value)
     assert HOME not in text
     assert "site-packages" not in text

@@ -75,7 +75,7 @@ def test_pending_calls_are_limited_for_whoever_has_the_handle():
     @ray.remote(num_cpus=0, max_pending_calls=2, name="limited")
     class Slow:
         def work(self):
-            time.sleep(20)
+            time.sleep(600)
 
     @ray.remote(num_cpus=0)
     def many(actor):
@@ -86,7 +86,7 @@ def test_pending_calls_are_limited_for_whoever_has_the_handle():
         return len(kept)
 
     actor = Slow.remote()
-    assert ray.get(many.remote(actor), timeout=15) == "refused"
+    assert ray.get(many.remote(actor), timeout=60) == "refused"
     with pytest.raises(ray.exceptions.PendingCallsLimitExceeded, match="2 calls of Slow"):
         kept = [ray.get_actor("limited").work.remote() for _ in range(10)]
         assert kept

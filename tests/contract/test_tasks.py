@@ -409,7 +409,7 @@ def test_cancelling_a_running_task():
     time.sleep(0.3)
     ray.cancel(ref)
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(ref, timeout=20)
+        ray.get(ref, timeout=60)
 
 
 @pytest.mark.concurrent
@@ -421,8 +421,8 @@ def test_cancelling_a_waiting_task():
     first, second = busy.remote(), busy.remote()
     ray.cancel(second)
     with pytest.raises(ray.exceptions.TaskCancelledError):
-        ray.get(second, timeout=20)
-    assert ray.get(first, timeout=20) is None
+        ray.get(second, timeout=60)
+    assert ray.get(first, timeout=60) is None
 
 
 @pytest.mark.concurrent
@@ -439,7 +439,7 @@ def test_cancelling_by_force():
     time.sleep(0.3)
     ray.cancel(ref, force=True)
     with pytest.raises((ray.exceptions.TaskCancelledError, ray.exceptions.WorkerCrashedError)):
-        ray.get(ref, timeout=20)
+        ray.get(ref, timeout=60)
 
 
 def test_cancelling_a_finished_task_does_nothing():

@@ -30,7 +30,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(
-    argv: Sequence[str], timeout: float = 90, **more: str
+    argv: Sequence[str], timeout: float = 150, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run *argv* in a folder of its own, so that only the installed package is found."""
     folder = private_folder("nbt-cwd-")
@@ -48,12 +48,12 @@ def run(
         folder.rmdir()
 
 
-def nbray(*argv: str, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+def nbray(*argv: str, timeout: float = 150, **more: str) -> subprocess.CompletedProcess[str]:
     """`nbray ARGV`."""
     return run([*NBRAY, *argv], timeout, **more)
 
 
-def python(path: Path, *argv: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+def python(path: Path, *argv: str, timeout: float = 150) -> subprocess.CompletedProcess[str]:
     """`python PATH ARGV`."""
     return run([sys.executable, str(path), *argv], timeout)
 

@@ -129,7 +129,7 @@ async def socket_to(request: HTTPRequest, **options: Any) -> AsyncIterator[Any]:
         yield page
     finally:
         page.close()
-        while await asyncio.wait_for(page.read_message(), 20) is not None:
+        while await asyncio.wait_for(page.read_message(), 60) is not None:
             pass
 
 
@@ -145,7 +145,7 @@ def section(link: str, name: str, until: str, **query: str) -> str:
             await page.write_message(json.dumps({"section": name, "query": query}))
             html = ""
             while not re.search(until, re.sub(r"<[^>]+>", " ", html)):
-                text = await asyncio.wait_for(page.read_message(), 20)
+                text = await asyncio.wait_for(page.read_message(), 60)
                 assert text is not None, "the dashboard has closed the connection"
                 piece: dict[str, Any] = json.loads(text)
                 html = piece.get("html", html)

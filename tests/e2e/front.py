@@ -12,7 +12,7 @@ import msgspec
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds in which any cell here must end."""
 
 

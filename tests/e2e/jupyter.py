@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import ROOT, private_folder
 
-STARTUP = 60.0
+STARTUP = 120.0
 
 
 def free_port() -> int:
@@ -101,7 +101,7 @@ class Server:
             headers={"Authorization": f"token {token}"} if token else {},
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=150) as answer:
                 text = answer.read()
                 return answer.status, json.loads(text) if text else None
         except urllib.error.HTTPError as error:
@@ -115,7 +115,7 @@ class Server:
         """End the server and its kernels, and remove its folders."""
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

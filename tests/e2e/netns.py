@@ -114,7 +114,7 @@ class Machines:
         return made
 
     def run(
-        self, index: int, argv: Sequence[str], timeout: float = 60, **more: Any
+        self, index: int, argv: Sequence[str], timeout: float = 150, **more: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run *argv* on a machine; never raises on its exit status."""
         return subprocess.run(
@@ -183,7 +183,7 @@ class TwoMachines:
         return [_IP, "netns", "exec", name, *argv]
 
     def run(
-        self, name: str, argv: Sequence[str], timeout: float = 60, **more: Any
+        self, name: str, argv: Sequence[str], timeout: float = 150, **more: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run *argv* in namespace *name*; never raises on its exit status."""
         return subprocess.run(

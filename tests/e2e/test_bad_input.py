@@ -43,8 +43,8 @@ def usable(cluster: Any) -> Iterator[None]:
     """After each test: nothing that was there is lost, and new work runs."""
     kept = ray.put("kept")
     yield
-    assert ray.get(kept, timeout=30) == "kept"
-    assert ray.get([double.remote(i) for i in range(20)], timeout=30) == list(range(0, 40, 2))
+    assert ray.get(kept, timeout=60) == "kept"
+    assert ray.get([double.remote(i) for i in range(20)], timeout=60) == list(range(0, 40, 2))
 
 
 def test_an_unpicklable_argument() -> None:
@@ -58,7 +58,7 @@ def test_an_unpicklable_result() -> None:
         return threading.Lock()
 
     with pytest.raises(TypeError, match="the result of .*locked.*lock"):
-        ray.get(locked.remote(), timeout=30)
+        ray.get(locked.remote(), timeout=60)
 
 
 def test_an_unpicklable_exception() -> None:
@@ -72,7 +72,7 @@ def test_an_unpicklable_exception() -> None:
         raise Odd(1, 2)
 
     with pytest.raises(ray.exceptions.RayTaskError, match="1 and 2") as caught:
-        ray.get(odd.remote(), timeout=30)
+        ray.get(odd.remote(), timeout=60)
     cause = caught.value.cause  # of its own class; the lock stays behind, with a note
     assert type(cause).__name__ == "Odd"
     assert any("lock" in note for note in cause.__notes__)
@@ -84,7 +84,7 @@ def test_a_result_too_large_for_the_store() -> None:
         return np.ones(STORE // 4)
 
     with pytest.raises(ray.exceptions.ObjectStoreFullError, match="object_store_memory"):
-        ray.get(huge.remote(), timeout=30)
+        ray.get(huge.remote(), timeout=60)
     with pytest.raises(ray.exceptions.ObjectStoreFullError):
         ray.put(np.ones(STORE // 4))
 
@@ -113,14 +113,14 @@ def test_what_is_no_reference() -> None:
 
 def test_impossible_resources() -> None:
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="1,000 CPUs.*2 CPUs"):
-        ray.get(double.options(num_cpus=1000).remote(1), timeout=30)
+        ray.get(double.options(num_cpus=1000).remote(1), timeout=60)
 
     @ray.remote(num_gpus=500)
     class Greedy:
         def hello(self) -> None: ...
 
     with pytest.raises(ray.exceptions.ActorUnschedulableError, match="GPU"):
-        ray.get(Greedy.remote().hello.remote(), timeout=30)
+        ray.get(Greedy.remote().hello.remote(), timeout=60)
 
 
 def test_an_unknown_option() -> None:
@@ -135,8 +135,8 @@ def test_a_worker_that_ends_itself() -> None:
 
     others = [double.remote(i) for i in range(50)]
     with pytest.raises(ray.exceptions.WorkerCrashedError, match="leave.*exited with code 7"):
-        ray.get(leave.remote(), timeout=30)
-    assert ray.get(others, timeout=30) == list(range(0, 100, 2))
+        ray.get(leave.remote(), timeout=60)
+    assert ray.get(others, timeout=60) == list(range(0, 100, 2))
 
 
 # -- on the wire ---------------------------------------------------------------------

@@ -136,7 +136,7 @@ def lab(session: Session) -> Iterator[str]:
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}/?token={token}"
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while server.poll() is None and time.monotonic() < deadline:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=5).close()
@@ -147,7 +147,7 @@ def lab(session: Session) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def test_repo2docker_knows_every_file() -> None:
@@ -155,7 +155,7 @@ def test_repo2docker_knows_every_file() -> None:
 
 
 def test_a_session_opens_on_the_quickstart(lab: str) -> None:
-    with urllib.request.urlopen(lab, timeout=20) as page:
+    with urllib.request.urlopen(lab, timeout=60) as page:
         assert page.url.split("?")[0].endswith("/lab/tree/notebooks/quickstart.ipynb")
 
 

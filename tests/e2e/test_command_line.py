@@ -118,7 +118,7 @@ def test_join_status_and_stop(mark: str) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
         )
         assert joined.returncode == 0, joined.stderr
         assert "node 2 of the cluster" in joined.stdout

@@ -13,7 +13,7 @@ from nbray.runtime.shell.links import Links
 from nbray.wire.secret import Secret
 
 HEAD, NODE = 1, 2
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Two:

@@ -34,7 +34,7 @@ def test_it_can_be_ended_and_started_again(program: Program, mark: str) -> None:
     _, _, cookie = fetch(program.link)
     done = cli.nbray("dashboard", "--stop")
     assert done.stdout.strip() == "the dashboard has ended; whoever opens its link starts it again"
-    assert eventually(lambda: not dashboards(mark), 60)
+    assert eventually(lambda: not dashboards(mark))
     assert cli.nbray("dashboard", "--stop").stdout.strip() == "no dashboard runs"
     base = program.link.partition("?")[0]
     assert fetch(base, Cookie=cookie)[0] == 200, "a page that was open is good for the next one"
@@ -68,24 +68,24 @@ def test_a_page_is_told_that_it_was_stopped(program: Program) -> None:
 
 def test_killed_it_is_woken_again(program: Program, mark: str) -> None:
     for _ in range(2):
-        assert eventually(lambda: fetch(program.link)[0] == 200, 60)
-        assert eventually(lambda: len(dashboards(mark)) == 1, 60)
+        assert eventually(lambda: fetch(program.link)[0] == 200)
+        assert eventually(lambda: len(dashboards(mark)) == 1)
         (pid,) = dashboards(mark)
         os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda pid=pid: pid not in dashboards(mark), 60)
-    assert eventually(lambda: fetch(program.link)[0] == 200, 60)
+        assert eventually(lambda pid=pid: pid not in dashboards(mark))
+    assert eventually(lambda: fetch(program.link)[0] == 200)
 
 
 @pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
 def test_who_does_not_ask_is_hung_up_on(program: Program, words: bytes) -> None:
     port = urlsplit(program.link).port
-    assert eventually(lambda: fetch(program.link)[0] == 200, 60)
-    silent = [socket.create_connection(("127.0.0.1", port), 20) for _ in range(100)]
+    assert eventually(lambda: fetch(program.link)[0] == 200)
+    silent = [socket.create_connection(("127.0.0.1", port), 60) for _ in range(100)]
     for one in silent if words else ():
         one.sendall(words)
     assert fetch(program.link)[0] == 200
     for one in silent:
-        one.settimeout(30)
+        one.settimeout(60)
         if words:
             assert one.recv(10) == b"", "it waits for the rest of the request"
         one.close()
@@ -148,9 +148,9 @@ def test_a_broken_start_says_why_to_who_may_know(mark: str, tmp_path: Path) -> N
         assert done.returncode == 1
         assert "tornado is broken here" in done.stderr
         logs = list(run_directory().glob("*/dashboard.log"))
-        assert eventually(lambda: any("the next try in" in log.read_text() for log in logs), 60)
+        assert eventually(lambda: any("the next try in" in log.read_text() for log in logs))
         broken.unlink()
-        assert eventually(lambda: fetch(own.link)[0] == 200, 60, 0.5)
+        assert eventually(lambda: fetch(own.link)[0] == 200, step=0.5)
     finally:
         own.close()
 
@@ -189,9 +189,9 @@ def test_it_rests_when_nobody_looks_and_is_woken_again(mark: str, tmp_path: Path
         status, shell, cookie = fetch(own.link)
         assert status == 200
         asyncio.run(look(cookie))
-        assert eventually(lambda: not running(), 60)
-        assert eventually(lambda: fetch(base, Cookie=cookie)[0] == 200, 60), "its cookie is good"
-        assert eventually(lambda: not running(), 60)
+        assert eventually(lambda: not running())
+        assert eventually(lambda: fetch(base, Cookie=cookie)[0] == 200), "its cookie is good"
+        assert eventually(lambda: not running())
     finally:
         own.close()
 
@@ -217,7 +217,7 @@ def test_it_ends_with_its_cluster_and_leaves_nothing(mark: str, how: str) -> Non
     assert fetch(own.link)[0] == 200
     if how == "in order":
         own.do("nbray.shutdown(); sys.exit()")
-        own.process.wait(20)
+        own.process.wait(60)
     own.close()
     assert_nothing_left(before, mark)
     with pytest.raises(OSError):
@@ -236,7 +236,7 @@ def test_a_page_is_told_that_the_cluster_has_ended(mark: str, how: str) -> None:
             await page.write_message(json.dumps({"section": "overview"}))
             state = ""
             while state != "ended":
-                text = await asyncio.wait_for(page.read_message(), 20)
+                text = await asyncio.wait_for(page.read_message(), 60)
                 assert text is not None, f"hung up without a last word, after {state!r}"
                 piece = json.loads(text)
                 await page.write_message(json.dumps({"drawn": piece["number"]}))
@@ -247,7 +247,7 @@ def test_a_page_is_told_that_the_cluster_has_ended(mark: str, how: str) -> None:
 
     asyncio.run(run())
     if how == "in order":
-        own.process.wait(20)
+        own.process.wait(60)
         own.close()
     assert_nothing_left(before, mark)
 
@@ -278,7 +278,7 @@ def test_a_port_that_is_taken(program: Program) -> None:
         assert len(done.stderr.splitlines()) == 1
     finally:
         other.close()
-    assert eventually(lambda: is_free(mine), 60)
+    assert eventually(lambda: is_free(mine))
     done = cli.nbray(*begun, f"--dashboard-port={mine}")
     assert done.returncode == 0, done.stderr
     stop(done.stdout)

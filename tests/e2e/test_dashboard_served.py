@@ -21,7 +21,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 
 from nbray.dashboard.links import SERVED, link, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +61,7 @@ def visit(server: Server, path: str, token: str | None = None) -> tuple[int, str
     headers = {"Authorization": f"token {server.token if token is None else token}"}
     request = urllib.request.Request(server.base + path, headers=headers if token != "" else {})
     try:
-        with urllib.request.build_opener(_Stay).open(request, timeout=60) as answer:
+        with urllib.request.build_opener(_Stay).open(request, timeout=150) as answer:
             return answer.status, answer.read().decode(), ""
     except urllib.error.HTTPError as error:
         with error:
@@ -81,7 +81,7 @@ def first(server: Server, path: str, wants: str, say: str = "") -> str:
         async with socket_to(asked(server, path)) as page:
             if say:
                 await page.write_message(say)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:
                     text = await page.read_message()
                     assert text is not None, "it hung up"

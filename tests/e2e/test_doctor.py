@@ -15,7 +15,7 @@ from harness import ROOT
 
 from nbray.version import __version__
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 BIN = Path(sys.executable).parent
 

@@ -37,7 +37,7 @@ def front() -> Iterator[Front]:
     manager, client = start_new_kernel(kernel_name="python3")
     front = Front(manager, client)
     try:
-        front.run("%load_ext nbray\nimport numpy as np, time")
+        front.run("%load_ext nbray\nimport numpy as np, os, time")
         yield front
         front.run("%nbray stop")
     finally:
@@ -52,6 +52,11 @@ def table(message: dict[str, Any]) -> str:
     return text if text.startswith("Packages") else ""
 
 
+def until_there(path: Path) -> str:
+    """A cell that runs until there is such a file."""
+    return f"while not os.path.exists({str(path)!r}): time.sleep(0.05)"
+
+
 def join(line: list[str], variables: dict[str, str]) -> None:
     done = subprocess.run(
         [*NBRAY, *line, "--num-cpus=1"], env=variables, cwd=Path("/"),
@@ -60,13 +65,17 @@ def join(line: list[str], variables: dict[str, str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_attaching_shows_what_differs(front: Front, other: dict[str, str]) -> None:
-    line = worker_line(nbray("start", "--head", "--num-cpus=1").stdout)
+def test_attaching_shows_what_differs(
+    front: Front, other: dict[str, str], tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    line = worker_line(nbray("start", "--head", "--num-cpus=1", "--port=0").stdout)
     try:
         join(line, other)
         address, secret = (word.partition("=")[2] for word in line[1:3])
-        cell = front.start(f"%nbray attach {address} --secret {secret}\ntime.sleep(3)")
+        cell = front.start(f"%nbray attach {address} --secret {secret}\n{until_there(seen)}")
         shown = front.until(table)
+        seen.touch()
         assert parent(shown) == cell.cell
         assert re.search(r"numpy +\d\S+ +0\.1\n", table(shown))
         front.finish(cell)
@@ -76,13 +85,14 @@ def test_attaching_shows_what_differs(front: Front, other: dict[str, str]) -> No
 
 
 def test_joining_shows_what_differs_under_the_next_cell(
-    front: Front, other: dict[str, str]
+    front: Front, other: dict[str, str], tmp_path: Path
 ) -> None:
     front.run("%nbray start --cpus 1")
     line = front.run("line = %nbray join\nprint(line)").text
     join(worker_line(line), other)
     front.run("while len(nbray.nodes()) < 2: time.sleep(0.05)")
-    front.start("time.sleep(3)")
+    cell = front.start(until_there(tmp_path / "seen"))
     shown = front.until(table)
     assert re.search(r"numpy +\d\S+ +0\.1\n", table(shown))
-    print(table(shown))
+    (tmp_path / "seen").touch()
+    front.finish(cell)

@@ -47,7 +47,7 @@ def ran(notebook: NotebookNode) -> None:
 
 def command(*argv: str, cwd: Path) -> None:
     done = subprocess.run(
-        argv, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=55, check=False
+        argv, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -86,7 +86,7 @@ def test_a_failing_batch_run_ends_and_says_what_failed(folder: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", path.name],
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=55, check=False,
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert "ZeroDivisionError" in done.stderr
@@ -113,7 +113,7 @@ def test_every_display_has_html_and_text_and_only_core_widgets(saved: NotebookNo
     assert not saved.metadata.get("widgets", {}).get(STATE, {}).get("state")
 
 
-def talk(argv: Sequence[str], typed: str, wait_for: str, cwd: Path, limit: float = 50) -> str:
+def talk(argv: Sequence[str], typed: str, wait_for: str, cwd: Path, limit: float = 150) -> str:
     """Run *argv* on a terminal of its own, type, and return all it wrote when it has ended."""
     terminal, its = pty.openpty()
     process = subprocess.Popen(
@@ -204,7 +204,7 @@ def test_a_script_without_a_terminal_writes_plain_lines(folder: Path) -> None:
     (folder / "work.py").write_text(WORK)
     done = subprocess.run(
         [sys.executable, "work.py"], cwd=folder, env=environment(), capture_output=True,
-        text=True, timeout=55, check=False,
+        text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"(\(halve pid=\d+\) halving 8\n|sum 217\.5\n){2}", done.stdout)

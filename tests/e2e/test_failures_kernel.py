@@ -84,7 +84,9 @@ def test_other_errors_are_shown_as_ever(kernel: Front) -> None:
 def test_the_same_failure_of_500_tasks_shows_once_with_a_count(kernel: Front) -> None:
     answer = kernel.run(
         "@remote\ndef bad(i):\n    raise ValueError(f'item {i} is bad')\n"
-        "nbray.get([bad.remote(i) for i in range(500)])"
+        "refs = [bad.remote(i) for i in range(500)]\n"
+        "nbray.wait(refs, num_returns=2)\n"
+        "nbray.get(refs)"
     )
     counted = re.search(
         r"\((?:all )?(\d+)(?: of 500)? tasks failed the same way(?:, one of them with i=\d+)?\)",

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from e2e.front import Front, idle, parent, running
 
-SETUP = "import time\n%load_ext nbray\n%nbray start --cpus 2\n@remote\ndef f(): time.sleep(0.1)"
+SETUP = "import os, time\n%load_ext nbray\n%nbray start --cpus 2\n@remote\ndef f(): time.sleep(0.1)"
 
 
 @pytest.fixture(scope="module")
 def kernel() -> Iterator[Front]:
     with running(SETUP) as (front, _):
         yield front
+
+
+def until_there(path: Path) -> str:
+    """The line of a cell that waits until there is such a file."""
+    return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.02)"
 
 
 def until(kernel: Front, cell: str, text: str) -> None:
@@ -26,24 +32,26 @@ def until(kernel: Front, cell: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "end"),
     [
-        ("--bg", "time.sleep(0.7)", "1 of 1 done"),
-        ("--bg", "time.sleep(0.7); 1 / 0", "ended, 1 failed"),
-        ("--bg --name good", "time.sleep(0.7)", "1 of 1 done"),
-        ("--bg --name bad", "time.sleep(0.7); [][1]", "ended, failed"),
+        ("--bg", "", "1 of 1 done"),
+        ("--bg", "1 / 0", "ended, 1 failed"),
+        ("--bg --name good", "", "1 of 1 done"),
+        ("--bg --name bad", "[][1]", "ended, failed"),
     ],
 )
 def test_a_background_cell_is_shown_as_it_is(
-    kernel: Front, options: str, code: str, end: str
+    kernel: Front, options: str, code: str, end: str, tmp_path: Path
 ) -> None:
-    launched = kernel.run(f"%%remote {options}\nimport time; {code}")
+    launched = kernel.run(f"%%remote {options}\n{until_there(tmp_path / 'go')}\n{code}")
     assert "0 of 1 done" in launched.shown
+    (tmp_path / "go").touch()
     until(kernel, launched.cell, end)
 
 
-def test_the_table_of_jobs_ends_with_them(kernel: Front) -> None:
-    kernel.run("%%remote --bg --name long\nimport time; time.sleep(2)")
+def test_the_table_of_jobs_ends_with_them(kernel: Front, tmp_path: Path) -> None:
+    kernel.run(f"%%remote --bg --name long\n{until_there(tmp_path / 'go')}")
     table = kernel.run("%nbray jobs")
     assert "running" in table.shown
+    (tmp_path / "go").touch()
     kernel.until(lambda _: "running" not in table.shown and "long" in table.shown)
     again = kernel.run("%nbray jobs")
     assert again.result, "nothing runs: a plain value"
@@ -51,7 +59,7 @@ def test_the_table_of_jobs_ends_with_them(kernel: Front) -> None:
 
 def test_the_tab_key_knows_the_commands(kernel: Front) -> None:
     kernel.client.allow_stdin = False
-    reply = kernel.client.complete("%nbray st", 9, reply=True, timeout=30)
+    reply = kernel.client.complete("%nbray st", 9, reply=True, timeout=60)
     assert {"start", "status", "stop"} <= set(reply["content"]["matches"])
 
 

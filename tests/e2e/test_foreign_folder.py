@@ -52,7 +52,7 @@ def ran(folder: Path, program: str) -> list[str]:
     (folder / "program.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "program.py"], cwd=folder, env=cli.environment(), capture_output=True,
-        text=True, timeout=60, check=False,
+        text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

@@ -95,7 +95,7 @@ time.sleep(0.3)
 print([o.get('text') for o in both.children[-1].outputs if 'text' in o][-1])
 """,
     "late": "with capture_output() as c: ref = f.remote('late', 0.5)\nprint(repr(c.stdout))",
-    "other": "%%capture other\ntime.sleep(0.8)",
+    "other": "%%capture other\nnbray.wait([ref])\ntime.sleep(0.5)",
     "other's": "print(repr(other.stdout))",
     "stop": "%nbray stop",
 }
@@ -105,27 +105,11 @@ SHOWN = ["<b>shown 0</b>", "<b>shown 1</b>", "figure", "figure"]
 
 
 RUN = """
-import asyncio, contextlib, sys
-import nbformat, zmq
+import sys
+import nbformat
 from nbclient import NotebookClient
-
 notebook = nbformat.read(sys.argv[1], 4)
-client = NotebookClient(notebook, timeout=120)
-
-async def look():
-    # What nbclient sends for an Output widget takes the wake-up of its own waiting
-    # for an answer, which pyzmq then sees only when somebody looks again.
-    while True:
-        await asyncio.sleep(0.2)
-        with contextlib.suppress(AttributeError, zmq.ZMQError):
-            client.kc.shell_channel.socket.get(zmq.EVENTS)
-
-async def main():
-    looking = asyncio.create_task(look())
-    await client.async_execute()
-    looking.cancel()
-
-asyncio.run(main())
+NotebookClient(notebook, timeout=120).execute()
 nbformat.write(notebook, sys.argv[1])
 """
 

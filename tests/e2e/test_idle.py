@@ -12,10 +12,10 @@ from harness import eventually
 
 from nbray.engines import native
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 SHORT = "--idle-timeout=2"
-LONGER = "--idle-timeout=6"
+LONGER = "--idle-timeout=8"
 """Long enough for a script to come, also on a busy machine."""
 
 
@@ -58,7 +58,7 @@ def test_one_that_nobody_has_ever_used_ends(how: str) -> None:
             "--num-cpus=1", f"--node-ip-address={first.node_ip}",
         )  # fmt: skip
         assert joined.returncode == 0, joined.stderr
-    assert eventually(ended, 30), native.records()
+    assert eventually(ended), native.records()
 
 
 def test_one_that_works_or_is_looked_at_does_not() -> None:
@@ -68,12 +68,12 @@ def test_one_that_works_or_is_looked_at_does_not() -> None:
         """
         import nbray, time
         nbray.init("auto")
-        time.sleep(5)
-        print(nbray.get(nbray.remote(lambda: time.sleep(3) or "worked").remote()))
+        time.sleep(6)
+        print(nbray.get(nbray.remote(lambda: time.sleep(4) or "worked").remote()))
         """
     )
     assert said == "worked"
-    assert eventually(ended, 30), "and it ends after the driver has gone"
+    assert eventually(ended), "and it ends after the driver has gone"
 
 
 def test_a_detached_actor_that_works_keeps_it() -> None:
@@ -84,14 +84,14 @@ def test_a_detached_actor_that_works_keeps_it() -> None:
         nbray.init("auto", namespace="n")
         @nbray.remote
         class A:
-            def work(self): time.sleep(9)
+            def work(self): time.sleep(13)
         a = A.options(name="a", lifetime="detached").remote()
         a.work.remote()
         time.sleep(1)
         """
     )
-    assert not eventually(ended, 6.5), "it still works"
-    assert eventually(ended, 30)
+    assert not eventually(ended, 8.5), "it still works"
+    assert eventually(ended)
 
 
 def test_on_a_hub_there_is_a_default_and_what_makes_no_sense_is_said() -> None:

@@ -42,7 +42,7 @@ def kill(front: Front) -> None:
 def _each_leaves_nothing(mark: str) -> Iterator[None]:
     before = Traces.now(mark)
     yield
-    native.stop_all(5.0)
+    native.stop_all(30.0)
     assert_nothing_left(before, mark)
 
 
@@ -233,7 +233,7 @@ def test_a_keeper_that_died_says_what_happened_and_what_to_do(tmp_path: Path) ->
         assert front.run("nbray.fetch('train')").result == "2"
         assert "done, fetched" in front.run("%nbray jobs").shown
         kill(front)
-        assert eventually(lambda: not native.records(), timeout=5.0)
+        assert eventually(lambda: not native.records())
 
 
 def keeper_pid() -> int:

@@ -20,7 +20,7 @@ from harness import eventually, require_or_skip
 
 from nbray.config import NODE_TIMEOUT
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
 
 WATCH = """
 import sys, time
@@ -47,7 +47,7 @@ class Three:
         self.driver: Any = machines.popen(
             0, argv, env=cli.environment(), stdout=subprocess.PIPE
         )
-        assert self.within(20, 3)
+        assert self.within(60, 3)
 
     def _start(self, index: int, *more: str) -> str:
         before = set(Path(os.environ["NBRAY_RUN_DIR"]).glob("*/record.json"))

@@ -27,7 +27,7 @@ from nbray.runtime.shell.probe import probe
 from nbray.wire.secret import Secret
 
 SECRET = Secret.generate()
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 
 
 class Node:

@@ -15,7 +15,7 @@ from e2e import cli
 from e2e.netns import Machines, available
 from harness import eventually, require_or_skip
 
-pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
 
 PROGRAM = Path(__file__).parent / "programs" / "large.py"
 SMALL, MIDDLE, LARGE, HUGE = 1_000, 2_000_000, 70_000_000, 200_000_000
@@ -47,7 +47,7 @@ class Driver:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.close()
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
 
 

@@ -28,8 +28,10 @@ def plain(i): return i
 """
 BEHIND_ACTORS = """
 actors = [A.remote() for _ in range(9)]
+calls = [a.get.remote() for a in actors]
+ray.wait(calls, num_returns=5, timeout=60)
 try:
-    ray.get([a.get.remote() for a in actors], timeout=2)
+    ray.get(calls, timeout=2)
 except ray.exceptions.GetTimeoutError as error:
     print(error)
 print(sum(ray.get([plain.remote(i) for i in range(10)])))
@@ -39,14 +41,16 @@ print(sum(ray.get([a.get.remote() for a in actors[5:]])))
 """
 NESTED = """
 ref = nest.remote(9)
-print(ray.wait([ref], timeout=2.5)[0])
+print(ray.wait([ref], timeout=4)[0])
 ray.cancel(ref, force=True)
 print(ray.get(nest.remote(2)))
 """
 OF_NO_CPU = """
 actors = [A.options(num_cpus=0).remote() for _ in range(9)]
-print(len(ray.wait([a.get.remote() for a in actors], num_returns=9, timeout=2)[0]))
-del actors
+calls = [a.get.remote() for a in actors]
+ray.wait(calls, num_returns=5, timeout=60)
+print(len(ray.wait(calls, num_returns=9, timeout=2)[0]))
+del actors, calls
 print(ray.get(plain.remote(7)))
 """
 BOUNDED = {

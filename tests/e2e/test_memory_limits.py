@@ -48,7 +48,7 @@ def group() -> Iterator[Path]:
     else:
         require_or_skip("no control group with a limit on memory can be made here")
     yield folder
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             folder.rmdir()
@@ -64,7 +64,7 @@ def inside(group: Path, program: str) -> dict[str, object]:
     script = f'echo $$ > {group}/cgroup.procs && exec {sys.executable} -c "$PROGRAM"'
     done = subprocess.run(
         ["bash", "-c", script], env=cli.environment(PROGRAM=textwrap.dedent(program)),
-        capture_output=True, text=True, timeout=110, check=False,
+        capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (path, done.returncode, done.stdout, done.stderr[-3000:])
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
@@ -125,7 +125,7 @@ def test_sizes_follow_the_group_s_limit(group: Path) -> None:
         nbray.init(num_cpus=1)
         store = nbray.cluster_resources()["object_store_memory"]
         memory = nbray.cluster_resources()["memory"]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         engine, figures = session.require(), []
         while not figures and time.monotonic() < deadline:
             seen = [node.figures.memory_total for node in engine.snapshot().nodes]

@@ -30,7 +30,7 @@ def far(seed):
 def total(values):
     return float(values.sum())
 """
-TRIES = 4
+TRIES = 8
 """A machine that stands still for too long counts as dead, so it stands still only briefly, and
 on a busy machine nothing may be drawn meanwhile."""
 STILL = 5.0

@@ -21,16 +21,16 @@ def test_the_two_see_each_other(machines: TwoMachines) -> None:
     )
     assert server.stdout is not None
     assert server.stdout.readline() == "up\n"
-    dial = f"import socket; socket.create_connection(('{HEAD_IP}', 9000), 5)"
+    dial = f"import socket; socket.create_connection(('{HEAD_IP}', 9000), 60)"
     assert machines.run(machines.worker, ["python3", "-c", dial]).returncode == 0
     assert server.stdout.readline().strip() == WORKER_IP
-    assert server.wait(10) == 0
+    assert server.wait(60) == 0
     server.stdout.close()
 
 
 def test_closing_ends_what_runs_inside(machines: TwoMachines) -> None:
     child = machines.popen(machines.worker, ["sleep", "600"])
     machines.close()
-    assert child.wait(10) != 0
+    assert child.wait(60) != 0
     assert not Path("/run/netns", machines.worker).exists()
     machines.close()

@@ -49,10 +49,10 @@ def plain(x: int) -> tuple[int, int]:
 @pytest.fixture(autouse=True)
 def same_worker(seen: list[Output | Display]) -> Iterator[None]:
     """Every test leaves the worker alive that it used, and work goes on."""
-    before = ray.get(plain.remote(1), timeout=30)
+    before = ray.get(plain.remote(1), timeout=60)
     del seen[:]
     yield
-    assert ray.get(plain.remote(1), timeout=30) == before
+    assert ray.get(plain.remote(1), timeout=60) == before
 
 
 def text_of(seen: list[Output | Display], stream: str = "stdout") -> str:
@@ -62,7 +62,7 @@ def text_of(seen: list[Output | Display], stream: str = "stdout") -> str:
 
 
 def run(call: Any, *args: Any) -> Any:
-    return ray.get(ray.remote(call).remote(*args), timeout=30)
+    return ray.get(ray.remote(call).remote(*args), timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -164,15 +164,15 @@ def test_names_may_be_anything() -> None:
         def value(self) -> int:
             return 5
 
-    assert ray.get(plain.options(name=ODD).remote(1), timeout=30)[0] == 2
+    assert ray.get(plain.options(name=ODD).remote(1), timeout=60)[0] == 2
     numpy = pytest.importorskip("numpy")
-    assert ray.get(plain.options(name=numpy.str_("np")).remote(1), timeout=30)[0] == 2
+    assert ray.get(plain.options(name=numpy.str_("np")).remote(1), timeout=60)[0] == 2
     for name, namespace in ((ODD, "x"), ("x", ODD), ("a\0b", "\ud83d")):
         cls = ray.remote(Keeper).options(name=name, namespace=namespace)
         kept = cls.remote()
-        assert ray.get(kept.value.options(name=ODD).remote(), timeout=30) == 5
+        assert ray.get(kept.value.options(name=ODD).remote(), timeout=60) == 5
         again = ray.get_actor(name, namespace)
-        assert ray.get(again.value.remote(), timeout=30) == 5
+        assert ray.get(again.value.remote(), timeout=60) == 5
         with pytest.raises(ValueError, match="taken|exists"):
             cls.remote()
         ray.kill(kept)
@@ -186,7 +186,7 @@ def test_an_argument_whose_name_is_no_text_is_a_value_or_refused() -> None:
         return given
 
     assert run(lambda: names(**{ODD: 3})) == {ODD: 3}
-    assert ray.get(ray.remote(names).remote(**{ODD: 3}), timeout=30) == {ODD: 3}
+    assert ray.get(ray.remote(names).remote(**{ODD: 3}), timeout=60) == {ODD: 3}
     with pytest.raises(TypeError, match=r"caf\\udce9.*dictionary"):
         ray.remote(names).remote(**{ODD: ray.put(3)})
 
@@ -275,7 +275,7 @@ def test_folders_scripts_and_paths_need_not_be_utf8(
     )
     done = subprocess.run(
         [sys.executable, *(arg.replace(b"{}", odd_folder) for arg in argv)],
-        cwd=odd_folder if inside else "/", env=env, capture_output=True, timeout=60, check=False,
+        cwd=odd_folder if inside else "/", env=env, capture_output=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode(errors="backslashreplace")
     out = done.stdout.decode("utf-8")

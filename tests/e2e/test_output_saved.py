@@ -29,7 +29,7 @@ def test_a_saved_notebook_shows_logs_figures_failures_and_memory() -> None:
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in CELLS]
     )
-    NotebookClient(notebook, timeout=60, kernel_name="python3", allow_errors=True).execute()
+    NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
     outputs = [cell.outputs for cell in notebook.cells]
 
     def text(index: int) -> str:

@@ -29,6 +29,6 @@ for _ in range({times}):
 def test_it_is_right_at_once(how: str, times: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(how=how, times=times)],
-        env=cli.environment(), capture_output=True, text=True, timeout=60, check=False,
+        env=cli.environment(), capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

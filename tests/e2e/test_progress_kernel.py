@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import nbformat
@@ -65,9 +65,9 @@ class Front:
     def run(self, code: str) -> str:
         """Run a cell to its end; its message's id."""
         cell = self.client.execute(code)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while time.monotonic() < until:
-            message = self.client.get_iopub_msg(timeout=60)
+            message = self.client.get_iopub_msg(timeout=150)
             self.heard.append(message)
             if message["msg_type"] == "error":
                 raise AssertionError("\n".join(message["content"]["traceback"]))
@@ -83,6 +83,16 @@ class Front:
             for message in self.heard
             if message["msg_type"] == kind and cell in {"", message["parent_header"].get("msg_id")}
         ]
+
+    def update(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The content of the last update of a display, once its data is what is *wanted*."""
+        until = time.monotonic() + 60
+        while True:
+            found: dict[str, Any] = self.of("update_display_data")[-1]["content"]
+            if wanted(found["data"]):
+                return found
+            assert time.monotonic() < until, found
+            self.run("time.sleep(0.1)")
 
 
 @pytest.fixture
@@ -125,9 +135,10 @@ def test_output_of_a_thread_stays_with_its_cell_while_another_runs(front: Front)
         "def late(cell=session.cell.get()):\n"
         "    time.sleep(0.5)\n"
         "    cells().stream(cell, 'late from first\\n')\n"
-        "threading.Thread(target=late).start()"
+        "thread = threading.Thread(target=late)\n"
+        "thread.start()"
     )
-    front.run("time.sleep(1.0); print('second')")
+    front.run("thread.join(); time.sleep(0.1); print('second')")
     (late,) = [m for m in front.of("stream") if "late" in m["content"]["text"]]
     assert late["parent_header"]["msg_id"] == first
 
@@ -137,19 +148,16 @@ def test_work_that_outlives_its_cell_ends_its_bars_later(front: Front) -> None:
     kept = front.of("update_display_data", first)[-1]["content"]
     assert WIDGET in kept["data"]
     assert "5 of 10" in kept["data"]["text/html"]
-    second = front.run("engine.done = 10; time.sleep(0.8)")
-    final = front.of("update_display_data", second)[-1]["content"]
+    front.run("engine.done = 10")
+    final = front.update(lambda data: "10 of 10" in data["text/html"] and WIDGET not in data)
     assert final["transient"] == kept["transient"]
-    assert WIDGET not in final["data"]
-    assert "10 of 10" in final["data"]["text/html"]
 
 
 def test_an_interrupted_wait_leaves_a_kernel_that_works(front: Front) -> None:
     front.run("try:\n    work(3)\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt: pass")
-    front.run("session.install(None); time.sleep(0.5)")
+    front.run("session.install(None)")
+    assert front.update(lambda data: "7 cancelled" in data["text/html"])
     front.run("assert threading.active_count() < 20")
-    last = front.of("update_display_data")[-1]["content"]["data"]
-    assert "7 cancelled" in last["text/html"]
 
 
 def test_the_panel_moves_and_is_saved(front: Front) -> None:
@@ -157,7 +165,7 @@ def test_the_panel_moves_and_is_saved(front: Front) -> None:
     (shown,) = front.of("display_data", cell)
     assert set(shown["content"]["data"]) == {WIDGET, "text/html", "text/plain"}
     assert "1 node" in shown["content"]["data"]["text/plain"]
-    second = front.run("engine.cpu = 77.0; time.sleep(0.8)")
+    second = front.run("engine.cpu = 77.0; time.sleep(1.5)")
     values = [
         m["content"]["data"]["state"]["value"]
         for m in front.of("comm_msg")
@@ -176,7 +184,7 @@ def test_a_headless_run_saves_the_final_bars_and_ends() -> None:
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(code) for code in (SETUP, "engine.failed = 2\nwork(8)")]
     )
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = notebook.cells[1].outputs
     assert [output.output_type for output in outputs] == ["display_data"]
     data = outputs[0].data

@@ -87,7 +87,9 @@ def test_work_that_goes_on_after_its_cell_gets_its_receipt_later(front: Front) -
     answer = front.run("refs = [take.remote(0.5) for _ in range(6)]")
     (place,) = receipts(answer)
     assert place["text/plain"] == ""
-    front.run("_ = nbray.wait(refs, num_returns=6); time.sleep(1.2)")
+    front.run("_ = nbray.wait(refs, num_returns=6)")
+    if not receipts(answer)[0]["text/plain"]:
+        front.until(lambda _: receipts(answer)[0]["text/plain"])
     (shown,) = receipts(answer)
     assert shown["text/plain"].startswith("Receipt: 6 tasks on 1 node")
 
@@ -129,7 +131,7 @@ def test_a_saved_notebook_shows_receipt_and_timeline_without_scripts() -> None:
         "%nbray stop",
     )  # fmt: skip
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     saved = nbformat.reads(nbformat.writes(notebook), as_version=4)
     html, _ = HTMLExporter(template_name="basic").from_notebook_node(saved)
     assert "<summary><b>Receipt</b> · 12 tasks on 1 node" in html

@@ -74,10 +74,18 @@ def rerun(front: Front, cell: str, times: int, result: str) -> None:
         assert answer.result == result
 
 
-def no_growth(before: dict[str, int], after: dict[str, int], slack: int = 2) -> None:
-    grown = {name: (before[name], after[name]) for name in before
-             if after[name] > before[name] + slack}  # fmt: skip
-    assert not grown
+def no_growth(front: Front, before: dict[str, int], slack: int = 2) -> None:
+    """What ends by itself after a while may take longer on a busy machine."""
+    grown: dict[str, tuple[int, int]] = {}
+
+    def over() -> bool:
+        after = settled(front, 0.5)
+        grown.clear()
+        grown.update({name: (before[name], after[name]) for name in before
+                      if after[name] > before[name] + slack})  # fmt: skip
+        return not grown
+
+    assert eventually(over), grown
 
 
 def test_a_cell_that_defines_a_remote_function_leaks_nothing(kernel: Front) -> None:
@@ -85,7 +93,7 @@ def test_a_cell_that_defines_a_remote_function_leaks_nothing(kernel: Front) -> N
     rerun(kernel, cell, 10, "42")
     before = settled(kernel)
     rerun(kernel, cell, TIMES, "42")
-    no_growth(before, settled(kernel))
+    no_growth(kernel, before)
     assert kernel.run(FUNCTIONS).result == "True", "the same text is the same function"
 
 
@@ -98,7 +106,7 @@ def test_a_cell_that_defines_a_named_actor_leaks_nothing(kernel: Front) -> None:
     rerun(kernel, cell, 5, "1")
     before = settled(kernel)
     rerun(kernel, cell, TIMES, "1")
-    no_growth(before, settled(kernel))
+    no_growth(kernel, before)
     assert kernel.run("nbray.get(nbray.get_actor('counter').add.remote())").result == "2"
     twice = kernel.run("[Counter.options(name='twin').remote() for _ in range(2)]")
     assert twice.error == "ValueError", "one run of a cell cannot make two"
@@ -124,7 +132,7 @@ def test_init_again_is_idempotent(kernel: Front) -> None:
         answer = kernel.run("nbray.init()\n%nbray start")
         assert not answer.error, answer.traceback
         assert "running already" in answer.text
-    no_growth(before, settled(kernel))
+    no_growth(kernel, before)
     assert kernel.run("len(nbray.nodes())").result == "1"
 
 
@@ -143,7 +151,7 @@ def test_large_captured_data_is_put_once_and_the_warning_names_it(kernel: Front)
     again = kernel.run("sum(nbray.get([look.remote(i) for i in range(200)]))")
     assert (again.result, again.text) == ("200.0", "")
     kernel.run("del look, table")
-    gone = eventually(lambda: kernel.run(f"nbray.put(1);\n{LARGE}").result == "[]", 20, 0.5)
+    gone = eventually(lambda: kernel.run(f"nbray.put(1);\n{LARGE}").result == "[]", step=0.5)
     assert gone, "workers let go of it, too"
 
 
@@ -157,7 +165,7 @@ def test_shift_tab_shows_the_original_signature_and_docstring(kernel: Front) -> 
     )
 
     def shown(text: str) -> str:
-        found = kernel.client.inspect(text, len(text), reply=True, timeout=30)["content"]
+        found = kernel.client.inspect(text, len(text), reply=True, timeout=60)["content"]
         assert found["found"], text
         return re.sub(r"\x1b\[[0-9;]*m", "", str(found["data"]["text/plain"]))
 
@@ -172,7 +180,7 @@ def test_shift_tab_shows_the_original_signature_and_docstring(kernel: Front) -> 
 
 def test_completion_on_handles_and_functions(kernel: Front) -> None:
     def offered(text: str) -> set[str]:
-        found = kernel.client.complete(text, len(text), reply=True, timeout=30)["content"]
+        found = kernel.client.complete(text, len(text), reply=True, timeout=60)["content"]
         return {match.rpartition(".")[2] for match in found["matches"]}
 
     kernel.run("@remote\nclass Other:\n    def fit(self): ...\n    def score(self): ...\n"

@@ -51,7 +51,7 @@ class Run:
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         )
         before = {record.directory for record in load("native").records()}
-        self.client = NotebookClient(notebook, timeout=60, allow_errors=True)
+        self.client = NotebookClient(notebook, timeout=120, allow_errors=True)
         self.client.create_kernel_manager()
         self.client.start_new_kernel()
         self.client.start_new_kernel_client()
@@ -69,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     made = Run(tmp_path_factory.mktemp("secrets"))
     yield made
     made.client._cleanup_kernel()
-    assert eventually(lambda: made.record not in load("native").records(), 20)
+    assert eventually(lambda: made.record not in load("native").records())
 
 
 def test_the_saved_notebook_holds_neither(run: Run) -> None:
@@ -137,7 +137,7 @@ def test_the_secret_does_not_stay_in_the_arguments_of_a_command(spelled: str) ->
         assert cli.secret_of(cli.worker_line(joins.stdout)) == secret
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_the_line_for_joining_works_as_it_is_pasted(run: Run) -> None:
@@ -146,7 +146,7 @@ def test_the_line_for_joining_works_as_it_is_pasted(run: Run) -> None:
     program = " ".join([*cli.NBRAY, "start"])
     done = subprocess.run(
         ["/bin/sh", "-c", line.replace("nbray start", program) + " --num-cpus=1"],
-        env=cli.environment(), capture_output=True, text=True, timeout=60, check=False,
+        env=cli.environment(), capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "This machine is node 2" in done.stdout

@@ -16,8 +16,8 @@ from e2e.front import Front
 from harness import eventually, marked, private_folder, require_or_skip
 from jupyter_client.manager import start_new_kernel
 
-SECONDS = 5.0
-"""What a killed kernel's cluster has to be gone."""
+SECONDS = 5.0 if "PYTEST_XDIST_WORKER" not in os.environ else 30.0
+"""What a killed kernel's cluster has to be gone; more where other files of tests run beside it."""
 
 
 def test_nothing_is_left_of_a_killed_kernel(mark: str) -> None:
@@ -67,7 +67,7 @@ def test_a_small_dev_shm_does_not_matter(tmp_path: Path) -> None:
         require_or_skip("this container may not mount")
     done = subprocess.run(
         [unshare, "--mount", "sh", "-c", f'{mount} && exec "$0" big.py', sys.executable],
-        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=55, check=False,
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(9 * 2_500_000.0)
@@ -130,7 +130,7 @@ def test_another_users_folder_is_refused() -> None:
         done = subprocess.run(
             [sys.executable, "-c", "import nbray; nbray.init(num_cpus=1)"],
             env=environment(NBRAY_RUN_DIR=str(folder)), capture_output=True, text=True,
-            timeout=55, check=False,
+            timeout=150, check=False,
         )  # fmt: skip
         assert done.returncode != 0
         assert str(folder) in done.stderr.splitlines()[-1]

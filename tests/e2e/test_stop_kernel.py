@@ -37,7 +37,7 @@ def stopped(kernel: Front, code: str) -> Answer:
     kernel.until(lambda _: "go" in answer.streams)
     time.sleep(0.3)
     kernel.manager.interrupt_kernel()
-    kernel.finish(answer, 20)
+    kernel.finish(answer)
     return answer
 
 
@@ -46,7 +46,7 @@ def nothing_left(kernel: Front) -> None:
     assert kernel.run("nbray.get(quick.remote())").result == "1"
     left = (
         "from nbray import session\n"
-        "until = time.monotonic() + 5\n"
+        "until = time.monotonic() + 60\n"
         "views = lambda: session.current().snapshot().cells.values()\n"
         "busy = lambda: sum(not one.finished for one in views())\n"
         "while busy() and time.monotonic() < until: time.sleep(0.05)\n"

@@ -17,7 +17,6 @@ from harness import eventually, marked
 
 import nbray as ray
 from nbray import session
-from nbray.config import SPARE_SECONDS
 from nbray.runtime.store.segments import MEMFD
 
 MB = 1 << 20
@@ -51,7 +50,6 @@ def used() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_idle_memory_goes_back_to_the_system(mark: str) -> None:
     small, large = ray.put(np.ones(MB)), ray.put(np.ones(12 * MB))
     assert shared(mark) >= 104 * MB
@@ -59,10 +57,10 @@ def test_idle_memory_goes_back_to_the_system(mark: str) -> None:
     assert shared(mark) >= 104 * MB  # kept for the next one
     ray.put(np.ones(12 * MB))
     assert shared(mark) < 150 * MB
-    assert eventually(lambda: shared(mark) < 20 * MB, SPARE_SECONDS + 10)
+    assert eventually(lambda: shared(mark) < 20 * MB)
     assert (ray.get(small) == 1).all()
     del small
-    assert eventually(lambda: shared(mark) == 0, SPARE_SECONDS + 10)
+    assert eventually(lambda: shared(mark) == 0)
 
 
 def test_a_writer_killed_in_the_middle_leaves_its_memory_to_others(mark: str) -> None:
@@ -77,12 +75,12 @@ def test_a_writer_killed_in_the_middle_leaves_its_memory_to_others(mark: str) ->
 
     for _ in range(3):
         writer: Any = Writer.remote()
-        pid = ray.get(writer.pid.remote(), timeout=30)
+        pid = ray.get(writer.pid.remote(), timeout=60)
         running = writer.write.remote()
         time.sleep(0.3)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(ray.exceptions.RayActorError):
-            ray.get(running, timeout=30)
+            ray.get(running, timeout=60)
         del writer, running
         assert eventually(lambda: used() < MB)
         value = ray.get(ray.put(np.full(12 * MB, 6)))

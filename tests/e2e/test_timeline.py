@@ -37,7 +37,7 @@ def fails() -> None:
 
 def test_every_task_is_a_bar_on_its_worker_nested_ones_too(cluster: None, tmp_path: Path) -> None:
     ray.get([step.remote(0.1) for _ in range(6)] + [parent.remote()])
-    ray.wait([fails.remote()], timeout=20)
+    ray.wait([fails.remote()], timeout=60)
     line = ray.timeline(filename=tmp_path / "trace.json")
     named = sorted(bar.function.rpartition(".")[2] for bar in line.bars)
     assert named == ["fails", "parent", *["step"] * 9]

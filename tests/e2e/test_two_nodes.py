@@ -152,8 +152,8 @@ def test_cancelling_a_cell_ends_its_tasks_on_both_nodes_and_no_others(
     assert eventually(lambda: sorted(nodes("ended")) == sorted(nodes("began")))
     for ref in refs:
         with pytest.raises(ray.exceptions.TaskCancelledError):
-            ray.get(ref, timeout=20)
-    assert ray.get(other, timeout=20) == "other"
+            ray.get(ref, timeout=60)
+    assert ray.get(other, timeout=60) == "other"
 
 
 def test_a_large_result_comes_from_the_other_node(cluster: Any) -> None:

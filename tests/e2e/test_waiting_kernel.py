@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from e2e.front import Front, idle, parent, running
@@ -26,7 +27,7 @@ class Counter:
     def __init__(self, path):
         first = not os.path.exists(path)
         open(path, "w").close()
-        time.sleep(0 if first else 4)
+        while not first and not os.path.exists(path + ".go"): time.sleep(0.05)
     def pid(self):
         return os.getpid()
 """
@@ -38,8 +39,8 @@ def front() -> Iterator[Front]:
         yield made
 
 
-def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:
-    """Run a cell; the first HTML of its bars that fulfils *condition*."""
+def said(front: Front, code: str, condition: Callable[[str], bool], go: Path) -> str:
+    """Run a cell; the first HTML of its bars that fulfils *condition*. Then *go* lets it end."""
     found: list[str] = []
     ended: list[bool] = []
     answer = front.start(code)
@@ -55,6 +56,7 @@ def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:
         return bool(found or ended)
 
     front.until(look)
+    go.touch()
     if not ended:
         front.finish(answer)
     assert not answer.error, answer.traceback
@@ -62,14 +64,21 @@ def said(front: Front, code: str, condition: Callable[[str], bool]) -> str:
 
 
 @pytest.mark.slow
-def test_what_has_no_room_says_what_it_needs_and_what_is_free(front: Front) -> None:
+def test_what_has_no_room_says_what_it_needs_and_what_is_free(
+    front: Front, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
     html = said(
         front,
         # An actor, for two tasks asked for at once may be served in either order.
         "holder = Holder.remote(); nbray.get(holder.ready.remote())\n"
-        "threading.Timer(9, nbray.kill, [holder]).start()\n"
+        "def leave():\n"
+        f"    while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+        "    nbray.kill(holder)\n"
+        "threading.Thread(target=leave).start()\n"
         "_ = nbray.get([tiny.remote() for _ in range(3)])",
         lambda text: "waiting:" in text,
+        go,
     )
     assert "<em>3 waiting:</em> need 1 CPU; " in html
     assert "has 0 of 2 CPUs free" in html
@@ -82,7 +91,7 @@ def test_what_no_node_can_ever_do_says_so_at_once(front: Front) -> None:
 
 
 @pytest.mark.slow
-def test_calls_wait_for_the_restart_of_their_actor(front: Front, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_calls_wait_for_the_restart_of_their_actor(front: Front, tmp_path: Path) -> None:
     html = said(
         front,
         f"c = Counter.options(max_restarts=1, max_task_retries=1).remote({str(tmp_path / 'x')!r})\n"
@@ -91,6 +100,7 @@ def test_calls_wait_for_the_restart_of_their_actor(front: Front, tmp_path) -> No
         "time.sleep(0.3)\n"
         "_ = nbray.get([c.pid.remote() for _ in range(2)])",
         lambda text: "restarting" in text,
+        tmp_path / "x.go",
     )
     assert "<em>2 waiting:</em> Counter is restarting; " in html
     assert "SIGKILL" in html

@@ -137,7 +137,7 @@ class Hub:
         """End the hub with its proxy and servers."""
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

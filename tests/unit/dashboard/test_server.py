@@ -84,7 +84,7 @@ def on(work: Callable[[Site], Awaitable[None]], access: Access | None = None) ->
 
     loop = IOLoop(make_current=False)
     try:
-        loop.run_sync(run, timeout=20)
+        loop.run_sync(run, timeout=60)
     finally:
         loop.close(all_fds=True)
 

@@ -61,7 +61,7 @@ class Hands:
     fails = ""
 
     async def add_node(self, key: str, env: Any, cpus: float) -> None:
-        assert Hands.may.wait(30)
+        assert Hands.may.wait(60)
         if Hands.fails:
             raise Refused(Hands.fails)
         Hands.asked.append(("add", key, f"{cpus:g}"))

@@ -87,7 +87,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def wait_for(panel: Panel, text: str) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while text not in panel.value:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -157,7 +157,7 @@ def test_the_thread_ends_with_the_engine_and_with_the_last_panel(
     over = bench.board._over
     assert over is not None
     monkeypatch.setattr(Panel, "connected", False)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while bench.board._over is not None:
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -247,7 +247,7 @@ def test_the_thread_draws_and_parks(monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = Snapshot(cells={"c": CellView("c", 5, (NodeCounts(1, "n", 1),))})
     watch = Watch(lambda: snapshot, lambda cell: Seen(cell, True))
     with watch():
-        assert drawn.wait(10)
+        assert drawn.wait(60)
     pause = threading.Event()
     while not watch.parked:
         assert not pause.wait(0.05)
@@ -267,7 +267,7 @@ def test_the_thread_ends_when_long_idle_and_starts_again(
         with watch():
             thread = watch._thread
         assert thread is not None
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -282,7 +282,7 @@ def test_a_failing_drawing_never_reaches_the_work(
     watch = Watch(lambda: Snapshot(cells={}), broken)
     with watch():
         assert watch._thread is not None
-        watch._thread.join(10)
+        watch._thread.join(60)
     assert "progress bars stopped: ValueError('no screen')" in capfd.readouterr().err
 
 

@@ -105,7 +105,7 @@ def test_the_thread_ends_when_no_place_is_left(monkeypatch: pytest.MonkeyPatch) 
     receipts.cell_ended("c")
     thread = receipts._thread
     if thread is not None:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     assert receipts._thread is None
     assert len(shown.shown) == 2

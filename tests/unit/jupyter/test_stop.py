@@ -49,7 +49,7 @@ def installed():
 def test_asks_first_and_forces_later(installed):
     engine = installed(Cancels())
     assert stop("cell", grace=0.01) == 2
-    assert engine.forced.wait(5)
+    assert engine.forced.wait(60)
     assert engine.asked == [("cell", False), ("cell", True)]
 
 
@@ -71,7 +71,7 @@ def test_without_an_engine_there_is_nothing_to_stop(installed):
 def test_a_cluster_that_ends_meanwhile_is_no_error(installed):
     engine = installed(Cancels(error=RaySystemError("gone")))
     stop("cell", grace=0.01)
-    assert engine.forced.wait(5)
+    assert engine.forced.wait(60)
 
 
 def run_cell(hook, cell, error):
@@ -125,7 +125,7 @@ class Pressed:
         try:
             signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
         except KeyboardInterrupt:
-            return self.told.wait(5)
+            return self.told.wait(60)
         raise AssertionError("the cell was not interrupted")
 
     def end(self, error=None):
@@ -166,7 +166,7 @@ def test_the_cells_own_code_may_go_on_and_its_threads_may_not(halting):
     def work():
         session.run.set(of)
         begun.set()
-        go.wait(5)
+        go.wait(60)
         try:
             session.check_run()
         except CellStopped as error:
@@ -174,7 +174,7 @@ def test_the_cells_own_code_may_go_on_and_its_threads_may_not(halting):
 
     thread = threading.Thread(target=work)
     thread.start()
-    begun.wait(5)
+    begun.wait(60)
     pressed.press()
     go.set()
     thread.join()

@@ -98,10 +98,10 @@ def test_what_a_slow_item_holds_back_is_given_back_at_once(monkeypatch):
 
     def slow(x):
         if x == 2:
-            reported.wait(10)  # ends when the early report has been given
+            reported.wait(60)  # ends when the early report has been given
         return x
 
-    report = run_chunk(Plan(slow, "slow", patience=0.05), 0, [], *range(100))
+    report = run_chunk(Plan(slow, "slow", patience=0.5), 0, [], *range(100))
     assert early[0].results == [0, 1]
     assert early[0].left == 97
     assert report.results == [0, 1, 2]
@@ -119,7 +119,7 @@ def test_results_that_cannot_be_given_early_come_at_the_end(monkeypatch):
 
     monkeypatch.setattr(type(session.current()), "early", lambda self, index: give)
     report = run_chunk(
-        Plan(lambda x: x and reported.wait(10), "slow", patience=0.05), 0, [], 0, 1, 2, 3
+        Plan(lambda x: x and reported.wait(60), "slow", patience=0.5), 0, [], 0, 1, 2, 3
     )
     assert (early[0].results, early[0].left) == ([], 2)
     assert report.results == [0, True]

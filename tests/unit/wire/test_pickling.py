@@ -221,7 +221,7 @@ def test_each_thread_has_its_own_unpack() -> None:
 
         thread = threading.Thread(target=other)
         thread.start()
-        thread.join(10)
+        thread.join(60)
         return ref(owner, seq)
 
     assert unpack(data, restore) == ref(1, 1)

@@ -79,7 +79,7 @@ def test_a_task_that_waits_for_an_async_actor_runs_later():
     ref = double.remote(gate.wait.remote())
     assert ray.wait([ref], timeout=0.05) == ([], [ref])
     gate.open.remote()
-    assert ray.get(ref, timeout=10) == 40
+    assert ray.get(ref, timeout=60) == 40
 
 
 def test_a_method_cannot_wait_for_its_own_actor():
@@ -141,7 +141,7 @@ def test_actors_leave_nothing_behind(engine):
     del actors
     for thread in threading.enumerate():
         if thread.name == "nbray-Sample":
-            thread.join(10)
+            thread.join(60)
     assert threading.active_count() == before
     assert held(engine) == 0
     assert engine.snapshot().actors == 0
@@ -205,7 +205,7 @@ def test_cancelling_a_cell(engine):
     assert engine.cancel_cell("mine", force=False) == 3
     for ref in mine:
         with pytest.raises(ray.exceptions.TaskCancelledError):
-            ray.get(ref, timeout=10)
+            ray.get(ref, timeout=60)
     assert ray.wait([other], timeout=0)[0] == []
     assert engine.snapshot().cells["mine"].failed == 3
 

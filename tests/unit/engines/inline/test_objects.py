@@ -30,7 +30,7 @@ def put(objects, value):
     return ref
 
 
-def get(objects, ref, timeout=5):
+def get(objects, ref, timeout=60):
     return objects.value(objects.outcome(ref, timeout))
 
 

@@ -22,5 +22,5 @@ def test_figures_are_those_of_living_nodes() -> None:
 
 def test_a_cluster_that_has_ended_is_said_to_have() -> None:
     argv = [sys.executable, "-m", "nbray.jupyter.server.observer", "/nowhere"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=150)
     assert (done.returncode, done.stderr.strip()) == (1, "this cluster has ended")

@@ -23,7 +23,7 @@ ONE = Cluster(
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait until *condition* holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.005)
 

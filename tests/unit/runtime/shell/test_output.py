@@ -134,11 +134,11 @@ def test_who_prints_faster_than_it_is_shown_waits_and_loses_nothing() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert driver.waited.wait(10)
+    assert driver.waited.wait(60)
     assert driver.most <= PRINTED_AHEAD + MOST_TEXT
     driver.shows = True
     output.shown(7, driver.most)
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     driver.push()
     lines = "".join(driver.texts).splitlines()

@@ -13,6 +13,6 @@ def test_callbacks_run_in_order_on_another_thread():
         outside.later(lambda number=number: seen.append((number, threading.get_ident())))
     outside.later(done.set)
     outside.close()
-    assert done.wait(10)
+    assert done.wait(60)
     assert [number for number, _ in seen] == list(range(5))
     assert {thread for _, thread in seen} != {threading.get_ident()}

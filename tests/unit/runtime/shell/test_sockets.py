@@ -34,7 +34,7 @@ def post() -> Iterator[Callable[[int], Post]]:
     folder.rmdir()
 
 
-def take(post: Post, count: int, *others: Post, seconds: float = 10) -> list[list[bytes]]:
+def take(post: Post, count: int, *others: Post, seconds: float = 60) -> list[list[bytes]]:
     """*count* messages; *others* go on sending meanwhile."""
     got: list[list[bytes]] = []
     deadline = time.monotonic() + seconds

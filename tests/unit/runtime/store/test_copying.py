@@ -120,6 +120,6 @@ def test_neither_numpy_nor_ctypes_is_needed_for_less() -> None:
         print("numpy" in sys.modules)
     """)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=150, check=False
     )
     assert (done.stdout, done.stderr) == ("[]\nFalse\n", "")

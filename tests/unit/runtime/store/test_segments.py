@@ -52,7 +52,7 @@ def test_another_process_sees_the_same_bytes(segment: Segment) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.stderr == ""
@@ -70,7 +70,7 @@ def test_release_comes_once_when_the_last_view_goes(segment: Segment) -> None:
     assert not ended
     thread = threading.Thread(target=half.sum)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert not half.flags.writeable
     del half, thread
     gc.collect()
@@ -247,7 +247,7 @@ def test_views_alive_at_the_interpreters_end_are_quiet() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

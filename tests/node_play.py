@@ -16,6 +16,16 @@ BEN = client_id(1, DRIVER_FLAG | 2)
 FAR = client_id(2, DRIVER_FLAG | 1)
 
 
+def actor(number: int) -> m.StartActor:
+    """The head places Anna's actor *number* on the node."""
+    spec = m.ActorSpec(
+        owner=ANNA, actor=number, name="", namespace="", class_name="A", function=b"", blob=b"",
+        args=m.Value(), args_ref=(0, 0), deps=[], resources={}, placement=CPU, max_restarts=0,
+        max_concurrency=1, detached=False, get_if_exists=False, info=b"", cell="", job=ANNA, node=0,
+    )  # fmt: skip
+    return m.StartActor(HEAD, spec, 0)
+
+
 class Play:
     """A node on a stage: registers forked workers by itself, unless told not to."""
 

@@ -128,7 +128,7 @@ def crowd(limit: int, record: rundir.Record) -> None:
     """A hundred programs, twice; then as many actors."""
     for _ in range(2):  # who left gave everything back
         entered, told = drivers(record, 100)
-        assert len(entered) >= min(100, (limit * 7 // 8 - 90) // 3)
+        assert len(entered) >= min(100, (limit * 7 // 8 - 100) // 3)
         assert all(f"{limit:,} files" in why and "ulimit -n" in why for why in told)
         serves()
         for post in entered:
@@ -138,8 +138,8 @@ def crowd(limit: int, record: rundir.Record) -> None:
     count = 100 if LARGE else 40
     actors = [Counter.remote() for _ in range(count)]
     calls = [actor.up.remote() for actor in actors]
-    served, _ = nbray.wait(calls, num_returns=min(count, (limit * 7 // 8 - 90) // 2), timeout=60)
-    assert len(served) >= min(count, (limit * 7 // 8 - 90) // 2)
+    served, _ = nbray.wait(calls, num_returns=min(count, (limit * 7 // 8 - 100) // 2), timeout=60)
+    assert len(served) >= min(count, (limit * 7 // 8 - 100) // 2)
     serves()
     for actor in actors:
         nbray.kill(actor)

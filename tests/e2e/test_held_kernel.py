@@ -105,11 +105,27 @@ SHOWN = ["<b>shown 0</b>", "<b>shown 1</b>", "figure", "figure"]
 
 
 RUN = """
-import sys
-import nbformat
+import asyncio, contextlib, sys
+import nbformat, zmq
 from nbclient import NotebookClient
+
 notebook = nbformat.read(sys.argv[1], 4)
-NotebookClient(notebook, timeout=120).execute()
+client = NotebookClient(notebook, timeout=120)
+
+async def look():
+    # What nbclient sends for an Output widget takes the wake-up of its own waiting
+    # for an answer, which pyzmq then sees only when somebody looks again.
+    while True:
+        await asyncio.sleep(0.2)
+        with contextlib.suppress(AttributeError, zmq.ZMQError):
+            client.kc.shell_channel.socket.get(zmq.EVENTS)
+
+async def main():
+    looking = asyncio.create_task(look())
+    await client.async_execute()
+    looking.cancel()
+
+asyncio.run(main())
 nbformat.write(notebook, sys.argv[1])
 """
 

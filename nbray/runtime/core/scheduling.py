@@ -81,9 +81,16 @@ class Scheduler:
     def obtain(
         self, need: Shape, now: float, out: list[Effect], fresh: bool = False
     ) -> Worker | None:
-        """Book a worker fit for *need*, forking one if need be; None at the cap on processes."""
+        """Book a worker fit for *need*, forking one if need be; None at the cap on processes.
+
+        *fresh*: for an actor, who does not get the last process there can be: tasks would wait
+        for its end.
+        """
         setting = threads(need)
         worker = self._pool.spare(setting, fresh)
+        if fresh and not self._pool.spares_one():
+            self.stuck = self._pool.why_full()
+            return None
         if worker is None:
             if now < self._pool.paused_until:
                 self.stuck = "worker processes end as soon as they start (the node's log says why)"

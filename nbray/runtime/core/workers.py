@@ -164,6 +164,18 @@ class Pool:
         coming = sum(1 for worker in self._workers.values() if worker.state is State.FORKING)
         return left < WORKER * (coming + 1 + actor)
 
+    def spares_one(self) -> bool:
+        """Whether tasks keep a process if an actor takes an idle one, or room for another."""
+        if not self.full(actor=True):
+            return True
+        tasks = sum(
+            1
+            for worker in self._workers.values()
+            if worker.state is State.LEASED
+            or (worker.state in (State.IDLE, State.FORKING) and not worker.booked)
+        )
+        return tasks > 1
+
     def why_full(self) -> str:
         """Why no further process may be forked, and what would help."""
         if len(self._workers) + 1 < self._cap:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from node_play import ANNA, BEN, CPU, Play
+from node_play import ANNA, BEN, Play, actor
 
 from nbray.ids import HEAD
 from nbray.wire import messages as m
-
-
-def actor(number: int) -> m.StartActor:
-    spec = m.ActorSpec(
-        owner=ANNA, actor=number, name="", namespace="", class_name="A", function=b"", blob=b"",
-        args=m.Value(), args_ref=(0, 0), deps=[], resources={}, placement=CPU, max_restarts=0,
-        max_concurrency=1, detached=False, get_if_exists=False, info=b"", cell="", job=ANNA, node=0,
-    )  # fmt: skip
-    return m.StartActor(HEAD, spec, 0)
 
 
 def crowded(actors: int) -> Play:

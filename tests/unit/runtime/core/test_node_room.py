@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from node_play import ANNA, BEN, CPU, Play
+from node_play import ANNA, BEN, CPU, Play, actor
 
 from nbray.events import Figures
 from nbray.ids import DRIVER_FLAG, client_id
@@ -74,6 +74,24 @@ def test_the_last_place_is_for_tasks_not_actors() -> None:
     play = crowded(WORKER)
     assert play.brain.pool.full(actor=True)
     assert not play.brain.pool.full()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_the_last_idle_process_is_for_tasks_not_actors(used: bool) -> None:
+    play = crowded(100, ready=2)
+    play.register(ANNA, driver=True)
+    if used:
+        play.demand(ANNA, 2)
+        for grant in play.granted(ANNA):
+            play.demand(ANNA, 0)
+            play.give_back(ANNA, grant)
+    play.brain.room = play.brain.pool._room = Few(WORKER)
+    for number in range(1, 5):
+        play.say(actor(number))
+    play.tick(30)
+    assert len(play.take(m.BecomeActor)) == (0 if used else 1)
+    play.demand(ANNA, 1)
+    assert play.granted(ANNA)
 
 
 def test_a_trouble_is_told_once_to_each_driver() -> None:

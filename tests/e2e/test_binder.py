@@ -3,7 +3,9 @@
 repo2docker takes its files from `binder/` alone, makes an environment with the
 Python of `runtime.txt`, and runs in the repository's folder
 `pip install -r binder/requirements.txt` and then `binder/postBuild`. The same
-is done here, without a container.
+is done here, without a container. What pip would fetch for the requirements is
+put there beforehand, from this environment: pip finds it, and fetches what is
+missing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
@@ -27,6 +30,7 @@ import pytest
 from e2e.cli import environment
 from harness import ROOT, marked, private_folder, require_or_skip
 from headless import text_of
+from packaging.requirements import Requirement
 
 MEMORY = 1 << 30
 """Bytes that a session on Binder may have to itself."""
@@ -85,6 +89,58 @@ def wanted_python() -> str:
     return shutil.which(f"python{found[1]}") or require_or_skip(f"no Python {found[1]} here")
 
 
+def required(lines: list[str]) -> dict[str, metadata.Distribution]:
+    """What is installed here of *lines* and of all that they need, nbray itself left out."""
+    wanted = [Requirement(re.sub(r"^\.", "nbray", line)) for line in lines]
+    found: dict[str, metadata.Distribution] = {}
+    seen: set[str] = set()
+    while wanted:
+        one = wanted.pop()
+        if str(one) in seen:
+            continue
+        seen.add(str(one))
+        try:
+            there = metadata.distribution(one.name)
+        except metadata.PackageNotFoundError:
+            continue  # pip fetches it
+        if one.name != "nbray":
+            found[one.name] = there
+        for line in there.requires or ():
+            more = Requirement(line)
+            extras = [*one.extras, ""]
+            if more.marker is None or any(more.marker.evaluate({"extra": e}) for e in extras):
+                wanted.append(more)
+    return found
+
+
+def link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def furnish(prefix: Path, requirements: Path) -> None:
+    """Put into the environment at *prefix* what the *requirements* need and is installed here."""
+    lines = [line for line in requirements.read_text().splitlines() if line.strip()]
+    here = Path(sys.prefix)
+    for one in required(lines).values():
+        for file in one.files or ():
+            source = Path(os.path.normpath(str(one.locate_file(file))))
+            if not source.is_file() or not source.is_relative_to(here):
+                continue
+            target = prefix / source.relative_to(here)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                continue
+            if target.parent == prefix / "bin":
+                text = source.read_bytes().replace(os.fsencode(here), os.fsencode(prefix))
+                target.write_bytes(text)
+                target.chmod(0o755)
+            else:
+                link(source, target)
+
+
 @pytest.fixture(scope="module")
 def session(_nothing_left: None) -> Iterator[Session]:
     home = private_folder("nbt-binder-")
@@ -97,6 +153,8 @@ def session(_nothing_left: None) -> Iterator[Session]:
         if BUILT.exists():  # `make` has built it from the same sources; again takes a minute
             shutil.copytree(BUILT, made.repository / "labextension" / "built")
         assert made.run(wanted_python(), "-m", "venv", str(made.prefix)).returncode == 0
+        if wanted_python() == sys.executable:
+            furnish(made.prefix, made.repository / "binder" / "requirements.txt")
         done = made.run(
             made.python, "-m", "pip", "install", "--no-cache-dir", "-q", "-r",
             "binder/requirements.txt",

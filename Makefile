@@ -80,7 +80,7 @@ check: static
 test: static $(SYSTEM)
 	@mkdir -p artifacts
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	  -n $(JOBS) --dist loadfile --ignore=tests/fronts \
+	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts \
 	  --junitxml=artifacts/tests.xml --durations=12
 
 notebooks: $(READY)

@@ -26,6 +26,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     other = [item.nodeid for item in items if re.search(r"0x[0-9a-f]{6}", item.nodeid)]
     if other:
         raise pytest.UsageError(f"named by an address, which differs each time: {other[0]}")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = arranged(items)
+
+
+LAST = ("tests/unit/", "tests/architecture/")
+"""Files that take little time each: they fill the end, when some processes have no more to do."""
+
+
+def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The order in which files are given out: who needs the CPUs beside who waits, short ones last.
+
+    What drives a browser is spread among what waits for other processes most of the time.
+    """
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    browser = [name for name in files if name.startswith("tests/browser/")]
+    last = [name for name in files if name.startswith(LAST)]
+    order = [name for name in files if name not in browser and name not in last]
+    for number, name in enumerate(browser):
+        order.insert(number + number * (len(order) - number) // len(browser), name)
+    return [item for name in [*order, *last] for item in files[name]]
 
 
 @pytest.fixture(scope="session", autouse=True)

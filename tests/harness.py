@@ -52,12 +52,16 @@ def set_mark() -> str:
     return os.environ[MARK]
 
 
+KEPT: set[int] = set()
+"""Processes that serve several modules of tests, and leave when the session ends."""
+
+
 def marked(mark: str, own: int | None = None) -> dict[int, str]:
-    """Pid to command line of every process with *mark* in its environment, *own* excepted."""
+    """Pid to command line of every process with *mark*, but for *own* and what is kept."""
     wanted = f"{MARK}={mark}".encode()
     found = {}
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in {own, os.getpid()}:
+        if not entry.name.isdigit() or int(entry.name) in {own, os.getpid(), *KEPT}:
             continue
         try:
             if wanted in (entry / "environ").read_bytes().split(b"\0"):

@@ -1,4 +1,4 @@
-"""Fixtures of the browser tests: one JupyterLab and one Chromium for the module."""
+"""Fixtures of the browser tests: one Chromium for the module, one JupyterLab for all of them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,22 @@ def browser(_nothing_left: None) -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="module")
-def lab(browser: Browser) -> Iterator[Lab]:
-    server = Lab(ROOT / "notebooks")
-    try:
-        server.wait_until_up()
-        yield server
-    finally:
+@pytest.fixture(scope="session")
+def labs(mark: str) -> Iterator[list[Lab]]:
+    """The JupyterLab that serves the modules which run in this process, once one has asked."""
+    started: list[Lab] = []
+    yield started
+    for server in started:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, labs: list[Lab]) -> Lab:
+    """What a notebook leaves in it, `_nothing_left` finds: kernels and their clusters."""
+    if not labs or labs[-1].process.poll() is not None:
+        labs.append(Lab(ROOT / "notebooks"))
+        labs[-1].wait_until_up()
+    return labs[-1]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from harness import ARTIFACTS, ROOT, private_folder
+from harness import ARTIFACTS, KEPT, ROOT, private_folder
 from playwright.sync_api import Locator, Page, expect
 
 STARTUP = 120.0
@@ -113,6 +113,7 @@ class Lab:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        KEPT.add(self.process.pid)
 
     def setting(self, name: str, values: dict[str, Any]) -> None:
         """Set one of JupyterLab's settings, from the page's next load on."""
@@ -153,8 +154,10 @@ class Lab:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        KEPT.discard(self.process.pid)
         ARTIFACTS.mkdir(exist_ok=True)
-        shutil.copy(self.log, ARTIFACTS / "jupyterlab.log")
+        where = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+        shutil.copy(self.log, ARTIFACTS / f"jupyterlab-{where}.log")
         shutil.rmtree(self.home, ignore_errors=True)
 
 

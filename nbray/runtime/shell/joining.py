@@ -29,6 +29,8 @@ def join(
 ) -> m.Welcome:
     """Ask the head's node at *address* for membership; *was*: the number of a lost one.
 
+    What came behind the answer is kept in *links* for the node.
+
     Raises:
         ConnectionError, AuthenticationError: as `probe`, or nobody answered.
         VersionMismatchError: the head refused.
@@ -49,12 +51,14 @@ def join(
         now = time.monotonic()
         got = links.receive(now)
         links.tick(now)
-        for _, frames in got.control:
+        for place, (_, frames) in enumerate(got.control):
             try:
                 message = decode(frames[-1])
             except CorruptFrame:
                 continue
             if isinstance(message, m.Welcome) and message.ticket == ticket:
+                got.control = got.control[place + 1 :]
+                links.keep(got)  # work for the node may have come with its number
                 return message
             if isinstance(message, m.Refused) and message.ticket == ticket:
                 raise VersionMismatchError(message.why)

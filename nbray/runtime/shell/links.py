@@ -52,6 +52,8 @@ class Links:
         )
         self._late: dict[int, list[Payload]] = {}
         """Bulk messages for peers whose bulk lane does not stand yet."""
+        self._kept = Received()
+        """What was received already, for who looks next."""
         self._suspects = Suspects(address)
 
     def identify(self, number: int) -> None:
@@ -108,7 +110,7 @@ class Links:
 
     def receive(self, now: float, ready: Container[object] | None = None) -> Received:
         """Take in what has happened; *ready* as in `Lanes.receive`."""
-        got = Received()
+        got, self._kept = self._kept, Received()
         for event in self.lanes.receive(ready=ready):
             match event:
                 case Arrived(peer=peer, lane=Lane.BULK, frames=frames):
@@ -141,6 +143,10 @@ class Links:
         got.log += self.lanes.lines()
         return got
 
+    def keep(self, got: Received) -> None:
+        """Let the next `receive` begin with *got*: it is for somebody who is not there yet."""
+        self._kept = got
+
     def _came(self, came: Got, got: Received, now: float) -> None:
         self._transmit(came.out)
         for peer in came.dial:
@@ -172,7 +178,9 @@ class Links:
         return got
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do."""
+        """When `receive` or `tick` has something to do."""
+        if self._kept.control or self._kept.bulk or self._kept.lost:
+            return 0.0
         parts = self.mesh, self.lanes, self._suspects
         due = (part.next_deadline() for part in parts)
         return min((one for one in due if one is not None), default=None)

@@ -18,7 +18,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts libraries properties demo test check lab bench clean static notebooks browser \
+.PHONY: fronts libraries properties demo test suite check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -57,27 +57,36 @@ $(PY): .ci/find-python
 	@touch $(PY)
 
 # The sidebar is built by pip, too (labextension/hatch_build.py), when its sources have changed.
+# Python compiles what is imported: all of it, which pip would do, takes half a minute.
 $(READY): pyproject.toml $(PY) $(SIDEBAR)
 	@echo "installing nbray and its tools into $(VENV)"
-	@$(PY) -m pip install -qq -e '.[lab,test,dev]'
+	@$(PY) -m pip install -qq --no-compile -e '.[lab,test,dev]'
 	@touch $@
 
-$(SYSTEM): .ci/system-packages $(READY)
+$(SYSTEM): .ci/system-packages $(PY)
 	@.ci/system-packages
 	@touch $@
 
 demo: $(READY)
 	@$(PY) .ci/demo.py
 
-static: $(READY)
+static: types
 	$(BIN)/ruff check --quiet .
+
+types: $(READY)
 	$(BIN)/mypy
 	$(PY) -m compileall -q nbray
 
 check: static
 	NBRAY_TEST_ENGINES=inline $(PYTEST) tests/unit tests/architecture tests/contract -m "not slow"
 
-test: static $(SYSTEM)
+# What types takes (one CPU, most of a minute) is done beside the first tests.
+test:
+	@$(MAKE) --no-print-directory -j2 $(READY) $(SYSTEM)
+	$(BIN)/ruff check --quiet .
+	@$(MAKE) --no-print-directory -j2 types suite
+
+suite: $(READY) $(SYSTEM)
 	@mkdir -p artifacts
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts \
@@ -86,7 +95,7 @@ test: static $(SYSTEM)
 notebooks: $(READY)
 	$(PYTEST) --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
-browser: $(SYSTEM)
+browser: $(SYSTEM) $(READY)
 	$(PYTEST) tests/browser
 
 # Made once: again when what they ask for changes.
@@ -117,7 +126,7 @@ again: $(READY)
 properties: $(READY)
 	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
 
-large: $(SYSTEM)
+large: $(SYSTEM) $(READY)
 	NBRAY_TEST_LARGE=1 $(PYTEST) tests/e2e/test_large.py
 
 storm: $(READY)
@@ -126,7 +135,7 @@ storm: $(READY)
 mutants: $(READY)
 	$(PY) -m tests.mutants --seed $(or $(SEED),$(shell date +%Y%m%d)) --count $(or $(COUNT),100)
 
-apart: $(SYSTEM)
+apart: $(SYSTEM) $(READY)
 	NBRAY_TEST_APART=10 NBRAY_TEST_SEED=$(or $(SEED),$(shell date +%Y%m%d)) $(PYTEST) tests/e2e/test_apart.py
 
 crowd: $(READY)

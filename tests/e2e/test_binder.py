@@ -22,6 +22,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import nbformat
@@ -114,6 +115,8 @@ def required(lines: list[str]) -> dict[str, metadata.Distribution]:
 
 
 def link(source: Path, target: Path) -> None:
+    if target.exists():
+        return
     try:
         target.hardlink_to(source)
     except OSError:  # another file system
@@ -131,14 +134,17 @@ def furnish(prefix: Path, requirements: Path) -> None:
                 continue
             target = prefix / source.relative_to(here)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                continue
             if target.parent == prefix / "bin":
                 text = source.read_bytes().replace(os.fsencode(here), os.fsencode(prefix))
                 target.write_bytes(text)
                 target.chmod(0o755)
             else:
                 link(source, target)
+                compiled = Path(cache_from_source(str(source)))
+                if source.suffix == ".py" and compiled.is_file():
+                    target = Path(cache_from_source(str(target)))
+                    target.parent.mkdir(exist_ok=True)
+                    link(compiled, target)
 
 
 @pytest.fixture(scope="module")

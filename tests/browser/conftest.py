@@ -59,6 +59,16 @@ def lab(browser: Browser, labs: list[Lab]) -> Lab:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
+    yield from _page(browser)
+
+
+@pytest.fixture(scope="module")
+def one_page(browser: Browser) -> Iterator[Page]:
+    """A page for all tests of a module: to load JupyterLab takes ten seconds of a CPU."""
+    yield from _page(browser)
+
+
+def _page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page(viewport=SCREEN, device_scale_factor=1.5)
     opened.set_default_timeout(PATIENCE)
     yield opened

@@ -39,10 +39,10 @@ def fails(i):
 """
 
 
-@pytest.fixture
-def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
+@pytest.fixture(scope="module")
+def notebook(lab: Lab, one_page: Page) -> Iterator[Notebook]:
     Path(lab.root / "progress.ipynb").write_text(json.dumps(notebook_of(SETUP)))
-    opened = Notebook(page, lab, "progress.ipynb")
+    opened = Notebook(one_page, lab, "progress.ipynb")
     opened.run(0)
     yield opened
     opened.run(opened.append("%nbray stop"))
@@ -97,7 +97,7 @@ def test_the_timeline_of_a_cell_light_and_dark(notebook: Notebook) -> None:
         "              + [tiny.remote(i) for i in range(20)])"
     )
     notebook.run(work)
-    line = notebook.append("nbray.timeline(2)")
+    line = notebook.append(f"nbray.timeline({notebook.prompt(work).strip('[]:')})")
     notebook.run(line)
     picture = notebook.cell(line).locator(".nbray-timeline svg")
     expect(picture).to_be_visible()

@@ -11,7 +11,7 @@ from harness import eventually
 
 pytestmark = pytest.mark.slow
 
-TIMES = 200
+TIMES = 80
 SETUP = """
 import os, time, psutil
 import numpy as np

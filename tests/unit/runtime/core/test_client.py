@@ -286,3 +286,45 @@ def test_an_early_return_that_nobody_waits_for_is_freed() -> None:
     early = m.Early(OTHER, task.seq + 1, m.Value(b"", [slot]))
     assert sent(play.say(early), m.Free)[0].slots == [slot]
     assert not play.brain.objects.owned[task.seq + 1].state
+
+
+def test_a_cell_counts_the_calls_that_run_and_for_how_long_its_tasks_have() -> None:
+    play = Play()
+    work = play.work()
+    work.tally = play.brain.tally("", play.now)
+    play.brain.tally("over", play.now)
+    play.task(work)
+    play.brain.pump(play.now)
+    play.grant()
+    call = Task(50, Work(work.spec, 0, None, work.tally, b""), b"", 1)
+    play.brain.submitted.append((play.brain.actors.call, (OWNER, 6), "A", call))
+    play.brain.pump(play.now)
+    play.say(m.ActorState(HEAD, OWNER, 6, m.ALIVE, 0, client_id(2, 3)))
+    cells = play.brain.cells(play.now + 2.0)
+    assert [(node.number, node.running) for node in cells[""].nodes] == [(1, 1), (2, 1)]
+    assert [cells[cell].oldest for cell in ("", "over")] == [2.0, 0.0]
+
+
+def test_a_task_that_is_to_be_tried_again_is_at_no_worker() -> None:
+    play = Play()
+    task = play.task(play.work())
+    play.brain.pump(play.now)
+    play.grant()
+    again = m.Outcome(task.seq, [m.Value(b"", failed=True)], True, True)
+    play.brain.handle(m.Results(WORKER, [], [], [again]), play.now)
+    assert not sent(play.brain.cancel([task], force=False), m.Cancel)
+    assert play.brain.objects.owned[task.seq].value.data.startswith(b"TaskCancelledError")
+
+
+def test_a_newcomer_knows_that_what_lived_on_a_lost_node_is_lost() -> None:
+    play = Play()
+    gone, there = (
+        m.NodeInfo(number, f"m{number}", "10.0.0.1", 1, CPU, CPU, alive=number == 3)
+        for number in (2, 3)
+    )
+    play.say(m.Registered(NODE, 1, "10.0.0.1", 1, "", [gone, there]))
+    play.brain.objects.hold([(client_id(2, 5), 1), (client_id(3, 5), 1)])
+    assert [borrow.seqs for borrow in sent(play.brain.pump(play.now), m.Borrow)] == [[1]]
+    foreign = play.brain.objects.foreign
+    assert foreign[client_id(2, 5), 1].state == FAILED
+    assert not foreign[client_id(3, 5), 1].state

@@ -211,3 +211,21 @@ def test_tasks_that_no_worker_speaks_for_are_told_by_their_owner() -> None:
     play.brain.cancel([waiting], force=False)
     (one,) = ask(play.brain, lost_seen={ME: 2}).lost
     assert (one.seq, d.STATES[one.state]) == (waiting.seq, "cancelled")
+
+
+def test_what_was_cancelled_is_in_no_queue() -> None:
+    play = Play()
+    first, second = play.submit(2)
+    play.brain.cancel([first], force=False)
+    assert [one.seq for one in ask(play.brain).tasks] == [second.seq]
+
+
+def test_cancelled_calls_are_in_no_queue() -> None:
+    play = Play()
+    calls = []
+    for seq in (50, 51):
+        calls.append(Task(seq, Work(SPEC, 0, None, play.work.tally, b""), b"", 1))
+        play.brain.submitted.append((play.brain.actors.call, (ASKER, 6), "A", calls[-1]))
+    play.brain.pump(20.0)
+    play.brain.cancel(calls[:1], force=False)
+    assert [(one.seq, one.name) for one in ask(play.brain).tasks] == [(51, "A.f")]

@@ -8,7 +8,7 @@ import pytest
 
 from nbray.ids import client_id, node_client
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import STORED, Entry, Objects
+from nbray.runtime.core.objects import MOST_LOCATED, READY, STORED, Entry, Objects
 from nbray.wire import messages as m
 
 ME = client_id(1, 5)
@@ -101,3 +101,15 @@ def test_what_was_sent_is_not_added_to() -> None:
     objects.answers()
     second = let_go(objects, keys[1:])
     assert [release.seqs for _, release in said([*first, *second], m.Release)] == [[1], [2]]
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [9, 1, 1], [1, 9, 1, 9], [4, 4, 4, 4, 4]])
+def test_large_answers_go_in_several_messages_and_each_value_once(sizes: list[int]) -> None:
+    objects = Objects(ME, 1)
+    for seq, size in enumerate(sizes):
+        objects.owned[seq] = Entry((ME, seq), 1, READY, bytes(size * MOST_LOCATED // 8))
+    objects.locate(m.Locate(FAR, list(range(len(sizes)))))
+    answers = [message for _, message in said(objects.answers(), m.Located)]
+    assert [seq for one in answers for seq, _ in one.values] == list(range(len(sizes)))
+    assert (len(answers) > 1) is (sum(sizes) > 8)
+    assert not objects.answers()

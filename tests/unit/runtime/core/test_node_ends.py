@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from node_play import ANNA, BEN, CPU, FAR, Play
 
+from nbray import details as d
 from nbray.ids import HEAD, node_client
 from nbray.runtime.core.effects import Stop
 from nbray.wire import messages as m
@@ -87,3 +88,35 @@ def test_what_only_a_lost_node_could_do_is_infeasible(play: Play) -> None:
     assert not play.take(m.Infeasible)
     play.say(m.NodeLost(HEAD, 2, "gone"))
     assert play.take(m.Infeasible, ANNA)
+
+
+def test_what_only_a_node_that_leaves_could_do_is_infeasible(play: Play) -> None:
+    play.say(m.Demand(ANNA, 1, CPU, 1, node=2))
+    members = play.members
+    play.say(m.Members(HEAD, list(members.values())))
+    assert not play.take(m.Infeasible), "nothing has changed"
+    leaves = msgspec.structs.replace(members[2], leaving=True)
+    play.say(m.Members(HEAD, [members[1], leaves]))
+    assert play.take(m.Infeasible, ANNA)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_node_tells_what_its_dead_workers_did(play: Play, gone: bool) -> None:
+    play.demand(ANNA, 1)
+    (grant,) = play.granted(ANNA)
+    did = d.TaskRecord(ANNA, 7, "f", "c", ANNA, d.DONE, grant.worker, 1.0, 2.0)
+    play.say(m.Remember(grant.worker, [did]))
+    if gone:
+        play.do(play.brain.worker_gone(grant.worker, "killed", play.now))
+    play.say(m.Describe(ANNA, d.TASKS, 100))
+    assert play.take(m.Described, ANNA)[0].ended == [did] * gone
+
+
+def test_nothing_is_kept_of_what_was_fetched_from_the_dead(play: Play) -> None:
+    for owner, seq in ((FAR, ANNA), (BEN, FAR)):
+        play.say(m.Fetch(ANNA, seq, owner, seq, [m.Slot(2, 9, 0, 100, seq)]))
+        if seq == ANNA:
+            play.do(play.brain.segment_added(17, 64 << 20))
+        play.say(m.Chunk(node_client(2), play.take(m.Pull)[0].token, 0))
+    play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
+    assert set(play.brain.transfers._copies) == {(BEN, FAR)}

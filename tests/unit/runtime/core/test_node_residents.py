@@ -256,3 +256,9 @@ def test_no_resource_is_lost_whatever_happens(seed: int) -> None:
             play.do(play.brain.worker_gone(worker, "killed", play.now))
     assert play.brain.ledger.free == play.brain.ledger.total
     assert not play.brain.leases.wants
+
+
+def test_an_actor_that_can_never_run_here_may_run_elsewhere(play: Play) -> None:
+    play.say(m.StartActor(HEAD, actor({"CPU": 9 * UNIT}, CPU), 0))
+    (down,) = play.take(m.ActorDown, HEAD)
+    assert (down.cause, down.restartable) == ("the node has no 9 CPUs", True)

@@ -65,6 +65,25 @@ def test_why_waiting_says_nothing_of_what_is_not_asked_for() -> None:
     assert why == "need 1 GPU; m1 has 0 of 1 GPU free"
 
 
+def test_sentences_name_resources_of_every_kind_and_only_what_lacks() -> None:
+    need = {"CPU": UNIT, "memory": (3 << 30) * UNIT, "tpu": 2 * UNIT}
+    has = {"CPU": UNIT, "memory": (1 << 30) * UNIT, "tpu": UNIT}
+    assert placement.describe(need) == "1 CPU, 3 GB of memory, 2 'tpu'"
+    never = placement.why_never(need, [node(1, has)])
+    assert never.endswith(": node 1 (m1) has 1 CPU, 1 GB of memory, 1 'tpu'")
+    waits = placement.why_waiting(need, [node(1, need, has)])
+    assert waits.endswith("; m1 has 1 GB of 3 GB of memory, 1 of 2 'tpu' free")
+
+
+def test_nodes_of_one_name_are_told_apart_by_their_numbers() -> None:
+    nodes = [node(number, CPU, {"CPU": 0}) for number in (1, 2, 3)]
+    nodes[1] = NodeInfo(2, "m1", "10.0.0.1", 1, CPU, {"CPU": 0})
+    assert placement.why_waiting(CPU, nodes) == (
+        "need 1 CPU; node 1 (m1) has 0 of 1 CPU free; node 2 (m1) has 0 of 1 CPU free; "
+        "m3 has 0 of 1 CPU free"
+    )
+
+
 def test_memory_is_shown_as_everywhere() -> None:
     assert placement.describe({"memory": (3 << 30) * UNIT}) == "3 GB of memory"
     assert placement.describe({"memory": 13_207_024_435 * UNIT}) == "12.3 GB of memory"

@@ -110,3 +110,11 @@ def test_cells_without_reasons_pay_nothing() -> None:
     play.submit(1)
     view = play.brain.cells(11.0)["c"]
     assert msgspec.structs.replace(view, waiting=()) == view
+
+
+def test_what_was_cancelled_does_not_wait() -> None:
+    play = Play()
+    gone, *_ = play.submit(3)
+    play.brain.handle(m.Waiting(NODE, play.pool.id, "need 1 GPU"), 15.0)
+    play.brain.cancel([gone], force=False)
+    assert play.why() == ("2 waiting: need 1 GPU",)

@@ -161,3 +161,15 @@ def test_actors_come_from_the_head() -> None:
     survey.answered(m.Described(HEAD, 10.0, d.ACTORS, actors=[actor]), 10.0)
     assert survey.details(10.0, {1, 2}).actors == (actor,)
     assert survey.version == 3
+
+
+def test_all_that_was_printed_is_shown_once_in_order() -> None:
+    survey = started()
+    for count in (1, 1, 3):  # the second answer repeats the first
+        texts = [d.TextRecord(1, 7, "c", DRIVER, "f", "stdout", str(n)) for n in range(count)]
+        fresh = texts[-2:]
+        survey.answered(m.Described(DRIVER, 10.0, d.TEXTS, texts=fresh, texts_count=count), 10.0)
+    assert [one.text for one in survey.details(10.0, {1, 2}).texts] == ["0", "1", "2"]
+    (question, *_) = survey.ask([1], d.TEXTS, 12.0)
+    assert isinstance(question, Send)
+    assert question.message.texts_seen == {DRIVER: 3}

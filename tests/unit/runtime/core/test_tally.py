@@ -61,6 +61,16 @@ def test_the_time_of_chunks_goes_to_their_cell_and_their_items_are_counted() -> 
     assert hidden.work == {}
 
 
+def test_nothing_is_made_up_of_a_node_of_which_nothing_is_known() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted = 2
+    tally.done, tally.failed = {1: 1}, {2: 1}
+    tally.measure(A, 1, 4_000_000, 4_000_000, 0, 9.0)
+    made = tally.view({}, lambda number: f"host{number}", 9.0, cpus={1: 4.0})
+    assert [(node.name, node.work) for node in made.nodes] == [("host1", 4.0), ("host2", 0.0)]
+    assert made.cpus == 4.0
+
+
 def counted(submitted: int, done: int, failed: int = 0, running: int = 0, at: int = 2) -> Counted:
     return Counted(A, "c", submitted, {at: done}, {at: failed}, {}, {at: running}, 1_000_000)
 

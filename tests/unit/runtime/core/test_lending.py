@@ -1,0 +1,70 @@
+"""CPUs that waiting workers lend: who is asked, and for whom."""
+
+from __future__ import annotations
+
+import pytest
+from node_play import ANNA, BEN, CPU, Play, actor
+
+from nbray.options import UNIT
+from nbray.wire import messages as m
+
+
+def waiting(count: int, gpus: int = 0) -> tuple[Play, list[int]]:
+    """A node whose *count* CPUs belong to workers that all wait."""
+    play = Play(cpus=count, gpus=gpus)
+    for client in (ANNA, BEN):
+        play.register(client, driver=True)
+    play.demand(ANNA, count)
+    workers = [grant.worker for grant in play.granted(ANNA)]
+    for worker in workers:
+        play.say(m.Blocked(worker))
+    play.sent.clear()
+    return play, workers
+
+
+def asked(play: Play) -> list[int]:
+    found = [to for to, message in play.sent if isinstance(message, m.Lend)]
+    play.take(m.Lend)
+    return found
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3])
+def test_as_many_are_asked_as_are_needed_and_each_once(cpus: int) -> None:
+    play, workers = waiting(3)
+    play.demand(BEN, 1, resources={"CPU": cpus * UNIT})
+    assert asked(play) == workers[:cpus]
+    play.tick(1.0)
+    play.demand(BEN, 1, resources={"CPU": cpus * UNIT})
+    assert not asked(play), "those who were asked have not answered yet"
+    for worker in workers[:cpus]:
+        play.say(m.Lent(worker))
+    assert play.granted(BEN)
+
+
+def test_nobody_is_asked_for_what_is_no_cpu() -> None:
+    play, _ = waiting(1, gpus=1)
+    play.demand(BEN, 2, resources={"GPU": UNIT})
+    assert len(play.granted(BEN)) == 1
+    assert not asked(play)
+
+
+def test_nobody_is_asked_where_something_else_lacks_too() -> None:
+    play, workers = waiting(1, gpus=1)
+    play.demand(BEN, 1, resources={"GPU": UNIT})
+    (grant,) = play.granted(BEN)
+    play.demand(BEN, 1, shape=2, resources={**CPU, "GPU": UNIT})
+    assert not asked(play)
+    play.demand(BEN, 0, resources={"GPU": UNIT})
+    play.give_back(BEN, grant)
+    assert asked(play) == workers
+
+
+def test_nobody_is_asked_for_an_actor_that_lacks_a_process_and_no_cpu() -> None:
+    play = Play(cpus=1, cap=1)
+    play.register(ANNA, driver=True)
+    play.demand(ANNA, 1)
+    (grant,) = play.granted(ANNA)
+    play.say(m.Blocked(grant.worker))
+    play.say(actor(1))
+    assert play.take(m.ActorWaits, ANNA)
+    assert not asked(play)

@@ -37,14 +37,16 @@ LAST = ("tests/unit/", "tests/architecture/")
 def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
     """The order in which files are given out: who needs the CPUs beside who waits, short ones last.
 
-    What drives a browser is spread among what waits for other processes most of the time.
+    What drives a browser is spread among what waits for other processes most of the time; the
+    longest file of either kind comes first.
     """
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    browser = [name for name in files if name.startswith("tests/browser/")]
+    browser = [name for name in reversed(files) if name.startswith("tests/browser/")]
     last = [name for name in files if name.startswith(LAST)]
     order = [name for name in files if name not in browser and name not in last]
+    order.sort(key=lambda name: not name.startswith("tests/sim/"))
     for number, name in enumerate(browser):
         order.insert(number + number * (len(order) - number) // len(browser), name)
     return [item for name in [*order, *last] for item in files[name]]

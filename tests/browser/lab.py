@@ -169,16 +169,42 @@ class Notebook:
 
     def __init__(self, page: Page, lab: Lab, name: str, mode: str = "doc") -> None:
         self.page = page
+        self.lab = lab
         page.goto(f"{lab.url}/{mode}/tree/{name}?token={lab.token}&reset", wait_until="commit")
         self.cells = page.locator(".jp-Notebook .jp-CodeCell")
-        cells = json.loads((lab.root / name).read_text())["cells"]
-        count = sum(cell["cell_type"] == "code" for cell in cells)
-        expect(self.cells).to_have_count(count, timeout=120_000)
-        self.idle()
+        self._opened(name)
         # JupyterLab draws the cells anew when its settings arrive
         while not page.locator(".jp-CodeCell[data-stays]").count():
             self.cells.first.evaluate("cell => cell.dataset.stays = 'yes'")
             page.wait_for_timeout(1_000)
+
+    def _opened(self, name: str) -> None:
+        cells = json.loads((self.lab.root / name).read_text())["cells"]
+        count = sum(cell["cell_type"] == "code" for cell in cells)
+        expect(self.cells).to_have_count(count, timeout=120_000)
+        self.idle()
+
+    def leave(self) -> None:
+        """Close whatever is open in JupyterLab, and end its kernel; the page stays."""
+        self.page.evaluate(
+            """() => {
+                for (const one of [...window.jupyterapp.shell.widgets('main')]) {
+                    if (one.context?.model) one.context.model.dirty = false;
+                    one.close();
+                }
+            }"""
+        )
+        expect(self.cells).to_have_count(0)
+        self._end_kernels()
+
+    def again(self, name: str) -> None:
+        """Open the notebook *name* as it is on the disk, after `leave`."""
+        self.page.evaluate(
+            """name => window.jupyterapp.commands.execute(
+                'docmanager:open', {path: name, factory: 'Notebook'}).then(() => true)""",
+            name,
+        )
+        self._opened(name)
 
     def idle(self, timeout: float = 120) -> None:
         """Wait until the kernel has nothing to do."""
@@ -298,6 +324,10 @@ class Notebook:
 
     def close(self) -> None:
         """Shut the kernel down, as closing its tab and kernel does."""
+        self._end_kernels()
+        self.page.goto("about:blank")
+
+    def _end_kernels(self) -> None:
         self.page.evaluate(
             """async () => {
                 const list = await (await fetch('/api/sessions')).json();
@@ -306,4 +336,3 @@ class Notebook:
                     method: 'DELETE', headers: {'X-XSRFToken': xsrf ? xsrf[1] : ''}});
             }"""
         )
-        self.page.goto("about:blank")

@@ -73,14 +73,27 @@ def _built() -> None:
         require_or_skip("the sidebar is not built (run `make sidebar`)")
 
 
-@pytest.fixture
-def notebook(lab: Lab, page: Page) -> Iterator[Notebook]:
-    page.set_viewport_size({"width": 1080, "height": 640})
+SIZE = {"width": 1080, "height": 640}
+
+
+@pytest.fixture(scope="module")
+def jupyterlab(lab: Lab, one_page: Page) -> Iterator[Notebook]:
+    """JupyterLab in a page, in which each test opens a notebook."""
     (lab.root / NAME).write_text(notebook_json(""))
-    opened = Notebook(page, lab, NAME, mode="lab")
+    opened = Notebook(one_page, lab, NAME, mode="lab")
+    opened.leave()
     yield opened
-    page.unroute_all()
     opened.close()
+
+
+@pytest.fixture
+def notebook(lab: Lab, jupyterlab: Notebook) -> Iterator[Notebook]:
+    """A notebook of one empty cell."""
+    jupyterlab.page.set_viewport_size(SIZE)
+    (lab.root / NAME).write_text(notebook_json(""))
+    jupyterlab.again(NAME)
+    yield jupyterlab
+    jupyterlab.leave()
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +141,7 @@ def test_from_none_to_three_nodes_and_back(notebook: Notebook, theme: str) -> No
     expect(sidebar.cards).to_have_count(0)
     expect(sidebar.note).to_contain_text("No cluster of yours runs on this machine")
     expect(sidebar.status).to_be_hidden()
+    notebook.theme(dark=False)
 
 
 def test_at_its_default_width_no_figure_is_cut(notebook: Notebook) -> None:
@@ -175,8 +189,10 @@ def test_a_notebooks_own_cluster_is_listed_by_its_name(notebook: Notebook) -> No
     expect(sidebar.cards).to_have_count(0)
 
 
-def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
-    page, sidebar = notebook.page, Sidebar(notebook.page)
+def test_the_palette_starts_and_dragging_inserts(lab: Lab, page: Page) -> None:
+    page.set_viewport_size(SIZE)
+    (lab.root / NAME).write_text(notebook_json(""))
+    notebook, sidebar = Notebook(page, lab, NAME, mode="lab"), Sidebar(page)
     page.keyboard.press("Control+Shift+KeyC")
     page.locator(".lm-CommandPalette-input").fill("nbray start a cluster")
     item = page.locator(".lm-CommandPalette-item.lm-mod-active[data-command='nbray:start']")
@@ -204,19 +220,21 @@ def test_the_palette_starts_and_dragging_inserts(notebook: Notebook) -> None:
 
     sidebar.press("Insert")
     expect(notebook.cells.filter(has_text="%nbray attach 127.0.0.1:")).to_have_count(2)
+    notebook.close()
 
 
-def test_without_the_servers_part_it_says_what_to_do(notebook: Notebook) -> None:
-    page = notebook.page
+def test_without_the_servers_part_it_says_what_to_do(lab: Lab, page: Page) -> None:
+    page.set_viewport_size(SIZE)
     page.route("**/api/nbray/clusters*", lambda route: route.fulfill(status=404, body="none"))
     page.route_web_socket("**/api/nbray/events*", lambda socket: socket.close())
-    page.reload(wait_until="commit")
+    page.goto(f"{lab.url}/lab?token={lab.token}&reset", wait_until="commit")
     sidebar = Sidebar(page)
     page.locator(".jp-SideBar.jp-mod-left [data-id='nbray-sidebar']").wait_for(timeout=60_000)
     sidebar.open()
     expect(sidebar.note).to_contain_text("run `nbray doctor`")
     expect(sidebar.root.locator("button", has_text="Start a cluster")).to_be_disabled()
     sidebar.screenshot("sidebar-no-server")
+    page.unroute_all()
 
 
 def test_the_join_line_is_copied(notebook: Notebook) -> None:
@@ -253,7 +271,7 @@ def test_a_saved_panel_shows_its_last_state_once_its_kernel_is_gone(
     expect(shown.locator(".nbray-head")).to_contain_text("as last seen")
     expect(notebook.page.locator(".jupyter-widgets-disconnected")).to_have_count(0)
     notebook.screenshot("panel-restarted", panel)
-    notebook.close()
+    notebook.leave()
     again = Notebook(notebook.page, lab, NAME, mode="lab")
     shown = again.cell(panel)
     expect(shown.locator(".nbray-panel table")).to_be_visible()

@@ -170,6 +170,7 @@ class NodeProcess(Process):
         sessions = itertools.count(number * 1_000_000 + 1)
         self._mesh = Mesh(lambda: next(sessions), self._member, number)
         self._own: deque[Any] = deque()
+        self._unmet: set[int] = set()
         self._numbers = itertools.count(1)
         self.segments: set[int] = set()
         self._stats_due = 0.05
@@ -196,6 +197,13 @@ class NodeProcess(Process):
         due = self.brain.next_deadline(now)
         if due is not None and due <= now:
             self._perform(self.brain.tick(now))
+        for peer in sorted(self._unmet):
+            if self._member(peer):
+                self._unmet.discard(peer)
+                self._dial(peer)
+            elif self.brain.spread.gone(peer):
+                self._unmet.discard(peer)
+                self._mesh.forget(peer)
         due = self._mesh.next_deadline()
         if due is not None and due <= now:
             self._came(self._mesh.tick(now))
@@ -234,7 +242,7 @@ class NodeProcess(Process):
         node = node_of(to)
         if node == self.number:
             self.world.pipe(self.me, to, frames)
-        elif self.brain.spread.alive(node) or node == FIRST_NODE:
+        elif not self.brain.spread.gone(node):
             self._send_control(node, [envelope(to), *frames])
 
     def carried(self, peer: int, frames: list[Any], bulk: bool) -> None:
@@ -295,9 +303,13 @@ class NodeProcess(Process):
 
     def _send_control(self, peer: int, frames: list[Any]) -> None:
         if peer not in self._mesh.links:
-            if not self._member(peer):
+            if self._member(peer):
+                self._dial(peer)
+            elif self.brain.spread.gone(peer):
                 return
-            self._dial(peer)
+            else:
+                self._mesh.open(peer, self.world.now)
+                self._unmet.add(peer)
         self._transmit(self._mesh.send(peer, frames))
 
     def _dial(self, peer: int) -> None:

@@ -50,7 +50,7 @@ class Ends:
 
     def over(self, client: int) -> bool:
         """Whether a client is known to be dead, by itself or with its node."""
-        return client in self._deaths or not self._spread.alive(node_of(client))
+        return client in self._deaths or self._spread.gone(node_of(client))
 
     def here(self, death: m.Death, now: float) -> list[Effect]:
         """A client of this machine is dead (and not among the clients any more)."""

@@ -104,6 +104,10 @@ class Mesh:
         self.links.pop(peer, None)
         self._out.add(peer)
 
+    def is_out(self, peer: int) -> bool:
+        """Whether the head has counted a peer out."""
+        return peer in self._out
+
     def connected(self, peer: int, now: float) -> list[Out]:
         """The direct carrier to a peer stands."""
         if peer in self._out:

@@ -109,7 +109,7 @@ class NodeBrain:
         self.residents = Residents(me, self.ledger, self.pool, self.scheduler)
         self.lending = Lending(me, self.ledger, self.leases, self.residents)
         self.storage = Storage(me, store)
-        self.transfers = Transfers(me, number, self.storage, self.spread.alive)
+        self.transfers = Transfers(me, number, self.storage, self.spread.gone)
         self.clients: dict[int, _Client] = {}
         self.ends = Ends(
             me, self.clients, self.pool, self.leases, self.scheduler, self.spread, self.storage,

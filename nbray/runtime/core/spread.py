@@ -40,6 +40,12 @@ class Spread:
         member = self.members.get(node)
         return member is not None and member.alive
 
+    def gone(self, node: int) -> bool:
+        """Whether *node* is known to be dead. One that nobody has told us of yet may just have
+        joined, and its messages may have come faster than the head's."""
+        member = self.members.get(node)
+        return node != self._node and member is not None and not member.alive
+
     def lost(self, node: int) -> None:
         """A node is gone, with every lease it gave."""
         for want in self._leases.wants.values():

@@ -41,13 +41,13 @@ class Transfer:
 
 
 class Transfers:
-    """All fetches of one node. *alive* tells whether a node can be asked."""
+    """All fetches of one node. *gone* tells whether a node is dead."""
 
-    def __init__(self, me: int, node: int, storage: Storage, alive: Callable[[int], bool]) -> None:
+    def __init__(self, me: int, node: int, storage: Storage, gone: Callable[[int], bool]) -> None:
         self._me = me
         self._node = node
         self._storage = storage
-        self._alive = alive
+        self._gone = gone
         self._by_key: dict[tuple[int, int], Transfer] = {}
         self._by_token: dict[int, Transfer] = {}
         self._copies: dict[tuple[int, int], Slot] = {}
@@ -95,7 +95,7 @@ class Transfers:
         local = transfer.local
         assert local is not None
         self._by_token = {t: x for t, x in self._by_token.items() if x is not transfer}
-        while transfer.sources and not self._alive(transfer.sources[0].node):
+        while transfer.sources and self._gone(transfer.sources[0].node):
             transfer.sources.pop(0)
         if not transfer.sources:
             self._by_key.pop(transfer.key, None)

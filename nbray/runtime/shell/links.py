@@ -50,6 +50,8 @@ class Links:
         self.mesh = Mesh(
             lambda: secrets.randbits(63) | 1, lambda peer: bool(address(peer)), lanes.number
         )
+        self.unmet: set[int] = set()
+        """Peers whose address is not known yet: what is sent to them waits until it is."""
         self._late: dict[int, list[Payload]] = {}
         """Bulk messages for peers whose bulk lane does not stand yet."""
         self._kept = Received()
@@ -63,12 +65,21 @@ class Links:
 
     def send(self, peer: int, frames: Sequence[bytes | memoryview], now: float) -> None:
         """Send on the control lane; the peer is dialled if there is no link."""
-        if peer not in self.mesh.links:
-            address = self._address(peer)
-            if not address:
-                return
-            self.dial(peer, address, now)
+        if peer not in self.mesh.links and not self._approach(peer, now):
+            return
         self._transmit(self.mesh.send(peer, frames))
+
+    def _approach(self, peer: int, now: float) -> bool:
+        """Begin a link; whether there may be one."""
+        address = self._address(peer)
+        if address:
+            self.dial(peer, address, now)
+        elif peer < 0 or self.mesh.is_out(peer):
+            return False
+        else:
+            self.mesh.open(peer, now)
+            self.unmet.add(peer)
+        return True
 
     def send_bulk(self, peer: int, frames: Sequence[bytes | memoryview]) -> None:
         """Send on the bulk lane, or when it stands; too much is dropped (it is asked for again)."""
@@ -103,6 +114,7 @@ class Links:
 
     def forget(self, peer: int) -> None:
         """End the link to a peer."""
+        self.unmet.discard(peer)
         self._late.pop(peer, None)
         self._suspects.forget(peer)
         if self.mesh.links.pop(peer, None) is not None:
@@ -168,6 +180,9 @@ class Links:
     def tick(self, now: float) -> Received:
         """Let time pass: signs of life, acknowledgements, deaths."""
         got = Received()
+        for peer in [one for one in self.unmet if self._address(one)]:
+            self.unmet.discard(peer)
+            self.lanes.dial(peer, self._address(peer))
         self._came(self.mesh.tick(now), got, now)
         for peer in self._suspects.tick(now):
             link = self.mesh.links.get(peer)

@@ -192,6 +192,8 @@ class Node:
         due = self._brain.next_deadline(now)
         if due is not None and due <= now:
             self._do(self._brain.tick(now), now)
+        for node in [one for one in self._links.unmet if self._brain.spread.gone(one)]:
+            self._links.counted_out(node)
         link_due = self._links.next_deadline()
         if link_due is not None and link_due <= now:
             self._hear_links(now)
@@ -259,7 +261,7 @@ class Node:
         if node == self._brain.number:
             if to in self._brain.clients or to == HEAD:  # else it has ended meanwhile
                 self._post.send_frames(to, frames)
-        elif self._brain.spread.alive(node) or node == FIRST_NODE:
+        elif not self._brain.spread.gone(node):
             self._links.send(node, [envelope(to), *frames], now)
 
     def _hear_links(self, now: float, ready: Container[object] | None = None) -> None:

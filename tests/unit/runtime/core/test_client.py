@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
-from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain
+from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, STORED, Entry
+from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.core.worker import Done, WorkerBrain
@@ -328,3 +328,63 @@ def test_a_newcomer_knows_that_what_lived_on_a_lost_node_is_lost() -> None:
     foreign = play.brain.objects.foreign
     assert foreign[client_id(2, 5), 1].state == FAILED
     assert not foreign[client_id(3, 5), 1].state
+
+
+@pytest.mark.parametrize(("state", "here"), [(STORED, True), (FAILED, False), (PENDING, False)])
+def test_what_was_fetched_is_here_from_then_on(state: int, here: bool) -> None:
+    objects = Play().brain.objects
+    source, copy = m.Slot(2, 1, 0, 100, 5), m.Slot(1, 1, 0, 100, 6)
+    entry = objects.foreign[OWNER, 5] = Entry((OWNER, 5), 1, state, m.Value(b"", [source]))
+    objects.fetched((OWNER, 5), copy)
+    assert entry.local == (copy if here else None)
+    objects.fetched((OWNER, 6), copy)  # it was let go meanwhile
+
+
+def test_a_small_result_lets_go_of_what_the_task_was_given() -> None:
+    play = Play()
+    owned = play.brain.objects.owned
+    given = owned[90] = Entry((ME, 90), 0, READY, b"given")
+    task = Task(91, play.work(), b"", 1)
+    task.pins = (given.key,)
+    owned[91] = Entry((ME, 91), 1)
+    owned[91].maker = task
+    play.brain.submitted.append(task)
+    play.brain.pump(play.now)
+    play.grant()
+    assert 90 in owned
+    play.say(m.Results(WORKER, [91], [b"1"]))
+    assert 90 not in owned
+
+
+def test_the_answer_to_a_call_lets_go_of_its_actor() -> None:
+    play = Play()
+    owned = play.brain.objects.owned
+    owned[90] = Entry((ME, 90), 0, LIFE)
+    call = Task(91, Work(play.work().spec, 0, None, Tally("", play.now), b""), b"", 1)
+    owned[91] = Entry((ME, 91), 1)
+    owned[91].maker = call
+    play.brain.submitted.append((play.brain.actors.call, (ME, 90), "A", call))
+    play.brain.pump(play.now)
+    play.say(m.ActorState(HEAD, ME, 90, m.ALIVE, 0, WORKER))
+    assert sent(play.say(m.Results(WORKER, [91], [b"1"])), m.EndActor, HEAD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "states", "woken"),
+    [
+        (Group, [READY, FAILED, READY], [0, 0, 1]),
+        (Gathering, [READY, READY, READY], [0, 0, 1]),
+        (Gathering, [READY, FAILED, READY], [0, 1, 2]),
+    ],
+)
+def test_a_wait_ends_with_the_last_and_a_get_with_the_first_that_failed(
+    kind: type[Group], states: list[int], woken: list[int]
+) -> None:
+    calls: list[bool] = []
+    group = kind(3, lambda: calls.append(group.done))
+    counts = []
+    for number, state in enumerate(states):
+        group.settle(Entry((ME, number), 1, state))
+        counts.append(len(calls))
+    assert counts == woken
+    assert all(calls)

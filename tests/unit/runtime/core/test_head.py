@@ -218,6 +218,16 @@ def test_pictures_come_at_most_four_times_a_second_and_on_change() -> None:
     assert not play.take(m.Picture)
 
 
+def test_no_picture_is_sent_to_the_dead() -> None:
+    play = Play(nodes=2)
+    for watcher in (ANNA, BEN):
+        play.say(m.Watch(watcher))
+    play.sent.clear()
+    play.say(m.Died(node_client(1), [m.Death(ANNA, "crashed")]))
+    play.tick(1)
+    assert {to for to, x in play.sent if isinstance(x, m.Picture)} == {BEN}
+
+
 # -- actors -----------------------------------------------------------------------------
 
 

@@ -107,6 +107,16 @@ def test_calls_wait_for_the_first_life() -> None:
     assert not entry.state
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_a_dead_actor_is_remembered_while_somebody_has_a_handle(held: bool) -> None:
+    caller = Caller()
+    caller.brain.actors.follow(KEY, "A")
+    if not held:
+        del caller.brain.objects.owned[KEY[1]]
+    caller.told(DEAD, 0)
+    assert (KEY in caller.brain.actors.links) is held
+
+
 # -- in the actor's process ------------------------------------------------------------
 
 

@@ -185,6 +185,14 @@ def test_a_word_for_another_session_is_not_believed() -> None:
     assert net.meshes[3].arrived(2, word, net.now) == Got()
 
 
+def test_what_is_sent_while_the_carrier_is_broken_goes_when_it_stands_again() -> None:
+    net = Net((1, 2))
+    net.meshes[2].disconnected(1)
+    assert not net.meshes[2].send(1, [b"hello"])
+    net.connect(1, 2)
+    assert net.heard == [(1, 2, b"hello")]
+
+
 def test_a_lost_detour_is_followed_by_another() -> None:
     net = Net((1, 2, 3, 4))
     net.part(3, 4)

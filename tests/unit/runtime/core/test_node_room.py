@@ -94,6 +94,16 @@ def test_the_last_idle_process_is_for_tasks_not_actors(used: bool) -> None:
     assert play.granted(ANNA)
 
 
+def test_processes_that_are_coming_count_and_those_that_are_there_do_not_again() -> None:
+    play = crowded(100, cpus=4, ready=2)
+    play.register(ANNA, driver=True)
+    play.auto = False
+    play.brain.room = play.brain.pool._room = Few(WORKER)
+    play.demand(ANNA, 4)
+    assert len(play.granted(ANNA)) == 2
+    assert len(play.forked) == 1
+
+
 def test_a_trouble_is_told_once_to_each_driver() -> None:
     play = Play()
     play.register(ANNA, driver=True)

@@ -388,3 +388,24 @@ def test_a_wait_ends_with_the_last_and_a_get_with_the_first_that_failed(
         counts.append(len(calls))
     assert counts == woken
     assert all(calls)
+
+
+def test_what_runs_is_still_among_what_is_wanted() -> None:
+    play = Play()
+    for _ in range(5):
+        play.task(play.work())
+    assert [demand.count for demand in sent(play.brain.pump(play.now), m.Demand)] == [8]
+    assert not sent([*play.grant(), *play.grant(OTHER, 8)], m.Demand)
+
+
+@pytest.mark.parametrize(("state", "kept"), [(STORED, True), (READY, False), (FAILED, False)])
+def test_a_copy_on_another_node_is_noted_or_freed(state: int, kept: bool) -> None:
+    play = Play()
+    first, copy = m.Slot(1, 1, 0, 100, 5), m.Slot(2, 1, 0, 100, 6)
+    value = b"small" if state == READY else m.Value(b"", [first])
+    entry = play.brain.objects.owned[3] = Entry((ME, 3), 1, state, value)
+    freed = sent(play.say(m.Moved(node_client(2), 3, copy)), m.Free, node_client(2))
+    assert [free.slots for free in freed] == ([] if kept else [[copy]])
+    if kept:
+        assert entry.value.slots == [first, copy]
+    assert sent(play.say(m.Moved(node_client(2), 4, copy)), m.Free), "it was let go meanwhile"

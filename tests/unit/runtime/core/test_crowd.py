@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from node_play import ANNA, BEN, Play, actor
 
 from nbray.ids import HEAD
+from nbray.options import UNIT
+from nbray.runtime.core.workers import ASK_AGAIN
 from nbray.wire import messages as m
 
 
@@ -70,3 +74,23 @@ def test_nothing_is_said_where_there_is_room() -> None:
     assert not play.take(m.Printed)
     assert not play.take(m.ActorWaits)
     assert play.brain.crowd.due is None
+
+
+def test_who_declines_to_make_room_is_asked_again_after_a_while() -> None:
+    play = Play(cpus=2, cap=0)
+    play.register(ANNA, driver=True)
+    play.demand(ANNA, 2)
+    grants = play.granted(ANNA)
+    play.demand(ANNA, 0)
+    for grant in grants:
+        play.give_back(ANNA, grant)
+    play.demand(ANNA, 1, shape=2, resources={"CPU": 2 * UNIT})
+    asked: Counter[int] = Counter()
+    for _ in range(40):
+        for worker, _ in [x for x in play.sent if isinstance(x[1], m.Exit)]:
+            asked[worker] += 1
+            play.take(m.Exit, worker)
+            play.say(m.Stays(worker))
+        play.tick(ASK_AGAIN / 10)
+    assert set(asked) == {grant.worker for grant in grants}
+    assert set(asked.values()) <= {3, 4}, "about once in a second of four"

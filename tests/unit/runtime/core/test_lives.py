@@ -168,6 +168,7 @@ def test_counts_that_wait_for_their_time_keep_a_worker_awake() -> None:
     (counted,) = sent(brain.report(1.0 + REPORT_SECONDS), m.Counted)
     assert counted.submitted == 2
     assert not brain.busy()
+    assert not sent(brain.report(9.0), m.Counted), "what is known is not told again"
 
 
 def test_a_client_to_which_something_happened_looks_again() -> None:

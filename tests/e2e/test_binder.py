@@ -37,7 +37,7 @@ MEMORY = 1 << 30
 """Bytes that a session on Binder may have to itself."""
 BUILT = ROOT / "labextension" / "built"
 KNOWN = {"postBuild", "requirements.txt", "runtime.txt"}
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Session:
@@ -62,7 +62,7 @@ class Session:
             "IPYTHONDIR": str(self.home / "ipython"),
         }
 
-    def run(self, *argv: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str | Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             argv, cwd=self.repository, env=self.variables(), capture_output=True, text=True,
             timeout=timeout, check=False,

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from nbray.config import LEASE_LINGER
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.objects import FAILED, LIFE, READY, STORED, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.core.worker import Done, WorkerBrain
@@ -330,16 +331,6 @@ def test_a_newcomer_knows_that_what_lived_on_a_lost_node_is_lost() -> None:
     assert not foreign[client_id(3, 5), 1].state
 
 
-@pytest.mark.parametrize(("state", "here"), [(STORED, True), (FAILED, False), (PENDING, False)])
-def test_what_was_fetched_is_here_from_then_on(state: int, here: bool) -> None:
-    objects = Play().brain.objects
-    source, copy = m.Slot(2, 1, 0, 100, 5), m.Slot(1, 1, 0, 100, 6)
-    entry = objects.foreign[OWNER, 5] = Entry((OWNER, 5), 1, state, m.Value(b"", [source]))
-    objects.fetched((OWNER, 5), copy)
-    assert entry.local == (copy if here else None)
-    objects.fetched((OWNER, 6), copy)  # it was let go meanwhile
-
-
 def test_a_small_result_lets_go_of_what_the_task_was_given() -> None:
     play = Play()
     owned = play.brain.objects.owned
@@ -398,14 +389,70 @@ def test_what_runs_is_still_among_what_is_wanted() -> None:
     assert not sent([*play.grant(), *play.grant(OTHER, 8)], m.Demand)
 
 
-@pytest.mark.parametrize(("state", "kept"), [(STORED, True), (READY, False), (FAILED, False)])
-def test_a_copy_on_another_node_is_noted_or_freed(state: int, kept: bool) -> None:
+def test_the_last_words_of_the_dead_hide_nothing_that_others_say() -> None:
     play = Play()
-    first, copy = m.Slot(1, 1, 0, 100, 5), m.Slot(2, 1, 0, 100, 6)
-    value = b"small" if state == READY else m.Value(b"", [first])
-    entry = play.brain.objects.owned[3] = Entry((ME, 3), 1, state, value)
-    freed = sent(play.say(m.Moved(node_client(2), 3, copy)), m.Free, node_client(2))
-    assert [free.slots for free in freed] == ([] if kept else [[copy]])
-    if kept:
-        assert entry.value.slots == [first, copy]
-    assert sent(play.say(m.Moved(node_client(2), 4, copy)), m.Free), "it was let go meanwhile"
+    task = play.task(play.work())
+    play.brain.pump(play.now)
+    play.grant()
+    outcomes = [m.Outcome(seq, [m.Value(b"1")]) for seq in (task.seq + 7, task.seq)]
+    play.say(m.Results(WORKER, [], [], outcomes))
+    assert play.brain.objects.owned[task.seq].value == b"1"
+
+
+@pytest.mark.parametrize("spec", [1, 2])
+def test_a_worker_has_patience_for_what_has_been_measured(spec: int) -> None:
+    play = Play()
+    work = play.work()
+    play.task(work)
+    play.task(work)
+    play.brain.pump(play.now)
+    (first,) = sent(play.grant(), m.Tasks)
+    measured = m.Results(WORKER, first.seqs, [b"1"], [], spec, 1, 200_000, 200_000, 0)
+    (second,) = sent(play.say(measured), m.Tasks)
+    assert first.patience == 10_000
+    assert second.patience == (400_000 if spec == 1 else 10_000)
+
+
+def test_a_worker_counts_once_however_much_it_has_queued() -> None:
+    play = Play()
+    work = play.work()
+    work.tally, work.estimate = play.brain.tally("", play.now), 1e-5
+    for _ in range(5):
+        play.task(work)
+    play.brain.pump(play.now)
+    assert len(sent(play.grant(), m.Tasks)[0].seqs) == 5
+    assert play.brain.cells(play.now)[""].nodes[0].running == 1
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_a_worker_that_has_answered_goes_back_after_a_moment(small: bool) -> None:
+    play = Play()
+    work = play.work()
+    task = play.task(work)
+    play.brain.pump(play.now)
+    play.grant()
+    outcome = m.Outcome(task.seq, [m.Value(b"1")])
+    play.say(m.Results(WORKER, [task.seq] * small, [b"1"] * small, [outcome] * (not small)))
+    assert (work.tally.submitted, work.tally.done) == (1, {1: 1})
+    assert play.brain.next_deadline() == play.now + LEASE_LINGER
+    assert not sent(play.brain.tick(play.now), m.Returned)
+    play.now += LEASE_LINGER
+    assert [one.lease for one in sent(play.brain.tick(play.now), m.Returned, NODE)] == [7]
+
+
+@pytest.mark.parametrize(
+    ("out_of_memory", "kind"), [(False, "WorkerCrashedError"), (True, "OutOfMemoryError")]
+)
+def test_what_dies_with_its_worker_and_may_not_run_again_says_so(
+    out_of_memory: bool, kind: str
+) -> None:
+    play = Play()
+    task = play.task(play.work(retries=0))
+    play.brain.pump(play.now)
+    play.grant()
+    play.say(m.Died(NODE, [m.Death(WORKER, "it was killed", False, out_of_memory)]))
+    play.now += 1
+    play.brain.tick(play.now)
+    value = play.brain.objects.owned[task.seq].value
+    assert value.failed
+    assert value.data == f"{kind}: f: it was killed".encode()

@@ -120,3 +120,52 @@ def test_nothing_is_kept_of_what_was_fetched_from_the_dead(play: Play) -> None:
         play.say(m.Chunk(node_client(2), play.take(m.Pull)[0].token, 0))
     play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
     assert set(play.brain.transfers._copies) == {(BEN, FAR)}
+
+
+def test_nothing_is_kept_of_a_copy_that_was_freed(play: Play) -> None:
+    pull = fetching(play)
+    play.say(m.Chunk(node_client(2), pull.token, 0))
+    (fetched,) = play.take(m.Fetched, ANNA)
+    assert play.brain.transfers._copies
+    play.say(m.Free(FAR, [fetched.slot]))
+    assert not play.brain.transfers._copies
+    assert play.brain.storage.books.used == 0
+
+
+def fetching(play: Play) -> m.Pull:
+    """Anna's fetch of what Far owns has been begun."""
+    play.say(m.Fetch(ANNA, 3, FAR, 8, [m.Slot(2, 9, 0, 100, 1)]))
+    play.do(play.brain.segment_added(17, 64 << 20))
+    (pull,) = play.take(m.Pull)
+    return pull
+
+
+def test_what_comes_of_a_dead_owners_object_is_not_taken(play: Play) -> None:
+    pull = fetching(play)
+    play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
+    assert "has ended" in play.take(m.Fetched, ANNA)[0].why
+    play.say(m.Chunk(node_client(2), pull.token, 0))
+    assert not play.take(m.Fetched)
+    assert not play.take(m.Moved)
+    assert play.brain.transfers.next_deadline() is None
+
+
+def test_nothing_is_asked_for_again_once_all_has_come(play: Play) -> None:
+    pull = fetching(play)
+    assert play.brain.transfers.next_deadline() is not None
+    play.say(m.Chunk(node_client(2), pull.token, 0))
+    assert play.take(m.Fetched, ANNA)
+    assert play.brain.transfers.next_deadline() is None
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_workers_hear_who_is_there_and_drivers_what_is_free(play: Play, changed: bool) -> None:
+    play.demand(ANNA, 1)
+    (grant,) = play.granted(ANNA)
+    members = play.members
+    play.say(m.Members(HEAD, list(members.values())))
+    play.sent.clear()
+    news = {"ip": "10.0.0.9"} if changed else {"available": {}}
+    play.say(m.Members(HEAD, [members[1], msgspec.structs.replace(members[2], **news)]))
+    heard = {to for to, message in play.sent if isinstance(message, m.Members)}
+    assert heard == ({ANNA, grant.worker} if changed else {ANNA})

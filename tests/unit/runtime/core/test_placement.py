@@ -107,3 +107,9 @@ def test_gpus_whole_and_shared() -> None:
 @pytest.mark.parametrize(("cpus", "expected"), [(0, 1), (0.5, 1), (1, 1), (3, 3)])
 def test_threads_follow_the_cpus(cpus: float, expected: int) -> None:
     assert placement.threads({"CPU": int(cpus * UNIT)}) == expected
+
+
+def test_of_many_nodes_eight_are_named() -> None:
+    why = placement.why_waiting(CPU, [node(number, CPU, {"CPU": 0}) for number in range(1, 11)])
+    assert [f"m{number} has" in why for number in range(1, 11)] == [True] * 8 + [False] * 2
+    assert why.endswith("; and 2 more nodes")

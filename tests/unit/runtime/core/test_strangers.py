@@ -77,3 +77,11 @@ def test_who_was_gone_before_he_was_noticed_is_forgotten() -> None:
     assert len(some) == 1
     assert some.overdue(4 * PATIENCE) == []
     assert len(some) == 0
+
+
+def test_who_was_sent_away_is_known_until_he_has_gone() -> None:
+    some = Strangers(10)
+    some.came(1, "a", 0.0)
+    assert some.overdue(PATIENCE) == [(1, "a")]
+    assert some.overdue(2 * PATIENCE) == []
+    assert some.gone(1) == "a"

@@ -173,3 +173,13 @@ def test_all_that_was_printed_is_shown_once_in_order() -> None:
     (question, *_) = survey.ask([1], d.TEXTS, 12.0)
     assert isinstance(question, Send)
     assert question.message.texts_seen == {DRIVER: 3}
+
+
+def test_what_no_worker_speaks_for_is_asked_for_from_there_on() -> None:
+    survey = started()
+    lost = [record(1, d.FAILED, ended=9.0)]
+    survey.answered(m.Described(DRIVER, 10.0, d.TASKS, lost=lost, lost_count=1), 10.0)
+    assert [one.seq for one in survey.details(10.0, {1, 2}).tasks] == [1]
+    (question,) = survey.ask([1], d.TASKS, 12.0)
+    assert isinstance(question, Send)
+    assert question.message.lost_seen == {DRIVER: 1}

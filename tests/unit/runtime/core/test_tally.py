@@ -142,3 +142,12 @@ def test_the_time_of_a_cell_whose_last_task_failed_stands_still() -> None:
     first = tally.view({}, str, 13.4)
     assert first.updated == 13.4
     assert tally.view({}, str, 400.0).updated == 13.4
+
+
+def test_waiting_for_a_cpu_and_for_data_is_told_apart_from_work() -> None:
+    tally = Tally("c", 1.0)
+    tally.submitted, tally.done = 2, {1: 2}
+    for held, moved in ((1_500_000, 250_000), (500_000, 0)):
+        tally.measure(A, 1, 3_000_000, 3_000_000, 0, 9.0, held, moved)
+    made = view(tally)
+    assert (made.work, made.held, made.moved) == (6.0, 2.0, 0.25)

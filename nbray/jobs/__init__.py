@@ -141,7 +141,7 @@ def launch(plan: Plan, large: Sequence[ObjectRef[Any]] = ()) -> tuple[Job, bool]
     try:
         handed_over: bool = _ask(keeper.launch, plan, *large)
     except BaseException:
-        job.forget()
+        nbray.kill(keeper)  # and not asked: it may be what does not answer
         raise
     return job, handed_over
 

@@ -182,7 +182,7 @@ def test_behind_a_private_socket_for_jupyters_proxy(mark: str, tmp_path: Path) -
     server = subprocess.Popen(line, env=cli.environment(), cwd=tmp_path)
     program = None
     try:
-        assert eventually(path.exists)
+        assert eventually(lambda: answers(path))
         assert path.stat().st_mode & 0o077 == 0
         status, page = asyncio.run(through(path, "/", "hub.example.org", ""))
         assert (status, "<title>nbray</title>" in page) == (200, True)
@@ -197,6 +197,12 @@ def test_behind_a_private_socket_for_jupyters_proxy(mark: str, tmp_path: Path) -
         server.wait(60)
     assert not path.exists()
     assert_nothing_left(before, mark)
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens there (the file is there a moment before)."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
 
 
 async def through(path: Path, url: str, host: str, origin: str) -> tuple[int, str]:

@@ -18,7 +18,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts libraries properties demo test suite check lab bench clean static types notebooks browser \
+.PHONY: fronts libraries properties demo test suite failed check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -91,6 +91,11 @@ suite: $(READY) $(SYSTEM)
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts \
 	  --junitxml=artifacts/tests.xml --durations=12
+
+# What failed the last time, by itself: what was only crowded passes, a fault fails again.
+failed: static
+	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	  --ignore=tests/fronts --last-failed --last-failed-no-failures none
 
 notebooks: $(READY)
 	$(PYTEST) --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks

@@ -195,6 +195,8 @@ class Run:
             if self._flying:
                 self._watch()
                 self._collect(None)
+            elif any(chunk.ref is None and chunk.segments is None for chunk in self._line):
+                continue  # `_fill` took long, and has left it for the next round
             elif self._broken is not None:
                 broken, self._broken = self._broken, None
                 self._unwatch()
@@ -286,7 +288,7 @@ class Run:
         until = time.monotonic() + READING
         step = 1
         try:
-            while len(items) < wanted and time.monotonic() < until:
+            while len(items) < wanted and (not items or time.monotonic() < until):
                 goal = min(wanted, len(items) + step)
                 # `extend` keeps what came before an error.
                 items.extend(itertools.islice(self._source, goal - len(items)))

@@ -31,6 +31,8 @@ NAMESPACE = "nbray.jobs"
 """Where the keepers' names are."""
 PAUSES = (0.02, 0.3)
 """Seconds between two questions to a keeper: at first, and in the long run."""
+TIDYING = 2.0
+"""Seconds that a keeper has to give back what it keeps when its job could not be launched."""
 
 
 class Job:
@@ -141,7 +143,11 @@ def launch(plan: Plan, large: Sequence[ObjectRef[Any]] = ()) -> tuple[Job, bool]
     try:
         handed_over: bool = _ask(keeper.launch, plan, *large)
     except BaseException:
-        nbray.kill(keeper)  # and not asked: it may be what does not answer
+        try:
+            with contextlib.suppress(RayError), _aside():  # it may be what does not answer
+                nbray.get(keeper.forget.remote(), timeout=TIDYING)
+        finally:
+            nbray.kill(keeper)
         raise
     return job, handed_over
 

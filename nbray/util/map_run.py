@@ -195,7 +195,7 @@ class Run:
             if self._flying:
                 self._watch()
                 self._collect(None)
-            elif any(chunk.ref is None and chunk.segments is None for chunk in self._line):
+            elif self._put_off() is not None:
                 continue  # `_fill` took long, and has left it for the next round
             elif self._broken is not None:
                 broken, self._broken = self._broken, None
@@ -212,9 +212,10 @@ class Run:
         with self._pulling:
             while not self.at_hand():
                 self._fill()
-                if not self._flying:
+                if self._flying:
+                    self._collect(None)
+                elif self._put_off() is None:
                     return
-                self._collect(None)
 
     def at_hand(self) -> bool:
         """Whether the next result is there already."""
@@ -248,7 +249,7 @@ class Run:
         workers = self._sizes.workers
         ahead, kept = (1, 1) if self._inline else (AHEAD * workers, KEPT * workers)
         while len(self._flying) < ahead and not self._stopped:
-            chunk = next((c for c in self._line if c.ref is None and c.segments is None), None)
+            chunk = self._put_off()
             if chunk is not None:
                 self._split(chunk)
             elif self._exhausted or len(self._line) + len(self._segments) >= kept:
@@ -261,6 +262,10 @@ class Run:
             self._submit(chunk)
             if time.monotonic() - now > READING:
                 return  # a slow source, or large items: see first what has come meanwhile
+
+    def _put_off(self) -> _Chunk | None:
+        """The first chunk that is still, or again, to be handed out."""
+        return next((c for c in self._line if c.ref is None and c.segments is None), None)
 
     def _draw(self) -> _Chunk | None:
         """Read items for a new chunk; None if there are none, or no more may be read ahead."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from harness import eventually
 
 import nbray as ray
 from nbray import jobs
@@ -62,6 +63,26 @@ def test_the_jobs_error_is_raised() -> None:
     with pytest.raises(KeyError, match="lost"):
         ray.fetch("train")
     assert jobs.records()[0].state == "failed"
+
+
+@pytest.mark.concurrent
+def test_who_stops_a_launch_is_not_kept_by_a_keeper_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Deaf:
+        def launch(self, *_: Any) -> None:
+            time.sleep(600)
+
+        forget = launch
+
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "Keeper", Deaf)
+    monkeypatch.setattr(jobs, "_ask", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.launch(plan(lambda: (1, {}), ()))
+    assert eventually(lambda: not jobs.names())
 
 
 def test_a_name_that_nobody_has() -> None:

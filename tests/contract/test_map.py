@@ -269,10 +269,15 @@ def test_an_item_that_cannot_be_pickled_is_its_own_error():
 def test_a_slow_moment_loses_no_item(source, monkeypatch):
     """All of them come, however long it takes to hand out the next ones."""
     monkeypatch.setattr("nbray.util.map_run.READING", -1.0)
+
+    async def gather(results):
+        return [x async for x in results]
+
     items = [1, (i for i in "x"), 2] * 10
-    found = list(nmap(lambda x: x, source(items), return_exceptions=True))
-    assert found[::3] + found[2::3] == [1] * 10 + [2] * 10
-    assert all(isinstance(x, TypeError) for x in found[1::3])
+    for take in (list, lambda results: asyncio.run(gather(results))):
+        found = take(nmap(lambda x: x, source(items), return_exceptions=True))
+        assert found[::3] + found[2::3] == [1] * 10 + [2] * 10
+        assert all(isinstance(x, TypeError) for x in found[1::3])
 
 
 def test_items_are_tried_again_as_the_options_say(tmp_path):

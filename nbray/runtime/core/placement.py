@@ -158,7 +158,7 @@ def why_waiting(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int 
         lacking = {what: n for what, n in need.items() if n > node.available.get(what, 0)} or need
         parts.append(f"{name} has {_free(lacking, node)} free")
     if len(chosen) > 8:
-        parts.append(f"and {len(chosen) - 8} more nodes")
+        parts.append(f"and {figures.noun(len(chosen) - 8, 'more node')}")
     return "; ".join([f"need {describe(need)}", *parts])
 
 

@@ -122,7 +122,7 @@ class Links:
 
     def receive(self, now: float, ready: Container[object] | None = None) -> Received:
         """Take in what has happened; *ready* as in `Lanes.receive`."""
-        got, self._kept = self._kept, Received()
+        got = self._kept  # it stays there if the system refuses something meanwhile
         for event in self.lanes.receive(ready=ready):
             match event:
                 case Arrived(peer=peer, lane=Lane.BULK, frames=frames):
@@ -153,6 +153,7 @@ class Links:
                 case Refused(peer=peer, address=address):
                     got.log.append(f"node {peer} at {address} refuses our secret, or is no node")
         got.log += self.lanes.lines()
+        self._kept = Received()
         return got
 
     def keep(self, got: Received) -> None:

@@ -109,7 +109,9 @@ def test_threads_follow_the_cpus(cpus: float, expected: int) -> None:
     assert placement.threads({"CPU": int(cpus * UNIT)}) == expected
 
 
-def test_of_many_nodes_eight_are_named() -> None:
-    why = placement.why_waiting(CPU, [node(number, CPU, {"CPU": 0}) for number in range(1, 11)])
-    assert [f"m{number} has" in why for number in range(1, 11)] == [True] * 8 + [False] * 2
-    assert why.endswith("; and 2 more nodes")
+@pytest.mark.parametrize(("more", "said"), [(1, "1 more node"), (2, "2 more nodes")])
+def test_of_many_nodes_eight_are_named(more: int, said: str) -> None:
+    nodes = [node(number, CPU, {"CPU": 0}) for number in range(1, 9 + more)]
+    why = placement.why_waiting(CPU, nodes)
+    assert [f"{one.name} has" in why for one in nodes] == [True] * 8 + [False] * more
+    assert why.endswith(f"; and {said}")

@@ -48,6 +48,10 @@ class Answering(Links):
         return super().receive(now, ready)
 
 
+def refused(**_: Any) -> None:
+    raise OSError("too many open files")
+
+
 DEMAND = m.Demand(node_client(FIRST_NODE), 1, CPU, 4, 0, 0, DRIVER)
 MEMBERS = m.Members(HEAD, [INFO])
 
@@ -71,5 +75,11 @@ def test_what_comes_behind_the_number_is_kept_for_the_node(
         assert [frames for _, frames in got.control] == [[encode(said)] for said in behind]
         assert got.bulk == [(FIRST_NODE, [b"a piece"])]
         assert not links.receive(now).control
+        links.keep(got)
+        monkeypatch.setattr(links.lanes, "receive", refused, raising=False)
+        with pytest.raises(OSError, match="too many"):
+            links.receive(now)
+        monkeypatch.undo()
+        assert links.receive(now).control == got.control, "kept, whatever the system refuses"
     finally:
         links.lanes.close()

@@ -101,6 +101,12 @@ class Lease(Holding):
         self.reclaimed = 0.0
         """When it was asked back (0: never)."""
 
+    def frees(self) -> Shape:
+        """What its return adds to what is free."""
+        if not self.lent:
+            return self.resources
+        return {**self.resources, "CPU": self.resources.get("CPU", 0) - self.lent}
+
 
 class Want:
     """What one client wants of one shape, and what it has of it."""
@@ -114,6 +120,7 @@ class Want:
         "key",
         "leases",
         "node",
+        "passed",
         "remote",
         "resources",
         "rests",
@@ -138,6 +145,8 @@ class Want:
         """What other nodes were asked for last."""
         self.since = now
         """Since when it has had nothing at all of what it wants."""
+        self.passed = 0.0
+        """Since when it has been passed over (0: it was served last time, or wants no more)."""
         self.explained = ""
         """The sentence the client has been given."""
         self.rests = 0.0

@@ -464,6 +464,8 @@ class NodeBrain:
         want.node = message.node
         want.asker = message.sender if message.origin else 0
         want.rests = 0.0
+        if not want.unmet:
+            want.passed = 0.0
         return self.spread.never(want)
 
     def _holding(self, message: m.Holding) -> None:

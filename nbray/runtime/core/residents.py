@@ -31,7 +31,7 @@ ActorKey = tuple[int, int, int]
 class Resident:
     """One incarnation placed on this node."""
 
-    __slots__ = ("ended", "holding", "incarnation", "spec", "told")
+    __slots__ = ("ended", "holding", "incarnation", "passed", "spec", "told")
 
     def __init__(self, spec: ActorSpec, incarnation: int) -> None:
         self.spec = spec
@@ -39,6 +39,8 @@ class Resident:
         self.holding: Holding | None = None
         self.told = ""
         """Why it has not been started, as its owner was told."""
+        self.passed = 0.0
+        """Since when it has been passed over (0: not yet)."""
         self.ended = False
         """The head ended it; its process may not be gone yet."""
 
@@ -82,21 +84,31 @@ class Residents:
     def place(self, now: float, out: list[Effect], room: bool = True) -> list[Hunger]:
         """Start whom there is room for, first come first served; who is left.
 
-        Who needs nothing for life waits for nobody. Without *room*, others come first.
+        Who needs nothing for life waits for nobody, and nobody for an actor whose place others
+        have for life. Without *room*, others come first.
         """
+        if not self._queue:
+            self.stuck = ""
+            return []
         starved: list[Hunger] = []
+        kept = self._scheduler.kept(now)
         waiting = self._queue
         self._queue = []
         self.stuck = ""
         for resident in waiting:
             need = resident.spec.resources
-            turn = (room and not starved) or not any(need.values())
-            if turn and fits(need, self._ledger.free) and self._settle(resident, now, out):
+            turn = (room and not self.stuck) or not any(need.values())
+            left = kept.leaves(need, self._ledger.free)
+            if turn and left and self._settle(resident, now, out):
+                kept.taken(need)
                 continue
+            resident.passed = resident.passed or now
+            since = None if self.stuck else resident.passed
+            kept.keep(need, since)
             if bool(self.stuck) != bool(resident.told):  # not each time a count changes
                 out.append(self._waits(resident, self.stuck))
             self._queue.append(resident)
-            starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None))
+            starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None, since))
         return starved
 
     def _settle(self, resident: Resident, now: float, out: list[Effect]) -> bool:

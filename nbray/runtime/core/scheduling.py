@@ -2,12 +2,16 @@
 
 Owns the order: actors to be started first, then wants by depth (deepest first,
 so that blocked parents finish), then clients in turn, then by age. Does not
-own the books (`leases`). Rules: a want that waits only for leases to come back
-has what is free reserved for it, so that small shapes cannot starve a large
-one; a lease is asked back once, and only if moving it is fair.
+own the books (`leases`). Rules: whoever waits only for leases to come back has
+what is free kept for him (`Kept`), so that small shapes cannot starve a large
+one, nor a large one that waits for long tasks the small ones; a lease is asked
+back once, and only if moving it is fair.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
 
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
@@ -19,6 +23,9 @@ SLICE = 0.02
 """Seconds a lease is left alone before it is asked back for somebody's fair share."""
 COMING = 0.05
 """Seconds after which a lease that was asked back is no longer counted on: its task is long."""
+PATIENCE = 1.0
+"""Seconds for which what is free is kept for whoever waits for long tasks, before others get it
+for as long, then he for twice as long, and so on."""
 REST = 0.002
 REST_REMOTE = 0.05
 """Seconds that a client which gave a lease back unasked is given none (it says what it wants)."""
@@ -27,10 +34,11 @@ REST_REMOTE = 0.05
 class Hunger:
     """Something that could not be served: a want, or an actor to be started."""
 
-    __slots__ = ("client", "depth", "held", "held_here", "need", "want")
+    __slots__ = ("client", "depth", "held", "held_here", "need", "since", "want")
 
     def __init__(
-        self, need: Shape, depth: int, client: int, held: int, held_here: int, want: Want | None
+        self, need: Shape, depth: int, client: int, held: int, held_here: int,
+        want: Want | None, since: float | None = math.inf,
     ) -> None:
         self.need = need
         self.depth = depth
@@ -40,6 +48,68 @@ class Hunger:
         self.held_here = held_here
         """Leases of any shape its client has on this node."""
         self.want = want
+        self.since = since
+        """Since when it has been passed over (infinite: it goes first; None: nothing is kept)."""
+
+
+class Kept:
+    """What of the free resources is kept for those who wait, in the order in which they are named.
+
+    Nothing is kept for who lacks more than all leases could give back. For who lacks only what is
+    about to come back, all that he needs; for who waits for long tasks, the same in turns with
+    everybody else that double in length (1 s he, 1 s they, 2 s he, 4 s they, ...), so that tasks
+    of any length come to their end in a turn of his and nobody waits for ever in one of theirs.
+    """
+
+    def __init__(self, free: Shape, leases: Iterable[Lease], now: float) -> None:
+        self._now = now
+        self._kept: Shape = {}
+        self._soon = dict(free)
+        """What would be free if the leases came back that are young or were just asked back."""
+        self._ever = dict(free)
+        """The same if every lease came back."""
+        self._young = math.inf
+        """When the first of those stops being so."""
+        self.until = math.inf
+        """When something else may be kept."""
+        for lease in leases:
+            frees = lease.frees()
+            give(self._ever, frees)
+            old = max(lease.granted, lease.reclaimed) + PATIENCE
+            if now < old:
+                give(self._soon, frees)
+                self._young = min(self._young, old)
+
+    def taken(self, need: Shape) -> None:
+        """Somebody has got *need* for life."""
+        take(self._ever, need)
+        take(self._soon, need)
+
+    def keep(self, need: Shape, since: float | None) -> None:
+        """Somebody has waited for *need* since *since* (None: not for any of this)."""
+        if since is None or not fits(need, self._ever):
+            return
+        if fits(need, self._soon):
+            self.until = min(self.until, self._young)
+        elif not self._turn(since):
+            return
+        self.taken(need)
+        give(self._kept, need)
+
+    def leaves(self, need: Shape, free: Shape) -> bool:
+        """Whether nothing of what is *free* and kept is touched by taking *need* of it."""
+        if not self._kept:
+            return True
+        left = dict(free)
+        take(left, {name: self._kept.get(name, 0) for name in need})
+        return fits(need, left)
+
+    def _turn(self, since: float) -> bool:
+        """Whether it is his turn, and not everybody else's."""
+        waited = max(0.0, self._now - since) / PATIENCE
+        turn = math.frexp(waited)[1] if waited >= 1 else 0
+        self.until = min(self.until, since + PATIENCE * 2**turn)
+        return turn % 2 == 0
 
 
 class Scheduler:
@@ -115,29 +185,34 @@ class Scheduler:
         self.recheck = None
         out: list[Effect] = []
         starved = list(hungry_actors)
-        held_back: Shape = {}
-        promised = self._returnable()
+        kept = self.kept(now)
         for hunger in starved:
-            self._reserve(hunger.need, promised, held_back)
+            kept.keep(hunger.need, hunger.since)
         wants = [want for want in self._leases.wants.values() if self._hungry(want)]
         for want in [want for want in wants if want.rests > now]:
             wants.remove(want)
             self._look_again(want.rests)
         while wants:
             want = min(wants, key=self._order)
-            if self._serve(want, held_back, now, out):
+            if self._serve(want, kept, now, out):
                 if not self._hungry(want):
                     wants.remove(want)
                 continue
             wants.remove(want)
             client = want.key[0]
-            everywhere = self._leases.held_by(client)
-            starved.append(
-                Hunger(want.resources, want.depth, client, want.held, everywhere, want)
-            )
+            here = self._leases.held_by(client)
+            want.passed = want.passed or now
+            need, since = want.resources, want.passed
+            starved.append(Hunger(need, want.depth, client, want.held, here, want, since))
             if not want.stuck:
-                self._reserve(want.resources, promised, held_back)
+                kept.keep(need, since)
+        if kept.until < math.inf:
+            self._look_again(kept.until)
         return out, starved
+
+    def kept(self, now: float) -> Kept:
+        """Nothing yet, for who is passed over to be named."""
+        return Kept(self._ledger.free, self._leases, now)
 
     def _hungry(self, want: Want) -> bool:
         if self.closed or not want.unmet or want.node not in (0, self._node):
@@ -150,14 +225,11 @@ class Scheduler:
         client, shape = want.key
         return (-want.depth, self._turns.get(client, 0), want.since, shape)
 
-    def _serve(self, want: Want, held_back: Shape, now: float, out: list[Effect]) -> bool:
+    def _serve(self, want: Want, kept: Kept, now: float, out: list[Effect]) -> bool:
         want.stuck = ""
         need = want.resources
-        if held_back:
-            free = dict(self._ledger.free)
-            take(free, {name: held_back.get(name, 0) for name in need})
-            if not fits(need, free):
-                return False
+        if not kept.leaves(need, self._ledger.free):
+            return False
         gpus = self._ledger.take(need)
         if gpus is None:
             return False
@@ -167,6 +239,7 @@ class Scheduler:
             want.stuck = self.stuck
             return False
         lease = self._leases.grant(want, worker.client, gpus, now)
+        want.passed = 0.0
         self._turn += 1
         self._turns[want.key[0]] = self._turn
         if worker.state is State.IDLE:
@@ -181,21 +254,6 @@ class Scheduler:
         client, shape = lease.key
         return [Send(client, Granted(self._me, shape, lease.number, lease.worker, lease.gpus))]
 
-    def _returnable(self) -> Shape:
-        """What would be free if every lease came back."""
-        promised = dict(self._ledger.free)
-        for lease in self._leases:
-            give(promised, lease.resources)
-            if lease.lent:
-                promised["CPU"] = promised.get("CPU", 0) - lease.lent
-        return promised
-
-    def _reserve(self, need: Shape, promised: Shape, held_back: Shape) -> None:
-        """Hold back what is free for *need*, if returned leases can make up the rest."""
-        if fits(need, promised):
-            take(promised, need)
-            give(held_back, need)
-
     # -- asking back --------------------------------------------------------------
 
     def reclaim(self, starved: list[Hunger], now: float) -> list[Effect]:
@@ -206,7 +264,7 @@ class Scheduler:
         coming = dict(self._ledger.free)
         for lease in self._leases:
             if lease.reclaimed and now < lease.reclaimed + COMING:
-                give(coming, self._frees(lease))
+                give(coming, lease.frees())
                 self._look_again(lease.reclaimed + COMING)
         losses: dict[int, int] = {}
         for hunger in starved:
@@ -217,18 +275,11 @@ class Scheduler:
                 lease.reclaimed = now
                 self._look_again(now + COMING)
                 losses[lease.key[0]] = losses.get(lease.key[0], 0) + 1
-                give(coming, self._frees(lease))
+                give(coming, lease.frees())
                 out.append(Send(lease.key[0], Reclaim(self._me, lease.number)))
             if fits(hunger.need, coming):
                 take(coming, hunger.need)
         return out
-
-    @staticmethod
-    def _frees(lease: Lease) -> Shape:
-        """What a lease's return adds to what is free."""
-        if not lease.lent:
-            return lease.resources
-        return {**lease.resources, "CPU": lease.resources.get("CPU", 0) - lease.lent}
 
     def _victims(
         self, hunger: Hunger, coming: Shape, losses: dict[int, int], now: float
@@ -241,7 +292,7 @@ class Scheduler:
             for lease in self._leases
             if lease.told
             and not lease.reclaimed
-            and any(self._frees(lease).get(name, 0) > 0 for name in lacking)
+            and any(lease.frees().get(name, 0) > 0 for name in lacking)
             and self._fair(hunger, lease, losses, now)
         ]
 
@@ -254,12 +305,12 @@ class Scheduler:
         chosen = [lease for lease in candidates if self._content(lease)]
         trial = dict(coming)
         for lease in chosen:
-            give(trial, self._frees(lease))
+            give(trial, lease.frees())
         if fits(hunger.need, trial):
             return chosen
         for lease in candidates[len(chosen) :]:
             chosen.append(lease)
-            give(trial, self._frees(lease))
+            give(trial, lease.frees())
             if fits(hunger.need, trial):
                 return chosen
         return []

@@ -211,6 +211,11 @@ class Memory:
         Raises:
             Exception: what `failure` gives for the first that failed.
         """
+        for entry in entries:
+            if entry.state != READY:
+                break
+        else:  # mostly; the rest would cost a single small value a tenth
+            return [self.read(entry) for entry in entries]
         failed = next((entry for entry in entries if entry.state == FAILED), None)
         if failed is not None:
             raise self.failure(failed, entries)

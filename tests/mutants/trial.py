@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mutants.drawing import Change, changed
 
 ROOT = Path(__file__).resolve().parents[2]
+CORE = "tests/unit/runtime/core"
 CPU_SECONDS = 150
 """More than all of it takes: what does not end is caught."""
 MEMORY = 3 << 30

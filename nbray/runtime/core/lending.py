@@ -45,9 +45,13 @@ class Lending:
     def blocked(self, worker: int) -> None:
         """A worker's task waits: its CPUs may be asked for."""
         holding = self._holding(worker)
-        if holding is not None and holding.resources.get("CPU", 0) > 0:
-            holding.asked = False
-            self._blocked[worker] = holding
+        if holding is None or not holding.resources.get("CPU", 0) > 0:
+            return
+        if holding.lent:  # it waits once more, and lends on
+            self._waiting.pop(worker, None)
+            return
+        holding.asked = False
+        self._blocked[worker] = holding
 
     def lent(self, worker: int) -> list[Effect]:
         """A worker agrees; if that comes too late, it is told that it lends nothing."""

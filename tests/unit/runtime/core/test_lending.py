@@ -68,3 +68,20 @@ def test_nobody_is_asked_for_an_actor_that_lacks_a_process_and_no_cpu() -> None:
     play.say(actor(1))
     assert play.take(m.ActorWaits, ANNA)
     assert not asked(play)
+
+
+@pytest.mark.parametrize("says", [[m.Blocked], [m.Blocked, m.Lent], [m.Unblocked, m.Blocked]])
+def test_who_lends_already_lends_once(says: list[type]) -> None:
+    play, (worker,) = waiting(1)
+    play.demand(BEN, 2)
+    assert asked(play) == [worker]
+    play.say(m.Lent(worker))
+    (grant,) = play.granted(BEN)
+    for message in says:
+        play.say(message(worker, waits=True) if message is m.Unblocked else message(worker))
+    play.take(m.Resume)  # the answer to a second yes
+    assert not asked(play)
+    play.say(m.Unblocked(worker, waits=True))
+    play.give_back(BEN, grant)
+    assert play.take(m.Resume, worker)
+    assert not play.granted(BEN)

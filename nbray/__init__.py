@@ -7,9 +7,10 @@ remote call does so too), `%load_ext nbray` adds the notebook's part.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from nbray import actor, dashboard, exceptions, util
+from nbray import actor, dashboard, exceptions, session, util
 from nbray.actor import method
 from nbray.api import (
     available_resources,
@@ -29,6 +30,7 @@ from nbray.api import (
 )
 from nbray.refs import ObjectRef
 from nbray.remote import remote
+from nbray.screens import Screens
 from nbray.util.completion import as_completed, progress
 from nbray.version import __version__
 
@@ -63,6 +65,10 @@ __all__ = [
     "util",
     "wait",
 ]
+
+
+session.start_by(init)
+session.show_on(Screens())
 
 
 def fetch(name: str, timeout: float | None = None) -> Any:
@@ -119,7 +125,7 @@ def load_ipython_extension(shell: Any) -> None:
     """Called by `%load_ext nbray`: magics, `@remote` and progress in this notebook."""
     from nbray.jupyter import magics
 
-    magics.load(shell)
+    magics.load(shell, {"nbray": sys.modules[__name__], "remote": remote})
 
 
 def unload_ipython_extension(shell: Any) -> None:

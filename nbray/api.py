@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import operator
 import os
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -120,7 +118,7 @@ def init(
             running = None
         if running is not None:
             _same(running, wanted, name if engine else "", quiet=ignore_reinit_error)
-            return ClusterContext(running)
+            return ClusterContext(running, shutdown)
         module = load(name)
         _set_environment(env_vars)
         try:
@@ -131,17 +129,8 @@ def init(
         session.install(started, wanted)
         atexit.unregister(shutdown)
         atexit.register(shutdown)
-    _show_waits()
-    return ClusterContext(started)
-
-
-def _show_waits() -> None:
-    """Bars for long waits, where someone may see them; by name, for screens see us, not we them."""
-    if "marimo" in sys.modules:
-        importlib.import_module("nbray.jupyter.marimo").install()
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if terminal or "IPython" in sys.modules:
-        importlib.import_module("nbray.jupyter.progress").install()
+    session.screens().begin()
+    return ClusterContext(started, shutdown)
 
 
 def shutdown(_exiting_interpreter: bool = False) -> None:

@@ -367,7 +367,7 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, writable=True))
 def timeline(file: str) -> None:
     """Write which worker ran what when to FILE, for chrome://tracing or ui.perfetto.dev."""
-    import nbray
+    from nbray import api
     from nbray.jupyter.timeline import timeline as make
 
     with _one_sentence():
@@ -375,11 +375,11 @@ def timeline(file: str) -> None:
             raise click.ClickException(
                 "no nbray runs on this machine: start a cluster with `nbray start --head`"
             )
-        nbray.init(address="auto")
+        api.init(address="auto")
         try:
             made = make(filename=file)
         finally:
-            nbray.shutdown()
+            api.shutdown()
     count = len(made.bars)
     click.echo(f"{count} task{'s' if count != 1 else ''} written to {file}")
 
@@ -388,16 +388,16 @@ def timeline(file: str) -> None:
 @click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: as attach]")
 def jobs(address: str | None) -> None:
     """List the named background jobs of a cluster that this machine is part of."""
-    import nbray
+    from nbray import api
     from nbray import jobs as named
     from nbray.view.jobs import jobs_text
 
     with _one_sentence():
-        nbray.init(address=address or "auto", log_to_driver=False)
+        api.init(address=address or "auto", log_to_driver=False)
         try:
             click.echo(jobs_text(named.records(), time.time()))
         finally:
-            nbray.shutdown()
+            api.shutdown()
 
 
 @main.command()

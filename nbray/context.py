@@ -6,11 +6,9 @@ they are never out of date.
 
 from __future__ import annotations
 
-import importlib
 import platform
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -126,8 +124,9 @@ class ClusterContext:
 
     ray_commit = ""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, shutdown: Callable[[], None]) -> None:
         self._engine = engine
+        self._shutdown = shutdown
         self.python_version = platform.python_version()
         self.ray_version = __version__
 
@@ -145,18 +144,13 @@ class ClusterContext:
         """
         if not self._engine.runtime().session_dir:
             return ""
-        return str(self._launch().url(self._engine))
-
-    @staticmethod
-    def _launch() -> Any:
-        return importlib.import_module("nbray.dashboard.launch")  # screens see us, not we them
+        return session.screens().dashboard_url(self._engine)
 
     def _dashboard(self) -> tuple[Any, str]:
         """The link that can be had for nothing, or None; and why not, if one was wanted."""
         if not self._engine.runtime().session_dir:
             return None, ""
-        known: tuple[Any, str] = self._launch().known(self._engine)
-        return known
+        return session.screens().dashboard_known(self._engine)
 
     @property
     def address_info(self) -> dict[str, Any]:
@@ -183,10 +177,8 @@ class ClusterContext:
 
     def disconnect(self) -> None:
         """As `nbray.shutdown()`, if this connection is still the one in use."""
-        from nbray.api import shutdown
-
         if session.current() is self._engine:
-            shutdown()
+            self._shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -218,11 +210,13 @@ class ClusterContext:
         """The keys of `address_info`."""
         return list(self.address_info)
 
-    def _alive(self) -> bool:
+    @property
+    def in_use(self) -> bool:
+        """Whether this connection is still the one in use (not shut down since)."""
         return session.current() is self._engine
 
     def __repr__(self) -> str:
-        if not self._alive():
+        if not self.in_use:
             return "nbray: disconnected"
         nodes = sum(1 for node in self._engine.nodes() if node.get("Alive", True))
         total = self._engine.cluster_resources().get("CPU", 0)
@@ -245,7 +239,7 @@ class ClusterContext:
 
     def _repr_html_(self) -> str | None:
         """The cluster's status as static HTML, or None where there is nothing to show."""
-        if not self._alive():
+        if not self.in_use:
             return None
         from nbray.view.panel import panel_html  # late: `import nbray` needs no templates
 
@@ -260,20 +254,6 @@ class ClusterContext:
         else:
             return page
         return f'{page}\n<div style="padding:6px 14px">{below}</div>'
-
-    def _ipython_display_(self) -> None:
-        """The panel, as `nbray.panel()`.
-
-        Raises:
-            NotImplementedError: not in a notebook, or ended: IPython then shows the rest below.
-        """
-        # By name: screens see us, not we them.
-        if (
-            not self._alive()
-            or "ipykernel" not in sys.modules
-            or not importlib.import_module("nbray.jupyter.panel").show()
-        ):
-            raise NotImplementedError
 
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None

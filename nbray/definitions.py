@@ -13,8 +13,6 @@ from typing import Any
 import cloudpickle
 
 from nbray.byvalue import HOMES, reduced_by_value
-from nbray.exceptions import RaySystemError
-from nbray.refs import ObjectRef
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -37,16 +35,6 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         return super().reducer_override(obj)
 
 
-class _Search(Pickler):
-    """Writes nothing; raises for a reference."""
-
-    def reducer_override(self, obj: Any) -> Any:
-        """How *obj* is pickled."""
-        if type(obj) is ObjectRef:
-            raise obj.ended()
-        return super().reducer_override(obj)
-
-
 class Nowhere:
     """A file that keeps nothing."""
 
@@ -55,20 +43,6 @@ class Nowhere:
     def write(self, data: Any) -> int:
         self.size += len(data)
         return len(data)
-
-
-def refuse_references(values: Any) -> None:
-    """Refuse *values* in which there is a reference, where no cluster runs that it could be of.
-
-    Raises:
-        RaySystemError: there is one.
-    """
-    try:
-        _Search(Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(values)
-    except RaySystemError:
-        raise
-    except Exception:  # noqa: BLE001 - users' __reduce__ methods raise what they like
-        return  # whoever pickles it says so
 
 
 def restore_code(parts: tuple[Any, ...], filename: str) -> types.CodeType:

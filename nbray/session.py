@@ -83,6 +83,22 @@ class Publisher(Protocol):
         """Send it to the cell that launched the running task."""
 
 
+class Screens(Protocol):
+    """What shows a driver's work to people; see `nbray.screens`, which registers itself here."""
+
+    def begin(self) -> None:
+        """`init` has started or joined a cluster in this process."""
+
+    def job(self) -> Any:
+        """Where the running code's fetched jobs are shown (`nbray.jobs.Show`); None: nowhere."""
+
+    def dashboard_url(self, engine: Engine) -> str:
+        """The link to the dashboard of *engine*'s cluster, which is started if need be."""
+
+    def dashboard_known(self, engine: Engine) -> tuple[Any, str]:
+        """The link that can be had for nothing, or None; and why not, if one was wanted."""
+
+
 on_install: list[Callable[[Engine | None], None]] = []
 """Called with every engine that becomes the one in use (None: none is any more)."""
 
@@ -96,6 +112,8 @@ _started_with: InitConfig | None = None
 _watcher: Watcher | None = None
 _publisher: Publisher | None = None
 _guarded = False
+_start: Callable[[], object] | None = None
+_screens: Screens | None = None
 
 
 def cell_label(identity: str) -> str:
@@ -178,6 +196,24 @@ def publish_to(new: Publisher | None) -> None:
     _publisher = new
 
 
+def start_by(start: Callable[[], object]) -> None:
+    """Have *start* called where an engine is required and there is none (see `nbray.api`)."""
+    global _start  # noqa: PLW0603 - see the module's docstring
+    _start = start
+
+
+def show_on(new: Screens) -> None:
+    """Have *new* show what this process does."""
+    global _screens  # noqa: PLW0603 - see the module's docstring
+    _screens = new
+
+
+def screens() -> Screens:
+    """What shows this process's work; it is there once the package is imported."""
+    assert _screens is not None
+    return _screens
+
+
 def require(*given: Any) -> Engine:
     """The engine in use; starts a local one if there is none, as Ray does.
 
@@ -191,12 +227,11 @@ def require(*given: Any) -> Engine:
     engine = _engine
     if engine is None:
         if given and _guarded:  # there was one before
-            from nbray.definitions import refuse_references
+            from nbray.ended_references import refuse_references
 
             refuse_references(given)
-        from nbray.api import init
-
-        init()
+        if _start is not None:
+            _start()
         engine = _engine
         if engine is None:
             raise RaySystemError("nbray is not running: call nbray.init() first")

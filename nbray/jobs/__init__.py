@@ -9,14 +9,12 @@ or until its name is used again after it was fetched.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-import nbray
-from nbray import session
+from nbray import api, session
 from nbray.actor import ActorHandle
 from nbray.details import JobRecord
 from nbray.events import Display
@@ -26,6 +24,7 @@ from nbray.ids import FIRST_NODE, OWN_CELL
 from nbray.jobs.keeper import Keeper, News, Plan
 from nbray.jobs.results import fetched_of, outputs_of
 from nbray.refs import ObjectRef
+from nbray.remote import remote
 
 NAMESPACE = "nbray.jobs"
 """Where the keepers' names are."""
@@ -74,7 +73,7 @@ class Job:
         """End it, with its result and output."""
         with contextlib.suppress(RayError):  # a keeper that has died is as good as forgotten
             _ask(self._keeper.forget)
-        nbray.kill(self._keeper)
+        api.kill(self._keeper)
 
 
 @contextlib.contextmanager
@@ -91,7 +90,7 @@ def _ask(method: Any, *args: Any) -> Any:
     with _aside():
         while True:
             try:
-                return nbray.get(method.remote(*args))
+                return api.get(method.remote(*args))
             except ActorUnavailableError:
                 time.sleep(PAUSES[1])
 
@@ -103,7 +102,7 @@ def find(name: str) -> Job:
         ValueError: there is none; says which there are.
     """
     try:
-        return Job(name, nbray.get_actor(name, namespace=NAMESPACE))
+        return Job(name, api.get_actor(name, namespace=NAMESPACE))
     except ValueError:
         known = names()
         there = f"there are {', '.join(known)}" if known else "there are none on this cluster"
@@ -138,7 +137,7 @@ def launch(plan: Plan, large: Sequence[ObjectRef[Any]] = ()) -> tuple[Job, bool]
         "node": FIRST_NODE, "max_restarts": -1,
     }  # fmt: skip
     with _aside():
-        keeper = nbray.remote(Keeper).options(**options).remote()
+        keeper = remote(Keeper).options(**options).remote()
     job = Job(plan.name, keeper)
     try:
         handed_over: bool = _ask(keeper.launch, plan, *large)
@@ -200,12 +199,9 @@ class Plain:
 
 
 def _show() -> Show:
-    """Where this process shows things; by name, for screens see us, not we them."""
-    if "IPython" in sys.modules:
-        shown: Show | None = importlib.import_module("nbray.jupyter.jobs").show()
-        if shown is not None:
-            return shown
-    return Plain()
+    """Where this process shows things."""
+    shown: Show | None = session.screens().job()
+    return shown if shown is not None else Plain()
 
 
 def fetch(name: str, timeout: float | None = None) -> Any:
@@ -223,7 +219,7 @@ def fetch(name: str, timeout: float | None = None) -> Any:
             raise _lost(record)
         refs, outputs, several = job.result()
         try:
-            results = nbray.get(refs)
+            results = api.get(refs)
         except Exception:
             job.was_fetched()
             raise

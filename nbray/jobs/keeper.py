@@ -22,8 +22,7 @@ from typing import Any
 
 import msgspec
 
-import nbray
-from nbray import session
+from nbray import api, session
 from nbray.details import JobRecord
 from nbray.engine import Function
 from nbray.events import CellView, Display, Output
@@ -118,7 +117,7 @@ class Keeper:
         token = session.cell.set(self._cell)
         try:
             # Copies of our own: what came belongs to a process that may end.
-            own = [nbray.put(value) for value in large]
+            own = [api.put(value) for value in large]
             for part in plan.parts:
                 function = Function(part.call, plan.name)
                 launcher = RemoteFunction(part.call, part.options, function).remote
@@ -131,14 +130,14 @@ class Keeper:
     def _watch(self) -> None:
         left = self._refs
         while left:
-            _, left = nbray.wait(left, num_returns=len(left), timeout=LOOK, fetch_local=False)
+            _, left = api.wait(left, num_returns=len(left), timeout=LOOK, fetch_local=False)
         self._ended = time.time()
 
     def _over(self) -> bool:
         """Whether all has ended; also has what was printed noted."""
         if not self._refs:
             return True
-        ready, _ = nbray.wait(
+        ready, _ = api.wait(
             self._refs, num_returns=len(self._refs), timeout=0, fetch_local=False
         )
         return len(ready) == len(self._refs)
@@ -190,13 +189,13 @@ class Keeper:
         """Cancel what has not ended; how many tasks that were."""
         self._over()
         _, left = (
-            nbray.wait(self._refs, num_returns=len(self._refs), timeout=0, fetch_local=False)
+            api.wait(self._refs, num_returns=len(self._refs), timeout=0, fetch_local=False)
             if self._refs
             else ([], [])
         )
         self._stopped = self._stopped or bool(left)
         for ref in left:
-            nbray.cancel(ref)
+            api.cancel(ref)
         if left:
             session.require().outlive(False)  # there will be no result to stay for
         return len(left)

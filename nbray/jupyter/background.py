@@ -10,8 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import nbray
-from nbray import session
+from nbray import api, session
 from nbray.exceptions import ObjectLostError, RayError
 from nbray.jobs import Job
 from nbray.jupyter.following import follow
@@ -58,7 +57,7 @@ class Background:
         """End its unfinished tasks. Other work goes on."""
         if not self._settled:
             for ref in self._refs:
-                nbray.cancel(ref)
+                api.cancel(ref)
 
     def collect(self) -> bool:
         """Settle if all has ended, without raising; whether it is settled."""
@@ -78,7 +77,7 @@ class Background:
         return True
 
     def _results(self, timeout: float | None) -> list[Any]:
-        results: list[Any] = nbray.get(self._refs, timeout=timeout)
+        results: list[Any] = api.get(self._refs, timeout=timeout)
         return results
 
     def _settle(self, results: list[Any]) -> None:
@@ -89,7 +88,7 @@ class Background:
     def _ended(self) -> int:
         if not self._refs:
             return 0
-        ready, _ = nbray.wait(
+        ready, _ = api.wait(
             self._refs, num_returns=len(self._refs), timeout=0, fetch_local=False
         )
         return len(ready)

@@ -20,8 +20,7 @@ from typing import Any
 
 import msgspec
 
-import nbray
-from nbray import definitions, session
+from nbray import api, definitions, session
 from nbray.config import INLINE_LIMIT
 from nbray.engine import Engine
 from nbray.jupyter.body import PLAIN, Values
@@ -140,7 +139,7 @@ class Capture:
         known = self._puts.get(name)
         engine = session.require()
         if known is None or known.digest != digest or known.engine is not engine:
-            known = self._puts[name] = _Put(digest, nbray.put(value), engine)
+            known = self._puts[name] = _Put(digest, api.put(value), engine)
         return known.ref
 
     def _drop_unbound(self, user_ns: Mapping[str, Any]) -> None:

@@ -17,8 +17,7 @@ from typing import Any
 from IPython.core.error import UsageError
 from IPython.display import display
 
-import nbray
-from nbray import session
+from nbray import api, session
 from nbray.config import STATS_INTERVAL
 from nbray.dashboard import open_here
 from nbray.dashboard.launch import known
@@ -194,7 +193,7 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
             _say("For another number of CPUs, run %nbray stop first.")
         _show_panel()
         return
-    nbray.init(address="local", num_cpus=cpus, detached="--detach" in options)
+    api.init(address="local", num_cpus=cpus, detached="--detach" in options)
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
         _say(STAYS)
@@ -206,7 +205,7 @@ def _running() -> Engine | None:
     """The engine in use; one whose cluster has ended is taken leave of, and that is said."""
     if session.ended():
         _say(f"{_not_running()}.")
-        nbray.shutdown()
+        api.shutdown()
     return session.current()
 
 
@@ -249,7 +248,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
             f"nbray is running here already ({summary(running)}): "
             f"run %nbray stop first, then {again}"
         )
-    nbray.init(address=address, _redis_password=_secret(options))
+    api.init(address=address, _redis_password=_secret(options))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")
     _show_dashboard(session.require())
@@ -345,9 +344,9 @@ def complete(line: str) -> list[str]:
 
 
 def _logs(values: list[str], options: dict[str, str]) -> Any:
-    from nbray.jupyter import inspection
+    from nbray.jupyter import inspection, magics
 
-    return inspection.logs(values, options.get("--save", ""))
+    return inspection.logs(magics.logs(), values, options.get("--save", ""))
 
 
 def _jobs(values: list[str], _options: dict[str, str]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-import nbray
+from nbray import api
 from nbray.jupyter import body
 from nbray.jupyter.capture import Captured
 from nbray.options import TaskOptions
@@ -34,7 +34,7 @@ def each(
     call = functools.partial(body.element, program, values)
     if values.live:  # references must not stay with the function, which workers keep
         call = functools.partial(body.element, program)
-        large.insert(0, nbray.put(values))
+        large.insert(0, api.put(values))
     plan = Plan(
         call, name, width=2, retries=options.max_retries, retry_on=options.retry_exceptions,
         noted=False,

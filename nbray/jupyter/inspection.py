@@ -11,7 +11,6 @@ from pathlib import Path
 
 from nbray import session
 from nbray.figures import noun
-from nbray.jupyter import magics
 from nbray.jupyter.cells import cells
 from nbray.jupyter.errors import NotebookError
 from nbray.jupyter.logs import Log, Logs
@@ -19,12 +18,11 @@ from nbray.jupyter.receipt import Shown
 from nbray.view.receipt import receipt as made
 
 
-def logs(words: list[str], save: str = "") -> Log | None:
-    """The text of a cell ('3', 'In[3]'), of a worker (its pid) or of a node (its name).
+def logs(kept: Logs, words: list[str], save: str = "") -> Log | None:
+    """Of *kept*: the text of a cell ('3', 'In[3]'), of a worker (its pid) or a node (its name).
 
     Without words: of the last cell that printed, or a list of the cells if there are several.
     """
-    kept = magics.logs()
     if not len(kept):
         print("No task has printed anything yet.")
         return None

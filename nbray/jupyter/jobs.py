@@ -8,23 +8,21 @@ that launched it while that notebook lives, and under every cell that fetches it
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import nbray
-from nbray import jobs, session
+from nbray import api, jobs, session
 from nbray.details import JobRecord
 from nbray.engine import Engine, load
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.ids import node_of
 from nbray.jobs.keeper import News
+from nbray.jupyter import progress
 from nbray.jupyter.bars import Bars, NotebookBars, Surface
 from nbray.jupyter.cells import cells
 from nbray.jupyter.following import follow
@@ -87,20 +85,12 @@ def show() -> Shown | None:
 
 def draw(news: News, cell: str) -> None:
     """What was printed, under *cell*."""
-    router = importlib.import_module("nbray.jupyter.progress").router()
+    router = progress.router()
     for event in news.events:
         router(msgspec.structs.replace(event, cell=cell))
 
 
 # -- under the cell that launched it ---------------------------------------------------------
-
-_trailed: Counter[str] = Counter()
-"""Cells under which jobs are shown that have not ended, by how many."""
-
-
-def trails(cell: str) -> bool:
-    """Whether output of a job may yet come under *cell*."""
-    return bool(_trailed[cell])
 
 
 def trail(job: jobs.Job) -> None:
@@ -108,7 +98,7 @@ def trail(job: jobs.Job) -> None:
     cell = session.cell.get()
     if cells().shell is None or getattr(session.current(), "name", "") == "inline":
         return
-    _trailed[cell] += 1
+    over = progress.trailing(cell)
 
     def run() -> None:
         position = 0
@@ -124,7 +114,7 @@ def trail(job: jobs.Job) -> None:
         except (RayError, OSError, ValueError):
             return  # forgotten, or the cluster has ended: nothing comes any more
         finally:
-            _trailed[cell] -= 1
+            over()
 
     threading.Thread(target=run, name=f"nbray-job-{job.name}", daemon=True).start()
 
@@ -208,7 +198,7 @@ def stop_all(everybodys: bool = False) -> str:
     if mine:
         with contextlib.suppress(RayError, OSError):
             running = [record.name for record in jobs.records() if not record.ended]
-    nbray.shutdown()
+    api.shutdown()
     for record in mine:
         native.stop_session(record, STOP_SECONDS)  # type: ignore[union-attr]
     if running:

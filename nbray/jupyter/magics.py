@@ -9,14 +9,13 @@ leaves no hook behind.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from IPython.core.magic import no_var_expand
 
-import nbray
 from nbray import session
 from nbray.engine import Engine
 from nbray.jupyter import (
@@ -35,13 +34,13 @@ from nbray.refs import ObjectRef
 
 
 class Extension:
-    """nbray in one IPython shell."""
+    """nbray in one IPython shell; *names* are those that the notebook gets."""
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, names: Mapping[str, Any]) -> None:
         self._shell = shell
         self._remote = RemoteCells(shell)
         self._interrupts = InterruptHook()
-        self._names = {"nbray": nbray, "remote": nbray.remote}
+        self._names = dict(names)
 
     def install(self) -> None:
         """Add everything. Cells must be followed first: the other hooks ask which cell runs."""
@@ -140,10 +139,10 @@ def _extensions() -> WeakKeyDictionary[Any, Extension]:
     return WeakKeyDictionary()
 
 
-def load(shell: Any) -> None:
-    """Add nbray to *shell*; loading again changes nothing."""
+def load(shell: Any, names: Mapping[str, Any]) -> None:
+    """Add nbray to *shell*, with *names* for its notebook; loading again changes nothing."""
     if shell not in _extensions():
-        extension = Extension(shell)
+        extension = Extension(shell, names)
         extension.install()
         _extensions()[shell] = extension
 

@@ -9,10 +9,10 @@ times a second, and the thread sleeps, and soon ends, while nothing waits.
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -273,8 +273,6 @@ def _current_snapshot() -> Snapshot | None:
 
 
 def _unfinished(cell: str) -> int:
-    if importlib.import_module("nbray.jupyter.jobs").trails(cell):  # it is above us
-        return 1
     engine = session.current()
     return engine.unfinished(cell) if engine is not None else 0
 
@@ -297,6 +295,8 @@ class Installed:
         self.watch: Watch | None = None
         self.receipts: Receipts | None = None
         self.router: Router | None = None
+        self.trailed: Counter[str] = Counter()
+        """Cells under which jobs are shown that have not ended, by how many."""
         self._engine: Engine | None = None
 
     def install(self, snapshot: Callable[[], Snapshot | None]) -> bool:
@@ -327,8 +327,11 @@ class Installed:
     def printed(self) -> Router:
         """What takes what tasks print."""
         if self.router is None:
-            self.router = Router(cells(), _unfinished, waiting=self._waits)
+            self.router = Router(cells(), self._yet, waiting=self._waits)
         return self.router
+
+    def _yet(self, cell: str) -> int:
+        return 1 if self.trailed[cell] else _unfinished(cell)
 
     def _waits(self) -> bool:
         return self.watch is not None and bool(self.watch.waits)
@@ -394,3 +397,14 @@ def uninstall() -> None:
 def router() -> Router:
     """What takes tasks' output in this notebook."""
     return _installed().printed()
+
+
+def trailing(cell: str) -> Callable[[], None]:
+    """Output of a job may yet come under *cell*, until what this returns is called."""
+    trailed = _installed().trailed
+    trailed[cell] += 1
+
+    def end() -> None:
+        trailed[cell] -= 1
+
+    return end

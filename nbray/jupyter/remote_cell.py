@@ -20,8 +20,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-import nbray
-from nbray import session
+from nbray import api, session
 from nbray.engine import Function
 from nbray.exceptions import RayError
 from nbray.jobs import launch
@@ -101,7 +100,7 @@ class RemoteCells:
                 refs = _launch(program, captured, items, asked, options, name)
                 if asked.background:
                     return self._in_background(refs, asked, name)
-                results = nbray.get(refs)
+                results = api.get(refs)
         except KeyboardInterrupt:
             left = streamed.left() if streamed is not None else 0
             if streamed is not None:
@@ -287,7 +286,7 @@ def _for_all_nodes(asked: RemoteLine, options: TaskOptions) -> list[TaskOptions]
 def live_nodes() -> list[int]:
     """The numbers of the cluster's live nodes, in the order of `nbray.nodes()`."""
     # An engine without numbered nodes has one, and 0 means anywhere.
-    return [int(node.get("NodeNumber", 0)) for node in nbray.nodes() if node.get("Alive", True)]
+    return [int(node.get("NodeNumber", 0)) for node in api.nodes() if node.get("Alive", True)]
 
 
 def _ends_in_semicolon(cell: str) -> bool:

@@ -414,8 +414,8 @@ def test_jobs_lists_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     from nbray import jobs
 
     calls: list[object] = []
-    monkeypatch.setattr(nbray, "init", lambda **given: calls.append(given))
-    monkeypatch.setattr(nbray, "shutdown", lambda: calls.append("shutdown"))
+    monkeypatch.setattr(nbray.api, "init", lambda **given: calls.append(given))
+    monkeypatch.setattr(nbray.api, "shutdown", lambda: calls.append("shutdown"))
     monkeypatch.setattr(jobs, "records", list)
     done = CliRunner().invoke(cli.main, ["jobs"])
     assert done.exit_code == 0, done.output

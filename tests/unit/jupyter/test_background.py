@@ -12,9 +12,9 @@ class Cluster:
     def __init__(self, monkeypatch):
         self.values = {}
         self.cancelled = []
-        monkeypatch.setattr(nbray, "get", self.get)
-        monkeypatch.setattr(nbray, "wait", self.wait)
-        monkeypatch.setattr(nbray, "cancel", self.cancelled.append)
+        monkeypatch.setattr(nbray.api, "get", self.get)
+        monkeypatch.setattr(nbray.api, "wait", self.wait)
+        monkeypatch.setattr(nbray.api, "cancel", self.cancelled.append)
 
     def get(self, refs, timeout=None):
         if any(ref not in self.values for ref in refs):
@@ -86,7 +86,7 @@ def test_after_the_cluster_ended_the_handle_still_has_a_repr(handle, monkeypatch
     def gone(*args, **options):
         raise nbray.exceptions.RaySystemError("gone")
 
-    monkeypatch.setattr(nbray, "wait", gone)
+    monkeypatch.setattr(nbray.api, "wait", gone)
     assert repr(handle) == "<background cell In[4]: gone: nbray was stopped>"
 
 
@@ -146,5 +146,5 @@ def test_nobody_follows_what_ended_with_its_cluster(handle, monkeypatch):
     def gone(*args, **options):
         raise nbray.exceptions.RaySystemError("gone")
 
-    monkeypatch.setattr(nbray, "wait", gone)
+    monkeypatch.setattr(nbray.api, "wait", gone)
     assert handle._look() == ("", "<background cell In[4]: gone: nbray was stopped>", False)

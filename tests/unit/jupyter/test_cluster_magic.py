@@ -90,7 +90,7 @@ def test_attach_again_and_elsewhere(say, monkeypatch):
         monkeypatch.undo()
         nbray.init(engine="inline")
 
-    monkeypatch.setattr(nbray, "init", init)
+    monkeypatch.setattr(nbray.api, "init", init)
     line = "printf %s x | nbray start --address=lab:6379 --secret-file=-"
     assert "attached to lab:6379" in say(f"%nbray attach {line}")
     assert joined == [("lab:6379", "x")]

@@ -57,7 +57,7 @@ def test_values_with_references_are_named(say, job):
 def test_without_a_shell_there_is_no_place(monkeypatch):
     monkeypatch.setattr(jobs.cells(), "_shell", None)
     assert jobs.show() is None
-    assert not jobs.trails("x")
+    assert not jobs.progress._installed().trailed["x"]
     assert nbray.fetch.__doc__
 
 

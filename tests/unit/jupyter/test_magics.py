@@ -19,7 +19,7 @@ def test_unloading_leaves_nothing(shell, monkeypatch):
     before = {event: list(hooks) for event, hooks in shell.events.callbacks.items()}
     for _ in range(2):
         shell.run_cell("%load_ext nbray").raise_error()
-        magics.load(shell)  # twice is once
+        nbray.load_ipython_extension(shell)  # twice is once
         magics.unload(shell)
         assert {event: list(hooks) for event, hooks in shell.events.callbacks.items()} == before
         assert "remote" not in shell.user_ns

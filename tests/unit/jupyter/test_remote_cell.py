@@ -90,7 +90,7 @@ def test_references_and_remote_functions_can_be_used_inside(ip):
 def test_large_values_are_put_once_and_read_only(ip, monkeypatch):
     puts = []
     put = nbray.put
-    monkeypatch.setattr(nbray, "put", lambda value: puts.append(1) or put(value))
+    monkeypatch.setattr(nbray.api, "put", lambda value: puts.append(1) or put(value))
     ip.user_ns["image"] = np.ones(50_000)
     for _ in range(3):
         assert run(ip, "--each k in (1, 2)", "float(image.sum()) * k") == [50_000, 100_000]
@@ -212,7 +212,7 @@ def test_the_stop_button_cancels_the_cells_work(ip, capsys, monkeypatch):
     def interrupted(refs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(nbray, "get", interrupted)
+    monkeypatch.setattr(nbray.api, "get", interrupted)
     assert shown(ip, capsys, "", "1").strip() == "Stopped: 3 tasks cancelled"
     assert len(cancelled) == 1
     monkeypatch.undo()

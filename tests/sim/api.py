@@ -27,7 +27,7 @@ from nbray.options import UNIT
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import Group
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.objects import FAILED, PENDING, READY, STORED, Entry
 from nbray.runtime.core.work import Task, Work
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack, pack_call, unpack, unpack_error
@@ -35,8 +35,6 @@ from nbray.wire.pickling import pack, pack_call, unpack, unpack_error
 if TYPE_CHECKING:
     from sim.clients import ClientProcess
 
-MULTI = 1 << 48
-MOST_RETURNS = 1 << 16
 
 Flow = Generator[Any, None, Any]
 
@@ -108,7 +106,6 @@ class Api:
         self.brain.held_views = lambda: set(self.viewed)
         self._tokens = itertools.count(1)
         self._specs = itertools.count(1)
-        self._blocks = itertools.count(0)
         self._works: dict[Any, Work] = {}
         self._node = node_client(self.brain.node)
 
@@ -192,19 +189,16 @@ class Api:
         brain = self.brain
         returns = work.spec.num_returns
         if returns > 1:
-            seq = MULTI + next(self._blocks) * MOST_RETURNS
+            seq = brain.objects.block()
         else:
-            seq = next(brain.sequence)
+            seq = brain.objects.number()
         task = Task(seq, work, b"", returns)
         packed, deps = pack_call(args, kwargs, work.spec.name)
         pins: tuple[m.Ref, ...] = packed.refs
         if size:
             slot = yield from self.store(packed.join(), size, brain.me)
-            key = (brain.me, next(brain.sequence))
             value = m.Value(b"", [slot], list(packed.refs))
-            entry = Entry(key, 0, STORED, value)
-            entry.local = slot
-            brain.objects.owned[key[1]] = entry
+            key = (brain.me, brain.objects.store(value, argument=True))
             task.extra = m.Extra(value, key)
             pins = (*pins, key)
         elif packed.refs:
@@ -215,10 +209,7 @@ class Api:
             task.deps = [(where, (ref.owner, ref.seq)) for where, ref in deps]
             pins = (*pins, *(key for _, key in task.deps))
         task.pins = pins
-        for number in range(seq, seq + max(1, returns)):
-            entry = Entry((brain.me, number), 1 if returns else 0)
-            entry.maker = task
-            brain.objects.owned[number] = entry
+        brain.objects.promise(task, seq, returns)
         return task
 
     def _launch(self, task: Task, item: Any) -> list[ObjectRef[Any]]:
@@ -258,20 +249,11 @@ class Api:
         """Store a value."""
         brain = self.brain
         packed = pack(value)
-        seq = next(brain.sequence)
-        entry = Entry((brain.me, seq), 1)
         if isinstance(value, Big):
             slot = yield from self.store(packed.join(), value.size, brain.me)
-            entry.value = m.Value(b"", [slot], list(packed.refs))
-            entry.local = slot
-            entry.state = STORED
+            seq = brain.objects.store(m.Value(b"", [slot], list(packed.refs)))
         else:
-            entry.value = packed.join()
-            entry.state = READY
-        if packed.refs:
-            entry.refs = packed.refs
-            brain.objects.hold(packed.refs)
-        brain.objects.owned[seq] = entry
+            seq = brain.objects.keep(packed.join(), packed.refs)
         return self._own(seq)
 
     def _entries(self, refs: Iterable[ObjectRef[Any]]) -> list[Entry]:
@@ -333,7 +315,8 @@ class Api:
                 raise GetTimeoutError(f"get() ran out of time after {timeout} s")
         for entry in entries:
             if entry.state == STORED and entry.local is None:
-                entry.local = yield from self._fetch(entry.key, entry.value.slots)
+                slot = yield from self._fetch(entry.key, entry.value.slots)
+                self.brain.objects.fetched(entry, slot)
         return [self._read(entry) for entry in entries]
 
     def wait(self, refs: Sequence[ObjectRef[Any]], count: int, timeout: float | None) -> Flow:
@@ -392,7 +375,7 @@ class Api:
             if lost is not None:
                 raise unpack_error(lost)
             raise ObjectLostError(f"the object could not be brought here: {answer.why}")
-        self.brain.objects.fetched(key, answer.slot)
+        self.brain.objects.fetched(self.brain.objects.find(key), answer.slot)
         return answer.slot
 
     # -- actors -------------------------------------------------------------------------------
@@ -407,9 +390,7 @@ class Api:
             raise RaySystemError(f"the cluster has ended: {brain.ended}")
         work = self.work("__init__", method=True)
         task = yield from self._task(work, args, {})
-        entry = brain.objects.owned[task.seq]
-        entry.maker = None
-        entry.state = LIFE
+        brain.objects.live(task.seq)
         life = self._own(task.seq)
         info = ActorInfo(
             class_name=cls, methods=(), max_task_retries=task_retries, actor=task.seq,

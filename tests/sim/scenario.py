@@ -257,9 +257,9 @@ class Scenario:
             for what, found in (
                 ("owns", {k: (e.state, e.count, e.borrowers) for k, e in objects.owned.items()}),
                 ("borrows", {k: (e.state, e.count) for k, e in objects.foreign.items()}),
-                ("lends", objects._lent),
-                ("waits for acknowledgement of", objects._unacknowledged),
-                ("has put off", objects._waiting_for_ack),
+                ("lends", objects._borrowing.lent),
+                ("waits for acknowledgement of", objects._borrowing.unacknowledged),
+                ("has put off", objects._borrowing.put_off),
                 ("leases", tasks._by_lease),
                 ("has unfinished", tasks.unfinished),
                 ("views", process.api.viewed),

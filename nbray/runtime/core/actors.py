@@ -18,7 +18,7 @@ import msgspec
 
 from nbray.ids import HEAD, node_of
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import LIFE, Entry, Objects
+from nbray.runtime.core.objects import Entry, Objects
 from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import (
     BATCH_BYTES,
@@ -139,9 +139,6 @@ class Callers:
         link.created = True
         link.needs = spec.resources
         self.links[key] = link
-        entry = self.objects.owned.get(spec.actor)
-        if entry is not None:
-            entry.state = LIFE
         self.objects.hold(task.pins)
         link.held = task.pins
         creation = Creation(self, task, spec)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.actors import ActorLink
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import PENDING, Objects
+from nbray.runtime.core.objects import Objects
 from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import Task
 from nbray.wire.messages import Cancel, CancelOwned, KillWorker, Ref
@@ -72,8 +72,7 @@ class Cancelling:
 
     def making(self, key: Ref) -> Task | None:
         """The unfinished task of ours that makes an object."""
-        entry = self._objects.find(key)
-        task = entry.maker if entry is not None and entry.state == PENDING else None
+        task = self._objects.making(key[1]) if key[0] == self._me else None
         return task if isinstance(task, Task) else None
 
     def next_deadline(self) -> float | None:

@@ -7,7 +7,6 @@ memory: `pump`, `handle` and `tick` return effects, under the baton.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -19,6 +18,8 @@ from nbray.events import CellView
 from nbray.ids import node_of
 from nbray.options import UNIT
 from nbray.runtime.core.actors import ActorLink, Callers
+from nbray.runtime.core.answers import Answers
+from nbray.runtime.core.borrowing import Orphans
 from nbray.runtime.core.cancelling import Cancelling
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import Effect, Forget
@@ -105,12 +106,13 @@ class ClientBrain:
         self.me = me
         self.node = node
         self.objects = Objects(me, node)
+        self.answers = Answers(self.objects)
+        self.orphans = Orphans(me)
         self.tasks = Submitter(self.objects, error)
         self.actors = Callers(self.objects, self.tasks, error)
         self.cancelling = Cancelling(self.objects, self.tasks)
         self.submitted: deque[Any] = deque()
         """Calls `(method, *arguments)` or `Task`s from user threads, taken by `pump`."""
-        self.sequence = itertools.count(1)
         self.tallies: dict[str, Tally] = {}
         self.members: dict[int, m.NodeInfo] = {}
         self.picture: m.Picture | None = None
@@ -162,7 +164,7 @@ class ClientBrain:
     def pump(self, now: float) -> list[Effect]:
         """Take what user threads submitted and dropped; send what can be sent."""
         if not (self.submitted or self.restless or self.objects.restless or self.tasks.restless
-                or self.actors.restless):  # fmt: skip
+                or self.actors.restless or self.answers.restless):  # fmt: skip
             return []
         self.restless = False
         effects: list[Effect] = []
@@ -182,13 +184,13 @@ class ClientBrain:
         if batch:
             effects += self.tasks.add(batch)
         effects += self.objects.settle_counts(drops)
-        effects += self.objects.let_go(self.held_views)
+        effects += self.orphans.let_go(self.held_views)
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)
         known = self.tasks.known
         if known.ended:
             effects += known.settle(now, self.defined, self.unfinished)
-        effects += self.objects.answers()
+        effects += self.answers.send()
         return effects
 
     # -- messages in ---------------------------------------------------------------
@@ -226,7 +228,7 @@ class ClientBrain:
             case m.Release():
                 return objects.release(message)
             case m.Locate():
-                return objects.locate(message)
+                self.answers.locate(message)
             case m.Located():
                 return objects.located(message)
             case m.Unpinned():
@@ -238,7 +240,7 @@ class ClientBrain:
                 if unknown:
                     self._unclaimed.append((now + UNCLAIMED_SECONDS, unknown))
             case m.WhatHeld():
-                return objects.what_held(message, self.held_views())
+                return self.orphans.what_held(message, self.held_views())
             case m.ActorState():
                 return actors.state(message)
             case m.ActorWaits():
@@ -319,8 +321,7 @@ class ClientBrain:
     def _results(self, message: m.Results, now: float) -> list[Effect]:
         for outcome in message.outcomes:
             if outcome.retry:
-                entry = self.objects.owned.get(outcome.seq)
-                task = entry.maker if entry is not None else None
+                task = self.objects.making(outcome.seq)
                 if isinstance(task, Task) and isinstance(task.lease, ActorLink):
                     link = task.lease
                     if self.actors.retry(task, outcome, link):
@@ -331,14 +332,13 @@ class ClientBrain:
         return effects
 
     def _early(self, message: m.Early) -> list[Effect]:
-        entry = self.objects.owned.get(message.seq)
-        task = entry.maker if entry is not None else None
+        objects = self.objects
+        task = objects.making(message.seq)
         lease = task.lease if isinstance(task, Task) else None
-        if entry is None or entry.state or lease is None or lease.worker != message.sender:
+        if lease is None or lease.worker != message.sender:
             # Nobody holds it any more, or the task was tried again elsewhere.
-            return self.objects.free_slots(message.value.slots)
-        entry.maker = task if message.value.slots else None
-        return self.objects.resolve(entry, message.value)
+            return objects.free_slots(message.value.slots)
+        return objects.resolve(objects.owned[message.seq], message.value)
 
     def _died(self, message: m.Died, now: float) -> list[Effect]:
         effects: list[Effect] = []

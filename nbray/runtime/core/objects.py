@@ -1,33 +1,37 @@
 """A client's objects: those it owns, those it borrows, and who holds what.
 
-Owns states, counts and borrowers. Does not own tasks (an entry only carries
-the task that makes it) or memory (slots are names; the shell maps them).
+Owns states, counts and borrowers, and is the only writer of entries. Does not own
+tasks (an entry only carries the task that makes it), memory (slots are names; the
+shell maps them), or what clients tell each other of references (`borrowing`).
 
 Rules. The process that made a reference owns the object. An entry lives while
 anything holds it: references of this process, pins (tasks that take it as an
-argument, objects that contain it, views over its bytes), or borrowers. A
-borrower is noted before whoever passed the reference on lets go: along one
-path messages keep their order, and across paths the passer waits for
-`Unpinned`, which the receiver sends when the owner has acknowledged.
+argument, objects that contain it, views over its bytes), or borrowers.
+
+An entry begins by `promise` (a task will make it), `keep` or `store` (it is here
+already), or `require` (somebody named it), and goes on as the table `NEXT` says:
+by `settle` or `resolve` to a value or error, by `lose` to the error of a dead owner,
+by `live` to an actor's life. It ends when nothing holds it.
 
 Counts arrive through two deques (`added`, `dropped`), filled by any thread with
 single appends and emptied under the baton; additions are taken first, so a
-count is never negative.
+count is never negative. `promise`, `keep` and `store` may be called in any thread, too.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from nbray.ids import node_client, node_of
+from nbray.runtime.core.borrowing import Borrowing
 from nbray.runtime.core.effects import Effect, Send
 from nbray.wire.messages import (
     Borrow,
     Borrowed,
     Free,
-    Held,
     Locate,
     Located,
     Moved,
@@ -36,17 +40,23 @@ from nbray.wire.messages import (
     Slot,
     Unpinned,
     Value,
-    WhatHeld,
 )
 
-MOST_LOCATED = 4 << 20
-"""Bytes of values after which the rest goes in a further message."""
 PENDING, READY, STORED, FAILED, LIFE = range(5)
-"""States of an entry; LIFE marks the life-reference of an actor, which has no value."""
-
-
-_Many = type[Release] | type[Free] | type[Unpinned]
-"""Messages about many objects at a time."""
+"""States of an entry: to be made; bytes in this process; in slots of the store; an error;
+the life-reference of an actor, which has no value."""
+NEXT = {
+    PENDING: (READY, STORED, FAILED, LIFE),
+    READY: (),
+    STORED: (),
+    FAILED: (),
+    LIFE: (),
+}
+"""What may follow a state. `settle`, which every small result passes, does not look it up:
+whoever calls it has seen that the entry is pending."""
+MULTI = 1 << 48
+"""Objects that are made several at a time are numbered from here, in blocks of `MOST_RETURNS`."""
+MOST_RETURNS = 1 << 16
 
 
 class Waiter(Protocol):
@@ -57,7 +67,10 @@ class Waiter(Protocol):
 
 
 class Entry:
-    """One object. `value` is bytes when READY, a `Value` when STORED or FAILED."""
+    """One object. `value` is bytes when READY, a `Value` when STORED or FAILED.
+
+    Others read it; what is assigned after its beginning is assigned by `Objects`.
+    """
 
     __slots__ = ("asked", "borrowers", "count", "key", "local", "maker", "refs", "state",
                  "value", "waiters")  # fmt: skip
@@ -73,7 +86,7 @@ class Entry:
         self.refs: tuple[Ref, ...] = ()
         """References inside the value, held as long as the entry lives."""
         self.maker: Any = None
-        """The task that makes it (kept while stored: lineage), or the actor it is the life of."""
+        """The task that makes it (kept while stored: lineage)."""
         self.asked = False
         """Foreign: `Locate` was sent."""
         self.local: Slot | None = None
@@ -92,29 +105,23 @@ class Objects:
         self.dropped: deque[Ref] = deque()
         self.on_life_end: Callable[[Entry], list[Effect]] = lambda _entry: []
         self.on_foreign_end: Callable[[Entry], list[Effect]] = lambda _entry: []
-        self._unacknowledged: dict[Ref, int] = {}
-        self._tokens: dict[int, list[Ref]] = {}
-        self._token = 0
-        self._waiting_for_ack: dict[Ref, list[_PutOff]] = {}
-        self._batch: list[Effect] = []
-        """The effects in which messages about many objects are gathered now, see `_gather`."""
-        self._gathered: dict[tuple[int, type], list[Any]] = {}
-        self._lent: dict[tuple[int, int], tuple[Ref, ...]] = {}
-        """(receiver, task) -> references passed along, held until `Unpinned`.
-
-        The task is positive for arguments (our number), negative for results (theirs)."""
-        self._located: defaultdict[int, list[tuple[int, Value]]] = defaultdict(list)
-        self._dead: dict[int, bytes] = {}
-        """Clients that are dead: the packed error of what they owned."""
-        self._dead_nodes: dict[int, bytes] = {}
-        """The same of whole nodes: whoever lived there is dead, known here or not."""
-        self._orphans: dict[tuple[int, int], set[Slot]] = {}
-        """(node, dead owner) -> slots that this client was still viewing when it last said so."""
+        self.number = itertools.count(1).__next__
+        """The number of a further object of ours."""
+        self.block = itertools.count(MULTI, MOST_RETURNS).__next__
+        """The first number of a further block."""
+        self._borrowing = borrowing = Borrowing(me)
+        self.lost = borrowing.lost
+        """The packed error of what a dead client owned; None if it is not known to be dead."""
+        self.lend = borrowing.lend
+        """Keep references, which are held, for who has them by a task, till `Unpinned`."""
+        self._gather = borrowing.gather
+        self.gathered = borrowing.gathered
+        """The effects of a pump are complete: nothing more is gathered into its messages."""
 
     @property
     def restless(self) -> bool:
-        """Whether there are counts to settle or answers to send."""
-        return bool(self.added or self.dropped or self._located)
+        """Whether there are counts to settle."""
+        return bool(self.added or self.dropped)
 
     # -- finding ---------------------------------------------------------------
 
@@ -126,24 +133,22 @@ class Objects:
         """The entry of *key*; a new foreign one if it was never seen (its count is 0)."""
         entry = self.find(key)
         if entry is None:
-            entry = Entry(key, 0)
             if key[0] == self.me:
                 # Freed by its owner while a stale copy of the name lived on.
-                entry.state, entry.value = FAILED, None
-                self.owned[key[1]] = entry
+                entry = self.owned[key[1]] = Entry(key, 0, FAILED)
             else:
-                self.foreign[key] = entry
+                entry = self.foreign[key] = Entry(key, 0)
         return entry
+
+    def making(self, seq: int) -> Any:
+        """The unfinished task that makes an object of ours; None if there is none."""
+        entry = self.owned.get(seq)
+        return entry.maker if entry is not None and entry.state == PENDING else None
 
     @property
     def in_use(self) -> bool:
         """Whether others may depend on this process for objects."""
-        return bool(self.owned or self._lent)
-
-    def lost(self, client: int) -> bytes | None:
-        """The packed error of what a dead client owned; None if it is not known to be dead."""
-        lost = self._dead.get(client)
-        return lost if lost is not None else self._dead_nodes.get(node_of(client))
+        return bool(self.owned or self._borrowing.lent)
 
     # -- counts ----------------------------------------------------------------
 
@@ -194,15 +199,10 @@ class Objects:
                 lost = self.lost(key[0])
                 if lost is None:
                     fresh[key[0]].append(key[1])
-                elif entry.state == PENDING:
-                    effects += self.resolve(entry, Value(lost, failed=True))
+                else:
+                    effects += self.lose(entry, lost)
         for owner, seqs in fresh.items():
-            self._token += 1
-            keys = [(owner, seq) for seq in seqs]
-            self._tokens[self._token] = keys
-            for key in keys:
-                self._unacknowledged[key] = self._token
-            effects.append(Send(owner, Borrow(self.me, seqs, self._token)))
+            effects.append(self._borrowing.announce(owner, seqs))
         return effects
 
     def _maybe_free(self, entry: Entry, effects: list[Effect]) -> None:
@@ -227,7 +227,7 @@ class Objects:
         else:
             if self.foreign.pop(entry.key, None) is None:
                 return
-            self._after_ack({entry.key, *entry.refs}, owner, Release, seq, effects)
+            self._borrowing.after_ack({entry.key, *entry.refs}, owner, Release, seq, effects)
             effects += self.on_foreign_end(entry)
         entry.maker = None
         if entry.refs:
@@ -248,45 +248,9 @@ class Objects:
 
     # -- borrowing ----------------------------------------------------------------
 
-    def _gather(self, effects: list[Effect], to: int, kind: _Many, one: Any) -> None:
-        """Tell *to* about one more object; once in *effects*, however many there are."""
-        if self._batch is not effects:
-            self._batch, self._gathered = effects, {}
-        many = self._gathered.get((to, kind))
-        if many is None:
-            many = self._gathered[to, kind] = [one]
-            effects.append(Send(to, kind(self.me, many)))
-        else:
-            many.append(one)
-
-    def _after_ack(
-        self, keys: set[Ref], to: int, kind: _Many, one: int, effects: list[Effect]
-    ) -> None:
-        """Tell *to* of *one* when the owners of all *keys* know of this client's borrow."""
-        if self.lost(to) is not None:
-            return
-        missing = [key for key in keys if key in self._unacknowledged]
-        if not missing:
-            self._gather(effects, to, kind, one)
-            return
-        put_off = _PutOff(len(missing), to, kind, one)
-        for key in missing:
-            self._waiting_for_ack.setdefault(key, []).append(put_off)
-
     def acknowledged(self, message: Borrowed) -> list[Effect]:
         """An owner has noted our borrows."""
-        effects: list[Effect] = []
-        for key in self._tokens.pop(message.token, ()):
-            if self._unacknowledged.get(key) == message.token:
-                del self._unacknowledged[key]
-            self._acknowledge(key, effects)
-        return effects
-
-    def _acknowledge(self, key: Ref, effects: list[Effect]) -> None:
-        for put_off in self._waiting_for_ack.pop(key, ()):
-            put_off.missing -= 1
-            if not put_off.missing and self.lost(put_off.to) is None:
-                self._gather(effects, put_off.to, put_off.kind, put_off.one)
+        return self._borrowing.acknowledged(message.token)
 
     def borrow(self, message: Borrow) -> list[Effect]:
         """Another client holds references to objects of ours."""
@@ -312,21 +276,69 @@ class Objects:
                 self._maybe_free(entry, effects)
         return effects
 
-    def lend(self, receiver: int, task: int, refs: tuple[Ref, ...]) -> None:
-        """Keep *refs*, which are held, for *receiver*, who has them by *task*, till `Unpinned`."""
-        key = (receiver, task)
-        self._lent[key] = self._lent.get(key, ()) + refs
-
     def unpinned(self, sender: int, seqs: Iterable[int]) -> None:
         """The receiver of references has made its own borrows known."""
-        for seq in seqs:
-            self.drop(self._lent.pop((sender, seq), ()))
+        self.drop(self._borrowing.returned(sender, seqs))
 
     def confirm(self, sender: int, task: int, refs: Iterable[Ref], effects: list[Effect]) -> None:
         """Send `Unpinned` for *task* to *sender* once our borrows of *refs* are known."""
-        self._after_ack(set(refs), sender, Unpinned, task, effects)
+        self._borrowing.after_ack(set(refs), sender, Unpinned, task, effects)
+
+    # -- beginnings (any thread) -----------------------------------------------------
+
+    def promise(self, task: Any, first: int, returns: int) -> None:
+        """*task* makes the *returns* objects from number *first*, each held once."""
+        me, owned = self.me, self.owned
+        if returns == 1:
+            entry = owned[first] = Entry((me, first), 1)
+            entry.maker = task
+            return
+        # A task without returns has an entry by which its end is known, held by nobody.
+        for seq in range(first, first + max(1, returns)):
+            entry = Entry((me, seq), 1 if returns else 0)
+            entry.maker = task
+            owned[seq] = entry
+
+    def keep(self, data: bytes, refs: tuple[Ref, ...]) -> int:
+        """The number of a further object of ours, held once: *data*, which contains *refs*."""
+        seq = self.number()
+        entry = Entry((self.me, seq), 1, READY, data)
+        if refs:
+            entry.refs = refs
+            self.hold(refs)
+        self.owned[seq] = entry
+        return seq
+
+    def store(self, value: Value, *, argument: bool = False) -> int:
+        """The number of a further object of ours, which lies in the first slot of *value*.
+
+        It is held once. The *arguments* of a task are held by its pins alone, which hold
+        what is in them, too.
+        """
+        seq = self.number()
+        entry = Entry((self.me, seq), 0 if argument else 1, STORED, value)
+        entry.local = value.slots[0]
+        if value.refs and not argument:
+            entry.refs = tuple(value.refs)
+            self.hold(entry.refs)
+        self.owned[seq] = entry
+        return seq
 
     # -- values ----------------------------------------------------------------------
+
+    def live(self, seq: int) -> None:
+        """The promised object *seq* is the life of an actor."""
+        entry = self.owned[seq]
+        self._become(entry, LIFE, None)
+        entry.maker = None
+
+    def settle(self, entry: Entry, data: bytes, effects: list[Effect]) -> None:
+        """A pending entry of ours gets a small value in which no references are."""
+        entry.maker = None
+        entry.state = READY
+        entry.value = data
+        if entry.waiters is not None or entry.count <= 0:
+            effects += self.tell(entry)
 
     def resolve(self, entry: Entry, value: Value) -> list[Effect]:
         """A pending entry gets its value or error; its waiters are told."""
@@ -336,15 +348,28 @@ class Objects:
             entry.refs = tuple(value.refs)
             self.hold(entry.refs)
         if value.failed:
-            entry.state, entry.value = FAILED, value
+            self._become(entry, FAILED, value)
         elif value.slots:
-            entry.state, entry.value = STORED, value
+            self._become(entry, STORED, value)
             for slot in value.slots:
                 if slot.node == self.node:
                     entry.local = slot
         else:
-            entry.state, entry.value = READY, value.data
+            self._become(entry, READY, value.data)
+        if not value.slots:
+            entry.maker = None
         return self.tell(entry)
+
+    def lose(self, entry: Entry, error: bytes) -> list[Effect]:
+        """The owner of a foreign entry is dead: what is not known here will not be."""
+        return self.resolve(entry, Value(error, failed=True))
+
+    @staticmethod
+    def _become(entry: Entry, state: int, value: Any) -> None:
+        if state not in NEXT[entry.state]:
+            raise AssertionError(f"object {entry.key} cannot go from {entry.state} to {state}")
+        entry.state = state
+        entry.value = value
 
     def tell(self, entry: Entry) -> list[Effect]:
         """Settle the waiters of an entry that is ready; free it if nobody holds it."""
@@ -397,43 +422,6 @@ class Objects:
                 asked[owner].append(seq)
         return [Send(owner, Locate(self.me, seqs)) for owner, seqs in asked.items()]
 
-    def locate(self, message: Locate) -> list[Effect]:
-        """A borrower wants values; answers now or when they are ready."""
-        for seq in message.seqs:
-            entry = self.owned.get(seq)
-            if entry is None:
-                self._located[message.sender].append((seq, Value(b"", failed=True)))
-            elif entry.state == PENDING:
-                self.put_waiter(entry, _RemoteWaiter(self, message.sender))
-            else:
-                self._located[message.sender].append((seq, self.value_of(entry)))
-        return []
-
-    def located_later(self, client: int, entry: Entry) -> None:
-        """Note an answer for *client*; sent by the next `answers`."""
-        if self.lost(client) is not None:
-            return
-        self._located[client].append((entry.key[1], self.value_of(entry)))
-
-    def answers(self) -> list[Effect]:
-        """`Located` messages that have gathered. The last step of a pump."""
-        if self._gathered:
-            self._batch, self._gathered = [], {}
-        if not self._located:
-            return []
-        effects: list[Effect] = []
-        for client, values in self._located.items():
-            first = size = 0
-            for index, (_, value) in enumerate(values):
-                size += len(value.data)
-                if size > MOST_LOCATED:
-                    effects.append(Send(client, Located(self.me, values[first : index + 1])))
-                    first, size = index + 1, 0
-            if first < len(values):
-                effects.append(Send(client, Located(self.me, values[first:])))
-        self._located.clear()
-        return effects
-
     def located(self, message: Located) -> list[Effect]:
         """An owner answers `Locate`."""
         effects: list[Effect] = []
@@ -455,9 +443,9 @@ class Objects:
             entry.local = message.slot
         return []
 
-    def fetched(self, key: Ref, slot: Slot) -> None:
-        """This node now has a copy of *key*; the node itself has told its owner (`Moved`)."""
-        entry = self.find(key)
+    @staticmethod
+    def fetched(entry: Entry | None, slot: Slot) -> None:
+        """This node now has a copy; the node itself has told its owner (`Moved`)."""
         if entry is not None and entry.state == STORED:
             entry.local = slot
 
@@ -465,14 +453,13 @@ class Objects:
 
     def client_died(self, client: int, error: bytes) -> list[Effect]:
         """A client is dead: its borrows end, and what it owned is lost unless known here."""
-        self._dead[client] = error
+        self._borrowing.client_died(client, error)
         return self._died(lambda other: other == client, error)
 
     def node_died(self, node: int, error: bytes) -> list[Effect]:
         """A node is gone, with every client on it."""
-        if node in self._dead_nodes:
+        if not self._borrowing.node_died(node, error):
             return []
-        self._dead_nodes[node] = error
         return self._died(lambda other: node_of(other) == node, error)
 
     def _died(self, dead: Callable[[int], bool], error: bytes) -> list[Effect]:
@@ -481,60 +468,7 @@ class Objects:
             if entry.borrowers and any(dead(client) for client in entry.borrowers):
                 entry.borrowers = {client for client in entry.borrowers if not dead(client)}
                 self._maybe_free(entry, effects)
-        for lent in [lent for lent in self._lent if dead(lent[0])]:
-            self.drop(self._lent.pop(lent))
-        for client in [client for client in self._located if dead(client)]:
-            del self._located[client]
-        for key in [key for key in self._unacknowledged if dead(key[0])]:
-            self._tokens.pop(self._unacknowledged.pop(key), None)
-            self._acknowledge(key, effects)
+        self.drop(self._borrowing.forget(dead, effects))
         for entry in [e for key, e in self.foreign.items() if dead(key[0])]:
-            if entry.state == PENDING:
-                effects += self.resolve(entry, Value(error, failed=True))
+            effects += self.lose(entry, error)
         return effects
-
-    def what_held(self, message: WhatHeld, viewed: set[Slot]) -> list[Effect]:
-        """Answer the node: which slots of a dead owner are still viewed here."""
-        kept = [slot for slot in message.slots if slot in viewed]
-        if kept:
-            self._orphans[message.sender, message.owner] = set(kept)
-        return [Send(message.sender, Held(self.me, message.owner, kept))]
-
-    def let_go(self, viewed: Callable[[], set[Slot]]) -> list[Effect]:
-        """Tell the nodes of dead owners' slots that this client has stopped viewing."""
-        effects: list[Effect] = []
-        if self._orphans:
-            now = viewed()
-            for (node, owner), held in list(self._orphans.items()):
-                still = held & now
-                if still != held:
-                    effects.append(Send(node, Held(self.me, owner, list(still))))
-                    self._orphans[node, owner] = still
-                if not still:
-                    del self._orphans[node, owner]
-        return effects
-
-
-class _PutOff:
-    """Something that *to* is told when *missing* owners have answered."""
-
-    __slots__ = ("kind", "missing", "one", "to")
-
-    def __init__(self, missing: int, to: int, kind: _Many, one: int) -> None:
-        self.missing = missing
-        self.to = to
-        self.kind = kind
-        self.one = one
-
-
-class _RemoteWaiter:
-    """A client elsewhere that asked for an object of ours."""
-
-    __slots__ = ("_client", "_objects")
-
-    def __init__(self, objects: Objects, client: int) -> None:
-        self._objects = objects
-        self._client = client
-
-    def settle(self, entry: Entry) -> None:
-        self._objects.located_later(self._client, entry)

@@ -322,7 +322,7 @@ class Submitter:
         """Tasks ended at a worker."""
         effects: list[Effect] = []
         objects = self.objects
-        owned = objects.owned
+        owned, settle = objects.owned, objects.settle
         sender = message.sender
         node = node_of(sender)
         lease = self._by_worker.get(sender)
@@ -345,11 +345,7 @@ class Submitter:
                 self.unfinished -= 1
                 if task.pins or task.life is not None:
                     self._unpin(task, sender)
-                entry.maker = None
-                entry.state = 1  # READY
-                entry.value = data
-                if entry.waiters is not None or entry.count <= 0:
-                    effects += objects.tell(entry)
+                settle(entry, data, effects)
         for outcome in message.outcomes:
             entry = owned.get(outcome.seq)
             task = entry.maker if entry is not None else None
@@ -413,7 +409,6 @@ class Submitter:
             passed += value.refs
             if entry is None:
                 continue
-            entry.maker = task if value.slots else None
             effects += objects.resolve(entry, value)
         if passed and worker:
             effects += objects.settle_added()
@@ -454,8 +449,7 @@ class Submitter:
         if message.unknown:
             self.known.lacks(message.sender, message.unknown)
         for seq in reversed(message.seqs):
-            entry = self.objects.owned.get(seq)
-            task = entry.maker if entry is not None else None
+            task = self.objects.making(seq)
             if not isinstance(task, Task) or task.lease is None:
                 continue
             task.lease.inflight.pop(seq, None)

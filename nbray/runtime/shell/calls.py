@@ -16,7 +16,7 @@ from nbray.config import INLINE_LIMIT, MOST_LABEL
 from nbray.engine import Function
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.objects import STORED, Entry
+from nbray.runtime.core.objects import MOST_RETURNS
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.core.worker import Item
@@ -32,9 +32,6 @@ from nbray.wire.watched import same
 Origin = tuple[int, int, str]
 """(job, depth, namespace) of work submitted here and now."""
 
-MULTI = 1 << 48
-"""Tasks with several returns number them from here, in blocks of `MOST_RETURNS`."""
-MOST_RETURNS = 1 << 16
 
 
 class Calls:
@@ -56,7 +53,8 @@ class Calls:
         self.definitions = Definitions(memory, modules, brain.tasks.known.ended.append)
         brain.defined = self.definitions.defined
         self._specs = itertools.count(1)
-        self._blocks = itertools.count(0)
+        self._number = brain.objects.number
+        self._promise = brain.objects.promise
         self._methods: dict[tuple[Any, ...], Work] = {}
 
     # -- specs ------------------------------------------------------------------
@@ -157,13 +155,12 @@ class Calls:
             TypeError: an argument cannot be pickled; names it.
             ObjectStoreFullError: the arguments do not fit in the store.
         """
-        brain = self._brain
         if returns > 1:
             if returns > MOST_RETURNS:
                 raise ValueError(f"num_returns must be at most {MOST_RETURNS}, not {returns}")
-            seq = MULTI + next(self._blocks) * MOST_RETURNS
+            seq = self._brain.objects.block()
         else:
-            seq = next(brain.sequence)
+            seq = self._number()
         if args or kwargs:
             task = self._with_arguments(seq, work, args, kwargs, returns)
         else:
@@ -172,11 +169,7 @@ class Calls:
             self._hold(task, work.captured)
         if self._running is not None and (item := self._running()) is not None:
             task.parent = (item.caller, item.seq)
-        owned, me = brain.objects.owned, brain.me
-        for number in range(seq, seq + max(1, returns)):
-            entry = Entry((me, number), 1 if returns else 0)
-            entry.maker = task
-            owned[number] = entry
+        self._promise(task, seq, returns)
         return task, seq
 
     def _hold(self, task: Task, captured: tuple[Ref, ...]) -> None:
@@ -196,11 +189,8 @@ class Calls:
             slot = self._memory.store(
                 packed, self._brain.me, f"the arguments of {work.spec.name}"
             )
-            key = (self._brain.me, next(self._brain.sequence))
             value = Value(b"", [slot], list(packed.refs))
-            entry = Entry(key, 0, STORED, value)
-            entry.local = slot
-            self._brain.objects.owned[key[1]] = entry
+            key = (self._brain.me, self._brain.objects.store(value, argument=True))
             task = Task(seq, work, b"", returns)
             task.extra = Extra(value, key)
             pins = (*pins, key)

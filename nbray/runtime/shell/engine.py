@@ -26,7 +26,7 @@ from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, READY, STORED, Entry
+from nbray.runtime.core.objects import FAILED, Entry
 from nbray.runtime.core.placement import total
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
@@ -217,20 +217,9 @@ class NativeEngine:
         """Store a value (see `Engine.put`)."""
         brain = self._brain
         packed = pack(value, "the value to put")
-        seq = next(brain.sequence)
-        entry = Entry((brain.me, seq), 1)
         if packed.size > INLINE_LIMIT:
-            slot = self.memory.store(packed, brain.me, "the value")
-            entry.value = m.Value(b"", [slot], list(packed.refs))
-            entry.local = slot
-            entry.state = STORED
-        else:
-            entry.value = packed.join()
-            entry.state = READY
-        if packed.refs:
-            entry.refs = packed.refs
-            brain.objects.hold(packed.refs)
-        brain.objects.owned[seq] = entry
+            return self.memory.put(packed, "the value")
+        seq = brain.objects.keep(packed.join(), packed.refs)
         return ObjectRef(brain.me, seq, self, self._drop)
 
     def wait(
@@ -347,9 +336,7 @@ class NativeEngine:
         work = self.calls.method(class_name, "__init__", MethodOptions(), 0)
         task, seq = self.calls.task(work, args, kwargs, 1)
         task.pins = (*task.pins, *definition.captured)
-        entry = brain.objects.owned[seq]
-        entry.maker = None
-        entry.state = LIFE
+        brain.objects.live(seq)
         life = self.memory.own(seq)
         info = msgspec.structs.replace(info, actor=seq, owner=brain.me)
         held, placed = placement(options)

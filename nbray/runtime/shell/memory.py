@@ -179,13 +179,7 @@ class Memory:
         """
         brain = self._brain
         slot = self.store(packed, brain.me, what)
-        seq = next(brain.sequence)
-        entry = Entry((brain.me, seq), 1, STORED, m.Value(b"", [slot], list(packed.refs)))
-        entry.local = slot
-        if packed.refs:
-            entry.refs = packed.refs
-            brain.objects.hold(packed.refs)
-        brain.objects.owned[seq] = entry
+        seq = brain.objects.store(m.Value(b"", [slot], list(packed.refs)))
         return self.own(seq)
 
     # -- reading -------------------------------------------------------------------------
@@ -330,7 +324,8 @@ class Memory:
         Raises:
             ObjectLostError: no node that held it still does.
         """
-        entry = self._brain.objects.find(key)
+        objects = self._brain.objects
+        entry = objects.find(key)
         if entry is not None and entry.local is not None:
             return entry.local
         began = time.perf_counter()
@@ -340,21 +335,22 @@ class Memory:
         )
         self._brain.moved += int((time.perf_counter() - began) * 1e6)
         if answer.slot is None:
-            lost = self._brain.objects.lost(key[0])
+            lost = objects.lost(key[0])
             if lost is not None:
                 raise unpack_error(lost)
             if "store" in answer.why and "full" in answer.why:
                 raise ObjectStoreFullError(answer.why)
             raise ObjectLostError(f"the object could not be brought here: {answer.why}")
         slot: m.Slot = answer.slot
-        self._loop.locked(lambda: self._brain.objects.fetched(key, slot))
+        self._loop.locked(lambda: objects.fetched(objects.find(key), slot))
         return slot
 
     def localize(self, entries: Iterable[Entry]) -> None:
         """Bring stored objects that are on other nodes to this one."""
+        objects = self._brain.objects
         for entry in entries:
             if entry.state == STORED and entry.local is None:
-                entry.local = self.fetch(entry.key, entry.value.slots)
+                objects.fetched(entry, self.fetch(entry.key, entry.value.slots))
 
     def bring(self, refs: Sequence[ObjectRef[Any]]) -> None:
         """Bring ready objects to this node; one that cannot be had says so when it is read."""

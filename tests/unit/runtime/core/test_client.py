@@ -49,14 +49,12 @@ class Play:
         return Work(described, retries, pool, Tally("", self.now), b"code")
 
     def task(self, work: Work, deps: tuple[m.Ref, ...] = ()) -> Task:
-        seq = next(self.brain.sequence)
+        seq = self.brain.objects.number()
         task = Task(seq, work, b"", 1)
         if deps:
             task.deps = list(enumerate(deps))
             task.pins = deps
-        entry = Entry((ME, seq), 1)
-        entry.maker = task
-        self.brain.objects.owned[seq] = entry
+        self.brain.objects.promise(task, seq, 1)
         self.brain.submitted.append(task)
         return task
 
@@ -259,9 +257,7 @@ def test_a_worker_that_owns_objects_stays_when_asked_to_leave() -> None:
 def two_returns(play: Play) -> Task:
     task = play.task(play.work())
     task.returns = 2
-    second = Entry((ME, task.seq + 1), 1)
-    second.maker = task
-    play.brain.objects.owned[task.seq + 1] = second
+    play.brain.objects.promise(task, task.seq + 1, 1)
     play.brain.pump(play.now)
     play.grant()
     return task

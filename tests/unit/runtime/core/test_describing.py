@@ -45,14 +45,12 @@ class Play:
     def submit(self, count: int, deps: tuple[m.Ref, ...] = ()) -> list[Task]:
         made = []
         for _ in range(count):
-            seq = next(self.brain.sequence)
+            seq = self.brain.objects.number()
             task = Task(seq, self.work, b"", 1)
             if deps:
                 task.deps = list(enumerate(deps))
                 task.pins = deps
-            entry = Entry((ME, seq), 1)
-            entry.maker = task
-            self.brain.objects.owned[seq] = entry
+            self.brain.objects.promise(task, seq, 1)
             self.brain.submitted.append(task)
             made.append(task)
         self.brain.pump(20.0)

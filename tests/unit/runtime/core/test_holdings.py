@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.describing import holdings
-from nbray.runtime.core.objects import LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.objects import LIFE, READY, STORED, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.wire.messages import Slot, Spec, Value
@@ -24,8 +24,7 @@ def test_objects_with_what_takes_and_contains_them() -> None:
     task = Task(4, Work(spec, 0, None, Tally("cell", 0.0), b""), b"", 1)
     task.pins = ((ME, 1),)
     task.deps = [(0, (9, 9))]
-    owned[4] = Entry((ME, 4), 1, PENDING)
-    owned[4].maker = task
+    brain.objects.promise(task, 4, 1)
     found = {(one.object.owner, one.object.seq): one for one in holdings(brain)}
     assert set(found) == {(ME, 1), (ME, 2), (ME, 4), (9, 9)}
     assert found[ME, 1].tasks == found[9, 9].tasks == ["slow"]

@@ -40,11 +40,10 @@ class Caller:
         self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
 
     def call(self, retries: int = 0) -> tuple[Entry, list[m.Calls]]:
-        seq = next(self.brain.sequence)
+        seq = self.brain.objects.number()
         task = Task(seq, Work(CALL, retries, None, Tally("", 0.0), b""), b"", 1)
-        entry = Entry((ME, seq), 1)
-        entry.maker = task
-        self.brain.objects.owned[seq] = entry
+        self.brain.objects.promise(task, seq, 1)
+        entry = self.brain.objects.owned[seq]
         self.brain.submitted.append((self.brain.actors.call, KEY, "A", task))
         return entry, sent(self.brain.pump(1.0), m.Calls)
 

@@ -62,11 +62,11 @@ def test_many_whose_owner_dies_before_it_answered() -> None:
     let_go(objects, keys)
     effects = objects.client_died(FAR, b"dead")
     assert not said(effects, m.Release)
-    (borrow_token,) = objects._tokens
+    (borrow_token,) = objects._borrowing.tokens
     assert said(objects.acknowledged(m.Borrowed(OTHER, borrow_token)), m.Release) == [
         (OTHER, m.Release(ME, [1]))
     ]
-    assert not objects._waiting_for_ack
+    assert not objects._borrowing.put_off
 
 
 def test_many_answers_that_wait_for_a_third_ones_word() -> None:
@@ -98,7 +98,7 @@ def test_what_was_sent_is_not_added_to() -> None:
     ((_, borrow),) = said(taken(objects, keys), m.Borrow)
     objects.acknowledged(m.Borrowed(FAR, borrow.token))
     first = let_go(objects, keys[:1])
-    objects.answers()
+    objects.gathered()
     second = let_go(objects, keys[1:])
     assert [release.seqs for _, release in said([*first, *second], m.Release)] == [[1], [2]]
 

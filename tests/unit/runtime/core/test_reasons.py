@@ -8,7 +8,6 @@ from nbray.events import NodeView
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core.actors import ActorLink
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.objects import Entry
 from nbray.runtime.core.work import Task, Work
 from nbray.wire import messages as m
 
@@ -28,13 +27,11 @@ class Play:
         return Work(spec, 3, self.pool if pool else None, self.brain.tally(cell, 10.0), b"code")
 
     def task(self, work: Work, dep: m.Ref | None = None) -> Task:
-        seq = next(self.brain.sequence)
+        seq = self.brain.objects.number()
         task = Task(seq, work, b"", 1)
         if dep is not None:
             task.deps, task.pins = [(0, dep)], (dep,)
-        entry = Entry((ME, seq), 1)
-        entry.maker = task
-        self.brain.objects.owned[seq] = entry
+        self.brain.objects.promise(task, seq, 1)
         return task
 
     def submit(self, count: int, cell: str = "c", dep: m.Ref | None = None) -> list[Task]:

@@ -177,6 +177,7 @@ class Callers:
         task.work.tally.submitted += 1
         task.life = key
         self.objects.hold((*task.pins, key))
+        task.held = bool(task.pins)
         if task.deps is not None:
             task.sink = self
             effects += watch_dependencies(self.objects, task)

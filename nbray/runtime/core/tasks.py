@@ -107,6 +107,7 @@ class Submitter:
             task.work.tally.submitted += 1
             if task.pins:
                 self.objects.hold(task.pins)
+                task.held = True
             if task.deps is not None:
                 task.sink = self
                 effects += watch_dependencies(self.objects, task)
@@ -343,7 +344,7 @@ class Submitter:
                 done = work.tally.done
                 done[node] = done.get(node, 0) + 1
                 self.unfinished -= 1
-                if task.pins or task.life is not None:
+                if task.held or task.life is not None:
                     self._unpin(task, sender)
                 settle(entry, data, effects)
         for outcome in message.outcomes:
@@ -420,8 +421,9 @@ class Submitter:
         if task.life is not None:
             self.objects.drop((task.life,))
             task.life = None
-        if not task.pins:
+        if not task.held:
             return
+        task.held = False
         me = self.me
         given = task.extra.deps if task.extra is not None else ()
         inside = [ref for _, value, _ in given for ref in value.refs]
@@ -430,7 +432,6 @@ class Submitter:
             self.objects.hold(third)
             self.objects.lend(worker, task.seq, third)
         self.objects.drop(task.pins)
-        task.pins = ()
 
     def fail(self, task: Task, error: Value, cancelled: bool = False) -> list[Effect]:
         """End a task that is not at any worker with an error."""
@@ -523,6 +524,9 @@ class Submitter:
                     effects += self._complete(task, [error], True, 0)
             else:
                 again.append(task)
+        for task in again:
+            if task.deps is not None:  # their copies there are gone; there may be others
+                fill_dependencies(self.objects, task)
         pool.queue.extendleft(reversed(again))
         if pool.queue:
             self.active[pool.id] = pool

@@ -70,10 +70,15 @@ class Work:
 
 
 class Task:
-    """One task or actor call between submission and outcome."""
+    """One task or actor call between submission and outcome.
 
-    __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "lease", "life", "missing",
-                 "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
+    A return that lies in the store keeps the task that made it, as the recipe by which it
+    can be made again: `work`, `args`, `extra`, `deps` and `pins` stay as they are after the
+    outcome. A recipe names objects and holds none (`held`).
+    """
+
+    __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "held", "lease", "life",
+                 "missing", "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
 
     def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
         self.seq = seq
@@ -82,9 +87,11 @@ class Task:
         self.returns = returns
         self.extra: Extra | None = None
         self.deps: list[tuple[int | str, Ref]] | None = None
-        """Top-level references among the arguments."""
+        """Top-level references among the arguments; `extra` has their values when it is sent."""
         self.pins: tuple[Ref, ...] = ()
-        """Objects held until the task ends."""
+        """Objects that it takes, in whatever way."""
+        self.held = False
+        """`pins` are held: from its submission until it ends."""
         self.life: Ref | None = None
         """The life of the actor that it calls, held likewise."""
         self.missing = 0
@@ -206,7 +213,11 @@ def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
 
 
 def fill_dependencies(objects: Objects, task: Task) -> Value | None:
-    """Put the values of ready dependencies into the task; the error of a failed one instead."""
+    """Put the values of ready dependencies into the task, as they are known now.
+
+    Returns:
+        The error of one that failed, instead.
+    """
     deps: list[tuple[int | str, Value, Ref]] = []
     for where, key in task.deps or ():
         entry = objects.require(key)
@@ -216,5 +227,4 @@ def fill_dependencies(objects: Objects, task: Task) -> Value | None:
         deps.append((where, value, key))
     extra = task.extra or Extra()
     task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt, extra.captured)
-    task.deps = None
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbray.config import LEASE_LINGER
+from nbray.config import DEAD_GRACE, LEASE_LINGER
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import Effect, Send
@@ -452,3 +452,38 @@ def test_what_dies_with_its_worker_and_may_not_run_again_says_so(
     value = play.brain.objects.owned[task.seq].value
     assert value.failed
     assert value.data == f"{kind}: f: it was killed".encode()
+
+
+def test_a_task_that_is_tried_again_takes_its_arguments_where_they_lie_now() -> None:
+    play = Play()
+    first, second = m.Slot(2, 1, 0, 100, 5), m.Slot(3, 1, 0, 100, 6)
+    dep = play.brain.objects.store(m.Value(b"", [first]))
+    task = play.task(play.work(), deps=((ME, dep),))
+    play.brain.pump(play.now)
+    (tasks,) = sent(play.grant(), m.Tasks, WORKER)
+    assert tasks.extras[0].deps == [(0, m.Value(b"", [first]), (ME, dep))]
+    play.say(m.Moved(node_client(3), dep, second))
+    play.say(m.Died(NODE, [m.Death(WORKER, "its node is gone", False)]))
+    play.now += DEAD_GRACE
+    play.brain.tick(play.now)
+    play.brain.pump(play.now)
+    (tasks,) = sent(play.grant(OTHER, 8), m.Tasks, OTHER)
+    assert tasks.extras[0].deps == [(0, m.Value(b"", [first, second]), (ME, dep))]
+    assert tasks.extras[0].attempt == task.attempt == 1
+
+
+def test_what_lies_in_the_store_keeps_how_it_was_made() -> None:
+    """The task of a stored return holds nothing any more, and still has all that it takes."""
+    play = Play()
+    slot = m.Slot(1, 1, 0, 100, 5)
+    dep = play.brain.objects.keep(b"argument", ())
+    play.brain.pump(play.now)
+    task = play.task(play.work(), deps=((ME, dep),))
+    play.brain.pump(play.now)
+    play.grant()
+    assert play.brain.objects.owned[dep].count == 2
+    play.say(m.Results(WORKER, [], [], [m.Outcome(task.seq, [m.Value(b"", [slot])])]))
+    assert play.brain.objects.owned[dep].count == 1
+    made_by = play.brain.objects.owned[task.seq].maker
+    assert made_by is task
+    assert (made_by.deps, made_by.pins, made_by.held) == ([(0, (ME, dep))], ((ME, dep),), False)

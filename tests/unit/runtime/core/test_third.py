@@ -28,7 +28,7 @@ def test_references_in_the_value_of_an_argument(unstarted: bool) -> None:
     outer = objects.owned[5] = Entry(OUTER, 1, READY, m.Value(b"x", [], [INNER]))
     outer.refs = (INNER,)
     task: Any = Task.__new__(Task)
-    task.seq, task.life, task.pins = 7, None, (OUTER,)
+    task.seq, task.life, task.pins, task.held = 7, None, (OUTER,), True
     task.extra = m.Extra(None, None, [(0, outer.value, OUTER)])
     item: Any = type("Item", (), {"extra": task.extra, "caller": ME})
     executor: Any = type("Executor", (), {"brain": type("Brain", (), {"me": WORKER})})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -39,6 +40,19 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     """Run on this node only (0: anywhere)."""
     counted: bool = True
     """False: whoever submits the task counts what it does (see `Engine.count`)."""
+
+
+_but_resources = attrgetter(*(n for n in TaskOptions.__struct_fields__ if n != "resources"))
+
+
+def spec_key(options: TaskOptions) -> tuple[Any, ...]:
+    """What tells one kind of task from another: every option there is, so that none is forgotten.
+
+    Resources are the one option that cannot be hashed as it is.
+    """
+    known: tuple[Any, ...] = _but_resources(options)
+    resources = options.resources
+    return (*known, *sorted(resources.items())) if resources else known
 
 
 class ActorOptions(msgspec.Struct, frozen=True, gc=False):

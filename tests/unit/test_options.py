@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from nbray.options import (
@@ -11,6 +14,7 @@ from nbray.options import (
     actor_options,
     demand,
     method_options,
+    spec_key,
     task_options,
 )
 
@@ -109,3 +113,14 @@ def test_demand_is_exact_and_without_zeros():
         "GPU": 10_000,
         "memory": 50_000,
     }
+
+
+@pytest.mark.parametrize("field", TaskOptions.__struct_fields__)
+def test_no_option_is_forgotten_where_tasks_are_told_apart(field: str) -> None:
+    plain = TaskOptions()
+    other: dict[str, Any] = {"resources": {"disk": 1.0}, "name": "other", "counted": False,
+                             "retry_exceptions": (ValueError,)}  # fmt: skip
+    changed = msgspec.structs.replace(plain, **{field: other.get(field, 7)})
+    assert spec_key(changed) != spec_key(plain)
+    assert hash(spec_key(changed)) != hash(spec_key(plain))
+    assert spec_key(msgspec.structs.replace(plain)) == spec_key(plain)

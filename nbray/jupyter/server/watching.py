@@ -129,8 +129,9 @@ class Watch:
 
     def _row(self, cluster: Cluster, origin: str) -> Listed:
         return Listed(
-            cluster.id, cluster.address, cluster.executable, cluster.python, cluster.version,
-            cluster.head, cluster.added, cluster.created, origin,
+            id=cluster.id, address=cluster.address, executable=cluster.executable,
+            python=cluster.python, version=cluster.version, head=cluster.head,
+            added=cluster.added, created=cluster.created, origin=origin,
         )  # fmt: skip
 
     async def _run(self) -> None:

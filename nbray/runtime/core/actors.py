@@ -271,8 +271,15 @@ class Callers:
                 Send(
                     link.worker,
                     Calls(
-                        self.me, link.key[1], link.incarnation, order, calls, seqs, args,
-                        extras, specs,
+                        sender=self.me,
+                        actor=link.key[1],
+                        incarnation=link.incarnation,
+                        order=order,
+                        calls=calls,
+                        seqs=seqs,
+                        args=args,
+                        extras=extras,
+                        specs=specs,
                     ),
                 )
             )

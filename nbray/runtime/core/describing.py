@@ -12,6 +12,8 @@ from collections import deque
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nbray import details as d
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.effects import Effect, Send
@@ -75,8 +77,10 @@ class Lost:
             state = d.FAILED if why else d.CANCELLED
             self.count += 1
             self._records.append(
-                d.TaskRecord(brain.me, seq, spec.name, spec.cell, spec.job, state, worker, 0.0,
-                             now, why)
+                d.TaskRecord(
+                    owner=brain.me, seq=seq, name=spec.name, cell=spec.cell, job=spec.job,
+                    state=state, worker=worker, ended=now, why=why,
+                )
             )  # fmt: skip
 
     def after(self, seen: int) -> list[d.TaskRecord]:
@@ -139,11 +143,9 @@ def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[E
         past = list(brain.past)
         fresh = min(len(past), max(0, count - message.tasks_seen.get(brain.me, 0)))
         ended = [_ended(brain, one) for one in past[len(past) - fresh :]]
-        answer = Described(
-            answer.sender, now, message.wanted, running + answer.tasks, answer.unfinished,
-            brain.concurrent, ended, count, answer.objects, answer.object_count,
-            answer.object_bytes, answer.cells, answer.texts, answer.texts_count,
-            lost=answer.lost, lost_count=answer.lost_count,
+        answer = msgspec.structs.replace(
+            answer, tasks=running + answer.tasks, busy=brain.concurrent, ended=ended,
+            ended_count=count,
         )  # fmt: skip
     return [Send(message.sender, answer)]
 
@@ -169,8 +171,8 @@ def _ended(brain: WorkerBrain, one: Past) -> d.TaskRecord:
     spec, caller, seq, started, micros, error = one
     state = d.DONE if error is None else d.FAILED if error else d.CANCELLED
     return d.TaskRecord(
-        caller, seq, _name(brain, spec), spec.cell, spec.job, state, brain.me,
-        started, started + micros / 1e6, error or "",
+        owner=caller, seq=seq, name=_name(brain, spec), cell=spec.cell, job=spec.job, state=state,
+        worker=brain.me, started=started, ended=started + micros / 1e6, why=error or "",
     )  # fmt: skip
 
 
@@ -275,13 +277,13 @@ def _object(entry: Entry, size: int) -> d.ObjectRecord:
     value = entry.value
     task = entry.maker if isinstance(entry.maker, Task) else None
     return d.ObjectRecord(
-        entry.key[0],
-        entry.key[1],
-        _STATES.get(entry.state, 0),
-        size,
-        sorted({slot.node for slot in value.slots}) if entry.state == STORED else [],
-        entry.count,
-        len(entry.borrowers or ()),
-        task.work.spec.name if task is not None else "",
-        task.work.spec.cell if task is not None else "",
+        owner=entry.key[0],
+        seq=entry.key[1],
+        state=_STATES.get(entry.state, 0),
+        size=size,
+        nodes=sorted({slot.node for slot in value.slots}) if entry.state == STORED else [],
+        held=entry.count,
+        borrowers=len(entry.borrowers or ()),
+        maker=task.work.spec.name if task is not None else "",
+        cell=task.work.spec.cell if task is not None else "",
     )

@@ -98,12 +98,14 @@ class Directory:
         dead = set(self._dead[:-DEAD_SHOWN])
         return [
             ActorRecord(
-                *key, one.spec.class_name, one.spec.name, one.spec.namespace, one.state, one.node,
-                one.worker, one.restarts, one.spec.max_restarts, one.spec.detached, one.spec.cell,
-                one.spec.job, units(one.spec.resources), one.cause,
+                owner=owner, actor=number, class_name=one.spec.class_name, name=one.spec.name,
+                namespace=one.spec.namespace, state=one.state, node=one.node, worker=one.worker,
+                restarts=one.restarts, max_restarts=one.spec.max_restarts,
+                detached=one.spec.detached, cell=one.spec.cell, job=one.spec.job,
+                resources=units(one.spec.resources), cause=one.cause,
             )
-            for key, one in reversed(self._actors.items())
-            if key not in dead
+            for (owner, number), one in reversed(self._actors.items())
+            if (owner, number) not in dead
         ]  # fmt: skip
 
     # -- creating and looking up ------------------------------------------------------

@@ -221,8 +221,16 @@ class Submitter:
             Send(
                 lease.worker,
                 Tasks(
-                    self.me, spec.id, lease.id, seqs, args, extras, specs, functions,
-                    lease.gpus, patience,
+                    sender=self.me,
+                    spec=spec.id,
+                    lease=lease.id,
+                    seqs=seqs,
+                    args=args,
+                    extras=extras,
+                    specs=specs,
+                    functions=functions,
+                    gpus=lease.gpus,
+                    patience=patience,
                 ),
             )
         )

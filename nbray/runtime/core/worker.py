@@ -386,8 +386,17 @@ class WorkerBrain:
                 Send(
                     caller,
                     m.Results(
-                        self.me, seqs, values, outcomes, spec, count, micros, longest, spent, held,
-                        moved,
+                        sender=self.me,
+                        seqs=seqs,
+                        values=values,
+                        outcomes=outcomes,
+                        spec=spec,
+                        count=count,
+                        micros=micros,
+                        longest=longest,
+                        cpu=spent,
+                        held=held,
+                        moved=moved,
                     ),
                 )
             )

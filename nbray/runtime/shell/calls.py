@@ -14,7 +14,7 @@ from typing import Any
 from nbray import session
 from nbray.config import INLINE_LIMIT, MOST_LABEL
 from nbray.engine import Function
-from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand
+from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand, spec_key
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import MOST_RETURNS
 from nbray.runtime.core.tally import Tally
@@ -72,7 +72,7 @@ class Calls:
                 and (not last[5] or same(last[5]))
             ):
                 return found
-        key = (self, cell, origin, _key(options))
+        key = (self, cell, origin, spec_key(options))
         works: dict[Any, Work] = function.cache.get("works", {})
         work = works.get(key)
         if (
@@ -98,16 +98,16 @@ class Calls:
         job, depth, namespace = origin
         retry_on, captured = _retry_on(options.retry_exceptions)
         spec = Spec(
-            next(self._specs),
-            definition.digest,
-            label(options.name or function.name, MOST_LABEL),
-            options.num_returns,
-            retry_on,
-            cell,
-            job,
-            depth,
-            resources,
-            namespace,
+            id=next(self._specs),
+            function=definition.digest,
+            name=label(options.name or function.name, MOST_LABEL),
+            num_returns=options.num_returns,
+            retry_on=retry_on,
+            cell=cell,
+            job=job,
+            depth=depth,
+            resources=resources,
+            namespace=namespace,
         )
         pool = self._brain.tasks.pool(resources, depth, options.node)
         now = time.monotonic()
@@ -126,20 +126,22 @@ class Calls:
         """The spec of an actor's method in this cell; made once."""
         cell = session.cell.get()
         origin = self._origin()
-        key = (class_name, name, cell, origin, options.num_returns, options.name, retries,
-               options.retry_exceptions)  # fmt: skip
+        key = (class_name, name, cell, origin, retries, options)
         work = self._methods.get(key)
         tally = self._brain.tallies.get(cell)
         if work is None or work.tally is not tally:
             if len(self._methods) > 1000:
                 self._methods.clear()
             retry_on, captured = _retry_on(options.retry_exceptions)
+            job, depth, namespace = origin
             spec = Spec(
-                next(self._specs), b"", options.name or name, options.num_returns, retry_on, cell,
-                origin[0], origin[1], {}, origin[2], name if options.name else "",
+                id=next(self._specs), function=b"", name=options.name or name,
+                num_returns=options.num_returns, retry_on=retry_on, cell=cell, job=job,
+                depth=depth, resources={}, namespace=namespace,
+                method=name if options.name else "",
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, time.monotonic())
-            tally.job = origin[0]
+            tally.job = job
             work = self._methods[key] = Work(spec, retries, None, tally, b"")
             work.captured = captured
         return work
@@ -207,14 +209,6 @@ class Calls:
             pins = (*pins, *(key for _, key in task.deps))
         task.pins = pins
         return task
-
-
-def _key(options: TaskOptions) -> tuple[Any, ...]:
-    return (
-        options.num_cpus, options.num_gpus, options.memory,
-        tuple(sorted(options.resources.items())), options.num_returns, options.max_retries,
-        options.retry_exceptions, options.name, options.node, options.counted,
-    )  # fmt: skip
 
 
 def _retry_on(which: bool | tuple[type[BaseException], ...]) -> tuple[bytes, tuple[Ref, ...]]:

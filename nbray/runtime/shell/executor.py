@@ -593,8 +593,9 @@ def importing(frame: FrameType | None) -> bool:
 
 def _constructor_spec(spec: Any) -> Any:
     return Spec(
-        0, b"", "__init__", 1, b"", spec.cell, spec.job, 1, spec.resources, spec.namespace
-    )
+        id=0, function=b"", name="__init__", num_returns=1, retry_on=b"", cell=spec.cell,
+        job=spec.job, depth=1, resources=spec.resources, namespace=spec.namespace,
+    )  # fmt: skip
 
 
 __all__ = ["Executor", "RayError", "running", "sys", "unpack_error"]

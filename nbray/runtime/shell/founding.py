@@ -110,8 +110,9 @@ def _start(
         raise
     total = machine.resources(request)
     info = m.NodeInfo(
-        FIRST_NODE if request.head else 0, machine.host_name(), request.node_ip, port, total,
-        dict(total), request.head, True, os.getpid(), time.time(),
+        number=FIRST_NODE if request.head else 0, name=machine.host_name(), ip=request.node_ip,
+        port=port, total=total, available=dict(total), is_head=request.head, pid=os.getpid(),
+        started=time.time(),
     )  # fmt: skip
     versions = machine.versions()
     members: list[m.NodeInfo] = []

@@ -96,8 +96,9 @@ class Output:
         self.drain(origin)
         data, metadata, size = fitting(data, metadata)
         shown = Displayed(
-            self.me, origin.cell, self._pid, origin.task, data, metadata, display_id, update, size
-        )
+            sender=self.me, cell=origin.cell, pid=self._pid, task=origin.task, data=data,
+            metadata=metadata, display_id=display_id, update=update, size=size,
+        )  # fmt: skip
         self._note(origin, "", shown, size)
 
     def drain(self, origin: Origin | None = None) -> None:

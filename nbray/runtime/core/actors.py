@@ -17,7 +17,7 @@ from collections import deque
 import msgspec
 
 from nbray.ids import HEAD, node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import Entry, Objects
 from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import (
@@ -131,7 +131,7 @@ class Callers:
 
     # -- creating ---------------------------------------------------------------
 
-    def create(self, task: Task, spec: ActorSpec) -> list[Effect]:
+    def create(self, task: Task, spec: ActorSpec) -> list[ClientEffect]:
         """Register and start an actor; its life-reference `(me, spec.actor)` exists already."""
         key = (spec.owner, spec.actor)
         link = ActorLink(key, spec.class_name)
@@ -151,7 +151,7 @@ class Callers:
             self.creations.append(creation)
         return effects
 
-    def created(self, message: ActorCreated) -> list[Effect]:
+    def created(self, message: ActorCreated) -> list[ClientEffect]:
         """The head has registered the actor, knows one of that name, or refuses."""
         self.answers.append(message)
         link = self.links.get((self.me, message.actor))
@@ -160,7 +160,7 @@ class Callers:
             return self._die(link, message.why or "an actor of this name exists already", b"")
         return []
 
-    def follow(self, key: Ref, name: str) -> tuple[ActorLink, list[Effect]]:
+    def follow(self, key: Ref, name: str) -> tuple[ActorLink, list[ClientEffect]]:
         """The link to an actor, watched from now on."""
         link = self.links.get(key)
         if link is not None:
@@ -170,7 +170,7 @@ class Callers:
 
     # -- calling ------------------------------------------------------------------
 
-    def call(self, key: Ref, name: str, task: Task) -> list[Effect]:
+    def call(self, key: Ref, name: str, task: Task) -> list[ClientEffect]:
         """Queue a call."""
         link, effects = self.follow(key, name)
         self._submitter.unfinished += 1
@@ -190,9 +190,9 @@ class Callers:
         """A queued call's arguments are ready; whichever actor it is for is looked at again."""
         self._dirty.update(self.links)
 
-    def pump(self, now: float) -> list[Effect]:
+    def pump(self, now: float) -> list[ClientEffect]:
         """Send what can be sent."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         while self.creations:
             creation = self.creations.pop(0)
             effects += self._send_creation(creation)
@@ -209,7 +209,7 @@ class Callers:
         self._dirty.clear()
         return effects
 
-    def _send_creation(self, creation: Creation) -> list[Effect]:
+    def _send_creation(self, creation: Creation) -> list[ClientEffect]:
         task, spec = creation.task, creation.spec
         link = self.links.get((spec.owner, spec.actor))
         if link is None:
@@ -227,7 +227,7 @@ class Callers:
         )
         return [Send(HEAD, CreateActor(self.me, spec))]
 
-    def _send_calls(self, link: ActorLink, effects: list[Effect]) -> None:
+    def _send_calls(self, link: ActorLink, effects: list[ClientEffect]) -> None:
         queue = link.queue
         while queue and len(link.inflight) < CALLS_AHEAD:
             calls: list[int] = []
@@ -300,7 +300,7 @@ class Callers:
         self._dirty[link.key] = link
         return True
 
-    def end(self, key: Ref, no_restart: bool, why: str) -> list[Effect]:
+    def end(self, key: Ref, no_restart: bool, why: str) -> list[ClientEffect]:
         """End an actor. Calls made from now on wait for the head's word: none may slip in before.
 
         With *no_restart* it stays dead; else `max_restarts` may bring it back.
@@ -312,12 +312,12 @@ class Callers:
 
     # -- their lives ---------------------------------------------------------------
 
-    def state(self, message: ActorState) -> list[Effect]:
+    def state(self, message: ActorState) -> list[ClientEffect]:
         """The head tells an actor's state."""
         link = self.links.get((message.owner, message.actor))
         if link is None or link.state == DEAD or message.incarnation < link.incarnation:
             return []
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if link.inflight and (
             message.state in (DEAD, RESTARTING) or message.incarnation > link.incarnation >= 0
         ):
@@ -346,9 +346,9 @@ class Callers:
         if link is not None:
             link.waits = message.why
 
-    def _lost(self, link: ActorLink, message: ActorState) -> list[Effect]:
+    def _lost(self, link: ActorLink, message: ActorState) -> list[ClientEffect]:
         """Calls in flight when the process died: again if they may, else an error."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         again: list[Task] = []
         dead = message.state == DEAD
         link.cause = message.cause
@@ -369,12 +369,12 @@ class Callers:
         link.queue.extendleft(reversed(again))
         return effects
 
-    def _die(self, link: ActorLink, cause: str, error: bytes) -> list[Effect]:
+    def _die(self, link: ActorLink, cause: str, error: bytes) -> list[ClientEffect]:
         link.state = DEAD
         self._let_go(link)
         link.cause = cause
         link.error = error or link.error
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         for task in [*link.inflight.values(), *link.queue]:
             if not task.cancelled or task.lease is not None:
                 task.lease = None
@@ -399,7 +399,7 @@ class Callers:
             cause = cause.removeprefix("unschedulable").lstrip(": ")
         return Value(self._error(kind, f"the actor {link.name} is dead: {cause}"), failed=True)
 
-    def _life_ended(self, entry: Entry) -> list[Effect]:
+    def _life_ended(self, entry: Entry) -> list[ClientEffect]:
         link = self.links.get(entry.key)
         if link is None or link.detached:
             return []  # a detached one may be found again: its calls are numbered on
@@ -413,7 +413,7 @@ class Callers:
         why = "its last handle went out of scope"
         return [Send(HEAD, EndActor(self.me, *entry.key, True, why))]
 
-    def _handle_ended(self, entry: Entry) -> list[Effect]:
+    def _handle_ended(self, entry: Entry) -> list[ClientEffect]:
         """A foreign object was let go: if it was the life of an actor that is dead, forget it.
 
         The link to a live one stays, because its calls are numbered on.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import PENDING, Entry, Objects
 from nbray.wire.messages import Locate, Located, Value
 
@@ -45,12 +45,12 @@ class Answers:
         """Note an answer for *client*."""
         self._located[client].append((entry.key[1], self._objects.value_of(entry)))
 
-    def send(self) -> list[Effect]:
+    def send(self) -> list[ClientEffect]:
         """The messages that have gathered. The last step of a pump."""
         self._objects.gathered()
         if not self._located:
             return []
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         me = self._objects.me
         for client, values in self._located.items():
             if self._objects.lost(client) is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nbray.ids import node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import Borrow, Free, Held, Ref, Release, Slot, Unpinned, WhatHeld
 
 Many = type[Release] | type[Free] | type[Unpinned]
@@ -37,7 +37,7 @@ class Borrowing:
         The task is positive for arguments (our number), negative for results (theirs)."""
         self.tokens: dict[int, list[Ref]] = {}
         self._token = 0
-        self._batch: list[Effect] = []
+        self._batch: list[ClientEffect] = []
         """The effects in which messages about many objects are gathered now, see `gather`."""
         self._gathered: dict[tuple[int, type], list[Any]] = {}
         self._dead: dict[int, bytes] = {}
@@ -47,7 +47,7 @@ class Borrowing:
 
     # -- borrows ---------------------------------------------------------------
 
-    def announce(self, owner: int, seqs: list[int]) -> Effect:
+    def announce(self, owner: int, seqs: list[int]) -> ClientEffect:
         """Tell an owner that this client holds references to its objects now."""
         self._token += 1
         keys = [(owner, seq) for seq in seqs]
@@ -56,23 +56,23 @@ class Borrowing:
             self.unacknowledged[key] = self._token
         return Send(owner, Borrow(self.me, seqs, self._token))
 
-    def acknowledged(self, token: int) -> list[Effect]:
+    def acknowledged(self, token: int) -> list[ClientEffect]:
         """An owner has noted the borrows of one announcement."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         for key in self.tokens.pop(token, ()):
             if self.unacknowledged.get(key) == token:
                 del self.unacknowledged[key]
             self._acknowledge(key, effects)
         return effects
 
-    def _acknowledge(self, key: Ref, effects: list[Effect]) -> None:
+    def _acknowledge(self, key: Ref, effects: list[ClientEffect]) -> None:
         for put_off in self.put_off.pop(key, ()):
             put_off.missing -= 1
             if not put_off.missing and self.lost(put_off.to) is None:
                 self.gather(effects, put_off.to, put_off.kind, put_off.one)
 
     def after_ack(
-        self, keys: set[Ref], to: int, kind: Many, one: int, effects: list[Effect]
+        self, keys: set[Ref], to: int, kind: Many, one: int, effects: list[ClientEffect]
     ) -> None:
         """Tell *to* of *one* when the owners of all *keys* know of this client's borrow."""
         if self.lost(to) is not None:
@@ -85,7 +85,7 @@ class Borrowing:
         for key in missing:
             self.put_off.setdefault(key, []).append(put_off)
 
-    def gather(self, effects: list[Effect], to: int, kind: Many, one: Any) -> None:
+    def gather(self, effects: list[ClientEffect], to: int, kind: Many, one: Any) -> None:
         """Tell *to* about one more object; once in *effects*, however many there are."""
         if self._batch is not effects:
             self._batch, self._gathered = effects, {}
@@ -130,7 +130,7 @@ class Borrowing:
         self._dead_nodes[node] = error
         return True
 
-    def forget(self, dead: Callable[[int], bool], effects: list[Effect]) -> list[Ref]:
+    def forget(self, dead: Callable[[int], bool], effects: list[ClientEffect]) -> list[Ref]:
         """Nobody waits for the dead; what was held for them."""
         free: list[Ref] = []
         for lent in [lent for lent in self.lent if dead(lent[0])]:
@@ -149,16 +149,16 @@ class Orphans:
         self._held: dict[tuple[int, int], set[Slot]] = {}
         """(node, dead owner) -> slots that this client was still viewing when it last said so."""
 
-    def what_held(self, message: WhatHeld, viewed: set[Slot]) -> list[Effect]:
+    def what_held(self, message: WhatHeld, viewed: set[Slot]) -> list[ClientEffect]:
         """Answer the node: which slots of a dead owner are still viewed here."""
         kept = [slot for slot in message.slots if slot in viewed]
         if kept:
             self._held[message.sender, message.owner] = set(kept)
         return [Send(message.sender, Held(self.me, message.owner, kept))]
 
-    def let_go(self, viewed: Callable[[], set[Slot]]) -> list[Effect]:
+    def let_go(self, viewed: Callable[[], set[Slot]]) -> list[ClientEffect]:
         """Tell the nodes of those that this client has stopped viewing."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if self._held:
             now = viewed()
             for (node, owner), held in list(self._held.items()):

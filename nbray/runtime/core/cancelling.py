@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.actors import ActorLink
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import Objects
 from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import Task
@@ -35,9 +35,9 @@ class Cancelling:
 
     def cancel(
         self, tasks: Iterable[Task], force: bool, recursive: bool, now: float
-    ) -> list[Effect]:
+    ) -> list[ClientEffect]:
         """Cancel tasks and calls of this client, wherever they are."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         at: defaultdict[int, list[int]] = defaultdict(list)
         for task in tasks:
             if task.lease is None:
@@ -47,12 +47,12 @@ class Cancelling:
             at[task.lease.worker].append(task.seq)
             if force and not isinstance(task.lease, ActorLink):
                 self._force(task, recursive, now, effects)
-        told: list[Effect] = [
+        told: list[ClientEffect] = [
             Send(worker, Cancel(self._me, seqs, force, recursive)) for worker, seqs in at.items()
         ]
         return told + effects
 
-    def _force(self, task: Task, recursive: bool, now: float, effects: list[Effect]) -> None:
+    def _force(self, task: Task, recursive: bool, now: float, effects: list[ClientEffect]) -> None:
         worker = task.lease.worker
         if next(iter(task.lease.inflight), None) != task.seq:
             return  # it has not begun there
@@ -61,11 +61,11 @@ class Cancelling:
         else:
             effects.append(self._kill(worker))
 
-    def _kill(self, worker: int) -> Effect:
+    def _kill(self, worker: int) -> ClientEffect:
         home = node_client(node_of(worker))
         return Send(home, KillWorker(self._me, worker, "cancelled with force"))
 
-    def cancel_owned(self, message: CancelOwned, now: float) -> list[Effect]:
+    def cancel_owned(self, message: CancelOwned, now: float) -> list[ClientEffect]:
         """A client that holds references to objects of ours cancels the tasks that make them."""
         tasks = [task for seq in message.seqs if (task := self.making((self._me, seq))) is not None]
         return self.cancel(tasks, message.force, message.recursive, now)
@@ -79,9 +79,9 @@ class Cancelling:
         """When `tick` has something to do."""
         return self._kills[0][0] if self._kills else None
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[ClientEffect]:
         """Kill the workers whose time is up, unless their tasks have ended."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         while self._kills and self._kills[0][0] <= now:
             _, worker, seq = self._kills.popleft()
             task = self.making((self._me, seq))

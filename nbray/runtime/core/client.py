@@ -22,7 +22,7 @@ from nbray.runtime.core.answers import Answers
 from nbray.runtime.core.borrowing import Orphans
 from nbray.runtime.core.cancelling import Cancelling
 from nbray.runtime.core.describing import Lost, Recent, describe
-from nbray.runtime.core.effects import Effect, Forget
+from nbray.runtime.core.effects import ClientEffect, Forget
 from nbray.runtime.core.objects import FAILED, Entry, Objects
 from nbray.runtime.core.reasons import reasons
 from nbray.runtime.core.survey import Survey
@@ -161,13 +161,13 @@ class ClientBrain:
             tally = self.tallies[cell] = Tally(cell, now)
         return tally
 
-    def pump(self, now: float) -> list[Effect]:
+    def pump(self, now: float) -> list[ClientEffect]:
         """Take what user threads submitted and dropped; send what can be sent."""
         if not (self.submitted or self.restless or self.objects.restless or self.tasks.restless
                 or self.actors.restless or self.answers.restless):  # fmt: skip
             return []
         self.restless = False
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         drops = len(self.objects.dropped)
         submitted = self.submitted
         batch: list[Task] = []
@@ -195,7 +195,7 @@ class ClientBrain:
 
     # -- messages in ---------------------------------------------------------------
 
-    def handle(self, message: m.ToClient, now: float) -> list[Effect]:
+    def handle(self, message: m.ToClient, now: float) -> list[ClientEffect]:
         """Take one message. Messages for executors are the worker brain's business."""
         self.restless = True
         objects, tasks, actors = self.objects, self.tasks, self.actors
@@ -310,7 +310,7 @@ class ClientBrain:
             self.replies[token] = message
             wake()
 
-    def abandon(self, token: int) -> list[Effect]:
+    def abandon(self, token: int) -> list[ClientEffect]:
         """Nobody waits for this answer any more."""
         self.awaited.pop(token, None)
         late = self.replies.pop(token, None)
@@ -318,7 +318,7 @@ class ClientBrain:
             return self.objects.free_slots([late.slot])
         return []
 
-    def _results(self, message: m.Results, now: float) -> list[Effect]:
+    def _results(self, message: m.Results, now: float) -> list[ClientEffect]:
         for outcome in message.outcomes:
             if outcome.retry:
                 task = self.objects.making(outcome.seq)
@@ -331,7 +331,7 @@ class ClientBrain:
         self.actors.answered(message)
         return effects
 
-    def _early(self, message: m.Early) -> list[Effect]:
+    def _early(self, message: m.Early) -> list[ClientEffect]:
         objects = self.objects
         task = objects.making(message.seq)
         lease = task.lease if isinstance(task, Task) else None
@@ -340,8 +340,8 @@ class ClientBrain:
             return objects.free_slots(message.value.slots)
         return objects.resolve(objects.owned[message.seq], message.value)
 
-    def _died(self, message: m.Died, now: float) -> list[Effect]:
-        effects: list[Effect] = []
+    def _died(self, message: m.Died, now: float) -> list[ClientEffect]:
+        effects: list[ClientEffect] = []
         for death in message.deaths:
             for tally in list(self.tallies.values()):
                 if tally.nested:
@@ -354,8 +354,8 @@ class ClientBrain:
             effects.append(Forget(death.client))
         return effects
 
-    def _node_lost(self, message: m.NodeLost, now: float) -> list[Effect]:
-        effects: list[Effect] = []
+    def _node_lost(self, message: m.NodeLost, now: float) -> list[ClientEffect]:
+        effects: list[ClientEffect] = []
         if message.node == self.node:
             self.ended = message.why
         for tally in list(self.tallies.values()):
@@ -375,7 +375,7 @@ class ClientBrain:
 
     def cancel(
         self, tasks: Iterable[Task], force: bool, recursive: bool = False, now: float = 0.0
-    ) -> list[Effect]:
+    ) -> list[ClientEffect]:
         """Cancel these tasks and calls, wherever they are; see `cancelling`."""
         self.restless = True
         return self.cancelling.cancel(tasks, force, recursive, now)
@@ -404,7 +404,7 @@ class ClientBrain:
             due = first if due is None else min(due, first)
         return due
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[ClientEffect]:
         """Do what is due."""
         self.restless = True
         effects = self.tasks.tick(now) + self.cancelling.tick(now)

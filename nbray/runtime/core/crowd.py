@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.scheduling import Hunger
 from nbray.runtime.core.workers import Pool
 from nbray.wire.messages import Printed
@@ -38,7 +38,7 @@ class Crowd:
         self.due: float | None = None
         """When `look` may have something to say."""
 
-    def look(self, actors: str, starved: Iterable[Hunger], now: float) -> list[Effect]:
+    def look(self, actors: str, starved: Iterable[Hunger], now: float) -> list[NodeEffect]:
         """Why *actors* wait for a process ('': none does), and who could not be served."""
         self.due = None
         stuck = (hunger.want.stuck for hunger in starved if hunger.want and hunger.want.stuck)
@@ -51,7 +51,7 @@ class Crowd:
         if now < self._since + PATIENCE:
             self.due = self._since + PATIENCE
             return []
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         told: dict[int, float] = {}
         for driver in self._drivers():
             last = told[driver] = self._told.get(driver, float("-inf"))

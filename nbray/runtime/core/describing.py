@@ -16,7 +16,7 @@ import msgspec
 
 from nbray import details as d
 from nbray.ids import node_client, node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
 from nbray.runtime.core.work import Task
 from nbray.wire.messages import Describe, Described, Printed, Remember, Spec
@@ -119,12 +119,12 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
     return Described(brain.me, now, message.wanted, **answer)  # type: ignore[arg-type]
 
 
-def describe(brain: ClientBrain, message: Describe, now: float) -> list[Effect]:
+def describe(brain: ClientBrain, message: Describe, now: float) -> list[ClientEffect]:
     """Answer as a client."""
     return [Send(message.sender, client(brain, message, now))]
 
 
-def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[Effect]:
+def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[ClientEffect]:
     """Answer as a worker: what it runs and ran, beside what it owns."""
     answer = client(brain.client, message, now)
     if message.wanted & d.TASKS:
@@ -150,7 +150,7 @@ def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[E
     return [Send(message.sender, answer)]
 
 
-def untold(brain: WorkerBrain) -> list[Effect]:
+def untold(brain: WorkerBrain) -> list[ClientEffect]:
     """What has ended since this worker last told its node, for the time when it is gone."""
     count = brain.finished + len(brain.done)
     past = list(brain.past)

@@ -20,7 +20,7 @@ import msgspec
 
 from nbray.details import ActorRecord
 from nbray.ids import HEAD, OWN_CELL, node_client, node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import HeadEffect, Send
 from nbray.runtime.core.placement import able, fits, load, take, together, units, why_never
 from nbray.wire import messages as m
 
@@ -110,7 +110,7 @@ class Directory:
 
     # -- creating and looking up ------------------------------------------------------
 
-    def create(self, message: m.CreateActor) -> list[Effect]:
+    def create(self, message: m.CreateActor) -> list[HeadEffect]:
         """Register an actor and place it."""
         spec = message.spec
         creator = message.sender
@@ -160,7 +160,7 @@ class Directory:
         else:
             del self._blobs[spec.function]
 
-    def find(self, message: m.FindActor) -> list[Effect]:
+    def find(self, message: m.FindActor) -> list[HeadEffect]:
         """Look a name up."""
         key = self._names.get((message.namespace, message.name))
         if key is None:
@@ -169,13 +169,13 @@ class Directory:
         answer = m.ActorFound(HEAD, message.token, spec.owner, spec.actor, spec.info)
         return [Send(message.sender, answer)]
 
-    def names(self, message: m.ListActors) -> list[Effect]:
+    def names(self, message: m.ListActors) -> list[HeadEffect]:
         """All names of a namespace, or of all."""
         space = message.namespace
         found = [name for name in sorted(self._names) if message.everywhere or name[0] == space]
         return [Send(message.sender, m.ActorList(HEAD, message.token, found))]
 
-    def watch(self, message: m.WatchActor) -> list[Effect]:
+    def watch(self, message: m.WatchActor) -> list[HeadEffect]:
         """Tell the sender this actor's state now and whenever it changes."""
         key = (message.owner, message.actor)
         actor = self._actors.get(key)
@@ -192,7 +192,7 @@ class Directory:
 
     # -- life -------------------------------------------------------------------------
 
-    def up(self, message: m.ActorUp) -> list[Effect]:
+    def up(self, message: m.ActorUp) -> list[HeadEffect]:
         """`__init__` returned, or raised."""
         actor = self._current(message.owner, message.actor, message.incarnation)
         if actor is None or actor.state == m.ALIVE:
@@ -203,7 +203,7 @@ class Directory:
             return self._end(actor, "its __init__ raised")
         return self._move(actor, m.ALIVE)
 
-    def down(self, message: m.ActorDown) -> list[Effect]:
+    def down(self, message: m.ActorDown) -> list[HeadEffect]:
         """An incarnation's process ended, or could not be started."""
         actor = self._current(message.owner, message.actor, message.incarnation)
         if actor is None:
@@ -211,7 +211,7 @@ class Directory:
         actor.placed = False
         return self._restart(actor, message.cause, message.restartable)
 
-    def end(self, message: m.EndActor) -> list[Effect]:
+    def end(self, message: m.EndActor) -> list[HeadEffect]:
         """Kill an actor, or end it because its last handle went."""
         key = (message.owner, message.actor)
         actor = self._actors.get(key)
@@ -224,12 +224,12 @@ class Directory:
         stop = self._stop(actor, message.why)
         return [*stop, *self._restart(actor, message.why, True)]
 
-    def clients_died(self, clients: Iterable[int]) -> list[Effect]:
+    def clients_died(self, clients: Iterable[int]) -> list[HeadEffect]:
         """Owners are dead: their actors end, unless detached. Watchers are dropped."""
         gone = set(clients)
         self._dead_clients.update(dict.fromkeys(gone))
         _shorten(self._dead_clients)
-        out: list[Effect] = []
+        out: list[HeadEffect] = []
         for key, waiting in list(self._early.items()):
             waiting[:] = [watcher for watcher in waiting if watcher not in gone]
             if key[0] in gone:
@@ -241,7 +241,7 @@ class Directory:
                 out.extend(self._end(actor, "its owner has died"))
         return out
 
-    def node_lost(self, node: int, why: str) -> list[Effect]:
+    def node_lost(self, node: int, why: str) -> list[HeadEffect]:
         """A node is gone: what lived there restarts elsewhere, what was owned there ends."""
         self._dead_nodes.add(node)
         owners = {a.spec.owner for a in self._actors.values() if node_of(a.spec.owner) == node}
@@ -256,9 +256,9 @@ class Directory:
                 out.extend(self._restart(actor, why, True))
         return out
 
-    def retry(self) -> list[Effect]:
+    def retry(self) -> list[HeadEffect]:
         """Place what is waiting for room; to be called when something became free."""
-        out: list[Effect] = []
+        out: list[HeadEffect] = []
         for actor in list(self._actors.values()):
             if not actor.placed and actor.state in (m.PENDING, m.RESTARTING):
                 out.extend(self._place(actor))
@@ -270,11 +270,11 @@ class Directory:
         """Whether a client is known to be dead, by itself or with its node."""
         return client in self._dead_clients or node_of(client) in self._dead_nodes
 
-    def _no_actor(self, watcher: int, key: Key) -> Effect:
+    def _no_actor(self, watcher: int, key: Key) -> HeadEffect:
         cause = self._gone.get(key, "its owner has died")
         return Send(watcher, m.ActorState(HEAD, *key, m.DEAD, 0, cause=cause))
 
-    def _end_early(self, key: Key, why: str) -> list[Effect]:
+    def _end_early(self, key: Key, why: str) -> list[HeadEffect]:
         """An actor ends before it was registered."""
         self._gone.setdefault(key, why)
         _shorten(self._gone)
@@ -286,7 +286,7 @@ class Directory:
             return None
         return actor
 
-    def _place(self, actor: _Actor) -> list[Effect]:
+    def _place(self, actor: _Actor) -> list[HeadEffect]:
         spec = actor.spec
         members = self._nodes()
         if all(node.number != node_of(spec.owner) for node in members):
@@ -319,7 +319,7 @@ class Directory:
     def _placed_on(self, node: int) -> int:
         return sum(1 for actor in self._actors.values() if actor.placed and actor.node == node)
 
-    def _restart(self, actor: _Actor, cause: str, restartable: bool) -> list[Effect]:
+    def _restart(self, actor: _Actor, cause: str, restartable: bool) -> list[HeadEffect]:
         most = actor.spec.max_restarts
         if not restartable or (most >= 0 and actor.restarts >= most):
             return self._end(actor, cause)
@@ -329,7 +329,7 @@ class Directory:
         actor.cause = cause
         return [*self._move(actor, m.RESTARTING), *self._place(actor)]
 
-    def _stop(self, actor: _Actor, why: str) -> list[Effect]:
+    def _stop(self, actor: _Actor, why: str) -> list[HeadEffect]:
         if not actor.placed:
             return []
         actor.placed = False
@@ -337,7 +337,7 @@ class Directory:
         message = m.StopActor(HEAD, owner, number, actor.incarnation, why)
         return [Send(node_client(actor.node), message)]
 
-    def _end(self, actor: _Actor, cause: str) -> list[Effect]:
+    def _end(self, actor: _Actor, cause: str) -> list[HeadEffect]:
         stop = self._stop(actor, cause)
         actor.cause = cause
         spec = actor.spec
@@ -358,7 +358,7 @@ class Directory:
             _shorten(self._gone)
         return out
 
-    def _move(self, actor: _Actor, state: int) -> list[Effect]:
+    def _move(self, actor: _Actor, state: int) -> list[HeadEffect]:
         assert (actor.state, state) in _TABLE, f"actor {actor.key}: {actor.state} to {state}"
         actor.state = state
         told = self._state(actor)

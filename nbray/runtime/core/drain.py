@@ -9,7 +9,7 @@ moved: the node waits for a moment in which none of them works.
 
 from __future__ import annotations
 
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Leases
 from nbray.runtime.core.scheduling import Scheduler
 from nbray.runtime.core.workers import Pool
@@ -31,9 +31,9 @@ class Drain:
         self.on = True
         self._scheduler.closed = True
 
-    def step(self, now: float) -> list[Effect]:
+    def step(self, now: float) -> list[NodeEffect]:
         """Ask back what has not been asked back yet."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         for lease in self._leases:
             if lease.told and not lease.reclaimed:
                 lease.reclaimed = now

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from nbray.ids import HEAD, node_client, node_of
-from nbray.runtime.core.effects import Effect, Forget, Send
+from nbray.runtime.core.effects import Forget, NodeEffect, Send
 from nbray.runtime.core.leases import Leases
 from nbray.runtime.core.scheduling import Scheduler
 from nbray.runtime.core.spread import Spread
@@ -43,7 +43,7 @@ class Ends:
         self._transfers = transfers
         self._deaths: dict[int, m.Death] = {}
 
-    def news(self, client: int) -> list[Effect]:
+    def news(self, client: int) -> list[NodeEffect]:
         """Tell a client that has just registered who is dead."""
         deaths = list(self._deaths.values())
         return [Send(client, m.Died(self._me, deaths))] if deaths else []
@@ -52,10 +52,10 @@ class Ends:
         """Whether a client is known to be dead, by itself or with its node."""
         return client in self._deaths or self._spread.gone(node_of(client))
 
-    def here(self, death: m.Death, now: float) -> list[Effect]:
+    def here(self, death: m.Death, now: float) -> list[NodeEffect]:
         """A client of this machine is dead (and not among the clients any more)."""
         client = death.client
-        out: list[Effect] = [Forget(client)]
+        out: list[NodeEffect] = [Forget(client)]
         self._remember([death])
         told = m.Died(self._me, [death])
         out.extend(Send(other, told) for other in self._clients)
@@ -64,22 +64,22 @@ class Ends:
         self._transfers.client_died(client)
         return [*out, *self._owner_gone(client, now)]
 
-    def elsewhere(self, deaths: list[m.Death], now: float) -> list[Effect]:
+    def elsewhere(self, deaths: list[m.Death], now: float) -> list[NodeEffect]:
         """Clients of other machines are dead."""
         self._remember(deaths)
         told = m.Died(self._me, deaths)
-        out: list[Effect] = [Send(client, told) for client in self._clients]
+        out: list[NodeEffect] = [Send(client, told) for client in self._clients]
         for death in deaths:
             out.extend(self._owner_gone(death.client, now))
         return out
 
-    def node(self, member: m.NodeInfo, why: str, now: float) -> list[Effect]:
+    def node(self, member: m.NodeInfo, why: str, now: float) -> list[NodeEffect]:
         """A whole node is dead."""
         number = member.number
         self._spread.members[number] = msgspec.structs.replace(member, alive=False)
         self._spread.lost(number)
         told = m.NodeLost(self._me, number, why)
-        out: list[Effect] = [Send(client, told) for client in self._clients]
+        out: list[NodeEffect] = [Send(client, told) for client in self._clients]
         gone = {lease.key[0] for lease in self._leases}
         gone.update(key[0] for key in self._leases.wants)
         gone.update(self._storage.books.owned())
@@ -95,8 +95,8 @@ class Ends:
         while len(self._deaths) > DEATHS_KEPT:
             del self._deaths[next(iter(self._deaths))]
 
-    def _owner_gone(self, client: int, now: float) -> list[Effect]:
-        out: list[Effect] = []
+    def _owner_gone(self, client: int, now: float) -> list[NodeEffect]:
+        out: list[NodeEffect] = []
         out.extend(self._transfers.owner_died(client))
         for want in self._leases.wants_of(client):
             want.count = 0

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core.directory import Directory
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import HeadEffect, Send
 from nbray.runtime.core.membership import Membership
 from nbray.runtime.core.versions import differences
 from nbray.wire import messages as m
@@ -36,12 +36,12 @@ class HeadBrain:
         self._picture_due: float | None = None
         self._picture_sent = float("-inf")
 
-    def handle(self, message: m.ToHead, now: float) -> list[Effect]:
+    def handle(self, message: m.ToHead, now: float) -> list[HeadEffect]:
         """Take one message."""
         out = self._dispatch(message, now)
         return [*out, *self._publish(now)]
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[HeadEffect]:
         """Let time pass."""
         return self._publish(now)
 
@@ -52,8 +52,8 @@ class HeadBrain:
 
     # -- messages -------------------------------------------------------------------
 
-    def _dispatch(self, message: m.ToHead, now: float) -> list[Effect]:
-        out: list[Effect] = []
+    def _dispatch(self, message: m.ToHead, now: float) -> list[HeadEffect]:
+        out: list[HeadEffect] = []
         match message:
             case m.Join():
                 out = self._join(message, now)
@@ -104,13 +104,13 @@ class HeadBrain:
                 assert_never(message)
         return out
 
-    def _join(self, message: m.Join, now: float) -> list[Effect]:
+    def _join(self, message: m.Join, now: float) -> list[HeadEffect]:
         # A node without a number is answered through the node of this machine.
         answer_to = node_client(message.info.number or FIRST_NODE)
         why = differences(self._versions, message.versions)
         if why:
             return [Send(answer_to, m.Refused(HEAD, message.ticket, why))]
-        out: list[Effect] = []
+        out: list[HeadEffect] = []
         if message.was:
             out = self._lost(message.was, "it lost the cluster, and joined again", now)
         node = self.membership.join(message.ticket, message.info, message.was)
@@ -120,7 +120,7 @@ class HeadBrain:
         )
         return [*out, Send(answer_to, welcome), *self.directory.retry()]
 
-    def _reported(self, by: int, node: int, why: str, now: float) -> list[Effect]:
+    def _reported(self, by: int, node: int, why: str, now: float) -> list[HeadEffect]:
         """A link has ended. The head's own machine says who is gone; others have met a refusal."""
         if by == FIRST_NODE:
             return self._lost(node, why, now)
@@ -131,7 +131,7 @@ class HeadBrain:
         younger = max(by, node)
         return self._lost(younger, f"it and node {min(by, node)} lost each other: {why}", now)
 
-    def _lost(self, node: int, why: str, now: float, asked: bool = False) -> list[Effect]:
+    def _lost(self, node: int, why: str, now: float, asked: bool = False) -> list[HeadEffect]:
         info = self.membership.nodes.get(node)
         if info is None or not self.membership.lost(node, asked):
             return []
@@ -139,14 +139,14 @@ class HeadBrain:
         self._watchers = {watcher for watcher in self._watchers if node_of(watcher) != node}
         cause = f"node {node} ({info.name}, {info.ip}) is gone: {why}"
         told = m.NodeLost(HEAD, node, cause)
-        out: list[Effect] = [
+        out: list[HeadEffect] = [
             Send(node_client(other.number), told) for other in self.membership.alive()
         ]
         return [*out, *self.directory.node_lost(node, cause)]
 
-    def _died(self, sender: int, deaths: list[m.Death]) -> list[Effect]:
+    def _died(self, sender: int, deaths: list[m.Death]) -> list[HeadEffect]:
         told = m.Died(HEAD, deaths)
-        out: list[Effect] = [
+        out: list[HeadEffect] = [
             Send(node_client(other.number), told)
             for other in self.membership.alive()
             if other.number != node_of(sender)
@@ -166,8 +166,8 @@ class HeadBrain:
         if self._watchers and self._picture_due is None:
             self._picture_due = max(now, self._picture_sent + PICTURE_PAUSE)
 
-    def _publish(self, now: float) -> list[Effect]:
-        out: list[Effect] = []
+    def _publish(self, now: float) -> list[HeadEffect]:
+        out: list[HeadEffect] = []
         if self._members_due is not None and now >= self._members_due:
             self._members_due = None
             self._members_sent = now
@@ -179,7 +179,7 @@ class HeadBrain:
             out.extend(self._show(watcher) for watcher in sorted(self._watchers))
         return out
 
-    def _show(self, watcher: int) -> Effect:
+    def _show(self, watcher: int) -> HeadEffect:
         return Send(
             watcher, m.Picture(HEAD, self.membership.views(), self.directory.living)
         )

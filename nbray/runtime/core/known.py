@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from nbray.ids import node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.work import Task, Work
 from nbray.wire.messages import Spec, Undefine
 
@@ -61,7 +61,7 @@ class Known:
     def settle(
         self, now: float, defined: Callable[[bytes], bool],
         unfinished: Callable[[], Collection[Task]],
-    ) -> list[Effect]:  # fmt: skip
+    ) -> list[ClientEffect]:  # fmt: skip
         """Have workers let go of the functions that have ended, except those *unfinished* need."""
         if now < self._next:
             return []

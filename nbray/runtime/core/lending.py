@@ -9,7 +9,7 @@ work. So no more tasks run than there are CPUs.
 
 from __future__ import annotations
 
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Holding, Leases, Ledger
 from nbray.runtime.core.placement import fits
 from nbray.runtime.core.residents import Residents
@@ -53,7 +53,7 @@ class Lending:
         holding.asked = False
         self._blocked[worker] = holding
 
-    def lent(self, worker: int) -> list[Effect]:
+    def lent(self, worker: int) -> list[NodeEffect]:
         """A worker agrees; if that comes too late, it is told that it lends nothing."""
         holding = self._blocked.pop(worker, None)
         if holding is None or holding is not self._holding(worker):
@@ -61,7 +61,7 @@ class Lending:
         holding.block(self._ledger)
         return []
 
-    def unblocked(self, worker: int, waits: bool) -> list[Effect]:
+    def unblocked(self, worker: int, waits: bool) -> list[NodeEffect]:
         """A worker's task wants to go on (*waits*: when it is told to), or does so."""
         self._blocked.pop(worker, None)
         holding = self._holding(worker)
@@ -74,7 +74,7 @@ class Lending:
             holding.unblock(self._ledger)
         return []
 
-    def settle(self, worker: int) -> list[Effect]:
+    def settle(self, worker: int) -> list[NodeEffect]:
         """What *worker* holds goes back, or what it had lent has: it lends nothing any more."""
         holding = self._holding(worker)
         if holding is None or not holding.lent:
@@ -90,9 +90,9 @@ class Lending:
 
     # -- after every step -------------------------------------------------------------
 
-    def resume(self) -> tuple[list[Effect], list[Hunger]]:
+    def resume(self) -> tuple[list[NodeEffect], list[Hunger]]:
         """Let go on whoever's CPUs are free again; who is left comes before all others."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         hungry: list[Hunger] = []
         for worker, holding in list(self._waiting.items()):
             need = {"CPU": holding.lent}
@@ -104,11 +104,11 @@ class Lending:
                 hungry.append(Hunger(need, FIRST, worker, 0, 0, None))
         return out, hungry
 
-    def ask(self, starved: list[Hunger]) -> list[Effect]:
+    def ask(self, starved: list[Hunger]) -> list[NodeEffect]:
         """Ask blocked workers for the CPUs that those left over lack."""
         if not self._blocked or not starved:
             return []
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         coming = self._ledger.free.get("CPU", 0)
         ready: list[tuple[int, Holding]] = []
         for worker, holding in self._blocked.items():

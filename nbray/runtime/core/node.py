@@ -23,10 +23,10 @@ from nbray.runtime.core import leases as books
 from nbray.runtime.core.crowd import Crowd
 from nbray.runtime.core.drain import Drain
 from nbray.runtime.core.effects import (
-    Effect,
     Forget,
     Listen,
     Log,
+    NodeEffect,
     Send,
     Stop,
     WatchPid,
@@ -133,21 +133,21 @@ class NodeBrain:
 
     # -- events -------------------------------------------------------------------
 
-    def start(self, now: float) -> list[Effect]:
+    def start(self, now: float) -> list[NodeEffect]:
         """The first step: workers are forked, and on the head's machine the head hears of us."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         if self.number == node_of(HEAD):
             out.append(Send(HEAD, m.Join(self.me, 0, self.settings.info, self.settings.versions)))
         return [*out, *self._settle(now)]
 
-    def handle(self, message: m.ToNode, now: float) -> list[Effect]:
+    def handle(self, message: m.ToNode, now: float) -> list[NodeEffect]:
         """Take one message."""
         if self.ending:
             return []
         out = self._dispatch(message, now)
         return [*out, *self._settle(now)]
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[NodeEffect]:
         """Let time pass."""
         if self.ending:
             return []
@@ -166,7 +166,9 @@ class NodeBrain:
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
 
-    def worker_gone(self, client: int, cause: str, now: float, oom: bool = False) -> list[Effect]:
+    def worker_gone(
+        self, client: int, cause: str, now: float, oom: bool = False
+    ) -> list[NodeEffect]:
         """Root reports that a worker's process ended."""
         worker = self.pool.died(client, now)
         if worker is None or self.ending:
@@ -178,7 +180,7 @@ class NodeBrain:
             worker.why = worker.why or "it was idle"
         intended = bool(worker.why)
         cause = worker.why or cause
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         if not intended and worker.state is State.FORKING:
             out.append(Log(f"a worker ended before it was ready: {cause}"))
         self.lending.gone(client)
@@ -193,7 +195,7 @@ class NodeBrain:
         self.clients.pop(client, None)
         return [*out, *self.ends.here(death, now), *self._settle(now)]
 
-    def client_gone(self, client: int, cause: str, now: float) -> list[Effect]:
+    def client_gone(self, client: int, cause: str, now: float) -> list[NodeEffect]:
         """A driver's process ended."""
         if client not in self.clients or self.ending:
             return []
@@ -201,19 +203,19 @@ class NodeBrain:
         self.troubles.went(client)
         return [*self.ends.here(m.Death(client, cause), now), *self._settle(now)]
 
-    def segment_added(self, segment: int, size: int) -> list[Effect]:
+    def segment_added(self, segment: int, size: int) -> list[NodeEffect]:
         """`AddSegment` was carried out."""
         return self.storage.segment_added(segment, size)
 
-    def segment_failed(self, why: str) -> list[Effect]:
+    def segment_failed(self, why: str) -> list[NodeEffect]:
         """`AddSegment` could not be carried out."""
         return self.storage.segment_failed(why)
 
-    def listening(self, token: int, client: int, address: str, why: str) -> list[Effect]:
+    def listening(self, token: int, client: int, address: str, why: str) -> list[NodeEffect]:
         """`Listen` was carried out, or not."""
         return [Send(client, m.PortOpen(self.me, token, address, why))]
 
-    def moved(self, ip: str, address: str) -> list[Effect]:
+    def moved(self, ip: str, address: str) -> list[NodeEffect]:
         """The head's node can be reached from other machines now, at *address*."""
         info = msgspec.structs.replace(
             self.settings.info, ip=ip, available=dict(self.ledger.free)
@@ -221,7 +223,7 @@ class NodeBrain:
         self.settings = msgspec.structs.replace(self.settings, info=info, address=address)
         return [Send(HEAD, m.Join(self.me, 0, info, self.settings.versions))]
 
-    def figures(self, figures: Figures, now: float) -> list[Effect]:
+    def figures(self, figures: Figures, now: float) -> list[NodeEffect]:
         """Fresh figures of the machine; the brain adds what it knows and tells the head."""
         store = self.storage.books
         queued = sum(w.unmet for w in self.leases.wants.values() if not w.asker and not w.held)
@@ -249,7 +251,7 @@ class NodeBrain:
     def _drivers(self) -> list[int]:
         return [client for client, one in self.clients.items() if one.driver]
 
-    def stop(self, why: str, asked: bool = False, again: bool = False) -> list[Effect]:
+    def stop(self, why: str, asked: bool = False, again: bool = False) -> list[NodeEffect]:
         """End everything on this machine in order; *asked*: somebody wants it to.
 
         *again*: and join the cluster anew.
@@ -257,7 +259,7 @@ class NodeBrain:
         if self.ending:
             return []
         self.ending = True
-        out: list[Effect] = [Send(client, m.Exit(self.me, why)) for client in self.clients]
+        out: list[NodeEffect] = [Send(client, m.Exit(self.me, why)) for client in self.clients]
         if self.number == node_of(HEAD):
             out.extend(
                 Send(node_client(node.number), m.Exit(self.me, why))
@@ -269,7 +271,7 @@ class NodeBrain:
 
     # -- messages -------------------------------------------------------------------
 
-    def _dispatch(self, message: m.ToNode, now: float) -> list[Effect]:
+    def _dispatch(self, message: m.ToNode, now: float) -> list[NodeEffect]:
         match message:
             case m.Register():
                 return self._register(message, now)
@@ -351,19 +353,19 @@ class NodeBrain:
                 assert_never(message)
         return []
 
-    def _describe(self, message: m.Describe, now: float) -> list[Effect]:
+    def _describe(self, message: m.Describe, now: float) -> list[NodeEffect]:
         """Pass the question on to all clients, the asker too, and say who they are."""
-        out: list[Effect] = [Send(client, message) for client in self.clients]
+        out: list[NodeEffect] = [Send(client, message) for client in self.clients]
         live = [ProcessRecord(client, one.pid, one.driver) for client, one in self.clients.items()]
         return [*out, Send(message.sender, self.history.described(message, live, now))]
 
     # -- clients --------------------------------------------------------------------
 
-    def _register(self, message: m.Register, now: float) -> list[Effect]:
+    def _register(self, message: m.Register, now: float) -> list[NodeEffect]:
         client = message.sender
         why = differences(self.settings.versions, message.versions)
         if why:
-            out: list[Effect] = [Send(client, m.Refused(self.me, 0, why))]
+            out: list[NodeEffect] = [Send(client, m.Refused(self.me, 0, why))]
             if not message.driver:
                 out.append(Send(client, m.Exit(self.me, why)))
             return out
@@ -390,7 +392,7 @@ class NodeBrain:
                 out.extend(self.residents.tell(resident, worker, now))
         return out
 
-    def _registered(self, client: int) -> Effect:
+    def _registered(self, client: int) -> NodeEffect:
         settings = self.settings
         message = m.Registered(
             self.me, settings.cluster, settings.info.ip, settings.info.pid, settings.address,
@@ -398,7 +400,7 @@ class NodeBrain:
         )  # fmt: skip
         return Send(client, message)
 
-    def _goodbye(self, message: m.Goodbye, now: float) -> list[Effect]:
+    def _goodbye(self, message: m.Goodbye, now: float) -> list[NodeEffect]:
         client = message.sender
         if client not in self.clients:
             return []
@@ -410,7 +412,7 @@ class NodeBrain:
         self.troubles.went(client)
         return self.ends.here(m.Death(client, "it ended in order", intended=True), now)
 
-    def node_lost(self, node: int, why: str, now: float) -> list[Effect]:
+    def node_lost(self, node: int, why: str, now: float) -> list[NodeEffect]:
         """A node is dead, with everything on it."""
         member = self.spread.members.get(node)
         if node == self.number or member is None or not member.alive:
@@ -420,14 +422,14 @@ class NodeBrain:
         out = self.ends.node(member, why, now)
         return [*out, *self._judge()]
 
-    def _lost_head(self, why: str) -> list[Effect]:
+    def _lost_head(self, why: str) -> list[NodeEffect]:
         """The head counts this node out, or has been silent for longer than anybody sleeps."""
         why = f"this machine has lost the cluster: {why}"
         if self.settings.rejoins:
             why += "; it joins it again as another node"
         return self.stop(why, again=self.settings.rejoins)
 
-    def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[Effect]:
+    def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[NodeEffect]:
         before = self.spread.members
         was = {n.number: (n.alive, n.leaving, n.ip) for n in before.values()}
         self.spread.members = {node.number: node for node in nodes}
@@ -437,19 +439,19 @@ class NodeBrain:
         # Workers need to know who is there, not what is free at each moment.
         members = self.spread.members.values()
         changed = was != {n.number: (n.alive, n.leaving, n.ip) for n in members}
-        out: list[Effect] = [
+        out: list[NodeEffect] = [
             Send(client, told) for client, known in self.clients.items() if changed or known.driver
         ]
         return [*out, *self._judge()] if changed else out
 
-    def _judge(self) -> list[Effect]:
+    def _judge(self) -> list[NodeEffect]:
         """The membership has changed: tell the clients whose wants nobody can satisfy any more."""
         wants = self.leases.wants.values()
         return [effect for want in wants for effect in self.spread.never(want)]
 
     # -- work -----------------------------------------------------------------------
 
-    def _demand(self, message: m.Demand, now: float) -> list[Effect]:
+    def _demand(self, message: m.Demand, now: float) -> list[NodeEffect]:
         client = message.origin or message.sender
         if self.ends.over(client) or (not message.origin and client not in self.clients):
             return []  # it died meanwhile
@@ -477,7 +479,7 @@ class NodeBrain:
             else:
                 want.remote.pop(node, None)
 
-    def _returned(self, message: m.Returned, now: float) -> list[Effect]:
+    def _returned(self, message: m.Returned, now: float) -> list[NodeEffect]:
         home = node_of(message.lease)
         if home != self.number:
             return [Send(node_client(home), message)]
@@ -495,7 +497,7 @@ class NodeBrain:
         self.lending.gone(lease.worker)
         return [*out, *self._end_lease(lease, now)]
 
-    def _end_lease(self, lease: Lease, now: float) -> list[Effect]:
+    def _end_lease(self, lease: Lease, now: float) -> list[NodeEffect]:
         want = self.leases.end(lease, self.ledger)
         if want is None:
             return []
@@ -505,23 +507,23 @@ class NodeBrain:
         self.leases.sweep(want)
         return out
 
-    def _report(self, want: Want) -> list[Effect]:
+    def _report(self, want: Want) -> list[NodeEffect]:
         """Tell the node that asked how many leases its client has here."""
         if not want.asker:
             return []
         client, shape = want.key
         return [Send(want.asker, m.Holding(self.me, client, shape, want.held))]
 
-    def _kill(self, message: m.KillWorker, now: float) -> list[Effect]:
+    def _kill(self, message: m.KillWorker, now: float) -> list[NodeEffect]:
         if node_of(message.worker) != self.number:
             return [Send(node_client(node_of(message.worker)), message)]
         worker = self.pool.get(message.worker)
         return [] if worker is None else self.pool.end(worker, message.why, now)
 
-    def _allocate(self, message: m.Allocate) -> list[Effect]:
+    def _allocate(self, message: m.Allocate) -> list[NodeEffect]:
         client, token = message.sender, message.token
 
-        def done(slot: m.Slot | None, why: str) -> list[Effect]:
+        def done(slot: m.Slot | None, why: str) -> list[NodeEffect]:
             if slot is not None and (client not in self.clients or self.ends.over(message.owner)):
                 out = self.storage.free([slot])  # one of them died meanwhile
                 if client in self.clients:
@@ -535,11 +537,11 @@ class NodeBrain:
 
     # -- after every step --------------------------------------------------------------
 
-    def _settle(self, now: float) -> list[Effect]:
+    def _settle(self, now: float) -> list[NodeEffect]:
         """Serve, forward, ask back, explain, keep workers ready, report."""
         if self.ending:
             return []
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         before = {want.key: want.held for want in self.leases.wants.values() if want.asker}
         resumed, hungry = self.lending.resume()
         out.extend(resumed)
@@ -572,13 +574,13 @@ class NodeBrain:
                 self._load_due = self._load_sent + LOAD_PAUSE
         return out
 
-    def _stay(self) -> list[Effect]:
+    def _stay(self) -> list[NodeEffect]:
         if not self.stay.handed_over:
             return []
         drivers = (client.pid for client in self.clients.values() if client.driver)
         return self.stay.settle(self.clients, drivers)
 
-    def _load(self, now: float) -> Effect:
+    def _load(self, now: float) -> NodeEffect:
         self._load_sent = now
         self._load_due = None
         self.ledger.changed = False

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.borrowing import Borrowing
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import (
     Borrow,
     Borrowed,
@@ -103,8 +103,8 @@ class Objects:
         self.foreign: dict[Ref, Entry] = {}
         self.added: deque[Ref] = deque()
         self.dropped: deque[Ref] = deque()
-        self.on_life_end: Callable[[Entry], list[Effect]] = lambda _entry: []
-        self.on_foreign_end: Callable[[Entry], list[Effect]] = lambda _entry: []
+        self.on_life_end: Callable[[Entry], list[ClientEffect]] = lambda _entry: []
+        self.on_foreign_end: Callable[[Entry], list[ClientEffect]] = lambda _entry: []
         self.number = itertools.count(1).__next__
         """The number of a further object of ours."""
         self.block = itertools.count(MULTI, MOST_RETURNS).__next__
@@ -160,7 +160,7 @@ class Objects:
         """Count these down (in any thread)."""
         self.dropped.extend(keys)
 
-    def settle_counts(self, drops: int) -> list[Effect]:
+    def settle_counts(self, drops: int) -> list[ClientEffect]:
         """Take all additions that have gathered, then the first *drops* drops.
 
         A drop may be taken only when everything that was submitted before it has
@@ -181,9 +181,9 @@ class Objects:
                     self._maybe_free(entry, effects)
         return effects
 
-    def settle_added(self) -> list[Effect]:
+    def settle_added(self) -> list[ClientEffect]:
         """Take all additions; owners hear of what is new here."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if not self.added:
             return effects
         fresh: defaultdict[int, list[int]] = defaultdict(list)
@@ -205,14 +205,14 @@ class Objects:
             effects.append(self._borrowing.announce(owner, seqs))
         return effects
 
-    def _maybe_free(self, entry: Entry, effects: list[Effect]) -> None:
+    def _maybe_free(self, entry: Entry, effects: list[ClientEffect]) -> None:
         if entry.count > 0 or entry.borrowers:
             return
         if entry.state == PENDING and entry.key[0] == self.me and entry.maker is not None:
             return  # its task still runs; freed when it ends
         self._free(entry, effects)
 
-    def _free(self, entry: Entry, effects: list[Effect]) -> None:
+    def _free(self, entry: Entry, effects: list[ClientEffect]) -> None:
         owner, seq = entry.key
         if owner == self.me:
             if self.owned.pop(seq, None) is None:
@@ -234,7 +234,7 @@ class Objects:
             self.dropped.extend(entry.refs)
             entry.refs = ()
 
-    def free_slots(self, slots: Iterable[Slot]) -> list[Effect]:
+    def free_slots(self, slots: Iterable[Slot]) -> list[ClientEffect]:
         """Tell the nodes that hold these slots that nothing refers to them."""
         by_node: defaultdict[int, list[Slot]] = defaultdict(list)
         for slot in slots:
@@ -248,11 +248,11 @@ class Objects:
 
     # -- borrowing ----------------------------------------------------------------
 
-    def acknowledged(self, message: Borrowed) -> list[Effect]:
+    def acknowledged(self, message: Borrowed) -> list[ClientEffect]:
         """An owner has noted our borrows."""
         return self._borrowing.acknowledged(message.token)
 
-    def borrow(self, message: Borrow) -> list[Effect]:
+    def borrow(self, message: Borrow) -> list[ClientEffect]:
         """Another client holds references to objects of ours."""
         if self.lost(message.sender) is not None:
             return []
@@ -266,9 +266,9 @@ class Objects:
             return [Send(message.sender, Borrowed(self.me, message.token))]
         return []
 
-    def release(self, message: Release) -> list[Effect]:
+    def release(self, message: Release) -> list[ClientEffect]:
         """A borrower has let go."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         for seq in message.seqs:
             entry = self.owned.get(seq)
             if entry is not None and entry.borrowers:
@@ -280,7 +280,9 @@ class Objects:
         """The receiver of references has made its own borrows known."""
         self.drop(self._borrowing.returned(sender, seqs))
 
-    def confirm(self, sender: int, task: int, refs: Iterable[Ref], effects: list[Effect]) -> None:
+    def confirm(
+        self, sender: int, task: int, refs: Iterable[Ref], effects: list[ClientEffect]
+    ) -> None:
         """Send `Unpinned` for *task* to *sender* once our borrows of *refs* are known."""
         self._borrowing.after_ack(set(refs), sender, Unpinned, task, effects)
 
@@ -332,7 +334,7 @@ class Objects:
         self._become(entry, LIFE, None)
         entry.maker = None
 
-    def settle(self, entry: Entry, data: bytes, effects: list[Effect]) -> None:
+    def settle(self, entry: Entry, data: bytes, effects: list[ClientEffect]) -> None:
         """A pending entry of ours gets a small value in which no references are."""
         entry.maker = None
         entry.state = READY
@@ -340,7 +342,7 @@ class Objects:
         if entry.waiters is not None or entry.count <= 0:
             effects += self.tell(entry)
 
-    def resolve(self, entry: Entry, value: Value) -> list[Effect]:
+    def resolve(self, entry: Entry, value: Value) -> list[ClientEffect]:
         """A pending entry gets its value or error; its waiters are told."""
         if entry.state != PENDING:
             return []
@@ -360,7 +362,7 @@ class Objects:
             entry.maker = None
         return self.tell(entry)
 
-    def lose(self, entry: Entry, error: bytes) -> list[Effect]:
+    def lose(self, entry: Entry, error: bytes) -> list[ClientEffect]:
         """The owner of a foreign entry is dead: what is not known here will not be."""
         return self.resolve(entry, Value(error, failed=True))
 
@@ -371,7 +373,7 @@ class Objects:
         entry.state = state
         entry.value = value
 
-    def tell(self, entry: Entry) -> list[Effect]:
+    def tell(self, entry: Entry) -> list[ClientEffect]:
         """Settle the waiters of an entry that is ready; free it if nobody holds it."""
         waiters, entry.waiters = entry.waiters, None
         if waiters is not None:
@@ -380,7 +382,7 @@ class Objects:
                     waiter.settle(entry)
             else:
                 waiters.settle(entry)
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if entry.count <= 0:
             self._maybe_free(entry, effects)
         return effects
@@ -412,7 +414,7 @@ class Objects:
         elif type(entry.waiters) is list:
             entry.waiters = [other for other in entry.waiters if other is not waiter] or None
 
-    def ask(self, entries: Iterable[Entry]) -> list[Effect]:
+    def ask(self, entries: Iterable[Entry]) -> list[ClientEffect]:
         """Ask the owners of foreign pending entries for their values, once each."""
         asked: defaultdict[int, list[int]] = defaultdict(list)
         for entry in entries:
@@ -422,16 +424,16 @@ class Objects:
                 asked[owner].append(seq)
         return [Send(owner, Locate(self.me, seqs)) for owner, seqs in asked.items()]
 
-    def located(self, message: Located) -> list[Effect]:
+    def located(self, message: Located) -> list[ClientEffect]:
         """An owner answers `Locate`."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         for seq, value in message.values:
             entry = self.foreign.get((message.sender, seq))
             if entry is not None:
                 effects += self.resolve(entry, value)
         return effects
 
-    def moved(self, message: Moved) -> list[Effect]:
+    def moved(self, message: Moved) -> list[ClientEffect]:
         """A copy of an object of ours was made on another node."""
         entry = self.owned.get(message.seq)
         if entry is None or entry.state != STORED:
@@ -451,19 +453,19 @@ class Objects:
 
     # -- death -------------------------------------------------------------------------
 
-    def client_died(self, client: int, error: bytes) -> list[Effect]:
+    def client_died(self, client: int, error: bytes) -> list[ClientEffect]:
         """A client is dead: its borrows end, and what it owned is lost unless known here."""
         self._borrowing.client_died(client, error)
         return self._died(lambda other: other == client, error)
 
-    def node_died(self, node: int, error: bytes) -> list[Effect]:
+    def node_died(self, node: int, error: bytes) -> list[ClientEffect]:
         """A node is gone, with every client on it."""
         if not self._borrowing.node_died(node, error):
             return []
         return self._died(lambda other: node_of(other) == node, error)
 
-    def _died(self, dead: Callable[[int], bool], error: bytes) -> list[Effect]:
-        effects: list[Effect] = []
+    def _died(self, dead: Callable[[int], bool], error: bytes) -> list[ClientEffect]:
+        effects: list[ClientEffect] = []
         for entry in list(self.owned.values()):
             if entry.borrowers and any(dead(client) for client in entry.borrowers):
                 entry.borrowers = {client for client in entry.borrowers if not dead(client)}

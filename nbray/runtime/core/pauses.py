@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nbray.ids import node_client
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.tasks import Submitter
 from nbray.runtime.core.work import Lease
 from nbray.wire.messages import Blocked, Lent, Unblocked
@@ -53,7 +53,7 @@ class Pauses:
         """Whether the task does not run."""
         return self._offered or self.awaits
 
-    def block(self, item: object, main: bool) -> list[Effect]:
+    def block(self, item: object, main: bool) -> list[ClientEffect]:
         """A thread of *item* is about to wait: *main*, the one in which it runs, or another."""
         if item is not self.item:  # threads that an earlier one left behind do not count
             self.item, self.threads = item, 0
@@ -61,7 +61,7 @@ class Pauses:
         self._looked = (0.0, 0.0)
         return self._offer() if main else []
 
-    def _offer(self) -> list[Effect]:
+    def _offer(self) -> list[ClientEffect]:
         if self._offered or self.awaits:
             return []
         self._offered = True
@@ -73,7 +73,7 @@ class Pauses:
             return []
         return [Send(self._node, Blocked(self._me))]
 
-    def unblock(self, item: object) -> list[Effect]:
+    def unblock(self, item: object) -> list[ClientEffect]:
         """A thread has what it waited for; if it `awaits` then, it must wait on."""
         if item is not self.item:
             return []
@@ -98,14 +98,14 @@ class Pauses:
                 return lease
         return None
 
-    def asked(self) -> list[Effect]:
+    def asked(self) -> list[ClientEffect]:
         """The node asks for the CPUs (`Lend`)."""
         if not self._offered or self._lent:
             return []
         self._lent = True
         return [Send(self._node, Lent(self._me))]
 
-    def resume(self) -> list[Effect]:
+    def resume(self) -> list[ClientEffect]:
         """The CPUs are the task's again (`Resume`)."""
         lent, self._lent = self._lent, False
         if self._parked is not None:
@@ -114,7 +114,7 @@ class Pauses:
         self._wake()
         return [Send(self._node, Blocked(self._me))] if lent and self._offered else []
 
-    def go_on(self) -> list[Effect]:
+    def go_on(self) -> list[ClientEffect]:
         """The task goes on whatever else runs: it has waited for long enough."""
         if not self.awaits:
             return []
@@ -129,7 +129,7 @@ class Pauses:
         for wake in wakers:
             wake()
 
-    def look(self, now: float, cpu: float) -> list[Effect]:
+    def look(self, now: float, cpu: float) -> list[ClientEffect]:
         """Now and then while a thread waits: if the whole process stands still, offer."""
         if self._offered or self.awaits or not self.threads:
             return []

@@ -9,7 +9,7 @@ for that end itself.
 from __future__ import annotations
 
 from nbray.ids import HEAD
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Holding, Ledger
 from nbray.runtime.core.placement import describe, fits
 from nbray.runtime.core.scheduling import Hunger, Scheduler
@@ -68,7 +68,7 @@ class Residents:
         """What the actors hold, for `check`."""
         return [r.holding for r in self._all.values() if r.holding is not None]
 
-    def start(self, message: StartActor) -> list[Effect]:
+    def start(self, message: StartActor) -> list[NodeEffect]:
         """The head placed an incarnation here; it starts when there is room."""
         resident = Resident(message.spec, message.incarnation)
         if resident.key in self._all:
@@ -81,7 +81,7 @@ class Residents:
         self._queue.append(resident)
         return []
 
-    def place(self, now: float, out: list[Effect], room: bool = True) -> list[Hunger]:
+    def place(self, now: float, out: list[NodeEffect], room: bool = True) -> list[Hunger]:
         """Start whom there is room for, first come first served; who is left.
 
         Who needs nothing for life waits for nobody, and nobody for an actor whose place others
@@ -111,7 +111,7 @@ class Residents:
             starved.append(Hunger(need, 0, resident.spec.owner, 0, 0, None, since))
         return starved
 
-    def _settle(self, resident: Resident, now: float, out: list[Effect]) -> bool:
+    def _settle(self, resident: Resident, now: float, out: list[NodeEffect]) -> bool:
         need = resident.spec.resources
         gpus = self._ledger.take(need)
         if gpus is None:
@@ -129,12 +129,12 @@ class Residents:
             out.extend(self.tell(resident, worker, now))
         return True
 
-    def _waits(self, resident: Resident, why: str) -> Effect:
+    def _waits(self, resident: Resident, why: str) -> NodeEffect:
         resident.told = why
         owner, actor, _ = resident.key
         return Send(owner, ActorWaits(self._me, owner, actor, why))
 
-    def tell(self, resident: Resident, worker: Worker, now: float) -> list[Effect]:
+    def tell(self, resident: Resident, worker: Worker, now: float) -> list[NodeEffect]:
         """The worker is ready: tell it who it is."""
         assert resident.holding is not None
         worker.move("become", now)
@@ -143,13 +143,13 @@ class Residents:
         )
         return [Send(worker.client, message)]
 
-    def up(self, message: ActorUp) -> list[Effect]:
+    def up(self, message: ActorUp) -> list[NodeEffect]:
         """`__init__` returned or raised: the head decides what follows."""
         if message.worker not in self.by_worker:
             return []
         return [Send(HEAD, message)]
 
-    def stop(self, message: StopActor, now: float) -> list[Effect]:
+    def stop(self, message: StopActor, now: float) -> list[NodeEffect]:
         """The head ends an incarnation; it hears no more of it."""
         resident = self._all.get((message.owner, message.actor, message.incarnation))
         if resident is None:
@@ -163,7 +163,7 @@ class Residents:
         worker = self._pool.get(resident.holding.worker)
         return [] if worker is None else self._pool.end(worker, message.why, now)
 
-    def died(self, worker: int, cause: str) -> list[Effect]:
+    def died(self, worker: int, cause: str) -> list[NodeEffect]:
         """A worker is dead; if it was an actor, the head hears of it."""
         resident = self.by_worker.pop(worker, None)
         if resident is None or resident.holding is None:
@@ -172,6 +172,6 @@ class Residents:
         del self._all[resident.key]
         return [] if resident.ended else [self._down(resident, cause, True)]
 
-    def _down(self, resident: Resident, cause: str, restartable: bool) -> Effect:
+    def _down(self, resident: Resident, cause: str, restartable: bool) -> NodeEffect:
         owner, actor, incarnation = resident.key
         return Send(HEAD, ActorDown(self._me, owner, actor, incarnation, cause, restartable))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.placement import fits, give, take, threads, zero_limit
 from nbray.runtime.core.workers import Pool, State, Worker
@@ -142,14 +142,14 @@ class Scheduler:
 
     # -- workers ------------------------------------------------------------------
 
-    def fork(self, count: int, now: float) -> tuple[Worker, list[Effect]]:
+    def fork(self, count: int, now: float) -> tuple[Worker, list[NodeEffect]]:
         """Fork a worker with this thread setting, for whoever books it."""
         client = self._next_worker
         self._next_worker += 1
         return self._pool.fork(client, count, now)
 
     def obtain(
-        self, need: Shape, now: float, out: list[Effect], fresh: bool = False
+        self, need: Shape, now: float, out: list[NodeEffect], fresh: bool = False
     ) -> Worker | None:
         """Book a worker fit for *need*, forking one if need be; None at the cap on processes.
 
@@ -180,10 +180,12 @@ class Scheduler:
 
     # -- grants -------------------------------------------------------------------
 
-    def grant(self, hungry_actors: list[Hunger], now: float) -> tuple[list[Effect], list[Hunger]]:
+    def grant(
+        self, hungry_actors: list[Hunger], now: float
+    ) -> tuple[list[NodeEffect], list[Hunger]]:
         """Serve every want that can be served; effects, and who is left, in order."""
         self.recheck = None
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         starved = list(hungry_actors)
         kept = self.kept(now)
         for hunger in starved:
@@ -225,7 +227,7 @@ class Scheduler:
         client, shape = want.key
         return (-want.depth, self._turns.get(client, 0), want.since, shape)
 
-    def _serve(self, want: Want, kept: Kept, now: float, out: list[Effect]) -> bool:
+    def _serve(self, want: Want, kept: Kept, now: float, out: list[NodeEffect]) -> bool:
         want.stuck = ""
         need = want.resources
         if not kept.leaves(need, self._ledger.free):
@@ -246,7 +248,7 @@ class Scheduler:
             out.extend(self.tell(lease, worker, now))
         return True
 
-    def tell(self, lease: Lease, worker: Worker, now: float) -> list[Effect]:
+    def tell(self, lease: Lease, worker: Worker, now: float) -> list[NodeEffect]:
         """The lease's worker is ready: the client may push to it."""
         worker.move("lease", now)
         lease.told = True
@@ -256,9 +258,9 @@ class Scheduler:
 
     # -- asking back --------------------------------------------------------------
 
-    def reclaim(self, starved: list[Hunger], now: float) -> list[Effect]:
+    def reclaim(self, starved: list[Hunger], now: float) -> list[NodeEffect]:
         """Ask leases back for those who wait, where that is fair."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         if not starved or not self._leases.leases:
             return out
         coming = dict(self._ledger.free)

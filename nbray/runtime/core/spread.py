@@ -10,7 +10,7 @@ best first by what they have free; only what nobody has free is asked of all.
 from __future__ import annotations
 
 from nbray.ids import node_client
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Leases, Ledger, Want
 from nbray.runtime.core.placement import able, slots, why_never, why_waiting
 from nbray.wire.messages import Demand, Infeasible, NodeInfo, Waiting
@@ -54,12 +54,12 @@ class Spread:
 
     # -- asking others --------------------------------------------------------------
 
-    def forward(self, want: Want) -> list[Effect]:
+    def forward(self, want: Want) -> list[NodeEffect]:
         """Tell the other nodes what is wanted of them now, where that changed."""
         if want.asker:
             return []
         asks = self._asks(want)
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         client, shape = want.key
         for node in sorted({*asks, *want.asked}):
             count = asks.get(node, 0)
@@ -111,7 +111,7 @@ class Spread:
             )
         return sorted([*nodes, mine], key=lambda m: m.number)
 
-    def never(self, want: Want) -> list[Effect]:
+    def never(self, want: Want) -> list[NodeEffect]:
         """`Infeasible`, if no live node can ever satisfy the want of a client of ours."""
         if want.asker or not want.count:
             return []
@@ -122,7 +122,7 @@ class Spread:
         why = why_never(want.resources, nodes, want.node)
         return [Send(client, Infeasible(self._me, shape, why))]
 
-    def explain(self, want: Want, now: float) -> list[Effect]:
+    def explain(self, want: Want, now: float) -> list[NodeEffect]:
         """`Waiting`, if a want of a client of ours has had nothing for long, or no longer."""
         if want.asker:
             return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from nbray.runtime.core.effects import Effect, Outlive
+from nbray.runtime.core.effects import NodeEffect, Outlive
 
 
 class Stay:
@@ -33,7 +33,7 @@ class Stay:
             self._keepers.discard(client)
         return bool(self._owner)
 
-    def settle(self, clients: Container[int], drivers: Iterable[int]) -> list[Effect]:
+    def settle(self, clients: Container[int], drivers: Iterable[int]) -> list[NodeEffect]:
         """What has changed, given the live *clients* and the processes of the *drivers*."""
         if not self.handed_over:
             return []

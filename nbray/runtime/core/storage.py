@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
-from nbray.runtime.core.effects import AddSegment, DropSegment, Effect, Send
+from nbray.runtime.core.effects import AddSegment, DropSegment, NodeEffect, Send
 from nbray.wire.messages import Slot, Unclaimed, WhatHeld
 
-Done = Callable[[Slot | None, str], list[Effect]]
+Done = Callable[[Slot | None, str], list[NodeEffect]]
 """Called with the slot, or None and why there is none."""
 
 
@@ -99,7 +99,7 @@ class Storage:
             self._made.setdefault(worker, {})[slot.generation] = (owner, slot)
             self._maker[slot.generation] = worker
 
-    def allocate(self, owner: int, size: int, writer: int, done: Done) -> list[Effect]:
+    def allocate(self, owner: int, size: int, writer: int, done: Done) -> list[NodeEffect]:
         """Find room for an object that *writer* will fill.
 
         *done* is called now, or when a segment was added.
@@ -107,8 +107,8 @@ class Storage:
         self._waiting.append((owner, size, writer, done))
         return [] if self._asked else self._serve()
 
-    def _serve(self) -> list[Effect]:
-        out: list[Effect] = []
+    def _serve(self) -> list[NodeEffect]:
+        out: list[NodeEffect] = []
         while self._waiting:
             owner, size, writer, done = self._waiting[0]
             result = self.books.allocate(owner, size, writer)
@@ -123,13 +123,13 @@ class Storage:
                 out.extend(done(result, ""))
         return out
 
-    def segment_added(self, segment: int, size: int) -> list[Effect]:
+    def segment_added(self, segment: int, size: int) -> list[NodeEffect]:
         """The segment that was asked for exists."""
         self._asked = False
         self.books.segment_added(segment, size)
         return self._serve()
 
-    def segment_failed(self, why: str) -> list[Effect]:
+    def segment_failed(self, why: str) -> list[NodeEffect]:
         """The system has nothing for a segment: without spare ones the first request fails."""
         self._asked = False
         out = self.relieve()
@@ -138,9 +138,9 @@ class Storage:
             out.extend(done(None, why))
         return [*out, *self._serve()]
 
-    def free(self, slots: Iterable[Slot]) -> list[Effect]:
+    def free(self, slots: Iterable[Slot]) -> list[NodeEffect]:
         """An owner lets go of slots."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         for slot in slots:
             worker = self._maker.pop(slot.generation, 0)
             if worker:
@@ -151,16 +151,16 @@ class Storage:
             out += _drops(self.books.free(slot))
         return out
 
-    def sweep(self, now: float) -> list[Effect]:
+    def sweep(self, now: float) -> list[NodeEffect]:
         """Give back memory that nobody has used for a while; after every step."""
         due = self.books.sweep(now)
         return _drops(due) if due else []
 
-    def relieve(self) -> list[Effect]:
+    def relieve(self) -> list[NodeEffect]:
         """Memory is scarce: give back what is only kept warm."""
         return _drops(self.books.relieve())
 
-    def owner_died(self, owner: int, clients: Collection[int]) -> list[Effect]:
+    def owner_died(self, owner: int, clients: Collection[int]) -> list[NodeEffect]:
         """Ask the live *clients* of this machine what of a dead owner's they still view."""
         slots, drops = self.books.owner_died(owner, clients)
         out = _drops(drops)
@@ -168,11 +168,11 @@ class Storage:
             out.extend(Send(client, WhatHeld(self._me, owner, slots)) for client in clients)
         return out
 
-    def held(self, client: int, owner: int, still: list[Slot]) -> list[Effect]:
+    def held(self, client: int, owner: int, still: list[Slot]) -> list[NodeEffect]:
         """A client's answer."""
         return _drops(self.books.release_held(client, owner, still))
 
-    def client_died(self, client: int) -> list[Effect]:
+    def client_died(self, client: int) -> list[NodeEffect]:
         """A client of this machine is dead: its views are gone, and it announces nothing more."""
         out = _drops(self.books.client_died(client))
         unclaimed: dict[int, list[Slot]] = {}
@@ -184,5 +184,5 @@ class Storage:
         return out
 
 
-def _drops(segments: list[int]) -> list[Effect]:
+def _drops(segments: list[int]) -> list[NodeEffect]:
     return [DropSegment(segment) for segment in segments]

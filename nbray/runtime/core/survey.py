@@ -15,7 +15,7 @@ import msgspec
 
 from nbray import details as d
 from nbray.ids import HEAD, node_client, node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import Describe, Described
 
 PAUSE = 0.2
@@ -57,7 +57,7 @@ class Survey:
         self._texts: list[d.TextRecord] = []
         self._text_size = 0
 
-    def ask(self, nodes: Iterable[int], wanted: int, now: float) -> list[Effect]:
+    def ask(self, nodes: Iterable[int], wanted: int, now: float) -> list[ClientEffect]:
         """Questions to all *nodes* and the head, if the last ones are not too fresh."""
         if now - self._asked < PAUSE and not wanted & ~self._wanted:
             return []
@@ -67,7 +67,7 @@ class Survey:
         near = Describe(self.me, wanted, LISTED, *seen)
         far = Describe(self.me, wanted, LISTED_AFAR, *seen)
         here = node_of(self.me)
-        out: list[Effect] = [
+        out: list[ClientEffect] = [
             Send(node_client(node), near if node == here else far) for node in nodes
         ]
         if wanted & d.ACTORS:

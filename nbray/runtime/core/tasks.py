@@ -22,7 +22,7 @@ from typing import Any
 
 from nbray.config import DEAD_GRACE, LEASE_LINGER
 from nbray.ids import node_client, node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.known import Known
 from nbray.runtime.core.objects import PENDING, Objects
 from nbray.runtime.core.work import (
@@ -99,9 +99,9 @@ class Submitter:
             self._pools[pool.id] = pool
         return pool
 
-    def add(self, tasks: Iterable[Task]) -> list[Effect]:
+    def add(self, tasks: Iterable[Task]) -> list[ClientEffect]:
         """Take submitted tasks: queue those that can run, watch the others' dependencies."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         for task in tasks:
             self.unfinished += 1
             task.work.tally.submitted += 1
@@ -130,9 +130,9 @@ class Submitter:
 
     # -- sending --------------------------------------------------------------------
 
-    def pump(self, now: float) -> list[Effect]:
+    def pump(self, now: float) -> list[ClientEffect]:
         """Send what can be sent, and ask for the workers that are missing."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         self._now = now
         while self._ready:
             task = self._ready.popleft()
@@ -154,7 +154,7 @@ class Submitter:
                 self.active.pop(pool.id, None)
         return effects
 
-    def _dispatch(self, pool: Pool, effects: list[Effect]) -> None:
+    def _dispatch(self, pool: Pool, effects: list[ClientEffect]) -> None:
         queue = pool.queue
         leases = [
             lease
@@ -183,7 +183,7 @@ class Submitter:
                 room -= self._push(lease, queue, room, effects)
 
     def _push(
-        self, lease: Lease, queue: deque[Task], room: int, effects: list[Effect]
+        self, lease: Lease, queue: deque[Task], room: int, effects: list[ClientEffect]
     ) -> int:
         """Send one message of up to *room* tasks of one spec; how many it took."""
         work = queue[0].work
@@ -236,7 +236,7 @@ class Submitter:
         )
         return taken
 
-    def _ask(self, pool: Pool, effects: list[Effect]) -> None:
+    def _ask(self, pool: Pool, effects: list[ClientEffect]) -> None:
         held = len(pool.leases)
         if pool.queue:
             total = len(pool.queue) + sum(len(lease.inflight) for lease in pool.leases.values())
@@ -257,7 +257,7 @@ class Submitter:
 
     # -- leases --------------------------------------------------------------------------
 
-    def granted(self, message: Granted, now: float) -> list[Effect]:
+    def granted(self, message: Granted, now: float) -> list[ClientEffect]:
         """A worker for a shape; given back at once if there is nothing for it to do."""
         pool = self._pools.get(message.shape)
         if pool is None or not pool.queue:
@@ -269,7 +269,7 @@ class Submitter:
         self._by_worker[lease.worker] = lease
         return []
 
-    def _give_back(self, pool: Pool, lease: Lease, effects: list[Effect]) -> None:
+    def _give_back(self, pool: Pool, lease: Lease, effects: list[ClientEffect]) -> None:
         del pool.leases[lease.id]
         self._by_lease.pop(lease.id, None)
         if self._by_worker.get(lease.worker) is lease:
@@ -285,9 +285,9 @@ class Submitter:
         return [(lease, pool.resources) for pool in self.active.values()
                 for lease in pool.leases.values()]  # fmt: skip
 
-    def reclaim(self, message: Reclaim) -> list[Effect]:
+    def reclaim(self, message: Reclaim) -> list[ClientEffect]:
         """The node wants a worker back as soon as its tasks have ended."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         pool = self._by_lease.get(message.lease)
         if pool is not None:
             lease = pool.leases[message.lease]
@@ -296,7 +296,7 @@ class Submitter:
                 self._give_back(pool, lease, effects)
         return effects
 
-    def infeasible(self, message: Infeasible) -> list[Effect]:
+    def infeasible(self, message: Infeasible) -> list[ClientEffect]:
         """No node can ever run this shape: what is queued fails."""
         pool = self._pools.get(message.shape)
         if pool is None:
@@ -310,8 +310,8 @@ class Submitter:
         effects.append(Send(self._node_client, forget))
         return effects
 
-    def _fail_pool(self, pool: Pool) -> list[Effect]:
-        effects: list[Effect] = []
+    def _fail_pool(self, pool: Pool) -> list[ClientEffect]:
+        effects: list[ClientEffect] = []
         error = Value(self._error("TaskUnschedulableError", pool.infeasible), failed=True)
         while pool.queue:
             task = pool.queue.popleft()
@@ -327,9 +327,9 @@ class Submitter:
 
     # -- outcomes ------------------------------------------------------------------------
 
-    def results(self, message: Results, now: float) -> list[Effect]:
+    def results(self, message: Results, now: float) -> list[ClientEffect]:
         """Tasks ended at a worker."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         objects = self.objects
         owned, settle = objects.owned, objects.settle
         sender = message.sender
@@ -383,7 +383,7 @@ class Submitter:
                         self._give_back(pool, lease, effects)
         return effects
 
-    def outcome(self, task: Task, outcome: Outcome, worker: int) -> list[Effect]:
+    def outcome(self, task: Task, outcome: Outcome, worker: int) -> list[ClientEffect]:
         """One task ended with more than a small value; may queue it again."""
         work = task.work
         if outcome.retry and not task.cancelled and self._may_retry(task):
@@ -406,9 +406,9 @@ class Submitter:
 
     def _complete(
         self, task: Task, values: list[Value], failed: bool, worker: int
-    ) -> list[Effect]:
+    ) -> list[ClientEffect]:
         """Give a task's returns their values."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         objects = self.objects
         self.unfinished -= 1
         passed: list[Ref] = []
@@ -441,7 +441,7 @@ class Submitter:
             self.objects.lend(worker, task.seq, third)
         self.objects.drop(task.pins)
 
-    def fail(self, task: Task, error: Value, cancelled: bool = False) -> list[Effect]:
+    def fail(self, task: Task, error: Value, cancelled: bool = False) -> list[ClientEffect]:
         """End a task that is not at any worker with an error."""
         if cancelled:
             task.work.tally.end(0, failed=True, cancelled=True)
@@ -451,10 +451,10 @@ class Submitter:
         self._unpin(task, 0)
         return self._complete(task, [error], True, 0)
 
-    def bounced(self, message: Bounced) -> list[Effect]:
+    def bounced(self, message: Bounced) -> list[ClientEffect]:
         """A worker gave unstarted tasks back; it gets no more until it answers."""
         lease = self._by_worker.get(message.sender)
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if message.unknown:
             self.known.lacks(message.sender, message.unknown)
         for seq in reversed(message.seqs):
@@ -478,7 +478,7 @@ class Submitter:
         text = f"{task.work.spec.name} was cancelled"
         return Value(self._error("TaskCancelledError", text), failed=True)
 
-    def withdraw(self, task: Task) -> list[Effect]:
+    def withdraw(self, task: Task) -> list[ClientEffect]:
         """Cancel a task that is at no worker."""
         if task.cancelled:
             return []
@@ -502,8 +502,8 @@ class Submitter:
             self.worker_died(worker, why, False, now)
         self.known.node_died(node)
 
-    def _bury(self, lease_id: int, cause: str, oom: bool) -> list[Effect]:
-        effects: list[Effect] = []
+    def _bury(self, lease_id: int, cause: str, oom: bool) -> list[ClientEffect]:
+        effects: list[ClientEffect] = []
         pool = self._by_lease.get(lease_id)
         if pool is None:
             return effects
@@ -557,9 +557,9 @@ class Submitter:
         ]
         return min(deadlines, default=None)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[ClientEffect]:
         """Bury the dead, give idle leases back."""
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         due = [death for death in self._deaths if death[0] <= now]
         if due:
             self._deaths = [death for death in self._deaths if death[0] > now]

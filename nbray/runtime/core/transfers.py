@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from nbray.config import CHUNK
 from nbray.ids import node_client
-from nbray.runtime.core.effects import Effect, Send, SendBulk, WriteSlot
+from nbray.runtime.core.effects import NodeEffect, Send, SendBulk, WriteSlot
 from nbray.runtime.core.storage import Storage
 from nbray.wire.messages import Chunk, Fetch, Fetched, Moved, Pull, Slot
 
@@ -56,7 +56,7 @@ class Transfers:
 
     # -- fetching -----------------------------------------------------------------
 
-    def fetch(self, message: Fetch, now: float) -> list[Effect]:
+    def fetch(self, message: Fetch, now: float) -> list[NodeEffect]:
         """A client needs an object here."""
         key = (message.owner, message.seq)
         for slot in message.slots:
@@ -79,7 +79,7 @@ class Transfers:
         self._by_key[key] = transfer
         size = sources[0].size
 
-        def allocated(slot: Slot | None, why: str) -> list[Effect]:
+        def allocated(slot: Slot | None, why: str) -> list[NodeEffect]:
             if self._by_key.get(key) is not transfer:
                 return [] if slot is None else self._storage.free([slot])  # the owner died
             if slot is None:
@@ -90,7 +90,7 @@ class Transfers:
 
         return self._storage.allocate(message.owner, size, self._me, allocated)
 
-    def _begin(self, transfer: Transfer, now: float) -> list[Effect]:
+    def _begin(self, transfer: Transfer, now: float) -> list[NodeEffect]:
         """Ask the next source that is alive for everything."""
         local = transfer.local
         assert local is not None
@@ -110,9 +110,9 @@ class Transfers:
         transfer.last = now
         return self._pull(transfer, self._token)
 
-    def _pull(self, transfer: Transfer, token: int) -> list[Effect]:
+    def _pull(self, transfer: Transfer, token: int) -> list[NodeEffect]:
         source = transfer.sources[0]
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         while transfer.missing and len(transfer.asked) < WINDOW:
             start = transfer.missing.pop()
             transfer.asked.add(start)
@@ -120,7 +120,7 @@ class Transfers:
             out.append(Send(node_client(source.node), Pull(self._me, token, source, start, size)))
         return out
 
-    def chunk(self, message: Chunk, now: float) -> list[Effect]:
+    def chunk(self, message: Chunk, now: float) -> list[NodeEffect]:
         """A piece came, or the source says why it does not."""
         transfer = self._by_token.get(message.token)
         if transfer is None or transfer.local is None:
@@ -132,7 +132,7 @@ class Transfers:
             return []  # asked for again meanwhile, and here already
         transfer.asked.discard(message.start)
         transfer.last = now
-        out: list[Effect] = [WriteSlot(transfer.local, message.start)]
+        out: list[NodeEffect] = [WriteSlot(transfer.local, message.start)]
         if transfer.asked or transfer.missing:
             return [*out, *self._pull(transfer, message.token)]
         del self._by_token[message.token]
@@ -143,7 +143,7 @@ class Transfers:
         out.append(Send(owner, Moved(self._me, seq, transfer.local)))
         return [*out, *self._answer(transfer, transfer.local, "")]
 
-    def _answer(self, transfer: Transfer, slot: Slot | None, why: str) -> list[Effect]:
+    def _answer(self, transfer: Transfer, slot: Slot | None, why: str) -> list[NodeEffect]:
         return [
             Send(client, Fetched(self._me, token, slot, why)) for client, token in transfer.waiters
         ]
@@ -163,7 +163,7 @@ class Transfers:
 
     # -- serving --------------------------------------------------------------------
 
-    def pull(self, message: Pull) -> list[Effect]:
+    def pull(self, message: Pull) -> list[NodeEffect]:
         """Another node wants bytes of a slot of ours."""
         if not self._storage.books.is_live(message.slot):
             why = "the object has been freed there"
@@ -183,9 +183,9 @@ class Transfers:
         """Whose objects are being fetched."""
         return {owner for owner, _ in self._by_key}
 
-    def owner_died(self, owner: int) -> list[Effect]:
+    def owner_died(self, owner: int) -> list[NodeEffect]:
         """What a dead client owned is not fetched any more (its slots are freed with it)."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         for key in [key for key in self._by_key if key[0] == owner]:
             transfer = self._by_key.pop(key)
             self._by_token = {t: x for t, x in self._by_token.items() if x is not transfer}
@@ -193,9 +193,9 @@ class Transfers:
         self._copies = {key: slot for key, slot in self._copies.items() if key[0] != owner}
         return out
 
-    def node_lost(self, node: int, now: float) -> list[Effect]:
+    def node_lost(self, node: int, now: float) -> list[NodeEffect]:
         """Whatever came from a lost node comes from another, or fails."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         for transfer in list(self._by_key.values()):
             if transfer.local is None or not transfer.sources:
                 continue
@@ -208,9 +208,9 @@ class Transfers:
         gone = set(slots)
         self._copies = {key: slot for key, slot in self._copies.items() if slot not in gone}
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[NodeEffect]:
         """Ask again for what did not come."""
-        out: list[Effect] = []
+        out: list[NodeEffect] = []
         for token, transfer in self._by_token.items():
             if now >= transfer.last + STALL:
                 transfer.last = now

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.wire.messages import Printed
 
 WHO = "nbray"
@@ -25,14 +25,14 @@ class Troubles:
         self._now = ""
         self._told: set[tuple[int, str]] = set()
 
-    def noted(self, text: str, drivers: Iterable[int]) -> list[Effect]:
+    def noted(self, text: str, drivers: Iterable[int]) -> list[NodeEffect]:
         """The machine's trouble is *text* now ('': none)."""
         if text == self._now:
             return []
         self._now = text
         return [effect for driver in drivers for effect in self.came(driver)]
 
-    def came(self, driver: int) -> list[Effect]:
+    def came(self, driver: int) -> list[NodeEffect]:
         """A driver is here."""
         if not self._now or (driver, self._now) in self._told:
             return []

@@ -13,7 +13,7 @@ from typing import Any
 
 from nbray.config import PIPELINE_MAX, PIPELINE_SECONDS
 from nbray.ids import node_client, node_of
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import PENDING, Entry, Objects
 from nbray.runtime.core.tally import Tally
 from nbray.wire.messages import Extra, Ref, Returned, Shape, Spec, Value
@@ -162,7 +162,7 @@ class Pool:
         self.infeasible = ""
 
 
-def returned(client: int, lease: int, worker: int) -> list[Effect]:
+def returned(client: int, lease: int, worker: int) -> list[ClientEffect]:
     """A lease goes back to the node of its worker."""
     return [Send(node_client(node_of(worker)), Returned(client, lease, worker))]
 
@@ -198,7 +198,7 @@ def weight(extra: Extra | None) -> int:
     return size + len(extra.args.data) if extra.args is not None else size
 
 
-def watch_dependencies(objects: Objects, task: Task) -> list[Effect]:
+def watch_dependencies(objects: Objects, task: Task) -> list[ClientEffect]:
     """Count the task's pending dependencies and have it told of each."""
     effects = objects.settle_added()
     pending: list[Entry] = []

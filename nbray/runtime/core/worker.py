@@ -21,7 +21,7 @@ import msgspec
 from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.describing import PAST, Past, describe_worker, untold
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.pauses import Pauses
 from nbray.wire import messages as m
 
@@ -115,7 +115,7 @@ class WorkerBrain:
 
     # -- messages ---------------------------------------------------------------
 
-    def handle(self, message: m.ToClient, now: float) -> list[Effect]:
+    def handle(self, message: m.ToClient, now: float) -> list[ClientEffect]:
         """Take a message for the executor; everything else is the client brain's."""
         match message:
             case m.Tasks():
@@ -148,7 +148,7 @@ class WorkerBrain:
                 return self.client.handle(message, now)
         return []
 
-    def _tasks(self, message: m.Tasks) -> list[Effect]:
+    def _tasks(self, message: m.Tasks) -> list[ClientEffect]:
         specs = self._specs[message.sender]
         for spec in message.specs:
             specs[spec.id] = spec
@@ -196,7 +196,7 @@ class WorkerBrain:
             )
         self._order[caller] = max(expected, message.order + len(message.seqs))
 
-    def _cancel(self, message: m.Cancel, now: float) -> list[Effect]:
+    def _cancel(self, message: m.Cancel, now: float) -> list[ClientEffect]:
         wanted = set(message.seqs)
         caller = message.sender
         kept: list[Item | Start] = []
@@ -215,7 +215,7 @@ class WorkerBrain:
         queue.extend(kept)
         running = {(caller, seq) for seq in wanted}
         self.cancelled |= running
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if message.recursive and running:
             effects += self.client.pump(now)  # what they have just submitted
             launched = [task for task in self.client.unfinished() if task.parent in running]
@@ -238,7 +238,7 @@ class WorkerBrain:
 
     # -- giving back ---------------------------------------------------------------
 
-    def give_back(self) -> list[Effect]:
+    def give_back(self) -> list[ClientEffect]:
         """Return all unstarted tasks to their callers."""
         if self.actor is not None:
             return []
@@ -257,14 +257,14 @@ class WorkerBrain:
         shape = self.actor.spec.resources if self.actor else item.spec.resources if item else {}
         return shape.get("CPU", 0)
 
-    def block(self, item: Item, main: bool = True) -> list[Effect]:
+    def block(self, item: Item, main: bool = True) -> list[ClientEffect]:
         """The running *item*, or another thread of its, is about to wait: hand back the queue."""
         first = not self.waits()
         effects = [*self.flush(), *self.give_back()] if first else []
         self.client.restless = True  # what was set aside may be used again
         return effects + self.pauses.block(item, main)
 
-    def unblock(self, item: Item) -> list[Effect]:
+    def unblock(self, item: Item) -> list[ClientEffect]:
         """*item* goes on, unless `pauses.awaits`: then it waits for its CPUs."""
         return self.pauses.unblock(item)
 
@@ -273,10 +273,10 @@ class WorkerBrain:
         pauses = self.pauses
         return pauses.awaits or (pauses.threads > 0 and pauses.item is self.current)
 
-    def tick(self, now: float) -> list[Effect]:
+    def tick(self, now: float) -> list[ClientEffect]:
         """Called while the main thread is busy: give back what has waited too long behind it."""
         current = self.current
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         if current is not None and self.queue and now - self.started > current.patience:
             self._bouncing = current
             effects += self.give_back()
@@ -292,7 +292,7 @@ class WorkerBrain:
         """Whether something runs, or the node has not been told what did."""
         return self.current is not None or self._late or self._state() != self._reported
 
-    def report(self, now: float) -> list[Effect]:
+    def report(self, now: float) -> list[ClientEffect]:
         """Tell the node what was done, if that changed and is not too soon."""
         if self.client.tallies:
             nested = self.nested(now)
@@ -307,7 +307,7 @@ class WorkerBrain:
         self._report_due = now + REPORT_SECONDS
         return [Send(node_client(self.client.node), m.Worked(self.me, *state))]
 
-    def nested(self, now: float) -> list[Effect]:
+    def nested(self, now: float) -> list[ClientEffect]:
         """Tell drivers what tasks here have launched for their cells, if that is not too soon."""
         if now < self._nested_due:
             self._late = True
@@ -336,7 +336,7 @@ class WorkerBrain:
 
     # -- answers -------------------------------------------------------------------------
 
-    def flush(self) -> list[Effect]:
+    def flush(self) -> list[ClientEffect]:
         """Send the answers that have gathered, one message a caller."""
         objects = self.client.objects
         done = self.done

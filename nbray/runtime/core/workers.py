@@ -19,7 +19,7 @@ import enum
 from collections.abc import Iterator
 
 from nbray.ids import client_hex
-from nbray.runtime.core.effects import Effect, Fork, Kill
+from nbray.runtime.core.effects import Fork, Kill, NodeEffect
 from nbray.runtime.core.room import WORKER, Plenty, Room
 from nbray.wire.messages import Worked
 
@@ -187,7 +187,7 @@ class Pool:
             f"in tasks that run or wait), and {self._bound or 'may have no more'}"
         )
 
-    def fork(self, client: int, threads: int, now: float) -> tuple[Worker, list[Effect]]:
+    def fork(self, client: int, threads: int, now: float) -> tuple[Worker, list[NodeEffect]]:
         """A new worker under the id *client*."""
         worker = Worker(client, threads, now)
         self._workers[client] = worker
@@ -232,7 +232,7 @@ class Pool:
             if worker.state is State.IDLE and not worker.booked and not worker.leaving
         ]
 
-    def end(self, worker: Worker, why: str, now: float) -> list[Effect]:
+    def end(self, worker: Worker, why: str, now: float) -> list[NodeEffect]:
         """Kill a worker; its death is reported as intended, with *why*."""
         if worker.state is State.ENDING:
             return []

@@ -25,7 +25,7 @@ from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import FAILED, Entry
 from nbray.runtime.core.placement import total
 from nbray.runtime.core.work import Task
@@ -142,7 +142,7 @@ class NativeEngine:
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
         """Cancel a task (see `Engine.cancel`)."""
 
-        def act() -> list[Effect]:
+        def act() -> list[ClientEffect]:
             now = time.monotonic()
             effects = self._brain.pump(now)
             if ref.owner != self._brain.me:
@@ -166,7 +166,7 @@ class NativeEngine:
         """Cancel a cell's unfinished work (see `Engine.cancel_cell`)."""
         count = 0
 
-        def act() -> list[Effect]:
+        def act() -> list[ClientEffect]:
             nonlocal count
             effects = self._brain.pump(time.monotonic())
             tasks = self._brain.unfinished(cell)
@@ -294,7 +294,7 @@ class NativeEngine:
 
     # -- callbacks outside the lock -----------------------------------------------------
 
-    def after_round(self, now: float) -> list[Effect]:
+    def after_round(self, now: float) -> list[ClientEffect]:
         """Called by the loop thread: have printed text shown, and nobody wait for what is gone."""
         if self._brain.ended:
             self._futures.end()
@@ -368,7 +368,7 @@ class NativeEngine:
             self._loop.flush()
             return info, life
 
-        def register(_token: int) -> list[Effect]:
+        def register(_token: int) -> list[ClientEffect]:
             return brain.actors.create(task, spec)
 
         answer = self.memory.ask(register, -seq)

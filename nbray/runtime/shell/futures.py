@@ -16,7 +16,7 @@ from nbray.exceptions import cluster_ended, in_future
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.client import Future as Settled
-from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.outside import Outside
@@ -59,7 +59,7 @@ class Futures:
             if self._open.pop(complete, self) is None:
                 self._outside.later(complete)
 
-        def register() -> list[Effect]:
+        def register() -> list[ClientEffect]:
             effects = brain.pump(time.monotonic())
             self._open[complete] = None
             if entry.state or brain.ended:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from nbray.ids import HEAD
-from nbray.runtime.core.effects import Effect, Log, Send
+from nbray.runtime.core.effects import HeadEffect
 from nbray.runtime.core.head import HeadBrain
 from nbray.runtime.shell.machine import versions
 from nbray.runtime.shell.notes import Notes
@@ -29,15 +29,12 @@ def main(directory: Path, cluster: int) -> None:
     poll = select.poll()
     poll.register(post.fd, select.POLLIN)
 
-    def carry_out(effects: list[Effect]) -> None:
+    def carry_out(effects: list[HeadEffect]) -> None:
         for effect in effects:
-            if isinstance(effect, Send):
-                try:
-                    post.send(effect.to, effect.message)
-                except OSError as error:
-                    notes.rarely(f"a message was lost: {error}", time.monotonic())
-            elif isinstance(effect, Log):
-                notes.say(effect.text)
+            try:
+                post.send(effect.to, effect.message)
+            except OSError as error:
+                notes.rarely(f"a message was lost: {error}", time.monotonic())
 
     while True:
         now = time.monotonic()
@@ -49,7 +46,7 @@ def main(directory: Path, cluster: int) -> None:
             try:
                 message = decode(frames[0])
             except CorruptFrame as error:
-                carry_out([Log(f"dropped a corrupt frame: {error}")])
+                notes.say(f"dropped a corrupt frame: {error}")
                 continue
             carry_out(brain.handle(message, now))
         due = brain.next_deadline()

@@ -20,7 +20,7 @@ from nbray.exceptions import RaySystemError
 from nbray.ids import FIRST_NODE, client_hex, node_client, node_hex
 from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.placement import units
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.worker import Item, WorkerBrain
@@ -37,7 +37,7 @@ def holdings(
     """What is held (see `Engine.holdings`); *address* says where an object is mapped, and views."""
     found: list[HoldingRecord] = []
 
-    def look() -> list[Effect]:
+    def look() -> list[ClientEffect]:
         effects = brain.pump(time.monotonic())
         found.extend(describing.holdings(brain))
         return effects
@@ -55,7 +55,7 @@ def look_around(loop: Loop, brain: ClientBrain, wanted: int) -> Details:
     now = time.monotonic()
     found: list[Details] = []
 
-    def look() -> list[Effect]:
+    def look() -> list[ClientEffect]:
         alive = {node.number for node in brain.members.values() if node.alive}
         survey = brain.survey
         if survey is None:

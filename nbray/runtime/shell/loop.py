@@ -22,10 +22,10 @@ import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, assert_never
 
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.effects import Effect, Forget, Log, Send
+from nbray.runtime.core.effects import ClientEffect, Forget, Send
 from nbray.runtime.shell.sockets import Post
 from nbray.wire.codec import CorruptFrame, client_decoder, encode
 from nbray.wire.messages import ToClient
@@ -66,7 +66,7 @@ class Loop:
         self,
         post: Post,
         brain: ClientBrain,
-        handle: Callable[[ToClient, float], list[Effect]],
+        handle: Callable[[ToClient, float], list[ClientEffect]],
         *,
         swap_handler: bool,
     ) -> None:
@@ -83,7 +83,7 @@ class Loop:
         self._previous: Any = None
         self.closed = False
         self.corrupt = 0
-        self.after: list[Callable[[float], list[Effect]]] = []
+        self.after: list[Callable[[float], list[ClientEffect]]] = []
         """Called in the loop thread on every round, under the lock."""
         self.on_interrupt: Callable[[], None] = _raise_interrupt
         """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
@@ -189,7 +189,7 @@ class Loop:
         self.lock.release()
         return False
 
-    def locked(self, action: Callable[[], list[Effect] | None]) -> None:
+    def locked(self, action: Callable[[], list[ClientEffect] | None]) -> None:
         """Run *action* under the lock and carry out its effects."""
         guarded = self._guard()
         try:
@@ -206,7 +206,7 @@ class Loop:
 
     # -- one round ------------------------------------------------------------------
 
-    def perform(self, effects: list[Effect]) -> None:
+    def perform(self, effects: list[ClientEffect]) -> None:
         """Carry effects out. The lock is held."""
         send = self.post.send_frames
         for effect in effects:
@@ -214,14 +214,14 @@ class Loop:
                 send(effect.to, [encode(effect.message)])
             elif type(effect) is Forget:
                 self.post.forget(effect.client)
-            elif type(effect) is Log:
-                pass
+            else:
+                assert_never(effect)
 
     def round(self) -> bool:
         """Take what has arrived, let the brain act, send. The lock is held. Whether news came."""
         now = time.monotonic()
         received = self.post.receive()
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         for frames in received:
             try:
                 message = self._decode(frames[-1])
@@ -321,7 +321,7 @@ class Loop:
         done: Callable[[], bool],
         deadline: float | None,
         event: threading.Event,
-        start: Callable[[], list[Effect]] | None = None,
+        start: Callable[[], list[ClientEffect]] | None = None,
     ) -> bool:
         """Wait until *done* or the deadline (monotonic seconds); drives if nobody else does.
 
@@ -353,7 +353,7 @@ class Loop:
             if guarded:
                 self._unguard()
 
-    def _begin(self, start: Callable[[], list[Effect]] | None) -> bool:
+    def _begin(self, start: Callable[[], list[ClientEffect]] | None) -> bool:
         """Run *start*; become the driver if there is none. Whether this thread is it now."""
         drives = False
         main = self._acquire()

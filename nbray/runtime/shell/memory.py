@@ -33,7 +33,7 @@ from nbray.ids import node_client
 from nbray.postmortem import counted
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain, Gathering, Group
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
 from nbray.runtime.core.reasons import reasons
 from nbray.runtime.core.worker import Item
@@ -94,7 +94,7 @@ class Memory:
         """Send a request and wait for its answer; raises as `ask` does."""
         return self.ask(lambda token: [Send(to, make(token))])
 
-    def ask(self, act: Callable[[int], list[Effect]], token: int = 0) -> Any:
+    def ask(self, act: Callable[[int], list[ClientEffect]], token: int = 0) -> Any:
         """Do what sends a request under *token*, and wait for the answer.
 
         Raises:
@@ -105,7 +105,7 @@ class Memory:
         event = threading.Event()
         brain.awaited[token] = loop.notify(event)
 
-        def start() -> list[Effect]:
+        def start() -> list[ClientEffect]:
             now = time.monotonic()
             return [*brain.pump(now), *act(token), *brain.pump(now)]
 
@@ -445,7 +445,7 @@ class Memory:
         objects = brain.objects
         wanted = group.missing
 
-        def register() -> list[Effect]:
+        def register() -> list[ClientEffect]:
             for entry in pending:
                 if entry.state:
                     group.settle(entry)

@@ -356,7 +356,7 @@ class Node:
 
     # -- effects --------------------------------------------------------------------------
 
-    def _do(self, effects: list[fx.Effect], now: float) -> None:
+    def _do(self, effects: list[fx.NodeEffect], now: float) -> None:
         queue = deque(effects)
         while queue:
             effect = queue.popleft()
@@ -365,7 +365,7 @@ class Node:
             except refusals() as error:
                 self._refused(f"{type(effect).__name__}", error)
 
-    def _carry_out(self, effect: fx.Effect, now: float) -> Iterable[fx.Effect]:
+    def _carry_out(self, effect: fx.NodeEffect, now: float) -> Iterable[fx.NodeEffect]:
         """Do one thing; what follows from it."""
         match effect:
             case fx.Send(to=to, message=message):
@@ -394,8 +394,10 @@ class Node:
                 self._log(text)
             case fx.Outlive() | fx.Stop():
                 self._live(effect)
+            case fx.WriteSlot():
+                raise AssertionError("bytes are written with the message that brings them")
             case _:
-                raise AssertionError(f"a node does not {effect}")
+                assert_never(effect)
         return ()
 
     def _live(self, effect: fx.Outlive | fx.Stop) -> None:
@@ -446,7 +448,7 @@ class Node:
         else:
             self._links.counted_out(node_of(client))
 
-    def _add_segment(self, size: int) -> list[fx.Effect]:
+    def _add_segment(self, size: int) -> list[fx.NodeEffect]:
         self._serial += 1
         if not self._room.take(SEGMENT_DESCRIPTORS):
             return self._brain.segment_failed(self._room.told())
@@ -457,7 +459,7 @@ class Node:
         self._segments[segment.id] = segment
         return self._brain.segment_added(segment.id, size)
 
-    def _listen(self, effect: fx.Listen) -> list[fx.Effect]:
+    def _listen(self, effect: fx.Listen) -> list[fx.NodeEffect]:
         brain = self._brain
         if brain.number != FIRST_NODE:
             return brain.listening(effect.token, effect.client, brain.settings.address, "")

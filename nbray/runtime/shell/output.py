@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 
 from nbray.config import PRINTED_AHEAD
-from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.shell.descriptors import Descriptors
 from nbray.runtime.shell.fitting import fitting
 from nbray.text import safe
@@ -165,13 +165,13 @@ class Output:
         """Whether something was written to the descriptors that has not been taken."""
         return self._raw is not None and self._raw.grown()
 
-    def take(self, now: float = 0.0) -> list[Effect]:
+    def take(self, now: float = 0.0) -> list[ClientEffect]:
         """Everything so far, as messages; adjacent pieces of text are joined.
 
         Of what was written to the descriptors a part, if the driver is far behind. Never waits.
         """
         self._take_raw()
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         pieces = self._pieces
         texts: list[str] = []
         last: tuple[Origin, str] | None = None
@@ -207,7 +207,7 @@ class Output:
             if not self._read(raw, origin):
                 break
 
-    def _message(self, key: tuple[Origin, str], texts: list[str]) -> Effect:
+    def _message(self, key: tuple[Origin, str], texts: list[str]) -> ClientEffect:
         origin, name = key
         noted = "".join(texts)
         text = safe(noted)

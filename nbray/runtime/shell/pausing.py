@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nbray.config import LATE_RESUME_SECONDS, RESUME_SECONDS
-from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.core.objects import Entry
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.loop import Loop
@@ -59,7 +59,7 @@ class Pause:
         event = threading.Event()
         wake = loop.notify(event)
 
-        def start() -> list[Effect]:
+        def start() -> list[ClientEffect]:
             pauses.wakers.append(wake)
             return []
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nbray.figures import memory
-from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.processes import Ended
 from nbray.runtime.shell.room import limit
 
@@ -101,7 +101,7 @@ class Beside:
         self._ended = ended
         self._due = 0.0
 
-    def look(self, now: float) -> list[Effect]:
+    def look(self, now: float) -> list[ClientEffect]:
         """After a round of the loop; at most every `LOOK` seconds."""
         if now >= self._due:
             self._due = now + LOOK
@@ -125,7 +125,7 @@ class Shortage:
         self._say = say
         self._told = 0.0
 
-    def look(self, now: float) -> list[Effect]:
+    def look(self, now: float) -> list[ClientEffect]:
         """After a round of the loop."""
         since = self._since()
         if since and now >= since + PATIENCE and since != self._told:

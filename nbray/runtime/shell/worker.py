@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from nbray import session, threads
 from nbray.ids import client_hex
-from nbray.runtime.core.effects import Effect
+from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.core.worker import WorkerBrain
 from nbray.runtime.shell import showing
 from nbray.runtime.shell.client import open_brain, register
@@ -46,7 +46,7 @@ def main(config: WorkerConfig) -> None:
     brain = WorkerBrain(client)
     executor: Executor | None = None
 
-    def handle(message: m.ToClient, now: float) -> list[Effect]:
+    def handle(message: m.ToClient, now: float) -> list[ClientEffect]:
         effects = brain.handle(message, now)
         if executor is not None:
             if type(message) is m.Cancel:
@@ -84,11 +84,11 @@ def main(config: WorkerConfig) -> None:
     )
     loop.on_interrupt = executor.raise_if_cancelled
 
-    def look_after(now: float) -> list[Effect]:
+    def look_after(now: float) -> list[ClientEffect]:
         """In the loop thread, while the main thread is busy: answers leave without it."""
         executor.let_go(now)
         executor.remind()
-        effects: list[Effect] = []
+        effects: list[ClientEffect] = []
         since = now - brain.flushed
         if since > LATE_SECONDS or (brain.done and since > FLUSH_SECONDS):
             brain.flushed = now

@@ -1,4 +1,4 @@
-"""Who may write what: the life of an object has one owner."""
+"""Who may write what: the life of an object has one owner, and brains are closed."""
 
 from __future__ import annotations
 
@@ -51,5 +51,18 @@ def test_only_objects_makes_entries() -> None:
         if path != OWNER
         for item in ast.walk(ast.parse(path.read_text(), str(path)))
         if isinstance(item, ast.Call) and ast.unparse(item.func).split(".")[-1] == "Entry"
+    ]
+    assert not wrong
+
+
+def test_shells_write_into_no_brain() -> None:
+    """What a shell gives a brain is given to its constructor, or to a method."""
+    brains = {"brain", "_brain", "client", "worker", "_worker"}
+    wrong = [
+        f"{path.name}:{target.lineno} {ast.unparse(target)}"
+        for path in sorted((RUNTIME / "shell").rglob("*.py"))
+        for target in targets(path)
+        if isinstance(target, ast.Attribute)
+        and ast.unparse(target.value).rpartition(".")[2] in brains
     ]
     assert not wrong

@@ -25,7 +25,7 @@ from nbray.exceptions import (
 from nbray.ids import HEAD, node_client
 from nbray.options import UNIT
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import Group
+from nbray.runtime.core.client import Group, Host
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, PENDING, READY, STORED, Entry
 from nbray.runtime.core.work import Task, Work
@@ -103,7 +103,7 @@ class Api:
         self.brain = process.brain
         self.world = process.world
         self.viewed: Counter[m.Slot] = Counter()
-        self.brain.held_views = lambda: set(self.viewed)
+        self.brain.attach(Host(held_views=lambda: set(self.viewed)))
         self._tokens = itertools.count(1)
         self._specs = itertools.count(1)
         self._works: dict[Any, Work] = {}
@@ -125,18 +125,18 @@ class Api:
         """Send a request and wait for its answer."""
         token = token or next(self._tokens)
         brain, process = self.brain, self.process
-        brain.awaited[token] = process.check_threads
+        brain.replies.expect(token, process.check_threads)
         now = self.world.now
         process.perform([*brain.pump(now), *act(token), *brain.pump(now)])
         try:
-            yield Until(lambda: token in brain.replies or bool(brain.ended), REPLY_SECONDS)
+            yield Until(lambda: brain.replies.has(token) or bool(brain.ended), REPLY_SECONDS)
         except BaseException:
             process.perform(brain.abandon(token))
             raise
-        brain.awaited.pop(token, None)
-        if token not in brain.replies:
+        answer = brain.replies.take(token)
+        if answer is None:
             raise RaySystemError(f"no answer: {brain.ended or f'for {REPLY_SECONDS:.0f} s'}")
-        return brain.replies.pop(token)
+        return answer
 
     def store(self, data: bytes, size: int, owner: int) -> Flow:
         """Put bytes that stand for *size* bytes into the store of this node."""

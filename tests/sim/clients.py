@@ -277,17 +277,16 @@ class WorkerProcess(ClientProcess):
                 item = brain.queue.popleft()
             except IndexError:
                 self.flush()
-                brain.current = None
+                brain.rest()
                 yield Until(lambda: bool(brain.queue) or bool(client.ended))
                 continue
             if isinstance(item, Start):
                 yield from self._become(item.message)
                 continue
-            brain.current = item
-            brain.started = world.now
+            brain.begin(item, world.now)
             self.wake(world.now + 0.01)
             yield from self._run_item(item)
-            brain.current = None
+            brain.rest()
             if world.now - flushed > 0.001:
                 self.flush()
                 flushed = world.now

@@ -25,6 +25,7 @@ from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import ClientEffect, Forget
 from nbray.runtime.core.objects import FAILED, Entry, Objects
 from nbray.runtime.core.reasons import reasons
+from nbray.runtime.core.replies import Replies
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.tasks import Submitter
@@ -99,6 +100,19 @@ class Future:
         self._done()
 
 
+class Host(msgspec.Struct, frozen=True):
+    """What a client's brain asks of the process around it. All of it may be asked in any thread."""
+
+    held_views: Callable[[], set[m.Slot]] = set
+    """Slots over which views live."""
+    cell_label: Callable[[str], str] = lambda _cell: ""
+    """What people call a cell."""
+    defined: Callable[[bytes], bool] = lambda _hash: False
+    """Whether the function of this hash is still defined."""
+    crowded: Callable[[], None] = lambda: None
+    """Under the baton: much has been printed that is not shown yet."""
+
+
 class ClientBrain:
     """Brain of client *me* on node *node*."""
 
@@ -123,31 +137,25 @@ class ClientBrain:
         """It was refused because there is no room for it."""
         self.ended = ""
         """Why the node told this client to end, or how the node was lost."""
-        self.replies: dict[int, Any] = {}
-        """Answers by token, for calls of the shell that wait for one."""
-        self.awaited: dict[int, Callable[[], None]] = {}
-        """Whom to wake for a token's answer."""
+        self.replies = Replies()
         self.printed: deque[m.Printed | m.Displayed] = deque()
         self.unread = 0
         """Characters in `printed`, about."""
-        self.crowded: Callable[[], None] = lambda: None
-        """Called, under the baton, when much has been printed that is not shown yet."""
-        self.shown: Callable[[int, int], None] = lambda _job, _size: None
-        """Called when a driver has shown so much of what was printed here."""
         self.recent = Recent()
         self.lost = Lost()
-        self.cell_label: Callable[[str], str] = lambda _cell: ""
-        self.survey: Survey | None = None
+        self.host = Host()
+        self._survey: Survey | None = None
         """Made when this client first asks what all others are doing."""
-        self.held_views: Callable[[], set[m.Slot]] = set
-        self.defined: Callable[[bytes], bool] = lambda _hash: False
-        """Whether a function is still defined here; the shell's."""
-        self.moved = 0
+        self._moved = 0
         """Microseconds for which what runs now has waited for data from other nodes."""
         self.restless = True
         """Something happened since the last `pump`."""
         self._unclaimed: deque[tuple[float, list[m.Slot]]] = deque()
         self._error = error
+
+    def attach(self, host: Host) -> None:
+        """From now on *host* is the process around it."""
+        self.host = host
 
     # -- work in ---------------------------------------------------------------
 
@@ -184,12 +192,12 @@ class ClientBrain:
         if batch:
             effects += self.tasks.add(batch)
         effects += self.objects.settle_counts(drops)
-        effects += self.orphans.let_go(self.held_views)
+        effects += self.orphans.let_go(self.host.held_views)
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)
         known = self.tasks.known
         if known.ended:
-            effects += known.settle(now, self.defined, self.unfinished)
+            effects += known.settle(now, self.host.defined, self.unfinished)
         effects += self.answers.send()
         return effects
 
@@ -240,21 +248,21 @@ class ClientBrain:
                 if unknown:
                     self._unclaimed.append((now + UNCLAIMED_SECONDS, unknown))
             case m.WhatHeld():
-                return self.orphans.what_held(message, self.held_views())
+                return self.orphans.what_held(message, self.host.held_views())
             case m.ActorState():
                 return actors.state(message)
             case m.ActorWaits():
                 actors.waits(message)
             case m.ActorCreated():
-                self._reply(-message.actor, message)
+                self.replies.came(-message.actor, message)
                 return actors.created(message)
-            case m.Allocated(slot=slot) if slot is not None and message.token not in self.awaited:
+            case m.Allocated(slot=slot, token=token) if slot and not self.replies.expected(token):
                 return objects.free_slots([slot])  # who asked was interrupted
             case (
                 m.Allocated() | m.Fetched() | m.PortOpen() | m.Outlives() | m.ActorFound()
                 | m.ActorList()
             ):
-                self._reply(message.token, message)
+                self.replies.came(message.token, message)
             case m.Died():
                 return self._died(message, now)
             case m.NodeLost():
@@ -277,18 +285,16 @@ class ClientBrain:
                 self.end(message.why)
             case m.Printed() | m.Displayed():
                 self._print(message, now)
-            case m.Shown(sender=sender, size=size):
-                self.shown(sender, size)
             case m.Describe():
                 return describe(self, message, now)
             case m.Described():
-                if self.survey is not None:
-                    self.survey.answered(message, now)
+                if self._survey is not None:
+                    self._survey.answered(message, now)
             case (
                 m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor() | m.Undefine() | m.Lend()
-                | m.Resume()
+                | m.Resume() | m.Shown()
             ):
-                pass  # a driver runs nothing
+                pass  # a driver runs nothing; whoever prints is told by its shell
             case _:
                 assert_never(message)
         return []
@@ -302,21 +308,23 @@ class ClientBrain:
             self.unread += message.size
         if self.unread > CROWDED:
             self.unread = 0
-            self.crowded()
-
-    def _reply(self, token: int, message: Any) -> None:
-        wake = self.awaited.get(token)
-        if wake is not None:
-            self.replies[token] = message
-            wake()
+            self.host.crowded()
 
     def abandon(self, token: int) -> list[ClientEffect]:
         """Nobody waits for this answer any more."""
-        self.awaited.pop(token, None)
-        late = self.replies.pop(token, None)
+        late = self.replies.take(token)
         if isinstance(late, m.Allocated) and late.slot is not None:
             return self.objects.free_slots([late.slot])
         return []
+
+    def waited_for_data(self, micros: int) -> None:
+        """What runs now has waited so long for data from another node."""
+        self._moved += micros
+
+    def waited(self, most: int) -> int:
+        """Microseconds of *most* that what has just ended waited for data."""
+        moved, self._moved = min(self._moved, most), 0
+        return moved
 
     def _results(self, message: m.Results, now: float) -> list[ClientEffect]:
         for outcome in message.outcomes:
@@ -414,6 +422,12 @@ class ClientBrain:
         return effects
 
     # -- views ---------------------------------------------------------------------------------
+
+    def survey(self) -> Survey:
+        """What this client knows of all others; from the first call on it listens."""
+        if self._survey is None:
+            self._survey = Survey(self.me)
+        return self._survey
 
     def end(self, why: str) -> None:
         """The cluster has ended: nothing comes any more. Whoever waits looks at `ended`."""

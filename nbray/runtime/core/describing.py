@@ -112,7 +112,7 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
         ]
         answer["texts_count"] = brain.recent.count
     answer["cells"] = [
-        d.CellRecord(brain.me, view, brain.cell_label(cell))
+        d.CellRecord(brain.me, view, brain.host.cell_label(cell))
         for cell, view in brain.cells(now).items()
         if brain.tallies[cell].job in (0, brain.me)  # else its driver tells of it
     ]

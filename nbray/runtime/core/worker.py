@@ -70,7 +70,19 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 class WorkerBrain:
     """Brain of a worker; composed with the client brain of the same process."""
 
-    def __init__(self, client: ClientBrain) -> None:
+    def __init__(
+        self,
+        client: ClientBrain,
+        cpu_clock: Callable[[], float] = float,
+        held_clock: Callable[[], float] = float,
+    ) -> None:
+        """A brain in a process that tells it two times, in seconds.
+
+        Args:
+            client: the client's brain of the same process.
+            cpu_clock: CPU that the process has taken.
+            held_clock: for how long it has waited for a CPU, by and large.
+        """
         self.client = client
         self.me = client.me
         self.queue: deque[Item | Start] = deque()
@@ -78,7 +90,7 @@ class WorkerBrain:
         self.past: deque[Past] = deque(maxlen=PAST)
         """The last tasks that ended here, appended before their answers are."""
         self.current: Item | None = None
-        """What the main thread runs; set by the executor."""
+        """What the main thread runs."""
         self.started = 0.0
         self.pauses = Pauses(client.tasks, self._cpus)
         self.actor: m.BecomeActor | None = None
@@ -91,8 +103,6 @@ class WorkerBrain:
         self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)
         self._order: dict[int, int] = {}
         self._bouncing: Item | None = None
-        self.flushed = 0.0
-        """When the executor last sent its answers."""
         self.finished = 0
         self.failed = 0
         self.told = 0
@@ -104,13 +114,11 @@ class WorkerBrain:
         self._nested_due = 0.0
         self._late = False
         """Counts of nested work have waited for `_nested_due`."""
-        self.cpu_clock: Callable[[], float] = float
-        """Seconds of CPU that this process has taken; the shell's."""
-        self.cpu_told = 0.0
-        self.held_clock: Callable[[], float] = float
-        """Seconds for which it has waited for a CPU, by and large; the shell's."""
-        self.held_told = 0.0
-        self.moved = 0
+        self._cpu_clock = cpu_clock
+        self._cpu_told = 0.0
+        self._held_clock = held_clock
+        self._held_told = 0.0
+        self._moved = 0
         """Microseconds of moving that have not been told."""
 
     # -- messages ---------------------------------------------------------------
@@ -224,6 +232,36 @@ class WorkerBrain:
             effects.append(Send(caller, m.Results(self.me, [], [], outcomes)))
         return effects
 
+    # -- what runs -------------------------------------------------------------------
+
+    def ready(self) -> None:
+        """What this process needs for itself is done: time from now on is its tasks' own."""
+        self._cpu_told = self._cpu_clock()
+        self._held_told = self._held_clock()
+
+    def begin(self, item: Item, now: float) -> None:
+        """The main thread runs *item*."""
+        self.current = item
+        self.started = now
+
+    def rest(self) -> None:
+        """The main thread runs nothing."""
+        self.current = None
+
+    def enter(self) -> None:
+        """One more call of an async or threaded actor runs; calls of this exclude each other."""
+        self.concurrent += 1
+
+    def leave(self) -> None:
+        """One has ended."""
+        self.concurrent -= 1
+
+    def own_time(self, micros: int) -> int:
+        """Microseconds of *micros*, in which an item ran, that it did not wait for data."""
+        moved = self.client.waited(micros)
+        self._moved += moved
+        return micros - moved
+
     def let_go(self) -> list[bytes]:
         """Functions that are not defined any more and that nothing here needs: they are dropped.
 
@@ -281,7 +319,7 @@ class WorkerBrain:
             self._bouncing = current
             effects += self.give_back()
         if self.pauses.threads and self.waits():
-            effects += self.pauses.look(now, self.cpu_clock())
+            effects += self.pauses.look(now, self._cpu_clock())
         return effects + self.client.tick(now)
 
     def _state(self) -> tuple[int, int, int]:
@@ -359,11 +397,11 @@ class WorkerBrain:
             # Before the answers: when a parent has ended, what it launched is counted.
             self._nested_due = 0.0
             effects += self.nested(0.0)
-        cpu = self.cpu_clock()
-        spent, self.cpu_told = int((cpu - self.cpu_told) * 1e6), cpu
-        waited = self.held_clock()
-        held, self.held_told = int((waited - self.held_told) * 1e6), waited
-        moved, self.moved = self.moved, 0
+        cpu = self._cpu_clock()
+        spent, self._cpu_told = int((cpu - self._cpu_told) * 1e6), cpu
+        waited = self._held_clock()
+        held, self._held_told = int((waited - self._held_told) * 1e6), waited
+        moved, self._moved = self._moved, 0
         for caller, batch in _messages(batches):
             self.finished += len(batch)
             seqs: list[int] = []

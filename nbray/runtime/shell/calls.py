@@ -51,7 +51,6 @@ class Calls:
         self._memory = memory
         self._origin = origin
         self.definitions = Definitions(memory, modules, brain.tasks.known.ended.append)
-        brain.defined = self.definitions.defined
         self._specs = itertools.count(1)
         self._number = brain.objects.number
         self._promise = brain.objects.promise

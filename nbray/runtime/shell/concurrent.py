@@ -42,7 +42,7 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
     unfinished = 0
 
     def late() -> bool:
-        return bool(brain.done) and time.monotonic() - brain.flushed > FLUSH_SECONDS
+        return bool(brain.done) and time.monotonic() - executor.flushed > FLUSH_SECONDS
 
     def serve() -> None:
         nonlocal unfinished
@@ -63,7 +63,7 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
         running.set(item)
         session.cell.set(item.spec.cell)
         with counting:
-            brain.concurrent += 1
+            brain.enter()
         started = time.perf_counter()
         try:
             result = executor._call(item)
@@ -73,7 +73,7 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
             done = executor.failure(item, error, started)
             executor.note(item, error, started, done)
         with counting:
-            brain.concurrent -= 1
+            brain.leave()
         brain.cancelled.discard((item.caller, item.seq))
         brain.done.append(done)
         if executor.leaving:
@@ -169,7 +169,7 @@ class AsyncCalls:
         session.cell.set(item.spec.cell)
         started = time.perf_counter()
         key = (item.caller, item.seq)
-        brain.concurrent += 1
+        brain.enter()
         try:
             result = executor._call(item)
             if type(result) is CoroutineType or inspect.isawaitable(result):
@@ -183,7 +183,7 @@ class AsyncCalls:
             done = executor.failure(item, error, started)
             executor.note(item, error, started, done)
         del self._tasks[key]
-        brain.concurrent -= 1
+        brain.leave()
         if brain.cancelled:
             brain.cancelled.discard(key)
         brain.done.append(done)

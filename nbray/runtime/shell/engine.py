@@ -24,7 +24,7 @@ from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference
 from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client import ClientBrain, Host
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import FAILED, Entry
 from nbray.runtime.core.placement import total
@@ -82,14 +82,20 @@ class NativeEngine:
         self._watching = False
         self._closed = False
         self._folder = folder
-        brain.cell_label = session.cell_label
         self._outside = Outside()
         self._futures = Futures(loop, brain, self.memory, self._outside)
         self._delivery = Delivery(loop, brain)
         self._deliver = self._delivery.all
         self._asked: dict[str, set[int]] = {}
         """What `cancel_cell` has asked to end, by cell, until it is forced."""
-        brain.crowded = lambda: self._outside.later(self._deliver)
+        brain.attach(
+            Host(
+                held_views=self.memory.held_views,
+                cell_label=session.cell_label,
+                defined=self.calls.definitions.defined,
+                crowded=lambda: self._outside.later(self._deliver),
+            )
+        )
 
     def _origin(self) -> tuple[int, int, str]:
         item = self._running()

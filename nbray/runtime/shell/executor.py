@@ -113,6 +113,8 @@ class Executor:
         """What the node may use: tasks get some of them."""
         self._gpus: list[int] | None = None
         self._past = brain.past.append
+        self.flushed = 0.0
+        """When answers were last sent."""
         self._news: Callable[[], None] | None = None
         """Called when calls arrive for an actor that runs them concurrently."""
 
@@ -192,7 +194,7 @@ class Executor:
                 item = popleft()
             except IndexError:
                 self.flush()
-                brain.current = None
+                brain.rest()
                 loop.wait(wanted, None, self._event)
                 self.taken = 0
                 continue
@@ -205,8 +207,8 @@ class Executor:
             assert isinstance(item, Item)
             now = monotonic()
             self._run_item(item, now)
-            brain.current = None
-            if now - brain.flushed > OVERDUE_SECONDS or self.output.waiting:
+            brain.rest()
+            if now - self.flushed > OVERDUE_SECONDS or self.output.waiting:
                 self.flush()
         self.flush()
 
@@ -215,7 +217,7 @@ class Executor:
         brain, output = self.brain, self.output
         if output.behind():
             output.drain(self.origin() or self._before())
-        brain.flushed = time.monotonic()
+        self.flushed = time.monotonic()
         objects = brain.client.objects
         if brain.done or output.pending() or objects.added or objects.dropped:
             self.loop.locked(lambda: [*output.take(), *brain.flush()])
@@ -231,8 +233,7 @@ class Executor:
             self.output.drain(self._before())
             session.cell.set(cell)
         # From here on what the loop thread finds written is this item's.
-        self.brain.current = item
-        self.brain.started = now
+        self.brain.begin(item, now)
         self._latest = item
         started = time.perf_counter()
         try:
@@ -412,13 +413,7 @@ class Executor:
 
     def _micros(self, started: float) -> int:
         """Microseconds of the user's code since *started*, without the moving of data."""
-        micros = int((time.perf_counter() - started) * 1e6)
-        client = self.brain.client
-        if client.moved:
-            moved, client.moved = min(client.moved, micros), 0
-            self.brain.moved += moved
-            micros -= moved
-        return micros
+        return self.brain.own_time(int((time.perf_counter() - started) * 1e6))
 
     @staticmethod
     def _parts(result: Any, wanted: int, name: str) -> list[Any]:

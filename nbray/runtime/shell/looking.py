@@ -22,7 +22,6 @@ from nbray.runtime.core import describing
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.placement import units
-from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.loop import Loop
 from nbray.wire import messages as m
@@ -57,9 +56,7 @@ def look_around(loop: Loop, brain: ClientBrain, wanted: int) -> Details:
 
     def look() -> list[ClientEffect]:
         alive = {node.number for node in brain.members.values() if node.alive}
-        survey = brain.survey
-        if survey is None:
-            survey = brain.survey = Survey(brain.me)
+        survey = brain.survey()
         found.append(survey.details(now, alive))
         return survey.ask(alive, wanted, now) if not brain.ended else []
 

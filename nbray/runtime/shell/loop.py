@@ -445,7 +445,7 @@ class Loop:
             except Exception as error:  # noqa: BLE001 - a thread's edge: whoever waits is told
                 if self.closed:
                     return
-                self.brain.ended = f"nbray itself failed: {type(error).__name__}: {error}"
+                self.brain.end(f"nbray itself failed: {type(error).__name__}: {error}")
                 self.wake()
                 with contextlib.suppress(OSError, ValueError):
                     traceback.print_exc()

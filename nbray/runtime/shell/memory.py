@@ -72,7 +72,6 @@ class Memory:
         self._drop = brain.objects.dropped.append
         self._added = brain.objects.added.append
         self.node = node_client(brain.node)
-        brain.held_views = lambda: set(self._viewed)
         drop, added = self._drop, self._added
 
         def restore(owner: int, seq: int) -> ObjectRef[Any]:
@@ -81,6 +80,10 @@ class Memory:
 
         self.restore = restore
         """Makes a reference met while unpickling: (owner, seq). There may be thousands."""
+
+    def held_views(self) -> set[m.Slot]:
+        """Slots over which views live."""
+        return set(self._viewed)
 
     # -- references --------------------------------------------------------------
 
@@ -103,26 +106,26 @@ class Memory:
         token = token or next(self._tokens)
         brain, loop = self._brain, self._loop
         event = threading.Event()
-        brain.awaited[token] = loop.notify(event)
+        brain.replies.expect(token, loop.notify(event))
 
         def start() -> list[ClientEffect]:
             now = time.monotonic()
             return [*brain.pump(now), *act(token), *brain.pump(now)]
 
         def done() -> bool:
-            return token in brain.replies or bool(brain.ended)
+            return brain.replies.has(token) or bool(brain.ended)
 
         try:
             loop.wait(done, time.monotonic() + REPLY_SECONDS, event, start)
         except BaseException:  # an interrupt: what the answer brings must not be lost
             loop.locked(lambda: brain.abandon(token))
             raise
-        brain.awaited.pop(token, None)
-        if token not in brain.replies:
+        answer = brain.replies.take(token)
+        if answer is None:
             if brain.ended:
                 raise cluster_ended(brain.ended)
             raise RaySystemError(f"the cluster did not answer for {REPLY_SECONDS:.0f} s")
-        return brain.replies.pop(token)
+        return answer
 
     # -- storing -----------------------------------------------------------------------
 
@@ -333,7 +336,7 @@ class Memory:
             self.node,
             lambda token: m.Fetch(self._brain.me, token, key[0], key[1], list(slots)),
         )
-        self._brain.moved += int((time.perf_counter() - began) * 1e6)
+        self._brain.waited_for_data(int((time.perf_counter() - began) * 1e6))
         if answer.slot is None:
             lost = objects.lost(key[0])
             if lost is not None:

@@ -43,7 +43,7 @@ def main(config: WorkerConfig) -> None:
     """Run until the node, the actor or the user's code ends this process."""
     sys.setswitchinterval(SWITCH_SECONDS)
     post, client = open_brain(config.me, Path(config.directory))
-    brain = WorkerBrain(client)
+    brain = WorkerBrain(client, time.process_time, queueing())
     executor: Executor | None = None
 
     def handle(message: m.ToClient, now: float) -> list[ClientEffect]:
@@ -53,6 +53,8 @@ def main(config: WorkerConfig) -> None:
                 executor.on_cancel()
             elif type(message) is m.Calls or type(message) is m.Exit:
                 executor.arrived()
+            elif type(message) is m.Shown:
+                executor.output.shown(message.sender, message.size)
         return effects
 
     loop = Loop(post, client, handle, swap_handler=False)
@@ -75,9 +77,7 @@ def main(config: WorkerConfig) -> None:
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()
-    brain.cpu_clock = time.process_time
-    brain.cpu_told = time.process_time()
-    brain.held_clock = queueing()
+    brain.ready()
     loop.busy = brain.busy
     loop.lone = lambda: (
         executor.taken <= 1 if brain.current is None else client.tasks.unfinished <= 1
@@ -89,9 +89,9 @@ def main(config: WorkerConfig) -> None:
         executor.let_go(now)
         executor.remind()
         effects: list[ClientEffect] = []
-        since = now - brain.flushed
+        since = now - executor.flushed
         if since > LATE_SECONDS or (brain.done and since > FLUSH_SECONDS):
-            brain.flushed = now
+            executor.flushed = now
             effects = output.take()
             if not output.behind():  # what tasks wrote leaves before their answers
                 effects += brain.flush()
@@ -108,7 +108,6 @@ def main(config: WorkerConfig) -> None:
 
     output.push = push
     output.gone = lambda job: client.objects.lost(job) is not None
-    client.shown = output.shown
     loop.after.append(look_after)
     loop.after.append(Shortage(lambda: post.short_since, Notes("nbray").say).look)
     loop.busy_poll = FLUSH_SECONDS

@@ -7,7 +7,7 @@ from typing import Any
 from nbray import details as d
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core import describing
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client import ClientBrain, Host
 from nbray.runtime.core.effects import Send
 from nbray.runtime.core.head import HeadBrain
 from nbray.runtime.core.objects import READY, STORED, Entry
@@ -92,7 +92,7 @@ def test_only_what_is_wanted_is_told_but_cells_always() -> None:
     assert (answer.tasks, answer.objects, answer.texts) == ([], [], [])
     (cell,) = answer.cells
     assert (cell.driver, cell.view.submitted, cell.label) == (ME, 2, "")
-    play.brain.cell_label = {"cell": "[3] f()"}.__getitem__
+    play.brain.attach(Host(cell_label={"cell": "[3] f()"}.__getitem__))
     assert ask(play.brain, wanted=0).cells[0].label == "[3] f()"
 
 
@@ -142,8 +142,7 @@ def test_a_worker_tells_what_it_runs_and_what_ended_once() -> None:
         brain.past.append((SPEC, ME, seq, 40.0 + seq, 500_000, error))
         outcome = None if error is None else m.Outcome(seq, [m.Value(b"e", failed=True)], True)
         brain.done.append(Done(ME, seq, 1, b"", outcome, 500_000, (), ()))
-    brain.current = Item(ME, SPEC, 4, b"", None, [], 1.0)
-    brain.started = 49.0
+    brain.begin(Item(ME, SPEC, 4, b"", None, [], 1.0), 49.0)
     answer = ask(brain)
     (running,) = answer.tasks
     assert (running.seq, d.STATES[running.state], running.started) == (4, "running", 49.0)

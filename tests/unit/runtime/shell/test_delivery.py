@@ -9,7 +9,7 @@ import pytest
 from nbray.config import PRINTED_AHEAD
 from nbray.events import Display, Output
 from nbray.ids import client_id
-from nbray.runtime.core.client import CROWDED, ClientBrain
+from nbray.runtime.core.client import CROWDED, ClientBrain, Host
 from nbray.runtime.shell.delivery import Delivery, event_of, print_event
 from nbray.wire import messages as m
 
@@ -75,7 +75,7 @@ def test_what_fails_in_showing_holds_nobody_back(capfd: pytest.CaptureFixture[st
 def test_much_text_is_shown_at_once() -> None:
     brain = ClientBrain(client_id(1, 2), 1, lambda *_: b"")
     calls: list[int] = []
-    brain.crowded = lambda: calls.append(1)
+    brain.attach(Host(crowded=lambda: calls.append(1)))
     brain.handle(m.Printed(ME, "c", 9, "f", "stdout", "few"), 0.0)
     assert not calls
     brain.handle(m.Printed(ME, "c", 9, "f", "stdout", "x" * CROWDED), 0.0)

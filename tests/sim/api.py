@@ -178,7 +178,7 @@ class Api:
             shape |= {kind: int(amount * UNIT) for kind, amount in resources.items()}
             digest = b"" if method else name.encode()
             spec = m.Spec(next(self._specs), digest, name, returns, retry_on, "", job, depth, shape)
-            pool = None if method else self.brain.tasks.pool(shape, depth, node)
+            pool = None if method else self.brain.tasks.pools.pool(shape, depth, node)
             tally = self.brain.tally("", self.world.now)
             work = self._works[key] = Work(spec, retries, pool, tally, b"code of " + digest)
         return work

@@ -260,7 +260,7 @@ class Scenario:
                 ("lends", objects._borrowing.lent),
                 ("waits for acknowledgement of", objects._borrowing.unacknowledged),
                 ("has put off", objects._borrowing.put_off),
-                ("leases", tasks._by_lease),
+                ("leases", tasks.pools.by_lease),
                 ("has unfinished", tasks.unfinished),
                 ("views", process.api.viewed),
                 ("follows", brain.actors.links),

@@ -222,13 +222,13 @@ class ClientBrain:
             case m.Bounced():
                 return tasks.bounced(message)
             case m.Granted():
-                return tasks.granted(message, now)
+                return tasks.pools.granted(message, now)
             case m.Reclaim():
-                return tasks.reclaim(message)
+                return tasks.pools.reclaim(message)
             case m.Infeasible():
                 return tasks.infeasible(message)
             case m.Waiting():
-                tasks.waiting(message)
+                tasks.pools.waiting(message)
             case m.Borrow():
                 return objects.borrow(message)
             case m.Borrowed():
@@ -443,7 +443,7 @@ class ClientBrain:
 
     def cells(self, now: float) -> dict[str, CellView]:
         """The counts of every cell that is remembered."""
-        running = self.tasks.running()
+        running = self.tasks.pools.running()
         for cell, counts in self.actors.running().items():
             mine = running.setdefault(cell, {})
             for node, count in counts.items():
@@ -451,7 +451,7 @@ class ClientBrain:
         why = reasons(self, running, now)
         names = cache(self.node_name)
         cpus = {one.number: one.total.get("CPU", 0) / UNIT for one in self.members.values()}
-        oldest = self.tasks.oldest(now)
+        oldest = self.tasks.pools.oldest(now)
         return {
             cell: tally.view(
                 running.get(cell, {}), names, now, tuple(why.get(cell, ())), cpus,

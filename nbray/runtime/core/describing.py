@@ -187,7 +187,7 @@ def unfinished(brain: ClientBrain, limit: int) -> list[d.TaskRecord]:
         name = f"{of}.{spec.name}" if of else spec.name
         return d.TaskRecord(me, task.seq, name, spec.cell, spec.job, state, worker, why=why)
 
-    pools = list(brain.tasks.active.values())
+    pools = list(brain.tasks.pools.active.values())
     links = list(brain.actors.links.values())
     at_workers = (
         record(task, d.SENT, lease.worker)

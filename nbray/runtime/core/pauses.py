@@ -92,7 +92,7 @@ class Pauses:
 
     def _idle_lease(self) -> Lease | None:
         cpus, home = self._cpus(), self._tasks.node
-        for lease, resources in self._tasks.leases():
+        for lease, resources in self._tasks.pools.leases():
             idle = not (lease.inflight or lease.dead or lease.reclaimed)
             if idle and lease.node == home and resources.get("CPU", 0) >= cpus:
                 return lease

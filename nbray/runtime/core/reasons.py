@@ -28,7 +28,7 @@ def reasons(
 ) -> dict[str, list[str]]:
     """Sentences by cell; *running* as `ClientBrain.cells` counts it."""
     found: dict[str, list[str]] = {}
-    for pool in list(brain.tasks.active.values()):
+    for pool in list(brain.tasks.pools.active.values()):
         if pool.waiting:
             cells = Counter(task.work.spec.cell for task in list(pool.queue) if not task.cancelled)
             for cell, count in cells.items():

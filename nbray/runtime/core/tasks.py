@@ -1,7 +1,7 @@
-"""Submitting tasks: queues by shape, leases on workers, pipelines, retries.
+"""Submitting tasks: pipelines to workers, outcomes, retries.
 
-Owns every task of this client from its submission to its outcome, and the
-leases it runs on. Does not own values (`objects`) or actors (`actors`).
+Owns every task of this client from its submission to its outcome. Does not own
+the leases they run on (`pools`), values (`objects`) or actors (`actors`).
 
 Rules. The client asks its node for workers of a shape (`Demand`) and pushes
 batches straight to those it is granted. A worker gets queued work ahead by the
@@ -18,22 +18,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
-from nbray.config import DEAD_GRACE, LEASE_LINGER
-from nbray.ids import node_client, node_of
+from nbray.config import DEAD_GRACE
+from nbray.ids import node_of
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.known import Known
 from nbray.runtime.core.objects import PENDING, Objects
+from nbray.runtime.core.pools import Pools
 from nbray.runtime.core.work import (
     BATCH_BYTES,
     ErrorMaker,
     Lease,
     Pool,
     Task,
-    at_work,
     fill_dependencies,
-    returned,
     watch_dependencies,
     weight,
     why_unrun,
@@ -41,20 +39,14 @@ from nbray.runtime.core.work import (
 )
 from nbray.wire.messages import (
     Bounced,
-    Demand,
     Extra,
-    Granted,
     Infeasible,
     Outcome,
-    Reclaim,
     Ref,
     Results,
-    Shape,
     Spec,
     Tasks,
-    Unblocked,
     Value,
-    Waiting,
 )
 
 
@@ -65,19 +57,13 @@ class Submitter:
         self.objects = objects
         self.me = objects.me
         self.node = objects.node
-        self._node_client = node_client(objects.node)
         self._error = error
-        self._pools: dict[int, Pool] = {}
-        self._by_shape: dict[tuple[Any, ...], Pool] = {}
-        self._by_lease: dict[int, Pool] = {}
-        self._by_worker: dict[int, Lease] = {}
+        self.pools = Pools(objects.me, objects.node)
         self.known = Known(self.me)
         """Specs and functions each worker has been sent."""
         self._deaths: list[tuple[float, int, str, bool]] = []
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
-        self.active: dict[int, Pool] = {}
-        """Pools with queued tasks or leases."""
         self.unfinished, self._now = 0, 0.0
         self.ends: deque[tuple[Spec, int, int, str]] = deque(maxlen=500)
         """(spec, number, worker, why or '' for cancelled) of tasks that ended outside a worker."""
@@ -88,16 +74,6 @@ class Submitter:
         return bool(self._ready or self.known.ended)
 
     # -- submission -------------------------------------------------------------
-
-    def pool(self, resources: Shape, depth: int, node: int) -> Pool:
-        """The pool for this shape."""
-        key = (depth, node, *sorted(resources.items()))
-        pool = self._by_shape.get(key)
-        if pool is None:
-            pool = Pool(len(self._by_shape) + 1, resources, depth, node)
-            self._by_shape[key] = pool
-            self._pools[pool.id] = pool
-        return pool
 
     def add(self, tasks: Iterable[Task]) -> list[ClientEffect]:
         """Take submitted tasks: queue those that can run, watch the others' dependencies."""
@@ -115,18 +91,12 @@ class Submitter:
                     continue
                 self._ready.append(task)
             else:
-                self._enqueue(task)
+                self.pools.enqueue(task)
         return effects
 
     def runnable(self, task: Task) -> None:
         """The task's last dependency is ready; taken up by the next `pump`."""
         self._ready.append(task)
-
-    def _enqueue(self, task: Task) -> None:
-        pool = task.work.pool
-        assert pool is not None
-        pool.queue.append(task)
-        self.active[pool.id] = pool
 
     # -- sending --------------------------------------------------------------------
 
@@ -142,16 +112,17 @@ class Submitter:
             if failure is not None:
                 effects += self.fail(task, failure)
             else:
-                self._enqueue(task)
-        for pool in list(self.active.values()):
+                self.pools.enqueue(task)
+        pools = self.pools
+        for pool in list(pools.active.values()):
             if pool.queue:
                 if pool.infeasible:
                     effects += self._fail_pool(pool)
                 else:
                     self._dispatch(pool, effects)
-            self._ask(pool, effects)
+            pools.ask(pool, effects)
             if not pool.queue and not pool.leases:
-                self.active.pop(pool.id, None)
+                pools.active.pop(pool.id, None)
         return effects
 
     def _dispatch(self, pool: Pool, effects: list[ClientEffect]) -> None:
@@ -236,78 +207,17 @@ class Submitter:
         )
         return taken
 
-    def _ask(self, pool: Pool, effects: list[ClientEffect]) -> None:
-        held = len(pool.leases)
-        if pool.queue:
-            total = len(pool.queue) + sum(len(lease.inflight) for lease in pool.leases.values())
-            # Idle leases go back by themselves: asking for fewer would only be chatter.
-            want = max(held, min(1024, 1 << (total - 1).bit_length()))
-            if want < pool.sent and pool.sent > held:
-                want = pool.sent if want * 2 >= pool.sent else want
-        else:
-            want = held
-        if want != pool.sent:
-            pool.sent = want
-            effects.append(
-                Send(
-                    self._node_client,
-                    Demand(self.me, pool.id, pool.resources, want, pool.depth, pool.node),
-                )
-            )
-
-    # -- leases --------------------------------------------------------------------------
-
-    def granted(self, message: Granted, now: float) -> list[ClientEffect]:
-        """A worker for a shape; given back at once if there is nothing for it to do."""
-        pool = self._pools.get(message.shape)
-        if pool is None or not pool.queue:
-            return returned(self.me, message.lease, message.worker)
-        lease = Lease(message.lease, message.worker, message.gpus, now)
-        pool.leases[lease.id] = lease
-        pool.waiting = ""
-        self._by_lease[lease.id] = pool
-        self._by_worker[lease.worker] = lease
-        return []
-
-    def _give_back(self, pool: Pool, lease: Lease, effects: list[ClientEffect]) -> None:
-        del pool.leases[lease.id]
-        self._by_lease.pop(lease.id, None)
-        if self._by_worker.get(lease.worker) is lease:
-            del self._by_worker[lease.worker]
-        if lease.parked:  # its CPU is used here: the node takes one for the other
-            lease.parked = False
-            effects.append(Send(self._node_client, Unblocked(self.me)))
-        if not lease.dead:
-            effects += returned(self.me, lease.id, lease.worker)
-
-    def leases(self) -> list[tuple[Lease, Shape]]:
-        """The leases it has, with what each holds."""
-        return [(lease, pool.resources) for pool in self.active.values()
-                for lease in pool.leases.values()]  # fmt: skip
-
-    def reclaim(self, message: Reclaim) -> list[ClientEffect]:
-        """The node wants a worker back as soon as its tasks have ended."""
-        effects: list[ClientEffect] = []
-        pool = self._by_lease.get(message.lease)
-        if pool is not None:
-            lease = pool.leases[message.lease]
-            lease.reclaimed = True
-            if not lease.inflight:
-                self._give_back(pool, lease, effects)
-        return effects
+    # -- outcomes ------------------------------------------------------------------------
 
     def infeasible(self, message: Infeasible) -> list[ClientEffect]:
         """No node can ever run this shape: what is queued fails."""
-        pool = self._pools.get(message.shape)
+        pool = self.pools.numbered(message.shape)
         if pool is None:
             return []
         pool.infeasible = message.why
         effects = self._fail_pool(pool)
         pool.infeasible = ""
-        # The node forgets the demand, and judges the next one afresh.
-        pool.sent = 0
-        forget = Demand(self.me, pool.id, pool.resources, 0, pool.depth, pool.node)
-        effects.append(Send(self._node_client, forget))
+        effects.append(self.pools.forget(pool))
         return effects
 
     def _fail_pool(self, pool: Pool) -> list[ClientEffect]:
@@ -319,14 +229,6 @@ class Submitter:
                 effects += self.fail(task, error)
         return effects
 
-    def waiting(self, message: Waiting) -> None:
-        """Why this shape's work waits."""
-        pool = self._pools.get(message.shape)
-        if pool is not None:
-            pool.waiting = message.why
-
-    # -- outcomes ------------------------------------------------------------------------
-
     def results(self, message: Results, now: float) -> list[ClientEffect]:
         """Tasks ended at a worker."""
         effects: list[ClientEffect] = []
@@ -334,7 +236,7 @@ class Submitter:
         owned, settle = objects.owned, objects.settle
         sender = message.sender
         node = node_of(sender)
-        lease = self._by_worker.get(sender)
+        lease = self.pools.by_worker.get(sender)
         work = None
         if message.seqs:
             for seq, data in zip(message.seqs, message.values, strict=True):
@@ -373,14 +275,7 @@ class Submitter:
                 message.held, message.moved,
             )
         if lease is not None:
-            lease.began = now
-            lease.stalled = False
-            if not lease.inflight:
-                lease.idle_since = now
-                if lease.reclaimed:
-                    pool = self._by_lease.get(lease.id)
-                    if pool is not None:
-                        self._give_back(pool, lease, effects)
+            self.pools.answered(lease, now, effects)
         return effects
 
     def outcome(self, task: Task, outcome: Outcome, worker: int) -> list[ClientEffect]:
@@ -389,7 +284,7 @@ class Submitter:
         if outcome.retry and not task.cancelled and self._may_retry(task):
             task.attempt += 1
             if work.pool is not None:
-                self._enqueue(task)
+                self.pools.enqueue(task)
                 return []
         unstarted = outcome.cancelled and not outcome.values[0].data
         self._unpin(task, 0 if unstarted else worker)  # whoever has not started it holds nothing
@@ -453,7 +348,7 @@ class Submitter:
 
     def bounced(self, message: Bounced) -> list[ClientEffect]:
         """A worker gave unstarted tasks back; it gets no more until it answers."""
-        lease = self._by_worker.get(message.sender)
+        lease = self.pools.by_worker.get(message.sender)
         effects: list[ClientEffect] = []
         if message.unknown:
             self.known.lacks(message.sender, message.unknown)
@@ -466,8 +361,7 @@ class Submitter:
             if task.cancelled:
                 effects += self.fail(task, self._cancelled(task), cancelled=True)
             elif task.work.pool is not None:
-                task.work.pool.queue.appendleft(task)
-                self.active[task.work.pool.id] = task.work.pool
+                self.pools.put_back(task.work.pool, [task])
         if lease is not None:
             lease.stalled = bool(lease.inflight)
         return effects
@@ -489,7 +383,7 @@ class Submitter:
 
     def worker_died(self, worker: int, cause: str, oom: bool, now: float) -> None:
         """A worker is dead; its last messages may still be on their way for a moment."""
-        lease = self._by_worker.get(worker)
+        lease = self.pools.by_worker.get(worker)
         if lease is None:
             self.known.died(worker)
         elif not lease.dead:
@@ -498,19 +392,19 @@ class Submitter:
 
     def node_died(self, node: int, why: str, now: float) -> None:
         """All workers of a node are gone."""
-        for worker in [w for w in self._by_worker if node_of(w) == node]:
+        for worker in [w for w in self.pools.by_worker if node_of(w) == node]:
             self.worker_died(worker, why, False, now)
         self.known.node_died(node)
 
     def _bury(self, lease_id: int, cause: str, oom: bool) -> list[ClientEffect]:
         effects: list[ClientEffect] = []
-        pool = self._by_lease.get(lease_id)
+        pool = self.pools.by_lease.get(lease_id)
         if pool is None:
             return effects
         lease = pool.leases[lease_id]
         tasks = list(lease.inflight.values())
         lease.inflight.clear()
-        self._give_back(pool, lease, effects)
+        self.pools.give_back(pool, lease, effects)
         self.known.died(lease.worker)
         again: list[Task] = []
         for index, task in enumerate(tasks):
@@ -535,9 +429,7 @@ class Submitter:
         for task in again:
             if task.deps is not None:  # their copies there are gone; there may be others
                 fill_dependencies(self.objects, task)
-        pool.queue.extendleft(reversed(again))
-        if pool.queue:
-            self.active[pool.id] = pool
+        self.pools.put_back(pool, again)
         return effects
 
     # -- time --------------------------------------------------------------------------------
@@ -547,15 +439,9 @@ class Submitter:
 
         The loop's thread asks while another has the baton: it looks at copies.
         """
+        idle = self.pools.next_deadline()
         deadlines = [death[0] for death in list(self._deaths)]
-        deadlines += [
-            lease.idle_since + LEASE_LINGER
-            for pool in list(self.active.values())
-            if not pool.queue
-            for lease in list(pool.leases.values())
-            if not lease.inflight and not lease.dead
-        ]
-        return min(deadlines, default=None)
+        return min(deadlines if idle is None else [*deadlines, idle], default=None)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Bury the dead, give idle leases back."""
@@ -565,27 +451,5 @@ class Submitter:
             self._deaths = [death for death in self._deaths if death[0] > now]
             for _, lease_id, cause, oom in due:
                 effects += self._bury(lease_id, cause, oom)
-        for pool in self.active.values():
-            if pool.queue:
-                continue
-            for lease in list(pool.leases.values()):
-                if not lease.inflight and not lease.dead and lease.idle_since + LEASE_LINGER <= now:
-                    self._give_back(pool, lease, effects)
+        self.pools.tick(now, effects)
         return effects
-
-    # -- views --------------------------------------------------------------------------------
-
-    def oldest(self, now: float) -> dict[str, float]:
-        """For how long the longest running task of each cell has run. Any thread."""
-        found: dict[str, float] = {}
-        for cell, lease in at_work(self._by_worker):
-            found[cell] = max(found.get(cell, 0.0), now - lease.began)
-        return found
-
-    def running(self) -> dict[str, dict[int, int]]:
-        """Busy workers by cell and node. Any thread: it looks at copies."""
-        counts: dict[str, dict[int, int]] = {}
-        for name, lease in at_work(self._by_worker):
-            cell = counts.setdefault(name, {})
-            cell[lease.node] = cell.get(lease.node, 0) + 1
-        return counts

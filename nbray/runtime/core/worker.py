@@ -360,7 +360,7 @@ class WorkerBrain:
         if not changed:
             return []
         self._nested_due = now + REPORT_SECONDS
-        running = self.client.tasks.running()
+        running = self.client.tasks.pools.running()
         return [
             Send(
                 tally.job,

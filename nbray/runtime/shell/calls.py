@@ -108,7 +108,7 @@ class Calls:
             resources=resources,
             namespace=namespace,
         )
-        pool = self._brain.tasks.pool(resources, depth, options.node)
+        pool = self._brain.tasks.pools.pool(resources, depth, options.node)
         now = time.monotonic()
         tally = self._brain.tally(cell, now)
         tally.job = job

@@ -477,7 +477,7 @@ class Memory:
     def timed_out(self, timeout: float, left: int, total: int) -> GetTimeoutError:
         """The error of a `get` that ran out of time; it says why work waits, if that is known."""
         brain = self._brain
-        causes = reasons(brain, brain.tasks.running(), time.monotonic())
+        causes = reasons(brain, brain.tasks.pools.running(), time.monotonic())
         why = list(dict.fromkeys(one for cell in causes.values() for one in cell))[:3]
         return GetTimeoutError(
             f"get() ran out of time after {timeout:g} s: {left} of {total} "

@@ -45,7 +45,7 @@ class Play:
 
     def work(self, name: str = "f", retries: int = 3, spec: int = 1) -> Work:
         described = m.Spec(spec, name.encode(), name, 1, b"", "", ME, 0, CPU)
-        pool = self.brain.tasks.pool(CPU, 0, 0)
+        pool = self.brain.tasks.pools.pool(CPU, 0, 0)
         return Work(described, retries, pool, Tally("", self.now), b"code")
 
     def task(self, work: Work, deps: tuple[m.Ref, ...] = ()) -> Task:

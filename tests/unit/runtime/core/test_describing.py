@@ -39,7 +39,7 @@ def ask(brain: Any, wanted: int = d.EVERYTHING, limit: int = 100, **seen: Any) -
 class Play:
     def __init__(self) -> None:
         self.brain = ClientBrain(ME, 1, make_error)
-        self.pool = self.brain.tasks.pool(CPU, 0, 0)
+        self.pool = self.brain.tasks.pools.pool(CPU, 0, 0)
         self.work = Work(SPEC, 3, self.pool, self.brain.tally("cell", 10.0), b"code")
 
     def submit(self, count: int, deps: tuple[m.Ref, ...] = ()) -> list[Task]:

@@ -213,9 +213,9 @@ def test_the_next_deadline_may_be_asked_for_while_another_thread_works() -> None
 
     def work() -> None:
         for number in range(3000):
-            pool = submitter.pool({"CPU": number + 1}, 0, 0)
-            submitter.active[pool.id] = pool
-            submitter.active.pop(pool.id - 50, None)
+            pool = submitter.pools.pool({"CPU": number + 1}, 0, 0)
+            submitter.pools.active[pool.id] = pool
+            submitter.pools.active.pop(pool.id - 50, None)
             submitter.node_died(5, "it is gone", 1.0)
         over.set()
 

@@ -20,7 +20,7 @@ ACTOR = (ME, 900)
 class Play:
     def __init__(self) -> None:
         self.brain = ClientBrain(ME, 1, lambda kind, text, cause=b"": text.encode())
-        self.pool = self.brain.tasks.pool(GPU, 0, 0)
+        self.pool = self.brain.tasks.pools.pool(GPU, 0, 0)
 
     def work(self, cell: str, pool: bool = True) -> Work:
         spec = m.Spec(1, b"f", "f", 1, b"", cell, ME, 0, GPU)

@@ -199,10 +199,11 @@ class NativeEngine:
             failed = next((entry for entry in entries if entry.state == FAILED), None)
             if failed is None:
                 _, (left, failed) = waited(
-                    self._pause(), pending, timeout, lambda seconds: memory.gather(pending, seconds)
-                )
+                    self._pause(), pending, timeout,
+                    lambda seconds: memory.waiting.gather(pending, seconds),
+                )  # fmt: skip
                 if left and failed is None:
-                    raise memory.timed_out(timeout or 0, left, len(refs))
+                    raise memory.waiting.timed_out(timeout or 0, left, len(refs))
         if self._brain.printed:
             self._deliver()
         if failed is not None:
@@ -251,7 +252,7 @@ class NativeEngine:
             few = min(missing, len(pending))
             waited(
                 self._pause(), pending, timeout,
-                lambda seconds: memory.wait_for(pending, few, seconds),
+                lambda seconds: memory.waiting.wait_for(pending, few, seconds),
             )  # fmt: skip
         if self._brain.printed:
             self._deliver()

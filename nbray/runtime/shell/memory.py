@@ -1,7 +1,8 @@
 """Values in and out of a client: reading entries, filling and viewing slots, asking the node.
 
 Owns requests that wait for an answer, and views over the store. Does not own
-entries or counts (`objects`), nor the mapping of segments (`store.mappings`).
+entries or counts (`objects`), the waiting for them (`waiting`), nor the mapping of
+segments (`store.mappings`).
 
 Rule: a view is a borrow. While an array over a slot lives, the entry is held;
 when the last one goes, the hold is dropped like any reference.
@@ -17,10 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbray import session
 from nbray.config import INLINE_LIMIT, REPLY_SECONDS
 from nbray.exceptions import (
-    GetTimeoutError,
     ObjectLostError,
     ObjectStoreFullError,
     RayError,
@@ -32,13 +31,13 @@ from nbray.exceptions import (
 from nbray.ids import node_client
 from nbray.postmortem import counted
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain, Gathering, Group
+from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
-from nbray.runtime.core.reasons import reasons
 from nbray.runtime.core.worker import Item
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.room import limit
+from nbray.runtime.shell.waiting import Waiting
 from nbray.runtime.store.mappings import Mappings
 from nbray.runtime.store.segments import SegmentGone
 from nbray.wire import messages as m
@@ -53,10 +52,6 @@ MANY = 64
 BACKLOG = 4096
 """Counts to settle from which on whoever makes more of them settles them itself: the loop thread
 would take the interpreter from it to do so, later and for more of them."""
-ALIKE_SECONDS = 0.025
-"""A `get` of several raises when no other failure has followed for so long,"""
-ALIKE_MOST = 0.5
-"""or when so long has passed since the first."""
 
 
 class Memory:
@@ -67,6 +62,7 @@ class Memory:
         self._brain = brain
         self.engine = engine
         self._mappings = mappings
+        self.waiting = Waiting(loop, brain)
         self._tokens = itertools.count(1)
         self._viewed: Counter[m.Slot] = Counter()
         self._drop = brain.objects.dropped.append
@@ -232,7 +228,7 @@ class Memory:
         entries = self.entries([ref])
         pending = [entry for entry in entries if not entry.state]
         if pending:
-            self.wait_for(pending, 1, None)
+            self.waiting.wait_for(pending, 1, None)
         self.localize(entries)
         return self.read(entries[0])
 
@@ -361,7 +357,7 @@ class Memory:
             with contextlib.suppress(RayError):
                 self.localize([entry])
 
-    # -- waiting --------------------------------------------------------------------------
+    # -- entries --------------------------------------------------------------------------
 
     def entries(self, refs: Sequence[ObjectRef[Any]]) -> list[Entry]:
         """The entries of *refs*; makes foreign ones known first."""
@@ -388,102 +384,6 @@ class Memory:
             raise ref.ended()
         return self._brain.objects.foreign[ref.owner, ref.seq]
 
-    def wait_for(
-        self, pending: list[Entry], missing: int, timeout: float | None
-    ) -> tuple[bool, int]:
-        """Wait until *missing* of the pending entries are ready: (whether so, how many are left).
-
-        Raises:
-            RaySystemError: the cluster has ended.
-        """
-        event = threading.Event()
-        group = Group(missing, self._loop.notify(event))
-        reached = self._wait(pending, group, event, timeout)
-        return reached, group.missing
-
-    def gather(
-        self, pending: list[Entry], timeout: float | None
-    ) -> tuple[bool, tuple[int, Entry | None]]:
-        """Wait until all of *pending* are ready, or one has failed.
-
-        Failures that follow each other closely are waited for, for a moment: the error
-        says how many are alike.
-
-        Returns:
-            Whether it has come to that; how many are not ready, and the first that failed.
-
-        Raises:
-            RaySystemError: the cluster has ended.
-        """
-        event = threading.Event()
-        group = Gathering(len(pending), self._loop.notify(event))
-        self._wait(pending, group, event, timeout)
-        return group.done, (group.missing, group.failed)
-
-    def _more_alike(self, group: Gathering, event: threading.Event, until: float | None) -> None:
-        """Wait as long as failures follow each other."""
-        last = time.monotonic() + ALIKE_MOST
-        if until is not None:
-            last = min(last, until)
-        seen = 0
-
-        def more() -> bool:
-            return group.missing <= 0 or group.failures > seen or bool(self._brain.ended)
-
-        while group.missing > 0 and not self._brain.ended:
-            seen = group.failures
-            event.clear()
-            soon = min(last, time.monotonic() + ALIKE_SECONDS)
-            if not self._loop.wait(more, soon, event):
-                return
-
-    def _wait(
-        self, pending: list[Entry], group: Group, event: threading.Event, timeout: float | None
-    ) -> bool:
-        """Have *group* told of *pending* until it is done; whether it is."""
-        brain, loop = self._brain, self._loop
-        run = session.run.get()
-        if run is not None and run.stopped:
-            run = session.check_run()
-        objects = brain.objects
-        wanted = group.missing
-
-        def register() -> list[ClientEffect]:
-            for entry in pending:
-                if entry.state:
-                    group.settle(entry)
-                else:
-                    objects.put_waiter(entry, group)
-            return objects.ask(pending) + brain.pump(time.monotonic())
-
-        def done() -> bool:
-            return group.done or bool(brain.ended) or (run is not None and run.stopped)
-
-        deadline = None if timeout is None else time.monotonic() + timeout
-        reached = False
-        try:
-            reached = loop.wait(done, deadline, event, register)
-            if isinstance(group, Gathering) and group.failed is not None:
-                self._more_alike(group, event, deadline)
-        finally:
-            if group.missing > 0 or wanted < len(pending):
-                loop.locked(lambda: _unregister(objects, pending, group))
-        if not group.done and brain.ended:
-            raise cluster_ended(brain.ended)
-        if run is not None and run.stopped:  # whoever waits in its threads
-            raise run.error()
-        return reached
-
-    def timed_out(self, timeout: float, left: int, total: int) -> GetTimeoutError:
-        """The error of a `get` that ran out of time; it says why work waits, if that is known."""
-        brain = self._brain
-        causes = reasons(brain, brain.tasks.pools.running(), time.monotonic())
-        why = list(dict.fromkeys(one for cell in causes.values() for one in cell))[:3]
-        return GetTimeoutError(
-            f"get() ran out of time after {timeout:g} s: {left} of {total} "
-            f"object{'s' if total != 1 else ''} not ready" + "".join(f"; {one}" for one in why)
-        )
-
 
 def _count_alike(error: RayTaskError, failed: Entry, entries: Sequence[Entry]) -> None:
     if failed.value is None or not failed.value.data:
@@ -505,9 +405,3 @@ def _count_alike(error: RayTaskError, failed: Entry, entries: Sequence[Entry]) -
     error.frames = frames or next(filter(None, same), b"")
     if error.alike > 1:
         error.add_note(f"({counted(error.alike, error.among, error.frames)})")
-
-
-def _unregister(objects: Any, pending: list[Entry], group: Any) -> None:
-    for entry in pending:
-        if not entry.state:
-            objects.remove_waiter(entry, group)

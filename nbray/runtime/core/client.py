@@ -24,7 +24,7 @@ from nbray.runtime.core.cancelling import Cancelling
 from nbray.runtime.core.describing import Lost, Recent, describe
 from nbray.runtime.core.effects import ClientEffect, Forget
 from nbray.runtime.core.objects import FAILED, Entry, Objects
-from nbray.runtime.core.reasons import reasons
+from nbray.runtime.core.reasons import PATIENCE, reasons
 from nbray.runtime.core.replies import Replies
 from nbray.runtime.core.survey import Survey
 from nbray.runtime.core.tally import Tally
@@ -441,6 +441,23 @@ class ClientBrain:
         twins = sum(1 for other in self.members.values() if other.name == info.name)
         return info.name if twins == 1 else f"{info.name} · {number}"
 
+    def reasons(self, now: float) -> dict[str, list[str]]:
+        """Why work waits, sentences by cell. Any thread: it looks at copies."""
+        return self._reasons(self.tasks.pools.running(), now)
+
+    def _reasons(self, running: dict[str, dict[int, int]], now: float) -> dict[str, list[str]]:
+        quiet = [
+            tally.cell
+            for tally in list(self.tallies.values())
+            if tally.open and not running.get(tally.cell)
+            and now >= max(tally.last, tally.started) + PATIENCE
+        ]  # fmt: skip
+        pools, links = list(self.tasks.pools.active.values()), list(self.actors.links.values())
+        return reasons(pools, links, quiet, self._unsent, self.picture, now)
+
+    def _unsent(self, cell: str) -> int:
+        return sum(task.unsent for task in self.unfinished(cell))
+
     def cells(self, now: float) -> dict[str, CellView]:
         """The counts of every cell that is remembered."""
         running = self.tasks.pools.running()
@@ -448,7 +465,7 @@ class ClientBrain:
             mine = running.setdefault(cell, {})
             for node, count in counts.items():
                 mine[node] = mine.get(node, 0) + count
-        why = reasons(self, running, now)
+        why = self._reasons(running, now)
         names = cache(self.node_name)
         cpus = {one.number: one.total.get("CPU", 0) / UNIT for one in self.members.values()}
         oldest = self.tasks.pools.oldest(now)

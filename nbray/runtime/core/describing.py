@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,14 @@ import msgspec
 from nbray import details as d
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry
+from nbray.runtime.core.objects import FAILED, LIFE, PENDING, READY, STORED, Entry, Objects
 from nbray.runtime.core.work import Task
 from nbray.wire.messages import Describe, Described, Printed, Remember, Spec
 
 if TYPE_CHECKING:
+    from nbray.runtime.core.actors import Callers
     from nbray.runtime.core.client import ClientBrain
+    from nbray.runtime.core.tasks import Submitter
     from nbray.runtime.core.worker import WorkerBrain
 
 SCANNED = 50_000
@@ -93,13 +96,13 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
     """The answer of a driver, or of a worker as far as it is a client like others."""
     answer: dict[str, object] = {}
     if message.wanted & d.TASKS:
-        answer["tasks"] = unfinished(brain, message.limit)
+        answer["tasks"] = unfinished(brain.tasks, brain.actors, message.limit)
         answer["unfinished"] = brain.tasks.unfinished
         brain.lost.take(brain, now)
         answer["lost"] = brain.lost.after(message.lost_seen.get(brain.me, 0))
         answer["lost_count"] = brain.lost.count
     if message.wanted & d.OBJECTS:
-        rows, answer["object_count"], answer["object_bytes"] = objects(brain, message.limit)
+        rows, answer["object_count"], answer["object_bytes"] = objects(brain.objects, message.limit)
         answer["objects"] = rows
     if message.wanted & d.TEXTS:
         fresh = brain.recent.after(message.texts_seen.get(brain.me, 0))
@@ -176,9 +179,9 @@ def _ended(brain: WorkerBrain, one: Past) -> d.TaskRecord:
     )  # fmt: skip
 
 
-def unfinished(brain: ClientBrain, limit: int) -> list[d.TaskRecord]:
+def unfinished(tasks: Submitter, actors: Callers, limit: int) -> list[d.TaskRecord]:
     """At most *limit* tasks and calls that have not ended: first those at workers."""
-    me = brain.me
+    me = tasks.me
 
     def record(
         task: Task, state: int, worker: int = 0, why: str = "", of: str = ""
@@ -187,8 +190,8 @@ def unfinished(brain: ClientBrain, limit: int) -> list[d.TaskRecord]:
         name = f"{of}.{spec.name}" if of else spec.name
         return d.TaskRecord(me, task.seq, name, spec.cell, spec.job, state, worker, why=why)
 
-    pools = list(brain.tasks.pools.active.values())
-    links = list(brain.actors.links.values())
+    pools = list(tasks.pools.active.values())
+    links = list(actors.links.values())
     at_workers = (
         record(task, d.SENT, lease.worker)
         for pool in pools
@@ -213,9 +216,9 @@ def unfinished(brain: ClientBrain, limit: int) -> list[d.TaskRecord]:
         if not task.cancelled
     )
     found = list(islice(chain(at_workers, at_actors, queued, calls), limit))
-    if len(found) < min(limit, brain.tasks.unfinished):
+    if len(found) < min(limit, tasks.unfinished):
         # Those whose arguments are not ready stand in no queue: they are looked for.
-        entries = islice(brain.objects.owned.values(), SCANNED)
+        entries = islice(tasks.objects.owned.values(), SCANNED)
         waiting = (
             record(entry.maker, d.WAITING, why="for its arguments")
             for entry in entries
@@ -232,9 +235,9 @@ def _waits(entry: Entry) -> bool:
     return bool(task.missing) and task.work.pool is not None and not task.cancelled
 
 
-def objects(brain: ClientBrain, limit: int) -> tuple[list[d.ObjectRecord], int, int]:
+def objects(known: Objects, limit: int) -> tuple[list[d.ObjectRecord], int, int]:
     """(the *limit* largest objects of the client, how many it has, bytes of those looked at)."""
-    owned = brain.objects.owned
+    owned = known.owned
     found: list[tuple[int, Entry]] = []
     total = 0
     for entry in islice(owned.values(), SCANNED):
@@ -247,14 +250,14 @@ def objects(brain: ClientBrain, limit: int) -> tuple[list[d.ObjectRecord], int, 
     return [_object(entry, size) for size, entry in largest], count, total
 
 
-def holdings(brain: ClientBrain) -> list[d.HoldingRecord]:
-    """Every object of the client, foreign ones included, and which unfinished tasks take it."""
+def holdings(known: Objects, unfinished: Iterable[Task]) -> list[d.HoldingRecord]:
+    """Every object of a client, foreign ones included, and which of its tasks take it."""
     tasks: dict[tuple[int, int], dict[str, None]] = {}
-    for task in brain.unfinished():
+    for task in unfinished:
         spec = task.work.spec
         for key in {*task.pins, *(key for _, key in task.deps or ())}:
             tasks.setdefault(key, {})[spec.name] = None
-    entries = islice(chain(brain.objects.owned.values(), brain.objects.foreign.values()), SCANNED)
+    entries = islice(chain(known.owned.values(), known.foreign.values()), SCANNED)
     return [
         d.HoldingRecord(_object(entry, _size(entry)), list(tasks.get(entry.key, ())),
                         list(entry.refs))

@@ -8,6 +8,7 @@ an actor. Read from any thread, by screens only; it looks at copies.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from nbray.options import UNIT
@@ -16,7 +17,7 @@ from nbray.wire.messages import PENDING, RESTARTING, NodeInfo, Picture, Shape
 
 if TYPE_CHECKING:
     from nbray.runtime.core.actors import ActorLink
-    from nbray.runtime.core.client import ClientBrain
+    from nbray.runtime.core.work import Pool
 
 PATIENCE = 5.0
 """Seconds that work waits before it is explained, where it may well go on by itself."""
@@ -24,33 +25,44 @@ _OTHERS = "need what other tasks have not made yet"
 
 
 def reasons(
-    brain: ClientBrain, running: dict[str, dict[int, int]], now: float
+    pools: Iterable[Pool],
+    links: Iterable[ActorLink],
+    quiet: Iterable[str],
+    unsent: Callable[[str], int],
+    picture: Picture | None,
+    now: float,
 ) -> dict[str, list[str]]:
-    """Sentences by cell; *running* as `ClientBrain.cells` counts it."""
+    """Sentences by cell.
+
+    Args:
+        pools: where tasks are queued.
+        links: the actors that are called.
+        quiet: cells that have stood still.
+        unsent: counts the tasks of a cell that have not all their arguments yet.
+        picture: the cluster as the head has told it.
+        now: the time.
+    """
     found: dict[str, list[str]] = {}
-    for pool in list(brain.tasks.pools.active.values()):
+    for pool in pools:
         if pool.waiting:
             cells = Counter(task.work.spec.cell for task in list(pool.queue) if not task.cancelled)
             for cell, count in cells.items():
                 found.setdefault(cell, []).append(f"{count:,} waiting: {pool.waiting}")
     alike: Counter[tuple[str, str]] = Counter()
-    for link in list(brain.actors.links.values()):
-        why = _actor(brain, link, now)
+    for link in links:
+        why = _actor(picture, link, now)
         if why:
             queue = [task for task in list(link.queue) if not task.cancelled]
             alike.update((task.work.spec.cell, why) for task in queue)
     for (cell, why), count in alike.items():
         found.setdefault(cell, []).append(f"{count:,} waiting: {why}")
-    for tally in list(brain.tallies.values()):
-        quiet = max(tally.last, tally.started)
-        if tally.open and tally.cell not in found and now >= quiet + PATIENCE:
-            count = _without_arguments(brain, tally.cell)
-            if count and not running.get(tally.cell):
-                found[tally.cell] = [f"{count:,} waiting: {_OTHERS}"]
+    for cell in quiet:
+        if cell not in found and (count := unsent(cell)):
+            found[cell] = [f"{count:,} waiting: {_OTHERS}"]
     return found
 
 
-def _actor(brain: ClientBrain, link: ActorLink, now: float) -> str:
+def _actor(picture: Picture | None, link: ActorLink, now: float) -> str:
     """Why calls to this actor wait ('': they do not, or not for long)."""
     if not link.queue:
         return ""
@@ -59,7 +71,7 @@ def _actor(brain: ClientBrain, link: ActorLink, now: float) -> str:
     if link.state == RESTARTING:
         return f"{link.name} is restarting" + (f"; {link.cause}" if link.cause else "")
     if link.state == PENDING and link.since and now >= link.since + PATIENCE:
-        needs = _needs(brain.picture, link.needs)
+        needs = _needs(picture, link.needs)
         # The head alone knows whether it has been placed; a placed one holds what it needs.
         why = f", or it waits: {needs}" if needs else ""
         return f"{link.name} has not started; its __init__ still runs{why}"
@@ -82,8 +94,3 @@ def _needs(picture: Picture | None, needs: Shape) -> str:
 
 def _shape(units: dict[str, float]) -> Shape:
     return {name: round(amount * UNIT) for name, amount in units.items()}
-
-
-def _without_arguments(brain: ClientBrain, cell: str) -> int:
-    tasks = brain.unfinished(cell)
-    return sum(1 for task in tasks if task.missing and task.lease is None)

@@ -112,6 +112,11 @@ class Task:
             return ""
         return f" (the last of {self.attempt + 1} attempts: max_retries={self.work.max_retries})"
 
+    @property
+    def unsent(self) -> bool:
+        """Whether it waits for its arguments."""
+        return bool(self.missing) and self.lease is None
+
     def settle(self, entry: Entry) -> None:
         """A dependency is ready (see `objects.Waiter`)."""
         self.missing -= 1

@@ -38,7 +38,7 @@ def holdings(
 
     def look() -> list[ClientEffect]:
         effects = brain.pump(time.monotonic())
-        found.extend(describing.holdings(brain))
+        found.extend(describing.holdings(brain.objects, brain.unfinished()))
         return effects
 
     loop.locked(look)

@@ -15,7 +15,6 @@ from nbray.exceptions import GetTimeoutError, cluster_ended
 from nbray.runtime.core.client import ClientBrain, Gathering, Group
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.core.objects import Entry, Objects
-from nbray.runtime.core.reasons import reasons
 from nbray.runtime.shell.loop import Loop
 
 ALIKE_SECONDS = 0.025
@@ -119,8 +118,7 @@ class Waiting:
 
     def timed_out(self, timeout: float, left: int, total: int) -> GetTimeoutError:
         """The error of a `get` that ran out of time; it says why work waits, if that is known."""
-        brain = self._brain
-        causes = reasons(brain, brain.tasks.pools.running(), time.monotonic())
+        causes = self._brain.reasons(time.monotonic())
         why = list(dict.fromkeys(one for cell in causes.values() for one in cell))[:3]
         return GetTimeoutError(
             f"get() ran out of time after {timeout:g} s: {left} of {total} "

@@ -25,7 +25,8 @@ def test_objects_with_what_takes_and_contains_them() -> None:
     task.pins = ((ME, 1),)
     task.deps = [(0, (9, 9))]
     brain.objects.promise(task, 4, 1)
-    found = {(one.object.owner, one.object.seq): one for one in holdings(brain)}
+    held = holdings(brain.objects, brain.unfinished())
+    found = {(one.object.owner, one.object.seq): one for one in held}
     assert set(found) == {(ME, 1), (ME, 2), (ME, 4), (9, 9)}
     assert found[ME, 1].tasks == found[9, 9].tasks == ["slow"]
     assert found[ME, 1].object.size == 5_000

@@ -20,9 +20,10 @@ import msgspec
 
 from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.describing import PAST, Past, describe_worker, untold
+from nbray.runtime.core.describing import PAST, Past
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.pauses import Pauses
+from nbray.runtime.core.worker_records import describe_worker, untold
 from nbray.wire import messages as m
 
 REPORT_SECONDS = 0.25

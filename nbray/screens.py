@@ -26,9 +26,10 @@ class Screens:
         terminal = sys.stderr is not None and sys.stderr.isatty()
         if terminal or "IPython" in sys.modules:
             from nbray.jupyter import context_display, progress
+            from nbray.jupyter.notebook import current
 
             progress.install()
-            context_display.install()
+            context_display.install(current())
 
     def job(self) -> Any:
         """A place under the running cell; None without a notebook."""

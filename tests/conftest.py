@@ -90,9 +90,9 @@ def _process_as_before(mark: str) -> Iterator[None]:
 
 
 def _reset_process() -> None:
-    cells = sys.modules.get("nbray.jupyter.cells")
-    if cells is not None:
-        cells.cells().detach()
+    notebook = sys.modules.get("nbray.jupyter.notebook")
+    if notebook is not None:
+        notebook.current().cells.detach()
     threads = sys.modules.get("nbray.threads")
     if threads is not None:
         threads.leave()

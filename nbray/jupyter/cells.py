@@ -17,7 +17,6 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from functools import cache
 from typing import Any, NamedTuple
 
 from nbray import session, threads
@@ -34,7 +33,7 @@ Mime = Mapping[str, Any]
 
 
 class Cells:
-    """The cells of one IPython shell; see `cells()` for the process's own.
+    """The cells of one IPython shell (those of a notebook: `Notebook.cells`).
 
     Attributes:
         on_end: called with a cell's id after the cell has run, on the thread that ran it.
@@ -293,29 +292,3 @@ def _number(shell: Any) -> int:
 
 def _runs_a_cell(parent: Mime) -> bool:
     return (parent.get("header") or {}).get("msg_type") == "execute_request"
-
-
-@cache
-def cells() -> Cells:
-    """The process's one `Cells`, made at the first call and attached by `attach`."""
-    return Cells()
-
-
-def attach() -> Cells:
-    """The process's `Cells`, following the IPython shell if there is one."""
-    own = cells()
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    if shell is not None:
-        own.attach(shell)
-    return own
-
-
-def in_kernel() -> bool:
-    """Whether this process is a Jupyter kernel whose cells are followed."""
-    return cells().kernel is not None
-
-
-def publish(cell: str, kind: str, content: Mime, metadata: Mime | None = None) -> bool:
-    """`Cells.publish` of the process's own cells."""
-    return cells().publish(cell, kind, content, metadata)

@@ -27,9 +27,9 @@ from nbray.events import NodeView, Snapshot
 from nbray.exceptions import RayError
 from nbray.figures import amount, memory, noun
 from nbray.jupyter.audience import audience
-from nbray.jupyter.cells import cells
 from nbray.jupyter.environment import environments
 from nbray.jupyter.errors import NotebookError
+from nbray.jupyter.notebook import current
 
 USAGE = {
     "start": "%nbray start [--cpus N] [--detach]",
@@ -87,15 +87,15 @@ class JoinLine(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        seen_by = audience(cells().kernel)
+        seen_by = audience(current().cells.kernel)
         if not seen_by.secrets:
             return "The line for joining is shown to the notebook's author only: it holds a secret."
-        if cells().kernel is not None and not seen_by.controls:
+        if current().cells.kernel is not None and not seen_by.controls:
             return (
                 "The line holds the cluster's secret, and cells are saved: in a terminal on this "
                 "machine, nbray join prints it."
             )
-        if cells().kernel is not None:
+        if current().cells.kernel is not None:
             return (
                 "Press Join line above: the line holds the cluster's secret, and is shown for a "
                 "minute and never saved. In a terminal on this machine, nbray join prints it."
@@ -253,7 +253,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     _say(f"nbray is attached to {where}: {summary(session.require())}.")
     _show_dashboard(session.require())
     _show_panel()
-    environments().attached()
+    current().part(environments).attached()
 
 
 def _secret(options: dict[str, str]) -> str | None:
@@ -268,7 +268,7 @@ def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:
     if engine is None:
         raise NotebookError(f"{_not_running()}: run %nbray start first")
     line = JoinLine(engine.join_line())
-    if cells().kernel is not None:
+    if current().cells.kernel is not None:
         _show_panel()
     return line
 
@@ -344,9 +344,11 @@ def complete(line: str) -> list[str]:
 
 
 def _logs(values: list[str], options: dict[str, str]) -> Any:
-    from nbray.jupyter import inspection, magics
+    from nbray.jupyter import inspection, progress
 
-    return inspection.logs(magics.logs(), values, options.get("--save", ""))
+    if not current().loaded:
+        raise NotebookError("nbray is not loaded: run %load_ext nbray first")
+    return inspection.logs(progress.router().logs, values, options.get("--save", ""))
 
 
 def _jobs(values: list[str], _options: dict[str, str]) -> Any:
@@ -371,21 +373,21 @@ def _receipt(values: list[str], _options: dict[str, str]) -> Any:
 
 
 def _memory(_values: list[str], _options: dict[str, str]) -> Any:
-    from nbray.jupyter import holdings, magics
+    from nbray.jupyter import holdings
 
-    return holdings.memory(cells().shell, magics.copies)
+    return holdings.memory(current())
 
 
 def _free(_values: list[str], _options: dict[str, str]) -> None:
     from nbray.jupyter import holdings
 
-    holdings.free(cells().shell)
+    holdings.free(current())
 
 
 def _debug(values: list[str], options: dict[str, str]) -> Any:
     from nbray.jupyter.debug import debug
 
-    return debug(values, options.get("-o", ""), cells().shell.user_ns)
+    return debug(values, options.get("-o", ""), current().cells.shell.user_ns)
 
 
 def summary(engine: Engine) -> str:

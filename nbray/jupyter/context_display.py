@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from nbray.context import ClusterContext
-from nbray.jupyter.cells import attach
+from nbray.jupyter.notebook import Notebook
 
 
 def show(context: ClusterContext) -> None:
@@ -27,8 +27,8 @@ def show(context: ClusterContext) -> None:
     raise NotImplementedError
 
 
-def install() -> None:
-    """Have this process's shell, if there is one, show contexts so. Idempotent."""
-    shell = attach().shell
+def install(notebook: Notebook) -> None:
+    """Have the shell of *notebook*, if there is one, show contexts so. Idempotent."""
+    shell = notebook.attach().cells.shell
     if shell is not None:
         shell.display_formatter.ipython_display_formatter.for_type(ClusterContext, show)

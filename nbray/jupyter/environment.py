@@ -13,15 +13,15 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Any
 
 from nbray import session
 from nbray.engine import Engine, Function
 from nbray.exceptions import RayError
 from nbray.ids import OWN_CELL
-from nbray.jupyter.cells import Cells, attach
+from nbray.jupyter.cells import Cells
 from nbray.jupyter.installed import Installed, installed, normal
+from nbray.jupyter.notebook import Notebook
 from nbray.options import TaskOptions
 from nbray.view.environment import Difference, Mismatch, environment_html, environment_text
 
@@ -183,10 +183,9 @@ def _packages() -> dict[str, str]:
     return {name: normal(owners[0]) for name, owners in metadata.packages_distributions().items()}
 
 
-@cache
-def environments() -> Environments:
-    """The process's one `Environments`."""
-    cells = attach()
+def environments(notebook: Notebook) -> Environments:
+    """The part of a notebook (see `Notebook.part`)."""
+    cells = notebook.attach().cells
 
     def names() -> Mapping[str, Any]:
         shell = cells.shell
@@ -201,16 +200,16 @@ def environments() -> Environments:
     return Environments(cells, names)
 
 
-def install(shell: Any) -> None:
-    """Compare after each cell of *shell*."""
-    own = environments()
-    attach().on_end.append(own.look)
+def install(notebook: Notebook, shell: Any) -> None:
+    """Compare after each cell of *notebook*, which *shell* runs."""
+    own = notebook.part(environments)
+    notebook.cells.on_end.append(own.look)
     shell.events.register("pre_run_cell", own.before_cell)
 
 
-def uninstall(shell: Any) -> None:
+def uninstall(notebook: Notebook, shell: Any) -> None:
     """Compare no more."""
-    own = environments()
-    if own.look in attach().on_end:
-        attach().on_end.remove(own.look)
+    own = notebook.part(environments)
+    if own.look in notebook.cells.on_end:
+        notebook.cells.on_end.remove(own.look)
         shell.events.unregister("pre_run_cell", own.before_cell)

@@ -12,15 +12,14 @@ import os
 import re
 import sys
 import traceback
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from nbray import session
 from nbray.exceptions import RayError, RayTaskError, told_of
-from nbray.jupyter import cells
 from nbray.jupyter.named import cell_name, named
+from nbray.jupyter.notebook import current
 from nbray.postmortem import WHERE, counted
 from nbray.view.failure import traceback_html
 
@@ -40,7 +39,7 @@ def readable(lines: list[str]) -> list[str]:
     JupyterLab draws errors on a coloured ground, and none of its sixteen colours has a
     contrast of 4.5 on it in both themes (red on the dark one has 2.1, cyan on the light one 1.6).
     """
-    if cells.cells().kernel is None:
+    if current().cells.kernel is None:
         return lines
     return [line.replace(_RED + _BOLD, _BOLD).replace(_RED, _BOLD).replace(_CYAN, _BOLD)
             for line in lines]  # fmt: skip
@@ -107,6 +106,13 @@ def show(
     return lines
 
 
+def ours(error: BaseException, trace: TracebackType | None) -> bool:
+    """Whether nbray has raised *error*, or passed it on from a task, or was interrupted in it."""
+    if told_of(error) is not None or isinstance(error, RayError | Stopped):
+        return True
+    return _inside(trace) if isinstance(error, KeyboardInterrupt) else bool(_steps(trace))
+
+
 def _steps(trace: TracebackType | None) -> list[str]:
     """The user's frames of a mistake that nbray itself has found; none if it was not nbray."""
     frames = [frame for frame in traceback.extract_tb(trace) if not _machinery(frame.filename)]
@@ -129,25 +135,20 @@ def _machinery(file: str) -> bool:
     return FOLDED.search(file) is not None and not file.startswith(_OWN)
 
 
-@cache
-def _last() -> list[RayError]:
-    return []
-
-
 def remember(error: RayError | None) -> None:
     """Keep *error* for `%nbray debug` (None: none), without the notebook's own frames."""
-    _last().clear()
+    kept = None
     if error is not None:
         kept = copy.copy(error)
         kept.__traceback__ = kept.__context__ = kept.__cause__ = None
         if isinstance(kept, RayTaskError) and isinstance(error, RayTaskError):
             kept.alike, kept.among = error.alike, error.among
-        _last().append(kept)
+    current().last_error = kept
 
 
 def last() -> RayError | None:
     """The last error that was shown."""
-    return _last()[-1] if _last() else None
+    return current().last_error
 
 
 SHOWN = (RayError, KeyboardInterrupt, TypeError, ValueError, AttributeError, RuntimeError)
@@ -231,7 +232,7 @@ def _fold_out(full: str) -> None:
         FOLDED.search(frame["file"]) is not None or frame["file"].startswith(_OWN)
         for frame in frames
     )
-    own = cells.cells()
+    own = current().cells
     if not hidden or own.kernel is None:
         return
     text = f"({hidden} library frames are folded: %nbray debug shows everything)"

@@ -15,7 +15,7 @@ from html import escape
 
 from nbray import session
 from nbray.exceptions import RayError
-from nbray.jupyter.cells import cells
+from nbray.jupyter.notebook import Notebook, current
 
 STEP = 1.0
 """Seconds between looks."""
@@ -25,42 +25,51 @@ MOST = 20
 Look = Callable[[], tuple[str, str, bool]]
 """HTML ('' if the text is all there is), text, and whether it will still change."""
 
-_followed: list[str] = []
+class Following:
+    """The displays of one notebook that follow something."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._cells = notebook.cells
+        self._places: list[str] = []
+
+    def follow(self, look: Look) -> bool:
+        """Display what *look* says, and keep it so; False where displays cannot be updated."""
+        own = self._cells
+        if own.kernel is None or not own.updates:
+            return False
+        cell = session.cell.get()
+        if own.held.displays(cell):
+            return False
+        html, text, moving = look()
+        place = uuid.uuid4().hex
+        own.display(cell, _data(html, text), display_id=place)
+        if moving:
+            self._places.append(place)
+            del self._places[:-MOST]
+            threading.Thread(
+                target=self._run, args=(look, cell, place, text), name="nbray-following",
+                daemon=True,
+            ).start()  # fmt: skip
+        return True
+
+    def _run(self, look: Look, cell: str, place: str, shown: str) -> None:
+        moving = True
+        while moving and place in self._places:
+            time.sleep(STEP)
+            try:
+                html, text, moving = look()
+            except (RayError, ValueError, OSError):
+                break  # the cluster has ended, or what was followed is forgotten
+            if text != shown:
+                self._cells.display(cell, _data(html, text), display_id=place, update=True)
+                shown = text
+        if place in self._places:
+            self._places.remove(place)
 
 
 def follow(look: Look) -> bool:
-    """Display what *look* says, and keep it so; False where displays cannot be updated."""
-    own = cells()
-    if own.kernel is None or not own.updates:
-        return False
-    cell = session.cell.get()
-    if own.held.displays(cell):
-        return False
-    html, text, moving = look()
-    place = uuid.uuid4().hex
-    own.display(cell, _data(html, text), display_id=place)
-    if moving:
-        _followed.append(place)
-        del _followed[:-MOST]
-        threading.Thread(
-            target=_run, args=(look, cell, place, text), name="nbray-following", daemon=True
-        ).start()
-    return True
-
-
-def _run(look: Look, cell: str, place: str, shown: str) -> None:
-    moving = True
-    while moving and place in _followed:
-        time.sleep(STEP)
-        try:
-            html, text, moving = look()
-        except (RayError, ValueError, OSError):
-            break  # the cluster has ended, or what was followed is forgotten
-        if text != shown:
-            cells().display(cell, _data(html, text), display_id=place, update=True)
-            shown = text
-    if place in _followed:
-        _followed.remove(place)
+    """`Following.follow` of this process's notebook."""
+    return current().part(Following).follow(look)
 
 
 def _data(html: str, text: str) -> dict[str, str]:

@@ -9,11 +9,11 @@ cell runs, so that what a notebook saves is the table alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from nbray.jupyter.cells import Cells
 from nbray.jupyter.live import Live
+from nbray.jupyter.notebook import Notebook
 
 EMPTY = '<div class="nbray"></div>'
 """What stands for the button where its kernel is gone: nothing, of nbray's (see the sidebar's
@@ -21,7 +21,7 @@ EMPTY = '<div class="nbray"></div>'
 
 
 class FreeButton:
-    """Where `%nbray memory` puts its button; see `button()` for the process's own."""
+    """Where `%nbray memory` puts its button."""
 
     def __init__(self, make: Callable[[str], Any] | None = None) -> None:
         self._make = make or _widget
@@ -61,7 +61,6 @@ def _widget(label: str) -> Any:
     )
 
 
-@cache
-def button() -> FreeButton:
-    """The process's one."""
+def free_button(_notebook: Notebook) -> FreeButton:
+    """The part of a notebook (see `Notebook.part`)."""
     return FreeButton()

@@ -12,7 +12,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from nbray import session
@@ -22,23 +21,26 @@ from nbray.exceptions import RayError
 from nbray.figures import memory as as_memory
 from nbray.figures import memory_share, noun
 from nbray.jupyter.audience import audience
-from nbray.jupyter.cells import Cells, cells
+from nbray.jupyter.cells import Cells
 from nbray.jupyter.errors import NotebookError
-from nbray.jupyter.free_button import button
+from nbray.jupyter.free_button import free_button
+from nbray.jupyter.notebook import Notebook
 from nbray.jupyter.pins import HISTORY, TRACEBACK, Key, Pin, forget_history, pins
 from nbray.refs import ObjectRef
 from nbray.view.holdings import Held, holdings_html, holdings_text, one_line, reference_html
 
 
 class Holdings:
-    """Every object of this notebook and what holds it, at one moment; *look* takes another.
+    """Every object of a notebook and what holds it, at one moment; *look* takes another.
 
     Shown in a notebook it has a button that frees what only history holds.
     """
 
     def __init__(
-        self, objects: list[Held], store: str, look: Callable[[], Holdings] | None = None
-    ) -> None:
+        self, notebook: Notebook, objects: list[Held], store: str,
+        look: Callable[[], Holdings] | None = None,
+    ) -> None:  # fmt: skip
+        self._notebook = notebook
         self.objects = objects
         self.store = store
         self._look = look
@@ -60,14 +62,15 @@ class Holdings:
         return holdings_html(self.objects, self.store)
 
     def _ipython_display_(self, **_: Any) -> None:
-        own, cell, name = cells(), session.cell.get(), uuid.uuid4().hex
+        own, cell, name = self._notebook.cells, session.cell.get(), uuid.uuid4().hex
         if own.kernel is None:
             sys.stdout.write(f"{self!r}\n")
             return
         self._show(own, cell, name)
         if self.spare and self._look is not None and audience(own.kernel).controls:
             size = as_memory(sum(one.object.size for one in self.spare))
-            button().show(own, cell, f"Free {size}", lambda: self._free(own, cell, name))
+            button = self._notebook.part(free_button)
+            button.show(own, cell, f"Free {size}", lambda: self._free(own, cell, name))
 
     def _show(self, own: Cells, cell: str, name: str, said: str = "") -> None:
         data = {
@@ -100,16 +103,16 @@ def _nodes(engine: Engine) -> dict[int, str]:
     }
 
 
-def _made(one: ObjectRecord) -> str:
+def _made(one: ObjectRecord, label: Callable[[str], str]) -> str:
     if not one.maker:
         return ""
-    label = cells().label(one.cell)
-    return one.maker if not label or label == one.maker else f"{one.maker} in {label}"
+    cell = label(one.cell)
+    return one.maker if not cell or cell == one.maker else f"{one.maker} in {cell}"
 
 
 def _held(
     one: HoldingRecord, names: dict[int, str], found: dict[Key, list[Pin]],
-    parents: dict[Key, list[Key]],
+    parents: dict[Key, list[Key]], label: Callable[[str], str],
 ) -> Held:  # fmt: skip
     key = (one.object.owner, one.object.seq)
     mine = found.get(key, [])
@@ -124,21 +127,21 @@ def _held(
     others = one.tasks or inside or one.object.borrowers
     history = bool(mine) and not others and all(p.kind in {HISTORY, TRACEBACK} for p in mine)
     where = tuple(names.get(node, f"node {node}") for node in one.object.nodes)
-    return Held(one.object, tuple(dict.fromkeys(holders)), history, where, _made(one.object))
+    return Held(one.object, tuple(dict.fromkeys(holders)), history, where, _made(one.object, label))
 
 
-def memory(shell: Any, copies: Callable[[], dict[str, ObjectRef[Any]]]) -> Holdings:
-    """`%nbray memory`: what holds which object; *copies* gives what `%%remote` has put."""
+def memory(notebook: Notebook) -> Holdings:
+    """`%nbray memory`: what holds which object."""
     engine = _engine("memory")
     records = engine.holdings()
-    found = pins(shell.user_ns, records, copies())
+    found = pins(notebook.cells.shell.user_ns, records, notebook.copies())
     parents: dict[Key, list[Key]] = {}
     for one in records:
         for key in one.inside:
             parents.setdefault(key, []).append((one.object.owner, one.object.seq))
     names = _nodes(engine)
-    held = [_held(one, names, found, parents) for one in records]
-    return Holdings(held, _store(engine), lambda: memory(shell, copies))
+    held = [_held(one, names, found, parents, notebook.cells.label) for one in records]
+    return Holdings(notebook, held, _store(engine), lambda: memory(notebook))
 
 
 def _store(engine: Engine) -> str:
@@ -147,9 +150,9 @@ def _store(engine: Engine) -> str:
     return f"store {memory_share(sum(one.store_used for one in figures), total)}" if total else ""
 
 
-def free(shell: Any) -> None:
+def free(notebook: Notebook) -> None:
     """`%nbray free`: let go of what only IPython's history holds."""
-    print(let_go(shell))
+    print(let_go(notebook.cells.shell))
 
 
 def let_go(shell: Any) -> str:
@@ -176,68 +179,61 @@ FRESH = 0.2
 """Seconds for which one look serves all references that are shown (a list of a thousand)."""
 
 
-class _Look:
-    """What was held when it was last asked for."""
+class References:
+    """How displayed references of one notebook look: by what was held at the last look."""
 
-    def __init__(self) -> None:
+    def __init__(self, notebook: Notebook) -> None:
         self.at = -FRESH
-        self.records: dict[Key, HoldingRecord] = {}
-        self.names: dict[int, str] = {}
+        self._cells = notebook.cells
+        self._records: dict[Key, HoldingRecord] = {}
+        self._names: dict[int, str] = {}
 
-    def again(self, engine: Engine) -> None:
+    def _again(self, engine: Engine) -> None:
         """Ask, if that is too long ago."""
         if time.monotonic() - self.at < FRESH:
             return
-        self.records = {(one.object.owner, one.object.seq): one for one in engine.holdings()}
-        self.names = _nodes(engine)
+        self._records = {(one.object.owner, one.object.seq): one for one in engine.holdings()}
+        self._names = _nodes(engine)
         self.at = time.monotonic()
 
+    def _look(self, ref: ObjectRef[Any]) -> Held | None:
+        engine = session.current()
+        if engine is None:
+            return None
+        key = (ref.owner, ref.seq)
+        try:
+            self._again(engine)
+            if key not in self._records:
+                self.at = -FRESH
+                self._again(engine)
+        except (RayError, OSError):  # the engine is going down under us
+            return None
+        one = self._records.get(key)
+        return _held(one, self._names, {}, {}, self._cells.label) if one is not None else None
 
-@cache
-def _last_look() -> _Look:
-    return _Look()
+    def html(self, ref: ObjectRef[Any]) -> str | None:
+        """The HTML of a reference; None where nothing is known of it."""
+        held = self._look(ref)
+        return reference_html(held) if held is not None else None
 
-
-def _look(ref: ObjectRef[Any]) -> Held | None:
-    engine = session.current()
-    if engine is None:
-        return None
-    look = _last_look()
-    key = (ref.owner, ref.seq)
-    try:
-        look.again(engine)
-        if key not in look.records:
-            look.at = -FRESH
-            look.again(engine)
-    except (RayError, OSError):  # the engine is going down under us
-        return None
-    one = look.records.get(key)
-    return _held(one, look.names, {}, {}) if one is not None else None
-
-
-def show_reference(ref: ObjectRef[Any]) -> str | None:
-    """The HTML of a reference; None where nothing is known of it."""
-    held = _look(ref)
-    return reference_html(held) if held is not None else None
+    def text(self, ref: ObjectRef[Any], printer: Any, _cycle: bool) -> None:
+        """The text of a reference (for IPython's pretty printer)."""
+        held = self._look(ref)
+        printer.text(f"ObjectRef({one_line(held)})" if held is not None else repr(ref))
 
 
-def print_reference(ref: ObjectRef[Any], printer: Any, _cycle: bool) -> None:
-    """The text of a reference (for IPython's pretty printer)."""
-    held = _look(ref)
-    printer.text(f"ObjectRef({one_line(held)})" if held is not None else repr(ref))
-
-
-def install(shell: Any) -> None:
+def install(notebook: Notebook, shell: Any) -> None:
     """Have *shell* show references by their state, and take the button away in time."""
-    shell.events.register("pre_run_cell", button().end)
+    shell.events.register("pre_run_cell", notebook.part(free_button).end)
     formatters = shell.display_formatter.formatters
-    formatters["text/html"].for_type(ObjectRef, show_reference)
-    formatters["text/plain"].for_type(ObjectRef, print_reference)
+    formatters["text/html"].for_type(ObjectRef, notebook.part(References).html)
+    formatters["text/plain"].for_type(ObjectRef, notebook.part(References).text)
 
 
-def uninstall(shell: Any) -> None:
+def uninstall(notebook: Notebook, shell: Any) -> None:
     """Take that back."""
-    button().end()
-    shell.events.unregister("pre_run_cell", button().end)
+    button = notebook.part(free_button)
+    button.end()
+    shell.events.unregister("pre_run_cell", button.end)
     for mime in ("text/html", "text/plain"):
         shell.display_formatter.formatters[mime].pop(ObjectRef, None)

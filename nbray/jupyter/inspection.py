@@ -11,9 +11,9 @@ from pathlib import Path
 
 from nbray import session
 from nbray.figures import noun
-from nbray.jupyter.cells import cells
 from nbray.jupyter.errors import NotebookError
 from nbray.jupyter.logs import Log, Logs
+from nbray.jupyter.notebook import current
 from nbray.jupyter.receipt import Shown
 from nbray.view.receipt import receipt as made
 
@@ -32,10 +32,10 @@ def logs(kept: Logs, words: list[str], save: str = "") -> Log | None:
             return None
         found = _of_cell(kept, kept.cells()[-1])
     elif len(words) == 1:
-        cell = cells().labelled(words[0])
+        cell = current().cells.labelled(words[0])
         found = _of_cell(kept, cell) if kept.get(cell) else Log(kept.workers(words[0]))
         if not found:
-            known = ", ".join(label for label in map(cells().label, kept.cells()) if label)
+            known = ", ".join(label for label in map(current().cells.label, kept.cells()) if label)
             raise NotebookError(
                 f"%nbray logs: no cell, worker or node {words[0]!r} has printed anything; "
                 f"these cells have: {known or 'none that is remembered'}"
@@ -57,7 +57,7 @@ def receipt(words: list[str]) -> Shown | None:
     if len(words) > 1:
         raise NotebookError("%nbray receipt takes one cell")
     if words:
-        cell = cells().labelled(words[0])
+        cell = current().cells.labelled(words[0])
         ended = [view for view in ended if view.cell == cell]
     for view in reversed(ended):
         found = made(view, asked=True)
@@ -81,6 +81,6 @@ def _list(kept: Logs) -> None:
         if log is not None:
             count, printers = log.size
             workers = noun(printers, "worker")
-            name = cells().label(cell) or "another program"
+            name = current().cells.label(cell) or "another program"
             print(f"{name:>10}  {noun(count, 'line')} of {workers}")
     print("%nbray logs CELL shows them all, %nbray logs PID or NODE those of a worker or node.")

@@ -24,8 +24,8 @@ from nbray.ids import node_of
 from nbray.jobs.keeper import News
 from nbray.jupyter import progress
 from nbray.jupyter.bars import Bars, NotebookBars, Surface
-from nbray.jupyter.cells import cells
 from nbray.jupyter.following import follow
+from nbray.jupyter.notebook import current
 from nbray.jupyter.terminal import TerminalBars
 from nbray.view.jobs import jobs_html, jobs_text
 
@@ -49,8 +49,9 @@ class Shown:
 
     def __init__(self) -> None:
         self._cell = session.cell.get()
+        own = current().cells
         surface: Surface = (
-            NotebookBars(cells(), self._cell) if cells().kernel is not None else TerminalBars()
+            NotebookBars(own, self._cell) if own.kernel is not None else TerminalBars()
         )
         self._bars = Bars(self._cell, surface)
         self._began = time.monotonic()
@@ -75,12 +76,12 @@ class Shown:
 
     def outputs(self, values: dict[str, Any]) -> None:
         """Assign the job's `-o` variables."""
-        cells().shell.user_ns.update(values)
+        current().cells.shell.user_ns.update(values)
 
 
 def show() -> Shown | None:
     """A place under the running cell; None where no shell has loaded the extension."""
-    return Shown() if cells().shell is not None else None
+    return Shown() if current().cells.shell is not None else None
 
 
 def draw(news: News, cell: str) -> None:
@@ -96,7 +97,7 @@ def draw(news: News, cell: str) -> None:
 def trail(job: jobs.Job) -> None:
     """Show what *job* prints under the running cell from now on."""
     cell = session.cell.get()
-    if cells().shell is None or getattr(session.current(), "name", "") == "inline":
+    if current().cells.shell is None or getattr(session.current(), "name", "") == "inline":
         return
     over = progress.trailing(cell)
 

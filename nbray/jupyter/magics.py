@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,25 +18,26 @@ from IPython.core.magic import no_var_expand
 from nbray import session
 from nbray.engine import Engine
 from nbray.jupyter import (
-    cells,
     cluster_magic,
     environment,
-    errors,
     holdings,
     progress,
     signatures,
 )
-from nbray.jupyter.logs import Logs
+from nbray.jupyter.error_hook import ErrorHook
+from nbray.jupyter.notebook import Notebook, current
 from nbray.jupyter.remote_cell import RemoteCells
 from nbray.jupyter.stop import InterruptHook
 from nbray.refs import ObjectRef
 
 
 class Extension:
-    """nbray in one IPython shell; *names* are those that the notebook gets."""
+    """nbray in one IPython shell, that of *notebook*; *names* are those that it gets."""
 
-    def __init__(self, shell: Any, names: Mapping[str, Any]) -> None:
+    def __init__(self, notebook: Notebook, shell: Any, names: Mapping[str, Any]) -> None:
+        self.notebook = notebook
         self._shell = shell
+        self._errors = ErrorHook(shell)
         self._remote = RemoteCells(shell)
         self._interrupts = InterruptHook()
         self._names = dict(names)
@@ -45,10 +45,10 @@ class Extension:
     def install(self) -> None:
         """Add everything. Cells must be followed first: the other hooks ask which cell runs."""
         shell = self._shell
-        cells.cells().attach(shell)
+        self.notebook.cells.attach(shell)
         progress.install()
-        environment.install(shell)
-        holdings.install(shell)
+        environment.install(self.notebook, shell)
+        holdings.install(self.notebook, shell)
         signatures.install(shell)
         shell.events.register("pre_run_cell", self._names_back)
         shell.events.register("pre_run_cell", self._interrupts.before)
@@ -58,7 +58,8 @@ class Extension:
         shell.register_magic_function(cluster_magic.magic, "line", "nbray")
         shell.set_hook("complete_command", _complete, str_key="%nbray")
         shell.push(self._names)
-        shell.set_custom_exc(errors.SHOWN, errors.show)
+        self._errors.install()
+        self.notebook.puts.append(self.copies)
         session.on_install.append(self._engine_changed)
 
     def uninstall(self) -> None:
@@ -79,12 +80,13 @@ class Extension:
         magics["line"].pop("nbray", None)
         shell.strdispatchers["complete_command"].strs.pop("%nbray", None)
         shell.drop_by_id(self._names)
-        shell.set_custom_exc((), None)
-        environment.uninstall(shell)
-        holdings.uninstall(shell)
+        self._errors.uninstall()
+        self.notebook.puts.remove(self.copies)
+        environment.uninstall(self.notebook, shell)
+        holdings.uninstall(self.notebook, shell)
         signatures.uninstall(shell)
         progress.uninstall()
-        cells.cells().detach()
+        self.notebook.cells.detach()
 
     def _names_back(self, _info: object = None) -> None:
         """After `%reset`, which forgets all names, have ours again."""
@@ -97,26 +99,6 @@ class Extension:
 
     def _engine_changed(self, _engine: Engine | None) -> None:
         self._remote.forget()
-
-
-def copies() -> dict[str, ObjectRef[Any]]:
-    """What `%%remote` has put for itself, by the variable's name."""
-    return {
-        name: ref
-        for extension in _extensions().values()
-        for name, ref in extension.copies().items()
-    }
-
-
-def logs() -> Logs:
-    """What tasks have printed in the notebook that loaded the extension.
-
-    Raises:
-        NotebookError: no notebook has.
-    """
-    if not _extensions():
-        raise errors.NotebookError("nbray is not loaded: run %load_ext nbray first")
-    return progress.router().logs
 
 
 def _complete(_shell: Any, event: Any) -> list[str]:
@@ -134,21 +116,32 @@ def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:
     return magic
 
 
-@cache
-def _extensions() -> WeakKeyDictionary[Any, Extension]:
-    return WeakKeyDictionary()
+class Extensions:
+    """Those of a notebook, by their shells."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self.by_shell: WeakKeyDictionary[Any, Extension] = WeakKeyDictionary()
+
+    def load(self, shell: Any, names: Mapping[str, Any]) -> None:
+        """Add nbray to *shell*; loading again changes nothing."""
+        if shell not in self.by_shell:
+            extension = Extension(self._notebook, shell, names)
+            extension.install()
+            self.by_shell[shell] = extension
+
+    def unload(self, shell: Any) -> None:
+        """Take back what `load` added."""
+        extension = self.by_shell.pop(shell, None)
+        if extension is not None:
+            extension.uninstall()
 
 
 def load(shell: Any, names: Mapping[str, Any]) -> None:
     """Add nbray to *shell*, with *names* for its notebook; loading again changes nothing."""
-    if shell not in _extensions():
-        extension = Extension(shell, names)
-        extension.install()
-        _extensions()[shell] = extension
+    current().part(Extensions).load(shell, names)
 
 
 def unload(shell: Any) -> None:
     """Take back what `load` added."""
-    extension = _extensions().pop(shell, None)
-    if extension is not None:
-        extension.uninstall()
+    current().part(Extensions).unload(shell)

@@ -12,11 +12,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache
 from types import FrameType
 from typing import Any
 
 from nbray.exceptions import RayError
+from nbray.jupyter.notebook import Notebook, current
 from nbray.jupyter.stop import stop
 
 CELL = "__marimo__cell_"
@@ -70,11 +70,10 @@ def _in_cell(frame: FrameType | None) -> bool:
     return False
 
 
-@cache
-def _own() -> Interrupts:
+def _interrupts(_notebook: Notebook) -> Interrupts:
     return Interrupts()
 
 
 def install() -> bool:
     """Have marimo's interrupt end this notebook's work. Idempotent."""
-    return _own().hear()
+    return current().part(_interrupts).hear()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from nbray.jupyter import cells
+from nbray.jupyter.notebook import current
 
 _FILES = re.compile(
     # Only from a word's beginning: of a long word the search would else begin at each character.
@@ -18,7 +18,7 @@ _MARKS = ("ipykernel_", "<ipython-input-")
 
 def cell_name(file: str) -> str:
     """'Cell In[3]' for the file name under which IPython compiled that cell; else *file*."""
-    compiler = getattr(cells.cells().shell, "compile", None)
+    compiler = getattr(current().cells.shell, "compile", None)
     name = getattr(compiler, "format_code_name", lambda _file: None)(file)
     return " ".join(map(str, name)) if isinstance(name, tuple) and name[0] == "Cell" else file
 

@@ -14,7 +14,6 @@ import operator
 import sys
 import threading
 import time
-from functools import cache
 from typing import Any
 
 from ipywidgets import HTML, Box, Layout, VBox
@@ -24,10 +23,11 @@ from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.jupyter.audience import audience
-from nbray.jupyter.cells import Cells, attach, cells
+from nbray.jupyter.cells import Cells
 from nbray.jupyter.controls import Controls, Seen, end
 from nbray.jupyter.errands import Errands, removable
 from nbray.jupyter.live import Live
+from nbray.jupyter.notebook import Notebook, current
 from nbray.view import panel_html, panel_text
 from nbray.view.inside import KINDS, inside_html
 
@@ -46,7 +46,7 @@ class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
     """The panel as an `ipywidgets.VBox`, so that it can stand in boxes; `panel()` makes it."""
 
     def __init__(self, board: Board, controls: bool = True) -> None:
-        seen_by = audience(cells().kernel)
+        seen_by = audience(board.notebook.cells.kernel)
         self._board = board
         self._lives: list[Live] = []
         self._gone = False
@@ -92,7 +92,7 @@ class Panel(VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _ipython_display_(self, **_: Any) -> None:
         """Show it under the running cell, with HTML and text for where widgets do not live."""
-        own = attach()
+        own = self._board.notebook.attach().cells
         if own.kernel is None:
             sys.stdout.write(f"{self!r}\n")
             return
@@ -201,9 +201,10 @@ def _boxes() -> list[Box]:
 
 
 class Board:
-    """All panels of the process and the thread that refreshes them."""
+    """All panels of a notebook and the thread that refreshes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, notebook: Notebook) -> None:
+        self.notebook = notebook
         self.snapshot = Snapshot()
         self.lock = self._lock = threading.RLock()
         self.errands = Errands(self.nudge)
@@ -363,11 +364,6 @@ class Board:
             panel.rest(*self._texts(stopped=True))
 
 
-@cache
-def _board() -> Board:
-    return Board()
-
-
 def panel(controls: bool = True) -> Panel:
     """The cluster's status: nodes with CPU, memory, object store, GPUs, workers, tasks.
 
@@ -382,12 +378,12 @@ def panel(controls: bool = True) -> Panel:
             NBRAY_CONTROLS=0 is in the kernel's environment, on a page for
             visitors (voila), and in a batch run (nbconvert, papermill).
     """
-    return _board().panel(controls)
+    return current().part(Board).panel(controls)
 
 
 def show() -> bool:
     """Display a panel under the running cell; False outside a notebook, where it does nothing."""
-    if attach().kernel is None:
+    if current().attach().cells.kernel is None:
         return False
     panel()._ipython_display_()
     return True

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from typing import Self
 
 from nbray import session
@@ -23,7 +22,7 @@ from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.jupyter.bars import Bars, ConsoleBars, NotebookBars, Surface
-from nbray.jupyter.cells import attach, cells
+from nbray.jupyter.notebook import Notebook, current
 from nbray.jupyter.output import Router
 from nbray.jupyter.receipt import Receipts
 from nbray.jupyter.terminal import TerminalBars, attributed
@@ -277,21 +276,12 @@ def _unfinished(cell: str) -> int:
     return engine.unfinished(cell) if engine is not None else 0
 
 
-def _print_aside(engine: Engine | None) -> None:
-    """Let what tasks print pass by the bars, unless the user wants none of it."""
-    asked = session.started_with()
-    if engine is not None and (asked is None or asked.log_to_driver):
-        engine.on_output(
-            lambda output: cells().stream(
-                output.cell, attributed(output), getattr(output, "stream", "stdout")
-            )
-        )
+class Watching:
+    """The watch of one notebook, or terminal, and how it is hung into the session."""
 
-
-class Installed:
-    """The process's one watch, and how it is hung into the session."""
-
-    def __init__(self) -> None:
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self._cells = notebook.cells
         self.watch: Watch | None = None
         self.receipts: Receipts | None = None
         self.router: Router | None = None
@@ -300,7 +290,7 @@ class Installed:
         self._engine: Engine | None = None
 
     def install(self, snapshot: Callable[[], Snapshot | None]) -> bool:
-        own = attach()
+        own = self._notebook.attach().cells
         if self.watch is not None:
             return True
         if own.kernel is not None:
@@ -317,8 +307,8 @@ class Installed:
         elif sys.stderr is not None and sys.stderr.isatty():
             self.watch = Watch(snapshot, lambda _cell: TerminalBars())
             own.aside = self.watch.aside
-            session.on_install.append(_print_aside)
-            _print_aside(session.current())
+            session.on_install.append(self._print_aside)
+            self._print_aside(session.current())
         else:
             return False
         session.watch_waits(self.watch)
@@ -327,7 +317,7 @@ class Installed:
     def printed(self) -> Router:
         """What takes what tasks print."""
         if self.router is None:
-            self.router = Router(cells(), self._yet, waiting=self._waits)
+            self.router = Router(self._cells, self._yet, waiting=self._waits)
         return self.router
 
     def _yet(self, cell: str) -> int:
@@ -335,6 +325,16 @@ class Installed:
 
     def _waits(self) -> bool:
         return self.watch is not None and bool(self.watch.waits)
+
+    def _print_aside(self, engine: Engine | None) -> None:
+        """Let what tasks print pass by the bars, unless the user wants none of it."""
+        asked = session.started_with()
+        if engine is not None and (asked is None or asked.log_to_driver):
+            engine.on_output(
+                lambda output: self._cells.stream(
+                    output.cell, attributed(output), getattr(output, "stream", "stdout")
+                )
+            )
 
     def route(self, engine: Engine | None) -> None:
         """Have what *engine*'s tasks print come under their cells, unless none of it is wanted."""
@@ -354,7 +354,7 @@ class Installed:
         router, self.router = self.router, None
         if router is not None and self.route in session.on_install:
             session.on_install.remove(self.route)
-            cells().on_end.remove(router.cell_ended)
+            self._cells.on_end.remove(router.cell_ended)
             engine = session.current()
             if engine is not None:
                 engine.on_output(None)
@@ -362,22 +362,17 @@ class Installed:
         if watch is None:
             return
         self.watch = None
-        if cells().aside == watch.aside:
-            cells().aside = lambda: nullcontext(False)
-            session.on_install.remove(_print_aside)
-        if watch.cell_ended in cells().on_end:
-            cells().on_end.remove(watch.cell_ended)
-        if self.receipts is not None and self.receipts.cell_ended in cells().at_end:
-            cells().at_end.remove(self.receipts.cell_ended)
+        if self._cells.aside == watch.aside:
+            self._cells.aside = lambda: nullcontext(False)
+            session.on_install.remove(self._print_aside)
+        if watch.cell_ended in self._cells.on_end:
+            self._cells.on_end.remove(watch.cell_ended)
+        if self.receipts is not None and self.receipts.cell_ended in self._cells.at_end:
+            self._cells.at_end.remove(self.receipts.cell_ended)
         self.receipts = None
         watch.stop()
         if session.watcher() is watch:
             session.watch_waits(None)
-
-
-@cache
-def _installed() -> Installed:
-    return Installed()
 
 
 def install(snapshot: Callable[[], Snapshot | None] = _current_snapshot) -> bool:
@@ -386,22 +381,22 @@ def install(snapshot: Callable[[], Snapshot | None] = _current_snapshot) -> bool
     Returns:
         False where there is nothing to draw on (a script whose stderr is no terminal).
     """
-    return _installed().install(snapshot)
+    return current().part(Watching).install(snapshot)
 
 
 def uninstall() -> None:
     """Show no more bars."""
-    _installed().uninstall()
+    current().part(Watching).uninstall()
 
 
 def router() -> Router:
     """What takes tasks' output in this notebook."""
-    return _installed().printed()
+    return current().part(Watching).printed()
 
 
 def trailing(cell: str) -> Callable[[], None]:
     """Output of a job may yet come under *cell*, until what this returns is called."""
-    trailed = _installed().trailed
+    trailed = current().part(Watching).trailed
     trailed[cell] += 1
 
     def end() -> None:

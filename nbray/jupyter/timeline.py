@@ -15,7 +15,7 @@ from typing import Any
 from nbray import details as d
 from nbray import figures, session
 from nbray.details import Details
-from nbray.jupyter.cells import cells
+from nbray.jupyter.notebook import current
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import Query
 from nbray.view.tasks import bars
@@ -102,7 +102,7 @@ def _mapped(details: Details, wanted: str | None) -> bool:
 
 
 def _identity(cell: str | int) -> str:
-    found = cells().labelled(str(cell))
+    found = current().cells.labelled(str(cell))
     if not found:
         raise ValueError(
             f"timeline(): there is no cell {cell!r}: give the number in its brackets, "

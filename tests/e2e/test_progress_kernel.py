@@ -18,7 +18,7 @@ from nbray import session
 from nbray.engine import RuntimeInfo
 from nbray.events import CellView, Figures, NodeCounts, NodeView, Snapshot
 from nbray.jupyter import progress
-from nbray.jupyter.cells import cells
+from nbray.jupyter.notebook import current
 
 class Engine:
     name = "fake"
@@ -134,7 +134,7 @@ def test_output_of_a_thread_stays_with_its_cell_while_another_runs(front: Front)
     first = front.run(
         "def late(cell=session.cell.get()):\n"
         "    time.sleep(0.5)\n"
-        "    cells().stream(cell, 'late from first\\n')\n"
+        "    current().cells.stream(cell, 'late from first\\n')\n"
         "thread = threading.Thread(target=late)\n"
         "thread.start()"
     )

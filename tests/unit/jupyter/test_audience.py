@@ -10,8 +10,8 @@ from fake_kernel import Kernel, Shell
 from nbray.dashboard import launch
 from nbray.dashboard.links import Link
 from nbray.jupyter.audience import Audience, audience, judge
-from nbray.jupyter.cells import cells
 from nbray.jupyter.cluster_magic import JoinLine
+from nbray.jupyter.notebook import current
 
 EDITOR = Audience()
 VISITOR = Audience(widgets=True, controls=False, secrets=False)
@@ -54,7 +54,7 @@ def test_a_terminal_is_an_editor_too() -> None:
 def visited(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setenv(request.param, "/")
     kernel = Kernel()
-    cells().attach(Shell(kernel))
+    current().cells.attach(Shell(kernel))
     return kernel
 
 
@@ -66,7 +66,7 @@ def test_a_visitor_is_told_no_secret(visited: Kernel) -> None:
     assert "hush" not in repr(link) + link._repr_html_()
     assert launch.known(object()) == (None, "")  # type: ignore[arg-type]
     assert str(line).endswith("hush"), "the author's own code goes on as ever"
-    cells().detach()
+    current().cells.detach()
 
 
 def test_in_a_batch_run_the_author_may_print_what_he_likes() -> None:

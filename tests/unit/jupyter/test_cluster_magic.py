@@ -62,7 +62,8 @@ def test_join_shows_and_returns_the_line(ip, monkeypatch):
 
 
 def test_in_a_notebook_the_line_for_joining_is_not_shown(monkeypatch):
-    monkeypatch.setattr(cluster_magic, "cells", lambda: SimpleNamespace(kernel=object()))
+    notebook = SimpleNamespace(cells=SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(cluster_magic, "current", lambda: notebook)
     assert "hush" not in repr(JoinLine("printf %s hush | nbray start"))
     assert "Press Join line" in repr(JoinLine("printf %s hush | nbray start"))
     monkeypatch.setenv("NBRAY_CONTROLS", "0")

@@ -8,6 +8,7 @@ import pytest
 
 import nbray
 from nbray.jupyter import context_display, panel
+from nbray.jupyter.notebook import current
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def formatted(shell, value):
 
 def test_a_context_is_shown_as_the_panel(ip, shown):
     context = nbray.init()
-    context_display.install()  # twice is once
+    context_display.install(current())  # twice is once
     assert formatted(ip, context) == {}
     assert shown == ["panel"]
 

@@ -16,6 +16,7 @@ from nbray.jupyter import environment
 from nbray.jupyter.cells import Cells
 from nbray.jupyter.environment import Environments, imported
 from nbray.jupyter.installed import Installed, installed
+from nbray.jupyter.notebook import current
 
 HERE = installed().versions
 
@@ -180,7 +181,7 @@ def test_another_cluster_is_asked_anew(notebook: Notebook) -> None:
 
 
 def test_installing_leaves_no_hook(ip: Any) -> None:
-    own = environment.environments()
+    own = current().part(environment.environments)
     assert own.before_cell in ip.events.callbacks["pre_run_cell"]
     ip.run_cell("%unload_ext nbray").raise_error()
     assert own.before_cell not in ip.events.callbacks["pre_run_cell"]

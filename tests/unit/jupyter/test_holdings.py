@@ -6,6 +6,7 @@ import platform
 
 import nbray
 from nbray.jupyter import holdings, magics
+from nbray.jupyter.notebook import current
 
 
 def test_variables_history_and_copies(say, ip):
@@ -43,7 +44,7 @@ def test_a_long_list_of_references_asks_once(say, ip, monkeypatch):
     real = engine.holdings
     monkeypatch.setattr(engine, "holdings", lambda: asked.append(1) or real())
     monkeypatch.setattr(holdings, "FRESH", 3600.0)
-    holdings._last_look().at = -3600.0
+    current().part(holdings.References).at = -3600.0
     assert say("refs").count("ready") == 500
     assert len(asked) == 1
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nbray.events import Output
-from nbray.jupyter import magics, progress
+from nbray.jupyter import progress
+from nbray.jupyter.notebook import current
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def logs(ip):
     kept = progress.router().logs
     for cell, pid, text in (("In[4]", 11, "a\n"), ("In[5]", 11, "b\n"), ("In[5]", 12, "c\n")):
         kept.add(Output(cell, 1, "lab", pid, "f", "stdout", text))
-    own = magics.cells.cells()
+    own = current().cells
     own._labels.update({"In[4]": "In[4]", "In[5]": "In[5]"})
     return ip
 

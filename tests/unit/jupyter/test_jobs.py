@@ -7,7 +7,8 @@ import pytest
 import nbray
 from nbray import jobs as named
 from nbray.details import Details, ProcessRecord
-from nbray.jupyter import jobs
+from nbray.jupyter import jobs, progress
+from nbray.jupyter.notebook import current
 
 
 @pytest.fixture
@@ -55,9 +56,9 @@ def test_values_with_references_are_named(say, job):
 
 
 def test_without_a_shell_there_is_no_place(monkeypatch):
-    monkeypatch.setattr(jobs.cells(), "_shell", None)
+    monkeypatch.setattr(current().cells, "_shell", None)
     assert jobs.show() is None
-    assert not jobs.progress._installed().trailed["x"]
+    assert not current().part(progress.Watching).trailed["x"]
     assert nbray.fetch.__doc__
 
 

@@ -6,6 +6,7 @@ import nbray
 from nbray import session
 from nbray.events import Output
 from nbray.jupyter import magics, progress
+from nbray.jupyter.notebook import current
 
 
 def test_loading_brings_remote_and_both_magics(ip):
@@ -68,7 +69,8 @@ def test_an_interrupted_wait_is_shown_short(say, ip, capsys, monkeypatch):
 
 def test_an_interrupted_plain_cell_is_stopped(ip, monkeypatch):
     stopped = []
-    monkeypatch.setattr(magics._extensions()[ip]._interrupts, "_stop", stopped.append)
+    extension = current().part(magics.Extensions).by_shell[ip]
+    monkeypatch.setattr(extension._interrupts, "_stop", stopped.append)
     ip.run_cell("raise KeyboardInterrupt", store_history=True)
     ip.run_cell("1", store_history=True)
     assert len(stopped) == 1

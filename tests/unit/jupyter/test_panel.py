@@ -21,9 +21,9 @@ from nbray.details import Details
 from nbray.engine import RuntimeInfo
 from nbray.events import Snapshot
 from nbray.jupyter import panel as module
-from nbray.jupyter.cells import cells
 from nbray.jupyter.controls import OPENERS
 from nbray.jupyter.live import VIEW
+from nbray.jupyter.notebook import current
 from nbray.jupyter.panel import Board, Panel
 
 SECRET = "hush-hush"
@@ -56,10 +56,10 @@ class Bench:
     def __init__(self) -> None:
         self.kernel = Kernel()
         self.shell = Shell(self.kernel)
-        cells().attach(self.shell)
+        current().cells.attach(self.shell)
         self.engine = Engine(cluster(2))
         session.install(self.engine)  # type: ignore[arg-type]
-        self.board = Board()
+        self.board = Board(current())
 
     def cell(self, name: str) -> None:
         self.kernel.receive(name)
@@ -81,9 +81,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     yield made
     session.install(None)
     session.on_install.remove(made.board._engine_changed)
-    if made.board._save in cells().on_end:
-        cells().on_end.remove(made.board._save)
-    cells().detach()
+    if made.board._save in current().cells.on_end:
+        current().cells.on_end.remove(made.board._save)
+    current().cells.detach()
 
 
 def wait_for(panel: Panel, text: str) -> None:
@@ -275,7 +275,7 @@ def test_a_panel_in_a_box_keeps_its_widget(bench: Bench) -> None:
 
 def test_without_an_engine(bench: Bench) -> None:
     session.install(None)
-    board = Board()
+    board = Board(current())
     session.on_install.remove(board._engine_changed)
     assert "No cluster is running" in board.panel().value
     assert repr(board.panel()) == "No cluster is running"
@@ -283,7 +283,7 @@ def test_without_an_engine(bench: Bench) -> None:
 
 def test_in_a_terminal_it_prints(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     panel = bench.board.panel()
-    cells().detach()
+    current().cells.detach()
     panel._ipython_display_()
     assert capsys.readouterr().out.startswith("2 nodes · 12 of 16 CPUs busy")
 
@@ -324,11 +324,11 @@ def test_what_a_save_holds_never_has_the_line_nor_buttons(bench: Bench) -> None:
 
 
 def test_show_is_for_notebooks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_board", lambda: bench.board)
+    monkeypatch.setitem(current()._parts, Board, bench.board)
     bench.cell("a")
     assert module.show()
     assert "host2" in bench.bundles[0]["text/html"]
-    cells().detach()
+    current().cells.detach()
     assert not module.show()
 
 

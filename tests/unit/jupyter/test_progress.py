@@ -15,6 +15,7 @@ from nbray.events import CellView, NodeCounts, Output, Snapshot
 from nbray.exceptions import RaySystemError
 from nbray.jupyter import progress
 from nbray.jupyter.bars import Bars
+from nbray.jupyter.notebook import Notebook
 from nbray.jupyter.progress import DELAY, DRAW, LINGER, LOOK, Watch
 from nbray.jupyter.terminal import TerminalBars
 
@@ -290,16 +291,17 @@ def test_install_in_a_script_without_a_terminal_does_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    own = progress.Installed()
+    own = progress.Watching(Notebook())
     assert own.install(Snapshot) is False
     assert session.watcher() is None
     own.uninstall()
 
 
 def test_install_in_a_notebook_and_uninstall(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = progress.cells()
+    notebook = Notebook()
+    cells = notebook.cells
     cells.attach(Shell(Kernel()))
-    own = progress.Installed()
+    own = progress.Watching(notebook)
     try:
         assert own.install(Snapshot)
         assert own.install(Snapshot)
@@ -327,7 +329,7 @@ def test_on_a_terminal_prints_pass_by_the_bars(monkeypatch: pytest.MonkeyPatch) 
         def on_output(self, sink: Callable[[Output], None]) -> None:
             sinks.append(sink)
 
-    own = progress.Installed()
+    own = progress.Watching(Notebook())
     try:
         assert own.install(Snapshot)
         session.install(Engine())  # type: ignore[arg-type]
@@ -347,4 +349,4 @@ def test_on_a_terminal_prints_pass_by_the_bars(monkeypatch: pytest.MonkeyPatch) 
     text = both.getvalue()
     assert "\x1b[3F\x1b[J(task pid=7) hello\n1 of 5" in text
     assert text.endswith("(task pid=7) more")
-    assert progress._print_aside not in session.on_install
+    assert own._print_aside not in session.on_install

@@ -16,7 +16,7 @@ from nbray import details as d
 from nbray.details import Details
 from nbray.events import Snapshot
 from nbray.jupyter import timeline as module
-from nbray.jupyter.cells import cells
+from nbray.jupyter.notebook import current
 from nbray.jupyter.timeline import Timeline, gather
 from nbray.view.timeline import Bar
 
@@ -88,7 +88,7 @@ def test_all_cells_or_one(engine: None, tmp_path: Path) -> None:
     assert len(nbray.timeline().bars) == 2
     nbray.timeline(str(tmp_path / "ray.json"))  # as Ray's users write it
     assert "segment" in (tmp_path / "ray.json").read_text()
-    own = cells()
+    own = current().cells
     own.attach(Shell(None))
     try:
         own._labels["c"] = "In[3]"

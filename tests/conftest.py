@@ -93,7 +93,7 @@ def _reset_process() -> None:
     notebook = sys.modules.get("nbray.jupyter.notebook")
     if notebook is not None:
         notebook.current().cells.detach()
-    threads = sys.modules.get("nbray.threads")
+    threads = sys.modules.get("nbray.patches.threads")
     if threads is not None:
         threads.leave()
     session = sys.modules.get("nbray.session")

@@ -19,10 +19,11 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from nbray import session, threads
+from nbray import session
 from nbray.jupyter.console import draws_updates
 from nbray.jupyter.held import Held, captured
 from nbray.jupyter.titles import title
+from nbray.patches import threads
 
 REMEMBERED = 300
 """How many past cells can still be written to."""

@@ -20,14 +20,16 @@ from nbray.engine import Engine
 from nbray.jupyter import (
     cluster_magic,
     environment,
+    errors,
     holdings,
     progress,
-    signatures,
 )
-from nbray.jupyter.error_hook import ErrorHook
 from nbray.jupyter.notebook import Notebook, current
 from nbray.jupyter.remote_cell import RemoteCells
+from nbray.jupyter.signatures import original
 from nbray.jupyter.stop import InterruptHook
+from nbray.patches.ipython_errors import ErrorHandler
+from nbray.patches.ipython_inspector import Inspector
 from nbray.refs import ObjectRef
 
 
@@ -37,7 +39,8 @@ class Extension:
     def __init__(self, notebook: Notebook, shell: Any, names: Mapping[str, Any]) -> None:
         self.notebook = notebook
         self._shell = shell
-        self._errors = ErrorHook(shell)
+        self._errors = ErrorHandler(shell, errors.SHOWN, errors.show, errors.ours)
+        self._inspector = Inspector(shell, original)
         self._remote = RemoteCells(shell)
         self._interrupts = InterruptHook()
         self._names = dict(names)
@@ -49,7 +52,7 @@ class Extension:
         progress.install()
         environment.install(self.notebook, shell)
         holdings.install(self.notebook, shell)
-        signatures.install(shell)
+        self._inspector.install()
         shell.events.register("pre_run_cell", self._names_back)
         shell.events.register("pre_run_cell", self._interrupts.before)
         shell.events.register("pre_run_cell", self._remote.collect)
@@ -84,7 +87,7 @@ class Extension:
         self.notebook.puts.remove(self.copies)
         environment.uninstall(self.notebook, shell)
         holdings.uninstall(self.notebook, shell)
-        signatures.uninstall(shell)
+        self._inspector.uninstall()
         progress.uninstall()
         self.notebook.cells.detach()
 

@@ -12,7 +12,7 @@ SLOTS = {
     "nbray/api.py": "the wait that was checked last: a memo of names",
     "nbray/jupyter/notebook.py": "the process's one notebook",
     "nbray/session.py": "the engine in use",
-    "nbray/threads.py": "the plain method of a pool, to be put back",
+    "nbray/patches/threads.py": "the patch of pools, made when their module is there",
 }
 """Files whose functions assign to names of their module, and what those are."""
 MEMOS = {"nbray/jupyter/body.py": "the text of cells in a worker, for its tracebacks"}

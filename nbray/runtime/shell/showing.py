@@ -1,8 +1,8 @@
 """`display(...)` in a worker: values in rich form, for the cell that launched the task.
 
-Owns the choice of forms (the `_repr_*_` methods that notebooks know) and the
-standing in for IPython's `display`, which without a shell would print a
-text. Does not own the sending (`output`) nor figures' life (`figures`).
+Owns the choice of forms (the `_repr_*_` methods that notebooks know). Does not own the
+standing in for IPython's `display` (`nbray.patches.ipython_display`), which without a shell
+would print a text, the sending (`output`) nor figures' life (`figures`).
 Rule: a form that fails is left out; text is always there. IPython is never
 imported here: who needs no rich output pays nothing.
 """
@@ -10,16 +10,13 @@ imported here: who needs no rich output pays nothing.
 from __future__ import annotations
 
 import base64
-import builtins
-import importlib.machinery
 import os
-import sys
 import uuid
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 from nbray import session
+from nbray.patches.ipython_display import Display
 
 FORMS = {
     "text/html": "_repr_html_",
@@ -32,7 +29,6 @@ FORMS = {
     "application/javascript": "_repr_javascript_",
 }
 BACKEND = "module://nbray.runtime.shell.figures"
-_DISPLAYS = "IPython.core.display_functions"
 _INLINE = ("", "inline", "module://matplotlib_inline", "module://ipykernel")
 
 
@@ -145,42 +141,10 @@ def _publish(
     publisher.publish(data, {**more, **(metadata or {})}, display_id, update)
 
 
-def install() -> None:
-    """Make `display` a builtin, as notebooks do, and stand in for IPython's when it is loaded."""
-    builtins.display = display  # type: ignore[attr-defined]
+def install() -> Display:
+    """Make `display` a builtin, as notebooks do, and stand in for IPython's; how to undo that."""
     if os.environ.get("MPLBACKEND", "").startswith(_INLINE[1:]) or not os.environ.get("MPLBACKEND"):
         os.environ["MPLBACKEND"] = BACKEND
-    loaded = sys.modules.get(_DISPLAYS)
-    if loaded is not None:
-        _stand_in(loaded)
-    else:
-        sys.meta_path.insert(0, _Finder())
-
-
-def _stand_in(module: ModuleType) -> None:
-    """IPython's functions of the same names, without a shell, only print."""
-    module.display = display  # type: ignore[attr-defined]
-    module.update_display = update_display  # type: ignore[attr-defined]
-
-
-class _Finder:
-    """Sees IPython's module of `display` being imported."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """The module's own spec, whose loader then puts ours in place."""
-        if fullname != _DISPLAYS:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        loader = spec.loader if spec is not None else None
-        if spec is not None and loader is not None:
-            run = loader.exec_module
-
-            def run_and_stand_in(module: ModuleType) -> None:
-                run(module)
-                _stand_in(module)
-
-            loader.exec_module = run_and_stand_in  # type: ignore[method-assign]
-        return spec
+    patch = Display(display, update_display)
+    patch.install()
+    return patch

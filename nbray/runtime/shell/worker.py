@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbray import session, threads
+from nbray import session
 from nbray.ids import client_hex
+from nbray.patches import threads
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.core.worker import WorkerBrain
 from nbray.runtime.shell import showing

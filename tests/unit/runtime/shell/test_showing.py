@@ -110,7 +110,7 @@ def test_ipythons_display_becomes_ours_without_being_loaded_by_us():
         "from IPython.display import display as theirs, update_display\n"
         "assert theirs is showing.display and update_display is showing.update_display\n"
         "assert os.environ['MPLBACKEND'] == showing.BACKEND\n"
-        "assert not [one for one in sys.meta_path if 'showing' in repr(one)]"
+        "assert not [one for one in sys.meta_path if 'nbray' in repr(one)]"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False

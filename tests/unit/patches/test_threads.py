@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from nbray import session, threads
+from nbray import session
+from nbray.patches import threads
 
 
 @pytest.fixture
@@ -98,6 +99,33 @@ def test_afterwards_all_is_as_before() -> None:
     assert threading.Thread.start is start
     assert ThreadPoolExecutor.submit is submit
     threads.leave()
+
+
+def test_what_another_has_put_there_since_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = threading.Thread.start
+    threads.follow()
+    ours = threading.Thread.start
+    seen: list[str] = []
+
+    def theirs(self: threading.Thread) -> None:
+        seen.append(self.name)
+        ours(self)
+
+    token = session.cell.set("cell 7")
+    try:
+        threading.Thread.start = theirs  # type: ignore[method-assign]
+        threads.leave()
+        assert threading.Thread.start is theirs
+        assert seen_by(name="a") == ""
+        threads.follow()  # ours stands below theirs still
+        assert threading.Thread.start is theirs
+        assert seen_by(name="b") == "cell 7"
+        assert seen == ["a", "b"]
+    finally:
+        session.cell.reset(token)
+        threading.Thread.start = ours  # type: ignore[method-assign]
+        threads.leave()
+    assert threading.Thread.start is plain
 
 
 def test_a_class_whose_run_is_a_property_starts_all_the_same(cell: str) -> None:

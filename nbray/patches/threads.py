@@ -10,20 +10,20 @@ nbray's own; where `follow` has not been called, nothing is.
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nbray import session
+from nbray.patches import Replaced
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 _OWN = "nbray"
 """What the names of nbray's threads begin with."""
-_start = threading.Thread.start
-_submit: Callable[..., Future[Any]] | None = None
+_starts = Replaced(threading.Thread, "start")
+_submits: Replaced | None = None
 
 
 def follow(*, pools: bool = False) -> None:
@@ -32,7 +32,7 @@ def follow(*, pools: bool = False) -> None:
     Args:
         pools: into calls of a `ThreadPoolExecutor` too: its threads serve many cells.
     """
-    threading.Thread.start = _carrying  # type: ignore[method-assign]
+    _starts.put(_carrying)
     if pools:
         _follow_pools()
 
@@ -40,27 +40,25 @@ def follow(*, pools: bool = False) -> None:
 def _follow_pools() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    global _submit  # noqa: PLW0603 - the plain method, to be put back
-    if _submit is None:
-        _submit = ThreadPoolExecutor.submit
-        ThreadPoolExecutor.submit = _submitting  # type: ignore[assignment, method-assign]
+    global _submits  # noqa: PLW0603 - made late: its module is imported by few
+    if _submits is None:
+        _submits = Replaced(ThreadPoolExecutor, "submit")
+    _submits.put(_submitting)
 
 
 def leave() -> None:
     """Threads are as they were before `follow`."""
-    global _submit  # noqa: PLW0603 - see `follow`
-    threading.Thread.start = _start  # type: ignore[method-assign]
-    if _submit is not None:
-        sys.modules["concurrent.futures"].ThreadPoolExecutor.submit = _submit
-        _submit = None
+    _starts.take_back()
+    if _submits is not None:
+        _submits.take_back()
 
 
-@functools.wraps(_start)
+@functools.wraps(threading.Thread.start)
 def _carrying(self: threading.Thread) -> None:
     cell = session.cell.get()
     of = session.carried_run()
-    if not cell or self.name.startswith(_OWN) or self.ident is not None:
-        _start(self)
+    if not _starts.active or not cell or self.name.startswith(_OWN) or self.ident is not None:
+        _starts.before(self)
         return
     run = self.run
 
@@ -78,10 +76,10 @@ def _carrying(self: threading.Thread) -> None:
     try:
         self.run = begin  # type: ignore[method-assign]
     except AttributeError:  # its class has a property of this name: the cell is not carried
-        _start(self)
+        _starts.before(self)
         return
     try:
-        _start(self)
+        _starts.before(self)
     except BaseException:
         self.__dict__.pop("run", None)
         raise
@@ -90,11 +88,12 @@ def _carrying(self: threading.Thread) -> None:
 def _submitting(
     self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Future[Any]:
-    assert _submit is not None
+    assert _submits is not None
     cell = session.cell.get()
-    if cell:
+    if cell and _submits.active:
         fn = functools.partial(_within, cell, session.carried_run(), fn)
-    return _submit(self, fn, *args, **kwargs)
+    future: Future[Any] = _submits.before(self, fn, *args, **kwargs)
+    return future
 
 
 def _within(

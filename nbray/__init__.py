@@ -103,7 +103,7 @@ def panel(controls: bool = True) -> Any:
         controls: with buttons that add and stop nodes, show the line for joining, and so on.
             Visitors of a page made from the notebook (voila) get none in any case.
     """
-    from nbray.jupyter.panel import panel as make
+    from nbray.jupyter.panel.panel import panel as make
 
     return make(controls)
 
@@ -116,7 +116,7 @@ def timeline(cell: str | int | None = None, filename: Any = None) -> Any:
     Raises:
         ValueError: there is no such cell.
     """
-    from nbray.jupyter.timeline import timeline as make
+    from nbray.jupyter.insight.timeline import timeline as make
 
     return make(cell, filename)
 

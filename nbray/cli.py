@@ -368,7 +368,7 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
 def timeline(file: str) -> None:
     """Write which worker ran what when to FILE, for chrome://tracing or ui.perfetto.dev."""
     from nbray import api
-    from nbray.jupyter.timeline import timeline as make
+    from nbray.jupyter.insight.timeline import timeline as make
 
     with _one_sentence():
         if not _native().records():

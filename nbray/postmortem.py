@@ -2,7 +2,7 @@
 
 Owns these records, their bytes and how a value looks in a line. Does not own
 the capturing (`nbray.wire.autopsy`) nor the looking at them
-(`nbray.jupyter.debug`). Rule: a record can be shown whatever is in it; a value
+(`nbray.jupyter.failures.debug`). Rule: a record can be shown whatever is in it; a value
 is rebuilt only when somebody asks for it.
 """
 

@@ -25,8 +25,9 @@ class Screens:
             marimo.install()
         terminal = sys.stderr is not None and sys.stderr.isatty()
         if terminal or "IPython" in sys.modules:
-            from nbray.jupyter import context_display, progress
             from nbray.jupyter.notebook import current
+            from nbray.jupyter.panel import context_display
+            from nbray.jupyter.waiting import progress
 
             progress.install()
             context_display.install(current())

@@ -2,7 +2,7 @@
 
 Owns what a process has exactly one of: the engine, how it was started, who
 watches blocking waits. Everything else is reached from here. `cell` is a
-context variable, so it follows async code, and threads (see `threads`). A
+context variable, so it follows async code, and threads (see `patches.threads`). A
 process forked from one that has an engine gets an engine that raises.
 """
 

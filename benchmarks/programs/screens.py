@@ -10,7 +10,7 @@ from timing import report
 
 import nbray
 from nbray import session
-from nbray.jupyter import progress
+from nbray.jupyter.waiting import progress
 
 
 @nbray.remote

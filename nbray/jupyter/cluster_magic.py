@@ -26,9 +26,9 @@ from nbray.engine import Engine
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import RayError
 from nbray.figures import amount, memory, noun
-from nbray.jupyter.audience import audience
-from nbray.jupyter.environment import environments
-from nbray.jupyter.errors import NotebookError
+from nbray.jupyter.cells.audience import audience
+from nbray.jupyter.failures.errors import NotebookError
+from nbray.jupyter.insight.environment import environments
 from nbray.jupyter.notebook import current
 
 USAGE = {
@@ -218,7 +218,7 @@ def _not_running() -> str:
 
 def _show_panel() -> None:
     """The cluster's panel below the sentence, in a notebook."""
-    from nbray.jupyter import panel  # late: it loads ipywidgets
+    from nbray.jupyter.panel import panel  # late: it loads ipywidgets
 
     panel.show()
 
@@ -344,7 +344,8 @@ def complete(line: str) -> list[str]:
 
 
 def _logs(values: list[str], options: dict[str, str]) -> Any:
-    from nbray.jupyter import inspection, progress
+    from nbray.jupyter.insight import logs_and_receipts as inspection
+    from nbray.jupyter.waiting import progress
 
     if not current().loaded:
         raise NotebookError("nbray is not loaded: run %load_ext nbray first")
@@ -367,25 +368,25 @@ def _jobs(values: list[str], _options: dict[str, str]) -> Any:
 
 
 def _receipt(values: list[str], _options: dict[str, str]) -> Any:
-    from nbray.jupyter import inspection
+    from nbray.jupyter.insight import logs_and_receipts as inspection
 
     return inspection.receipt(values)
 
 
 def _memory(_values: list[str], _options: dict[str, str]) -> Any:
-    from nbray.jupyter import holdings
+    from nbray.jupyter.insight import holdings
 
     return holdings.memory(current())
 
 
 def _free(_values: list[str], _options: dict[str, str]) -> None:
-    from nbray.jupyter import holdings
+    from nbray.jupyter.insight import holdings
 
     holdings.free(current())
 
 
 def _debug(values: list[str], options: dict[str, str]) -> Any:
-    from nbray.jupyter.debug import debug
+    from nbray.jupyter.failures.debug import debug
 
     return debug(values, options.get("-o", ""), current().cells.shell.user_ns)
 

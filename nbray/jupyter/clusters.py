@@ -3,7 +3,7 @@
 Owns what the run directory's records say together, and the command lines by
 which a cluster's own Python is asked to do something. Does not own records nor
 processes (`nbray.engine.load("native")`), nor who asks: the sidebar's requests
-(`server.handlers`), the panel's buttons (`errands`).
+(`server.handlers`), the panel's buttons (`panel.actions`).
 
 Rules. A secret reaches a command by its standard input, and leaves this module
 by nothing. What goes wrong is a `Refused` with one sentence for the user.

@@ -1,7 +1,7 @@
 """Named jobs in a notebook: their output and bars under a cell, `%nbray jobs`, their end.
 
 Owns the showing. Does not own the jobs (`nbray.jobs`), the look (`nbray.view`)
-nor the drawing (`output`, `bars`). Rule: a job's output appears under the cell
+nor the drawing (`router`, `bars`). Rule: a job's output appears under the cell
 that launched it while that notebook lives, and under every cell that fetches it.
 """
 
@@ -22,11 +22,11 @@ from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.ids import node_of
 from nbray.jobs.keeper import News
-from nbray.jupyter import progress
-from nbray.jupyter.bars import Bars, NotebookBars, Surface
-from nbray.jupyter.following import follow
 from nbray.jupyter.notebook import current
-from nbray.jupyter.terminal import TerminalBars
+from nbray.jupyter.waiting import progress
+from nbray.jupyter.waiting.bars import Bars, NotebookBars, Surface
+from nbray.jupyter.waiting.following import follow
+from nbray.jupyter.waiting.terminal import TerminalBars
 from nbray.view.jobs import jobs_html, jobs_text
 
 STAYS = (

@@ -17,17 +17,14 @@ from IPython.core.magic import no_var_expand
 
 from nbray import session
 from nbray.engine import Engine
-from nbray.jupyter import (
-    cluster_magic,
-    environment,
-    errors,
-    holdings,
-    progress,
-)
+from nbray.jupyter import cluster_magic
+from nbray.jupyter.cells.stop import InterruptHook
+from nbray.jupyter.failures import errors
+from nbray.jupyter.insight import environment, holdings
+from nbray.jupyter.insight.signatures import original
 from nbray.jupyter.notebook import Notebook, current
-from nbray.jupyter.remote_cell import RemoteCells
-from nbray.jupyter.signatures import original
-from nbray.jupyter.stop import InterruptHook
+from nbray.jupyter.remote.remote_cell import RemoteCells
+from nbray.jupyter.waiting import progress
 from nbray.patches.ipython_errors import ErrorHandler
 from nbray.patches.ipython_inspector import Inspector
 from nbray.refs import ObjectRef

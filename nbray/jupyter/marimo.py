@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any
 
 from nbray.exceptions import RayError
+from nbray.jupyter.cells.stop import stop
 from nbray.jupyter.notebook import Notebook, current
-from nbray.jupyter.stop import stop
 
 CELL = "__marimo__cell_"
 """Begins the name of a cell's file."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from nbray.exceptions import RayError
-from nbray.jupyter.cells import Cells
+from nbray.jupyter.cells.cells import Cells
 from nbray.refs import ObjectRef
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """What stands between the panel's buttons: a sentence, the line for joining.
 
-Owns their words as HTML. Does not own the buttons (`nbray.jupyter.controls`).
+Owns their words as HTML. Does not own the buttons (`nbray.jupyter.panel.controls`).
 Rule: the line for joining holds the secret, and goes only into a live page, on
 request; nothing here is ever part of what a notebook saves. The style sheet is
 the table's above.

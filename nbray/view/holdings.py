@@ -1,7 +1,7 @@
 """Memory by what holds it: a row for each variable, `Out[]` entry or task.
 
 Owns the grouping into rows and the wording. Does not own the finding
-(`nbray.jupyter.pins`). Rule: the total is that of all objects; each object
+(`nbray.jupyter.insight.pins`). Rule: the total is that of all objects; each object
 stands in exactly one row, under everything that holds it.
 """
 

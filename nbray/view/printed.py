@@ -1,7 +1,7 @@
 """What a cell's tasks printed, under the cell: one block a node and worker, counted.
 
 Owns the wording and the folding. Does not own what is kept or when it is drawn
-(`nbray.jupyter.output`). Rule: a few lines of one worker look as if the cell
+(`nbray.jupyter.printed.router`). Rule: a few lines of one worker look as if the cell
 had printed them; whatever is not shown is counted, with the way to see it.
 """
 

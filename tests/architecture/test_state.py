@@ -15,7 +15,7 @@ SLOTS = {
     "nbray/patches/threads.py": "the patch of pools, made when their module is there",
 }
 """Files whose functions assign to names of their module, and what those are."""
-MEMOS = {"nbray/jupyter/body.py": "the text of cells in a worker, for its tracebacks"}
+MEMOS = {"nbray/jupyter/remote/body.py": "the text of cells in a worker, for its tracebacks"}
 """Files of the notebook's part that keep something in their module all the same."""
 
 

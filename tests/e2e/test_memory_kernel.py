@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from e2e.front import Front, running
 
-from nbray.jupyter.live import VIEW
+from nbray.jupyter.cells.live import VIEW
 
 SETUP = """
 import os, time

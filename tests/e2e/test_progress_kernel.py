@@ -17,7 +17,7 @@ import threading, time
 from nbray import session
 from nbray.engine import RuntimeInfo
 from nbray.events import CellView, Figures, NodeCounts, NodeView, Snapshot
-from nbray.jupyter import progress
+from nbray.jupyter.waiting import progress
 from nbray.jupyter.notebook import current
 
 class Engine:

@@ -9,7 +9,8 @@ import pytest
 
 import nbray
 from nbray import session
-from nbray.jupyter import jobs, marimo, progress
+from nbray.jupyter import jobs, marimo
+from nbray.jupyter.waiting import progress
 from nbray.screens import Screens
 
 

@@ -7,8 +7,9 @@ import pytest
 import nbray
 from nbray import jobs as named
 from nbray.details import Details, ProcessRecord
-from nbray.jupyter import jobs, progress
+from nbray.jupyter import jobs
 from nbray.jupyter.notebook import current
+from nbray.jupyter.waiting import progress
 
 
 @pytest.fixture

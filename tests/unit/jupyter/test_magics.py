@@ -5,8 +5,9 @@ import pytest
 import nbray
 from nbray import session
 from nbray.events import Output
-from nbray.jupyter import magics, progress
+from nbray.jupyter import magics
 from nbray.jupyter.notebook import current
+from nbray.jupyter.waiting import progress
 
 
 def test_loading_brings_remote_and_both_magics(ip):

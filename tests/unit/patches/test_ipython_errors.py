@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import nbray
-from nbray.jupyter import errors, magics
+from nbray.jupyter import magics
+from nbray.jupyter.failures import errors
 
 
 class Theirs:

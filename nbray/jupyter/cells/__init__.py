@@ -1,0 +1,1 @@
+"""Which cell runs, what it is called, who looks at it, and how output lands under it; Stop."""

@@ -1,0 +1,1 @@
+"""How errors look in a notebook, and the look back at where a task failed."""

@@ -1,0 +1,1 @@
+"""Looking inside: who holds what, timelines, logs, receipts, environments, signatures."""

@@ -1,0 +1,1 @@
+"""`nbray.panel()`, its buttons, and what they do."""

@@ -1,0 +1,1 @@
+"""What tasks print and display, under the cell that launched them."""

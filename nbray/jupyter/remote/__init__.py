@@ -1,0 +1,1 @@
+"""`%%remote`: its line, its names, its values, its run, its handles."""

@@ -1,0 +1,1 @@
+"""What is seen while one waits, and when the work has ended: bars, receipts."""

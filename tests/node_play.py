@@ -6,7 +6,7 @@ from nbray.ids import DRIVER_FLAG, HEAD, client_id
 from nbray.options import UNIT
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import NodeBrain, NodeConfig
-from nbray.runtime.store.keeper import Keeper
+from nbray.runtime.core.slots import StoreBooks
 from nbray.wire import messages as m
 
 VERSIONS = m.Versions(1, "3.11.7", "0.1")
@@ -36,7 +36,7 @@ class Play:
         total = {"CPU": cpus * UNIT, **({"GPU": gpus * UNIT} if gpus else {})}
         info = m.NodeInfo(number, f"m{number}", "10.0.0.1", 7000, total, total)
         settings = NodeConfig(number, 99, info, VERSIONS, "10.0.0.1:6379", cap, ready, owner)
-        self.brain = NodeBrain(settings, Keeper(1 << 30, number))
+        self.brain = NodeBrain(settings, StoreBooks(1 << 30, number))
         self.now = 100.0
         self.auto = auto
         self.sent: list[tuple[int, object]] = []

@@ -154,7 +154,7 @@ class Api:
         node = self.world.nodes[self.brain.node]
         if slot.node != self.brain.node:
             self.world.fail(f"{slot} is read on node {self.brain.node}")
-        if node.alive and not node.keeper.is_live(slot):
+        if node.alive and not node.books.is_live(slot):
             self.world.fail(f"{slot} was freed while it was viewed")
         cell = self.world.memory[slot.node, slot.generation]
         chunks = cell["chunks"]

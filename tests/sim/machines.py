@@ -21,7 +21,7 @@ from nbray.runtime.core import effects as fx
 from nbray.runtime.core.head import HeadBrain
 from nbray.runtime.core.mesh import Got, Mesh, Out
 from nbray.runtime.core.node import NodeBrain, NodeConfig
-from nbray.runtime.store.keeper import Keeper
+from nbray.runtime.core.slots import StoreBooks
 from nbray.wire import messages as m
 from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, receiver
 
@@ -153,15 +153,15 @@ class NodeProcess(Process):
         info = m.NodeInfo(
             number, f"host{machine}", f"10.0.0.{machine}", 6379, total, dict(total), number == 1
         )
-        self.keeper = Keeper(STORE, number)
+        self.books = StoreBooks(STORE, number)
         if world.seed % 2:  # in half of the stories 2.5 MB are a large object
-            self.keeper._books.arena = 1 << 20
+            self.books.arena = 1 << 20
         self.brain = NodeBrain(
             NodeConfig(
                 number, CLUSTER, info, VERSIONS, "10.0.0.1:6379", cap=40, ready=ready,
                 rejoins=number != FIRST_NODE,
             ),
-            self.keeper,
+            self.books,
         )
         for member in members:
             self.brain.spread.members.setdefault(member.number, member)
@@ -233,10 +233,10 @@ class NodeProcess(Process):
         if isinstance(message, m.Welcome | m.Refused) and message.ticket:
             return  # the joining node has been given its number by the scenario
         self.world.tell(self.me, "<-", message.sender, message)
-        stale = self.keeper.stale
+        stale = self.books.stale
         self._perform(self.brain.handle(message, self.world.now))
         if not (isinstance(message, m.Free) and self.brain.ends.over(message.sender)):
-            self.stale += self.keeper.stale - stale
+            self.stale += self.books.stale - stale
 
     def _forward(self, to: int, frames: list[Any]) -> None:
         node = node_of(to)
@@ -402,7 +402,7 @@ class NodeProcess(Process):
 
     def _send_bulk(self, effect: fx.SendBulk) -> None:
         slot = effect.slot
-        if not self.keeper.is_live(slot):
+        if not self.books.is_live(slot):
             self.world.fail(f"node{self.number} reads the freed {slot}")
         data = self.world.memory[self.number, slot.generation]["data"]
         self.world.tell(self.me, "=>", effect.to, effect.message)

@@ -279,7 +279,7 @@ class Scenario:
                 ("leases out", brain.leases.leases),
                 ("has wants", brain.leases.wants),
                 ("has actors", brain.residents._all),
-                ("stores", node.keeper.used),
+                ("stores", node.books.used),
                 ("transfers", brain.transfers._by_key),
                 ("has free", brain.ledger.free if brain.ledger.free != brain.ledger.total else 0),
                 ("freed twice", node.stale if not self.broken else 0),

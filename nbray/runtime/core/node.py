@@ -38,9 +38,10 @@ from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
+from nbray.runtime.core.slots import Full, StoreBooks
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.stay import Stay
-from nbray.runtime.core.storage import Books, Storage
+from nbray.runtime.core.storage import Storage
 from nbray.runtime.core.transfers import DEAD_OWNER, Transfers
 from nbray.runtime.core.troubles import Troubles
 from nbray.runtime.core.versions import differences
@@ -89,7 +90,7 @@ class _Client:
 class NodeBrain:
     """Brain of one node; see `handle`, `tick`, `next_deadline` and the events below."""
 
-    def __init__(self, settings: NodeConfig, store: Books, room: Room | None = None) -> None:
+    def __init__(self, settings: NodeConfig, store: StoreBooks, room: Room | None = None) -> None:
         number = settings.number
         self.number = number
         self.me = me = node_client(number)
@@ -311,14 +312,16 @@ class NodeBrain:
                 return self._allocate(message)
             case m.Free(slots=slots):
                 self.transfers.freed(slots)
-                return self.storage.free(slots)
+                self.storage.free(slots)
+                return []
             case m.Fetch():
                 if self.ends.over(message.owner):
                     told = m.Fetched(self.me, message.token, None, DEAD_OWNER)
                     return [Send(message.sender, told)]
                 return self.transfers.fetch(message, now)
             case m.Held():
-                return self.storage.held(message.sender, message.owner, message.slots)
+                self.storage.held(message.sender, message.owner, message.slots)
+                return []
             case m.Pull():
                 return self.transfers.pull(message)
             case m.Chunk():
@@ -523,15 +526,16 @@ class NodeBrain:
     def _allocate(self, message: m.Allocate) -> list[NodeEffect]:
         client, token = message.sender, message.token
 
-        def done(slot: m.Slot | None, why: str) -> list[NodeEffect]:
-            if slot is not None and (client not in self.clients or self.ends.over(message.owner)):
-                out = self.storage.free([slot])  # one of them died meanwhile
-                if client in self.clients:
-                    out.append(Send(client, m.Allocated(self.me, token, None, DEAD_OWNER)))
-                return out
-            if slot is not None:
-                self.storage.made(client, message.owner, slot)
-            return [Send(client, m.Allocated(self.me, token, slot, why))]
+        def done(slot: m.Slot | Full) -> list[NodeEffect]:
+            if isinstance(slot, Full):
+                return [Send(client, m.Allocated(self.me, token, None, slot.reason))]
+            if client not in self.clients or self.ends.over(message.owner):
+                self.storage.free([slot])  # one of them died meanwhile
+                if client not in self.clients:
+                    return []
+                return [Send(client, m.Allocated(self.me, token, None, DEAD_OWNER))]
+            self.storage.made(client, message.owner, slot)
+            return [Send(client, m.Allocated(self.me, token, slot))]
 
         return self.storage.allocate(message.owner, message.size, client, done)
 

@@ -1,8 +1,8 @@
 """The node's side of its object store: slots for clients, and the ends of owners.
 
 Owns requests that wait for a segment and the questions to clients after an
-owner's death. Does not own the books (given as `Books`, see `runtime.store`)
-nor memory (the shell adds and drops segments). Rule: one segment is asked for
+owner's death. Does not own the books (`slots`) nor memory (the shell adds and drops
+segments). Rule: one segment is asked for
 at a time; requests are answered in order.
 """
 
@@ -10,81 +10,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from typing import Protocol
 
 from nbray.runtime.core.effects import AddSegment, DropSegment, NodeEffect, Send
+from nbray.runtime.core.slots import Full, NeedSegment, StoreBooks
 from nbray.wire.messages import Slot, Unclaimed, WhatHeld
 
-Done = Callable[[Slot | None, str], list[NodeEffect]]
-"""Called with the slot, or None and why there is none."""
-
-
-class Books(Protocol):
-    """The store's books in plain types."""
-
-    @property
-    def used(self) -> int:
-        """Bytes that objects take."""
-        ...
-
-    @property
-    def capacity(self) -> int:
-        """Bytes that objects may take."""
-        ...
-
-    def allocate(self, owner: int, size: int, writer: int) -> Slot | tuple[int, list[int]] | str:
-        """A slot; or the size of the segment it takes and segments to drop; or why it won't fit."""
-        ...
-
-    def segment_added(self, segment: int, size: int) -> None:
-        """The segment exists."""
-        ...
-
-    def free(self, slot: Slot) -> list[int]:
-        """The slot is no longer referred to; segments to drop."""
-        ...
-
-    def is_live(self, slot: Slot) -> bool:
-        """Whether the slot still holds what it held."""
-        ...
-
-    def owned(self) -> Collection[int]:
-        """The owners of all objects here."""
-        ...
-
-    def owner_died(self, owner: int, clients: Collection[int]) -> tuple[list[Slot], list[int]]:
-        """Slots to ask the clients about; segments to drop."""
-        ...
-
-    def release_held(self, client: int, owner: int, still: Iterable[Slot]) -> list[int]:
-        """The client views only these of the dead owner's slots; segments to drop."""
-        ...
-
-    def client_died(self, client: int) -> list[int]:
-        """The client views nothing any more; segments to drop."""
-        ...
-
-    def sweep(self, now: float) -> list[int]:
-        """Segments to drop because nobody has used them for a while."""
-        ...
-
-    def next_deadline(self, now: float) -> float | None:
-        """When `sweep` has something to do."""
-        ...
-
-    def relieve(self) -> list[int]:
-        """Every segment that is spare; to drop."""
-        ...
-
-    def validate(self) -> None:
-        """Assert the invariants."""
-        ...
+Done = Callable[[Slot | Full], list[NodeEffect]]
+"""Called with the slot, or with why there is none."""
 
 
 class Storage:
     """Requests to the store of one node. `me` is the node's client id."""
 
-    def __init__(self, me: int, books: Books) -> None:
+    def __init__(self, me: int, books: StoreBooks) -> None:
         self._me = me
         self.books = books
         self._waiting: deque[tuple[int, int, int, Done]] = deque()
@@ -112,15 +50,11 @@ class Storage:
         while self._waiting:
             owner, size, writer, done = self._waiting[0]
             result = self.books.allocate(owner, size, writer)
-            if isinstance(result, tuple):
+            if isinstance(result, NeedSegment):
                 self._asked = True
-                new, drops = result
-                return [*out, *_drops(drops), AddSegment(new)]
+                return [*out, *map(DropSegment, result.drop), AddSegment(result.size)]
             self._waiting.popleft()
-            if isinstance(result, str):
-                out.extend(done(None, result))
-            else:
-                out.extend(done(result, ""))
+            out.extend(done(result))
         return out
 
     def segment_added(self, segment: int, size: int) -> list[NodeEffect]:
@@ -135,12 +69,11 @@ class Storage:
         out = self.relieve()
         if not out and self._waiting:
             *_, done = self._waiting.popleft()
-            out.extend(done(None, why))
+            out.extend(done(Full(why)))
         return [*out, *self._serve()]
 
-    def free(self, slots: Iterable[Slot]) -> list[NodeEffect]:
+    def free(self, slots: Iterable[Slot]) -> None:
         """An owner lets go of slots."""
-        out: list[NodeEffect] = []
         for slot in slots:
             worker = self._maker.pop(slot.generation, 0)
             if worker:
@@ -148,41 +81,33 @@ class Storage:
                 del made[slot.generation]
                 if not made:
                     del self._made[worker]
-            out += _drops(self.books.free(slot))
-        return out
+            self.books.free(slot)
 
     def sweep(self, now: float) -> list[NodeEffect]:
         """Give back memory that nobody has used for a while; after every step."""
-        due = self.books.sweep(now)
-        return _drops(due) if due else []
+        return self.books.sweep(now)
 
     def relieve(self) -> list[NodeEffect]:
         """Memory is scarce: give back what is only kept warm."""
-        return _drops(self.books.relieve())
+        return self.books.relieve()
 
     def owner_died(self, owner: int, clients: Collection[int]) -> list[NodeEffect]:
         """Ask the live *clients* of this machine what of a dead owner's they still view."""
-        slots, drops = self.books.owner_died(owner, clients)
-        out = _drops(drops)
-        if slots:
-            out.extend(Send(client, WhatHeld(self._me, owner, slots)) for client in clients)
-        return out
+        slots = self.books.owner_died(owner, clients)
+        if not slots:
+            return []
+        return [Send(client, WhatHeld(self._me, owner, slots)) for client in clients]
 
-    def held(self, client: int, owner: int, still: list[Slot]) -> list[NodeEffect]:
+    def held(self, client: int, owner: int, still: list[Slot]) -> None:
         """A client's answer."""
-        return _drops(self.books.release_held(client, owner, still))
+        self.books.release_held(client, owner, still)
 
     def client_died(self, client: int) -> list[NodeEffect]:
         """A client of this machine is dead: its views are gone, and it announces nothing more."""
-        out = _drops(self.books.client_died(client))
+        self.books.client_died(client)
         unclaimed: dict[int, list[Slot]] = {}
         for generation, (owner, slot) in self._made.pop(client, {}).items():
             del self._maker[generation]
             if self.books.is_live(slot):
                 unclaimed.setdefault(owner, []).append(slot)
-        out.extend(Send(owner, Unclaimed(self._me, slots)) for owner, slots in unclaimed.items())
-        return out
-
-
-def _drops(segments: list[int]) -> list[NodeEffect]:
-    return [DropSegment(segment) for segment in segments]
+        return [Send(owner, Unclaimed(self._me, slots)) for owner, slots in unclaimed.items()]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from nbray.config import CHUNK
 from nbray.ids import node_client
 from nbray.runtime.core.effects import NodeEffect, Send, SendBulk, WriteSlot
+from nbray.runtime.core.slots import Full
 from nbray.runtime.core.storage import Storage
 from nbray.wire.messages import Chunk, Fetch, Fetched, Moved, Pull, Slot
 
@@ -79,12 +80,14 @@ class Transfers:
         self._by_key[key] = transfer
         size = sources[0].size
 
-        def allocated(slot: Slot | None, why: str) -> list[NodeEffect]:
+        def allocated(slot: Slot | Full) -> list[NodeEffect]:
             if self._by_key.get(key) is not transfer:
-                return [] if slot is None else self._storage.free([slot])  # the owner died
-            if slot is None:
+                if isinstance(slot, Slot):
+                    self._storage.free([slot])  # the owner died
+                return []
+            if isinstance(slot, Full):
                 del self._by_key[key]
-                return self._answer(transfer, None, why)
+                return self._answer(transfer, None, slot.reason)
             transfer.local = slot
             return self._begin(transfer, now)
 
@@ -99,10 +102,8 @@ class Transfers:
             transfer.sources.pop(0)
         if not transfer.sources:
             self._by_key.pop(transfer.key, None)
-            return [
-                *self._storage.free([local]),
-                *self._answer(transfer, None, "the nodes that held the object are gone"),
-            ]
+            self._storage.free([local])
+            return self._answer(transfer, None, "the nodes that held the object are gone")
         self._token += 1
         self._by_token[self._token] = transfer
         transfer.asked = set()

@@ -20,6 +20,7 @@ from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
 from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.core.slots import StoreBooks
 from nbray.runtime.shell import machine, rundir
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.address import LOOPBACK, join_address
@@ -29,7 +30,6 @@ from nbray.runtime.shell.node import Node, Seat
 from nbray.runtime.shell.room import Room
 from nbray.runtime.shell.sockets import Post
 from nbray.runtime.shell.watching import sentence
-from nbray.runtime.store.keeper import Keeper
 from nbray.wire import messages as m
 from nbray.wire.secret import Secret
 
@@ -138,7 +138,7 @@ def _start(
     )
     room = Room()
     capacity = machine.store_bytes(request)
-    brain = NodeBrain(config, Keeper(capacity, number, machine.arena(capacity)), room)
+    brain = NodeBrain(config, StoreBooks(capacity, number, machine.arena(capacity)), room)
     for member in members:
         brain.spread.members.setdefault(member.number, member)
     post = Post(node_client(number), Path(settings.directory))

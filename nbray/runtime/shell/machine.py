@@ -29,8 +29,8 @@ from nbray.config import (
 from nbray.events import Figures
 from nbray.figures import memory as shown
 from nbray.options import UNIT
+from nbray.runtime.core.slots import ARENA
 from nbray.runtime.shell import cgroups, room
-from nbray.runtime.store.books import ARENA
 from nbray.version import __version__
 from nbray.wire.messages import Shape, Versions
 

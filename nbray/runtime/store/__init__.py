@@ -1,1 +1,1 @@
-"""The object store of one machine: shared memory, and the books over it."""
+"""The object store of one machine: its shared memory (the books over it are `core.slots`)."""

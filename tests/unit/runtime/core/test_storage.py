@@ -8,8 +8,8 @@ from node_play import ANNA, BEN, Play
 from nbray.config import SCARCE_SHARE, SPARE_SECONDS
 from nbray.events import Figures
 from nbray.runtime.core.effects import AddSegment, DropSegment, Effect
+from nbray.runtime.core.slots import Full, StoreBooks
 from nbray.runtime.core.storage import Storage
-from nbray.runtime.store.keeper import Keeper
 from nbray.wire import messages as m
 
 MB = 1 << 20
@@ -20,12 +20,12 @@ class Shelf:
     """A store of 1,000 MB; `answers` are what requests were told."""
 
     def __init__(self) -> None:
-        self.storage = Storage(ME, Keeper(1000 * MB, 1))
-        self.answers: list[m.Slot | str] = []
+        self.storage = Storage(ME, StoreBooks(1000 * MB, 1))
+        self.answers: list[m.Slot | Full] = []
 
     def ask(self, megabytes: int, writer: int = ANNA) -> list[Effect]:
-        def done(slot: m.Slot | None, why: str) -> list[Effect]:
-            self.answers.append(slot or why)
+        def done(slot: m.Slot | Full) -> list[Effect]:
+            self.answers.append(slot)
             return []
 
         return self.storage.allocate(writer, megabytes * MB, writer, done)
@@ -56,7 +56,7 @@ def test_requests_wait_for_one_segment_and_are_answered_in_order(shelf: Shelf) -
 
 def test_a_freed_large_segment_needs_no_new_one(shelf: Shelf) -> None:
     slot = shelf.slot(100)
-    assert shelf.storage.free([slot]) == []
+    shelf.storage.free([slot])
     assert shelf.ask(100) == []
     again = shelf.answers.pop()
     assert isinstance(again, m.Slot)
@@ -79,7 +79,7 @@ def test_when_the_system_has_nothing_left_spare_segments_go_and_it_is_tried_agai
     assert effects == [DropSegment(slot.segment), AddSegment(320 * MB)]
     assert shelf.answers == []
     assert shelf.storage.segment_failed("no descriptors") == []
-    assert shelf.answers == ["no descriptors"]
+    assert shelf.answers == [Full("no descriptors")]
 
 
 # With the whole brain

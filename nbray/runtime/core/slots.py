@@ -1,12 +1,12 @@
 """The node's books: which segments exist, who owns which bytes, and when they are free again.
 
 Owns the accounting and the fate of a dead owner's slots. Does not own memory
-(`segments`) nor messages: the node's shell makes and drops what the books ask
-for. Rule: pure; a slot is used again only when its owner freed it, or when the
-owner is dead and no process of this machine views it any more.
+(`store.segments`) nor messages (`storage`): the node's shell makes and drops
+what the books ask for. Rule: a slot is used again only when its owner freed it,
+or when the owner is dead and no process of this machine views it any more.
 
 Every slot has a generation of its own, so a message about a slot that has been
-used again since is recognised: it changes nothing and is reported.
+used again since is recognised: it changes nothing and is counted.
 
 A segment in which nothing lies is spare: its pages are warm, and fresh ones
 cost ten times the copy into them, so the next object that fits gets it, most
@@ -24,7 +24,8 @@ import msgspec
 
 from nbray.config import SPARE_SECONDS
 from nbray.figures import memory
-from nbray.runtime.store.allocator import PAGE, Allocator, pages
+from nbray.runtime.core.allocator import PAGE, Allocator, pages
+from nbray.runtime.core.effects import DropSegment, NodeEffect
 from nbray.wire.messages import Slot
 
 ARENA = 64 << 20
@@ -47,21 +48,6 @@ class Full(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class DropSegment(msgspec.Struct, frozen=True, gc=False):
-    """Unmap and close this segment: nothing is in it."""
-
-    id: int
-
-
-class StaleFree(msgspec.Struct, frozen=True, gc=False):
-    """Somebody spoke of a slot that is free or used again; nothing was changed."""
-
-    slot: Slot
-
-
-Effect = DropSegment | StaleFree
-
-
 class _Orphan:
     """A slot of a dead owner: which clients have yet to say, and which still view it."""
 
@@ -82,6 +68,7 @@ class StoreBooks:
         capacity: bytes that objects may take, in whole pages.
         used: bytes that objects take, in whole pages.
         reserved: bytes of all segments.
+        stale: how many slots were freed that were free, or used again, already.
     """
 
     def __init__(self, capacity: int, node: int = 0, arena: int = 0) -> None:
@@ -89,6 +76,7 @@ class StoreBooks:
         self.capacity = max(PAGE, capacity // PAGE * PAGE)
         self.used = 0
         self.reserved = 0
+        self.stale = 0
         self.arena = min(arena or ARENA, self.capacity)
         self._segments: dict[int, Allocator] = {}
         self._spare: dict[int, float] = {}
@@ -109,6 +97,10 @@ class StoreBooks:
     def __len__(self) -> int:
         """How many objects the store holds."""
         return len(self._live)
+
+    def owned(self) -> Collection[int]:
+        """The owners of all objects here."""
+        return list(self._by_owner)
 
     def owners(self) -> dict[int, int]:
         """Bytes in use by owner (client id), in whole pages."""
@@ -202,10 +194,11 @@ class StoreBooks:
         self.reserved += size
         self._spared(segment)
 
-    def free(self, slot: Slot) -> list[Effect]:
+    def free(self, slot: Slot) -> None:
         """The owner no longer refers to *slot*."""
         if not self.is_live(slot):
-            return [StaleFree(slot)]
+            self.stale += 1
+            return
         owner, _ = self._live.pop(slot.generation)
         slots = self._by_owner[owner]
         del slots[slot.generation]
@@ -220,7 +213,6 @@ class StoreBooks:
         self.used -= allocator.free(slot.offset)
         if not allocator.used:
             self._spared(slot.segment)
-        return []
 
     # Spare segments
 
@@ -234,7 +226,7 @@ class StoreBooks:
         self._writer.pop(segment, None)
         self.reserved -= self._segments.pop(segment).capacity
 
-    def sweep(self, now: float) -> list[Effect]:
+    def sweep(self, now: float) -> list[NodeEffect]:
         """Give back the segments that have been spare for `SPARE_SECONDS`.
 
         They count from the first call after they became so: call it after every
@@ -253,7 +245,7 @@ class StoreBooks:
         """When `sweep` has something to do."""
         return now if self._unstamped else next(iter(self._spare.values()), None)
 
-    def relieve(self) -> list[Effect]:
+    def relieve(self) -> list[NodeEffect]:
         """The machine is short of memory: give back every spare segment now."""
         due = list(self._spare)
         for segment in due:
@@ -262,7 +254,7 @@ class StoreBooks:
 
     # Ends
 
-    def owner_died(self, owner: int, clients: Collection[int]) -> tuple[list[Slot], list[Effect]]:
+    def owner_died(self, owner: int, clients: Collection[int]) -> list[Slot]:
         """*owner* is dead: which of its slots its node must ask *clients* about.
 
         Each of *clients* (all live ones of this machine) is to be asked which of
@@ -272,41 +264,38 @@ class StoreBooks:
         slots = list(self._by_owner.get(owner, {}).values())
         asked = [client for client in clients if client != owner]
         if not asked:
-            return [], [effect for slot in slots for effect in self.free(slot)]
+            for slot in slots:
+                self.free(slot)
+            return []
         if slots:
             self._orphans[owner] = {slot.generation: _Orphan(slot, asked) for slot in slots}
-        return slots, []
+        return slots
 
-    def release_held(self, client: int, owner: int, still: Iterable[Slot]) -> list[Effect]:
+    def release_held(self, client: int, owner: int, still: Iterable[Slot]) -> None:
         """*client* views of the dead *owner*'s slots only *still*.
 
         To be called for its first answer and again whenever it lets go of more.
         """
         views = {slot.generation for slot in still}
-        effects: list[Effect] = []
         for generation, orphan in list(self._orphans.get(owner, {}).items()):
             orphan.unheard.discard(client)
             if generation in views:
                 orphan.holding.add(client)
             else:
                 orphan.holding.discard(client)
-            effects += self._bury(orphan)
-        return effects
+            self._bury(orphan)
 
-    def client_died(self, client: int) -> list[Effect]:
+    def client_died(self, client: int) -> None:
         """*client* views nothing any more (what it owned: see `owner_died`)."""
-        effects: list[Effect] = []
         for orphans in list(self._orphans.values()):
             for orphan in list(orphans.values()):
                 orphan.unheard.discard(client)
                 orphan.holding.discard(client)
-                effects += self._bury(orphan)
-        return effects
+                self._bury(orphan)
 
-    def _bury(self, orphan: _Orphan) -> list[Effect]:
-        if orphan.unheard or orphan.holding:
-            return []
-        return self.free(orphan.slot)
+    def _bury(self, orphan: _Orphan) -> None:
+        if not orphan.unheard and not orphan.holding:
+            self.free(orphan.slot)
 
     def segments(self) -> list[int]:
         """The numbers of all segments, for the node's own end."""

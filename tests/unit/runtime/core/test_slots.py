@@ -7,9 +7,9 @@ import random
 import pytest
 
 from nbray.config import SPARE_SECONDS
-from nbray.runtime.store import books as module
-from nbray.runtime.store.allocator import PAGE
-from nbray.runtime.store.books import DropSegment, Full, NeedSegment, StaleFree, StoreBooks
+from nbray.runtime.core.allocator import PAGE
+from nbray.runtime.core.effects import DropSegment, Effect
+from nbray.runtime.core.slots import Full, NeedSegment, StoreBooks
 from nbray.wire.messages import Slot
 
 MB = 1 << 20
@@ -18,11 +18,10 @@ MB = 1 << 20
 class Node:
     """The books with a shell that creates and drops numbers instead of memory."""
 
-    def __init__(self, capacity: int) -> None:
-        self.books = StoreBooks(capacity, node=7)
+    def __init__(self, capacity: int, arena: int = 0) -> None:
+        self.books = StoreBooks(capacity, node=7, arena=arena)
         self.segments: dict[int, int] = {}
         self.serial = 0
-        self.stale: list[Slot] = []
 
     def allocate(self, owner: int, size: int, writer: int = 0) -> Slot | Full:
         answer = self.books.allocate(owner, size, writer)
@@ -42,16 +41,23 @@ class Node:
         assert isinstance(slot, Slot)
         return slot
 
-    def apply(self, effects: list[module.Effect]) -> None:
+    def apply(self, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, DropSegment):
-                del self.segments[effect.id]
-            else:
-                self.stale.append(effect.slot)
+            assert isinstance(effect, DropSegment)
+            del self.segments[effect.segment]
         self.check()
 
     def free(self, slot: Slot) -> None:
-        self.apply(self.books.free(slot))
+        self.books.free(slot)
+        self.check()
+
+    def release_held(self, client: int, owner: int, still: list[Slot]) -> None:
+        self.books.release_held(client, owner, still)
+        self.check()
+
+    def client_died(self, client: int) -> None:
+        self.books.client_died(client)
+        self.check()
 
     def check(self) -> None:
         self.books.validate()
@@ -118,7 +124,7 @@ def test_a_full_store_is_explained_and_recovers() -> None:
     node.slot(1, 4 * MB)
 
 
-def test_stale_frees_change_nothing_and_are_reported() -> None:
+def test_stale_frees_change_nothing_and_are_counted() -> None:
     node = Node(10 * MB)
     old = node.slot(1, MB)
     node.free(old)
@@ -126,9 +132,10 @@ def test_stale_frees_change_nothing_and_are_reported() -> None:
     assert (new.segment, new.offset) == (old.segment, old.offset)
     assert not node.books.is_live(old)
     node.free(old)
-    assert node.stale == [old]
+    assert node.books.stale == 1
     assert node.books.is_live(new)
-    assert node.books.free(Slot(7, 99, 0, 1, 12345)) == [StaleFree(Slot(7, 99, 0, 1, 12345))]
+    node.free(Slot(7, 99, 0, 1, 12345))
+    assert node.books.stale == 2
 
 
 # Spare segments
@@ -142,7 +149,7 @@ def test_a_large_segment_is_used_again() -> None:
     assert second.segment == first.segment
     assert second.generation != first.generation
     node.free(first)  # late
-    assert node.stale == [first]
+    assert node.books.stale == 1
     assert node.books.is_live(second)
     assert node.slot(1, 100 * MB).segment != second.segment
 
@@ -232,9 +239,8 @@ def test_scarce_memory_leaves_nothing_spare() -> None:
 def test_without_other_clients_a_dead_owners_slots_are_free_at_once() -> None:
     node = Node(10 * MB)
     slot = node.slot(1, MB)
-    ask, effects = node.books.owner_died(1, [1])
-    node.apply(effects)
-    assert ask == []
+    assert node.books.owner_died(1, [1]) == []
+    node.check()
     assert not node.books.is_live(slot)
     assert node.books.used == 0
 
@@ -243,17 +249,15 @@ def test_a_dead_owners_slots_stay_while_anybody_views_them() -> None:
     node = Node(10 * MB)
     seen, unseen = node.slot(1, MB), node.slot(1, MB)
     other = node.slot(2, MB)
-    ask, effects = node.books.owner_died(1, [1, 2, 3])
-    assert effects == []
-    assert ask == [seen, unseen]
-    node.apply(node.books.release_held(2, 1, [seen]))
+    assert node.books.owner_died(1, [1, 2, 3]) == [seen, unseen]
+    node.release_held(2, 1, [seen])
     assert node.books.is_live(unseen)  # 3 has not said yet
-    node.apply(node.books.release_held(3, 1, []))
+    node.release_held(3, 1, [])
     assert not node.books.is_live(unseen)
     assert node.books.is_live(seen)
-    node.apply(node.books.release_held(3, 1, []))  # said twice
+    node.release_held(3, 1, [])  # said twice
     assert node.books.is_live(seen)
-    node.apply(node.books.release_held(2, 1, []))
+    node.release_held(2, 1, [])
     assert not node.books.is_live(seen)
     assert node.books.is_live(other)
     assert node.books.owners() == {2: MB}
@@ -263,13 +267,13 @@ def test_the_death_of_the_last_viewer_frees() -> None:
     node = Node(10 * MB)
     slot = node.slot(1, MB)
     node.books.owner_died(1, [2, 3])
-    node.apply(node.books.release_held(2, 1, [slot]))
-    node.apply(node.books.client_died(3))
+    node.release_held(2, 1, [slot])
+    node.client_died(3)
     assert node.books.is_live(slot)
-    node.apply(node.books.client_died(2))
+    node.client_died(2)
     assert not node.books.is_live(slot)
-    assert node.books.release_held(2, 1, []) == []
-    assert node.stale == []
+    node.release_held(2, 1, [])
+    assert node.books.stale == 0
 
 
 def test_a_late_free_of_an_orphan_is_the_end_of_it() -> None:
@@ -277,17 +281,16 @@ def test_a_late_free_of_an_orphan_is_the_end_of_it() -> None:
     slot = node.slot(1, MB)
     node.books.owner_died(1, [2])
     node.free(slot)
-    node.apply(node.books.release_held(2, 1, [slot]))
-    node.apply(node.books.client_died(2))
-    assert node.stale == []
+    node.release_held(2, 1, [slot])
+    node.client_died(2)
+    assert node.books.stale == 0
     assert node.books.used == 0
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_nothing_leaks_whatever_happens(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ARENA", 64 * PAGE)
+def test_nothing_leaks_whatever_happens(seed: int) -> None:
     rng = random.Random(seed)
-    node = Node(rng.randint(1, 600) * PAGE)
+    node = Node(rng.randint(1, 600) * PAGE, arena=64 * PAGE)
     clients = set(range(1, 6))
     live: dict[int, tuple[int, Slot]] = {}
     held: dict[tuple[int, int], list[Slot]] = {}
@@ -315,28 +318,28 @@ def test_nothing_leaks_whatever_happens(seed: int, monkeypatch: pytest.MonkeyPat
         elif step < 0.9 and len(clients) > 2:
             dead = rng.choice(sorted(clients))
             clients.discard(dead)
-            node.apply(node.books.client_died(dead))
+            node.client_died(dead)
             held = {key: slots for key, slots in held.items() if key[0] != dead}
-            ask, effects = node.books.owner_died(dead, clients)
-            node.apply(effects)
+            ask = node.books.owner_died(dead, clients)
+            node.check()
             for client in clients:
                 held[client, dead] = [slot for slot in ask if rng.random() < 0.3]
             clients.add(dead + 100)
         elif held:
             client, dead = rng.choice(sorted(held))
             slots = held.pop((client, dead))
-            node.apply(node.books.release_held(client, dead, slots))
+            node.release_held(client, dead, slots)
             if slots:
                 held[client, dead] = slots[1:]
     for (client, dead), slots in held.items():
-        node.apply(node.books.release_held(client, dead, slots))
-        node.apply(node.books.release_held(client, dead, []))
+        node.release_held(client, dead, slots)
+        node.release_held(client, dead, [])
     for owner, slot in live.values():
         if owner in clients:
             node.free(slot)
     assert node.books.used == 0
     assert len(node.books) == 0
-    assert node.stale == []
+    assert node.books.stale == 0
     node.apply(node.books.sweep(now))
     node.apply(node.books.sweep(now + SPARE_SECONDS))
     assert node.segments == {}

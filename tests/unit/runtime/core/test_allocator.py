@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from nbray.runtime.store.allocator import PAGE, Allocator, pages
+from nbray.runtime.core.allocator import PAGE, Allocator, pages
 
 
 def test_sizes_are_whole_pages() -> None:

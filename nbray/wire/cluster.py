@@ -14,7 +14,7 @@ from nbray.details import (
     TextRecord,
 )
 from nbray.events import Figures, NodeView
-from nbray.wire.parts import ActorSpec, Message, NodeInfo, Shape, Slot, Versions
+from nbray.wire.parts import ActorSpec, Message, NodeInfo, Shape, Slot, Versions, Why
 
 # -- the store ------------------------------------------------------------------------
 
@@ -33,6 +33,7 @@ class Allocated(Message):
     token: int
     slot: Slot | None
     why: str = ""
+    kind: Why = Why.OTHER
 
 
 class Free(Message):
@@ -56,6 +57,7 @@ class Fetched(Message):
     token: int
     slot: Slot | None
     why: str = ""
+    kind: Why = Why.OTHER
 
 
 class WhatHeld(Message):
@@ -288,6 +290,8 @@ class ActorState(Message):
     cause: str = ""
     error: bytes = b""
     """Packed error raised by `__init__`, if that is the cause."""
+    kind: Why = Why.OTHER
+    """What kind of cause it is."""
 
 
 class ActorWaits(Message):

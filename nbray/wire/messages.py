@@ -67,6 +67,7 @@ from nbray.wire.parts import (
     Spec,
     Value,
     Versions,
+    Why,
 )
 
 __all__ = [
@@ -168,6 +169,7 @@ __all__ = [
     "WatchActor",
     "Welcome",
     "WhatHeld",
+    "Why",
     "Worked",
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ Owns the structs that never travel alone. See `messages`, which re-exports them.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import dataclass_transform
 
 import msgspec
@@ -13,6 +14,18 @@ Ref = tuple[int, int]
 """(owner's client id, number at the owner): one object."""
 Shape = dict[str, int]
 """Resources by name, in ten-thousandths."""
+
+
+class Why(IntEnum):
+    """What kind of reason a message gives, for whoever acts on it; its sentence is for people."""
+
+    OTHER = 0
+    FULL = 1
+    """The node's store has no room for the object."""
+    OWNER_DIED = 2
+    """The process that owned the object has ended."""
+    UNSCHEDULABLE = 3
+    """No node of the cluster will ever have what the actor needs."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))

@@ -170,6 +170,23 @@ def test_a_large_argument_goes_to_the_other_node(cluster: Any) -> None:
     assert ray.get(far_sum.remote(np.ones(100_000)), timeout=60)[0] == 100_000.0
 
 
+def test_an_object_that_does_not_fit_here_is_not_lost(cluster: Any) -> None:
+    ref = far_arange.remote(STORE // 16)
+    ray.wait([ref], timeout=60, fetch_local=False)
+    held = ray.put(np.ones(STORE // 8 * 3 // 4))
+    with pytest.raises(ray.exceptions.ObjectStoreFullError, match=r"brought here.*del ref"):
+        ray.get(ref, timeout=60)
+    del held
+
+    def fits() -> bool:
+        try:
+            return bool(ray.get(ref, timeout=60)[-1] == STORE // 16 - 1)
+        except ray.exceptions.ObjectStoreFullError:
+            return False  # what was held is being freed
+
+    assert eventually(fits)
+
+
 def test_references_inside_containers_cross(cluster: Any) -> None:
     @ray.remote(resources={"far": 1})
     def inside(box: Any) -> float:

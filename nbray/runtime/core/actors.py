@@ -49,6 +49,7 @@ from nbray.wire.messages import (
     Spec,
     Value,
     WatchActor,
+    Why,
 )
 
 CALLS_AHEAD = 10_000
@@ -59,8 +60,8 @@ class ActorLink:
     """One actor as this client sees it."""
 
     __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
-                 "inflight", "key", "known", "name", "needs", "order", "queue", "since", "state",
-                 "waits", "worker")  # fmt: skip
+                 "inflight", "key", "kind", "known", "name", "needs", "order", "queue", "since",
+                 "state", "waits", "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
         self.key = key
@@ -73,6 +74,8 @@ class ActorLink:
         self.order = 0
         self.known: set[int] = set()
         self.cause = ""
+        self.kind = Why.OTHER
+        """What kind of cause it is."""
         self.error = b""
         self.detached = False
         self.created = False
@@ -323,7 +326,8 @@ class Callers:
         ):
             effects += self._lost(link, message)
         link.state = message.state
-        link.cause = message.cause or link.cause
+        if message.cause:
+            link.cause, link.kind = message.cause, message.kind
         if message.state == ALIVE:
             link.since, link.waits = 0.0, ""
             if message.worker != link.worker:  # an incarnation has a process of its own
@@ -351,7 +355,7 @@ class Callers:
         effects: list[ClientEffect] = []
         again: list[Task] = []
         dead = message.state == DEAD
-        link.cause = message.cause
+        link.cause, link.kind = message.cause, message.kind
         for task in link.inflight.values():
             task.lease = None
             limit = task.work.max_retries
@@ -393,10 +397,8 @@ class Callers:
             text = f"the actor {link.name} could not be made: "
             return Value(self._error("ActorDiedError", text, link.error), failed=True)
         cause = link.cause or "it has ended"
-        kind = "ActorDiedError"
-        if cause.startswith("unschedulable"):
-            kind = "ActorUnschedulableError"
-            cause = cause.removeprefix("unschedulable").lstrip(": ")
+        never = link.kind == Why.UNSCHEDULABLE
+        kind = "ActorUnschedulableError" if never else "ActorDiedError"
         return Value(self._error(kind, f"the actor {link.name} is dead: {cause}"), failed=True)
 
     def _life_ended(self, entry: Entry) -> list[ClientEffect]:

@@ -45,7 +45,7 @@ GONE_KEPT = 100_000
 
 class _Actor:
     __slots__ = (
-        "cause", "error", "incarnation", "node", "placed", "restarts", "spec", "state",
+        "cause", "error", "incarnation", "kind", "node", "placed", "restarts", "spec", "state",
         "watchers", "worker",
     )  # fmt: skip
 
@@ -59,6 +59,8 @@ class _Actor:
         self.placed = False
         self.worker = 0
         self.cause = ""
+        self.kind = m.Why.OTHER
+        """What kind of cause it is."""
         self.error = b""
         self.watchers: list[int] = []
 
@@ -77,7 +79,7 @@ class Directory:
         self._blobs: dict[bytes, tuple[bytes, int]] = {}
         """Pickled classes by hash, and how many living actors have them."""
         self._dead: list[Key] = []
-        self._gone: dict[Key, str] = {}
+        self._gone: dict[Key, tuple[str, m.Why]] = {}
         """Why an actor that is not among `_actors` never will be (again)."""
         self._early: dict[Key, list[int]] = {}
         """Who watches actors whose `CreateActor` has not come.
@@ -102,7 +104,7 @@ class Directory:
                 namespace=one.spec.namespace, state=one.state, node=one.node, worker=one.worker,
                 restarts=one.restarts, max_restarts=one.spec.max_restarts,
                 detached=one.spec.detached, cell=one.spec.cell, job=one.spec.job,
-                resources=units(one.spec.resources), cause=one.cause,
+                resources=units(one.spec.resources), cause=_shown(one),
             )
             for (owner, number), one in reversed(self._actors.items())
             if (owner, number) not in dead
@@ -271,12 +273,12 @@ class Directory:
         return client in self._dead_clients or node_of(client) in self._dead_nodes
 
     def _no_actor(self, watcher: int, key: Key) -> HeadEffect:
-        cause = self._gone.get(key, "its owner has died")
-        return Send(watcher, m.ActorState(HEAD, *key, m.DEAD, 0, cause=cause))
+        cause, kind = self._gone.get(key, ("its owner has died", m.Why.OTHER))
+        return Send(watcher, m.ActorState(HEAD, *key, m.DEAD, 0, cause=cause, kind=kind))
 
     def _end_early(self, key: Key, why: str) -> list[HeadEffect]:
         """An actor ends before it was registered."""
-        self._gone.setdefault(key, why)
+        self._gone.setdefault(key, (why, m.Why.OTHER))
         _shorten(self._gone)
         return [self._no_actor(watcher, key) for watcher in self._early.pop(key, ())]
 
@@ -294,7 +296,7 @@ class Directory:
         able_ones = able(spec.resources, members, spec.node)
         if not able_ones:
             why = why_never(spec.resources, members, spec.node)
-            return self._end(actor, f"unschedulable: {why}")
+            return self._end(actor, why, m.Why.UNSCHEDULABLE)
         need = together(spec.resources, spec.placement)
         # One that needs a CPU only to be placed may live beside busy ones, but not where none is.
         able_ones = able(need, members, spec.node) or able_ones
@@ -337,9 +339,10 @@ class Directory:
         message = m.StopActor(HEAD, owner, number, actor.incarnation, why)
         return [Send(node_client(actor.node), message)]
 
-    def _end(self, actor: _Actor, cause: str) -> list[HeadEffect]:
+    def _end(self, actor: _Actor, cause: str, kind: m.Why = m.Why.OTHER) -> list[HeadEffect]:
         stop = self._stop(actor, cause)
         actor.cause = cause
+        actor.kind = kind
         spec = actor.spec
         if spec.name and self._names.get((spec.namespace, spec.name)) == actor.key:
             del self._names[spec.namespace, spec.name]
@@ -354,7 +357,8 @@ class Directory:
                 older.error = b""
         if len(self._dead) > DEAD_KEPT:
             oldest = self._dead.pop(0)
-            self._gone[oldest] = self._actors.pop(oldest).cause
+            gone = self._actors.pop(oldest)
+            self._gone[oldest] = gone.cause, gone.kind
             _shorten(self._gone)
         return out
 
@@ -369,8 +373,9 @@ class Directory:
         owner, number = actor.key
         worker = actor.worker if actor.state == m.ALIVE else 0
         return m.ActorState(
-            HEAD, owner, number, actor.state, actor.incarnation, worker, actor.cause, actor.error
-        )
+            HEAD, owner, number, actor.state, actor.incarnation, worker, actor.cause, actor.error,
+            kind=actor.kind,
+        )  # fmt: skip
 
     def check(self) -> None:
         """Raise if an invariant is broken; for tests and simulations."""
@@ -380,6 +385,11 @@ class Directory:
         for actor in self._actors.values():
             assert actor.state != m.DEAD or not actor.placed
             assert actor.state != m.ALIVE or actor.placed
+
+
+def _shown(actor: _Actor) -> str:
+    """The cause of its state, as screens have it."""
+    return f"unschedulable: {actor.cause}" if actor.kind == m.Why.UNSCHEDULABLE else actor.cause
 
 
 def _light(spec: m.ActorSpec) -> m.ActorSpec:

@@ -316,7 +316,9 @@ class NodeBrain:
                 return []
             case m.Fetch():
                 if self.ends.over(message.owner):
-                    told = m.Fetched(self.me, message.token, None, DEAD_OWNER)
+                    told = m.Fetched(
+                        self.me, message.token, None, DEAD_OWNER, m.Why.OWNER_DIED
+                    )
                     return [Send(message.sender, told)]
                 return self.transfers.fetch(message, now)
             case m.Held():
@@ -528,12 +530,13 @@ class NodeBrain:
 
         def done(slot: m.Slot | Full) -> list[NodeEffect]:
             if isinstance(slot, Full):
-                return [Send(client, m.Allocated(self.me, token, None, slot.reason))]
+                return [Send(client, m.Allocated(self.me, token, None, slot.reason, m.Why.FULL))]
             if client not in self.clients or self.ends.over(message.owner):
                 self.storage.free([slot])  # one of them died meanwhile
                 if client not in self.clients:
                     return []
-                return [Send(client, m.Allocated(self.me, token, None, DEAD_OWNER))]
+                told = m.Allocated(self.me, token, None, DEAD_OWNER, m.Why.OWNER_DIED)
+                return [Send(client, told)]
             self.storage.made(client, message.owner, slot)
             return [Send(client, m.Allocated(self.me, token, slot))]
 

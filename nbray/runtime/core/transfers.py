@@ -15,7 +15,7 @@ from nbray.ids import node_client
 from nbray.runtime.core.effects import NodeEffect, Send, SendBulk, WriteSlot
 from nbray.runtime.core.slots import Full
 from nbray.runtime.core.storage import Storage
-from nbray.wire.messages import Chunk, Fetch, Fetched, Moved, Pull, Slot
+from nbray.wire.messages import Chunk, Fetch, Fetched, Moved, Pull, Slot, Why
 
 WINDOW = 8
 """Chunks asked for and not yet come, for each fetch."""
@@ -87,7 +87,7 @@ class Transfers:
                 return []
             if isinstance(slot, Full):
                 del self._by_key[key]
-                return self._answer(transfer, None, slot.reason)
+                return self._answer(transfer, None, slot.reason, Why.FULL)
             transfer.local = slot
             return self._begin(transfer, now)
 
@@ -142,11 +142,14 @@ class Transfers:
         owner, seq = transfer.key
         # By the node, not by who asked: that one may be dead by now, and the copy would stay.
         out.append(Send(owner, Moved(self._me, seq, transfer.local)))
-        return [*out, *self._answer(transfer, transfer.local, "")]
+        return [*out, *self._answer(transfer, transfer.local)]
 
-    def _answer(self, transfer: Transfer, slot: Slot | None, why: str) -> list[NodeEffect]:
+    def _answer(
+        self, transfer: Transfer, slot: Slot | None, why: str = "", kind: Why = Why.OTHER
+    ) -> list[NodeEffect]:
         return [
-            Send(client, Fetched(self._me, token, slot, why)) for client, token in transfer.waiters
+            Send(client, Fetched(self._me, token, slot, why, kind))
+            for client, token in transfer.waiters
         ]
 
     def moving(self) -> tuple[int, int]:
@@ -190,7 +193,7 @@ class Transfers:
         for key in [key for key in self._by_key if key[0] == owner]:
             transfer = self._by_key.pop(key)
             self._by_token = {t: x for t, x in self._by_token.items() if x is not transfer}
-            out.extend(self._answer(transfer, None, DEAD_OWNER))
+            out.extend(self._answer(transfer, None, DEAD_OWNER, Why.OWNER_DIED))
         self._copies = {key: slot for key, slot in self._copies.items() if key[0] != owner}
         return out
 

@@ -322,6 +322,7 @@ class Memory:
 
         Raises:
             ObjectLostError: no node that held it still does.
+            ObjectStoreFullError: it does not fit here; says what to do.
         """
         objects = self._brain.objects
         entry = objects.find(key)
@@ -337,9 +338,9 @@ class Memory:
             lost = objects.lost(key[0])
             if lost is not None:
                 raise unpack_error(lost)
-            if "store" in answer.why and "full" in answer.why:
-                raise ObjectStoreFullError(answer.why)
-            raise ObjectLostError(f"the object could not be brought here: {answer.why}")
+            full = answer.kind == m.Why.FULL
+            error = ObjectStoreFullError if full else ObjectLostError
+            raise error(f"the object could not be brought here: {answer.why}")
         slot: m.Slot = answer.slot
         self._loop.locked(lambda: objects.fetched(objects.find(key), slot))
         return slot

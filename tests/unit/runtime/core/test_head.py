@@ -7,6 +7,7 @@ import pytest
 from nbray.events import Figures
 from nbray.ids import DRIVER_FLAG, OWN_CELL, client_id, node_client
 from nbray.options import UNIT
+from nbray.runtime.core.directory import DEAD_KEPT
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.head import HeadBrain
 from nbray.wire import messages as m
@@ -331,7 +332,21 @@ def test_impossible_actors_die_at_once() -> None:
     play.say(m.CreateActor(ANNA, spec(resources={"GPU": UNIT})))
     (state,) = play.take(m.ActorState, ANNA)
     assert state.state == m.DEAD
-    assert state.cause.startswith("unschedulable: needs 1 GPU")
+    assert state.kind == m.Why.UNSCHEDULABLE
+    assert state.cause.startswith("needs 1 GPU")
+    (record,) = play.brain.directory.records()
+    assert record.cause == f"unschedulable: {state.cause}"  # for screens
+
+
+def test_of_a_forgotten_actor_the_kind_of_cause_is_known() -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec(resources={"GPU": UNIT})))
+    (first,) = play.take(m.ActorState, ANNA)
+    for number in range(100, 100 + DEAD_KEPT):
+        play.say(m.CreateActor(ANNA, spec(actor=number, resources={"GPU": UNIT})))
+    play.say(m.WatchActor(BEN, first.owner, first.actor))
+    (state,) = play.take(m.ActorState, BEN)
+    assert (state.state, state.kind, state.cause) == (m.DEAD, first.kind, first.cause)
 
 
 def test_an_actor_waits_for_the_first_node_to_introduce_itself() -> None:

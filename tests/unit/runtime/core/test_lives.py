@@ -62,6 +62,21 @@ def caller() -> Caller:
     return made
 
 
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(m.Why.OTHER, b"ActorDiedError: "), (m.Why.UNSCHEDULABLE, b"ActorUnschedulableError: ")],
+)
+def test_the_error_of_a_call_follows_the_kind_of_cause(
+    caller: Caller, kind: m.Why, error: bytes
+) -> None:
+    """Whatever its sentence says."""
+    entry, _ = caller.call()
+    cause = "unschedulable is only a word"
+    caller.brain.handle(m.ActorState(HEAD, *KEY, DEAD, 1, cause=cause, kind=kind), 1.0)
+    assert entry.value is not None
+    assert entry.value.data == error + b"the actor A is dead: " + cause.encode()
+
+
 @pytest.mark.parametrize("state", [DEAD, RESTARTING, ALIVE])
 def test_news_of_an_earlier_life_changes_nothing(caller: Caller, state: int) -> None:
     entry, _ = caller.call()

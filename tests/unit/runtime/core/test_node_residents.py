@@ -153,6 +153,15 @@ def test_a_fetch_fails_over_to_another_copy_and_then_says_so() -> None:
     assert play.brain.storage.books.used == 0
 
 
+def test_a_fetch_into_a_full_store_says_that_it_is_full() -> None:
+    play = Play(others={2: 2})
+    play.register(ANNA, driver=True)
+    play.say(m.Fetch(ANNA, 1, FAR, 8, [m.Slot(2, 9, 0, 2 << 30, 1)]))
+    (answer,) = play.take(m.Fetched, ANNA)
+    assert (answer.slot, answer.kind) == (None, m.Why.FULL)
+    assert "can never fit" in answer.why
+
+
 def test_a_chunk_that_does_not_come_is_asked_for_again() -> None:
     play = Play(others={2: 2})
     play.register(ANNA, driver=True)

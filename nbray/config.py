@@ -5,6 +5,7 @@ Every time, size and limit of the runtime stands here, with its unit.
 
 from __future__ import annotations
 
+import enum
 import os
 
 import msgspec
@@ -43,6 +44,17 @@ class InitConfig(msgspec.Struct, frozen=True):
     """0: the usual one, or the next that is free."""
 
 
+class Owner(enum.Enum):
+    """With whom what runs on a machine ends."""
+
+    DAEMON = "daemon"
+    """Nobody: it lives until `nbray stop`."""
+    DRIVER = "driver"
+    """The process that started it."""
+    DETACHED = "detached"
+    """Nobody, though a driver started it."""
+
+
 class NodeRequest(msgspec.Struct, frozen=True):
     """What `nbray start` asks for: a node of its own, a head's or one that joins.
 
@@ -65,9 +77,7 @@ class NodeRequest(msgspec.Struct, frozen=True):
     """'': a head makes a new one; a node that joins must have it."""
     insecure_password: bool = False
     """The user wants a weak password to be used beyond loopback."""
-    owner: str = "daemon"
-    """'daemon': lives until `nbray stop`; 'driver': ends with the process that started it;
-    'detached': started by a driver, lives until it is stopped."""
+    owner: Owner = Owner.DAEMON
     max_workers: int = 0
     """Most worker processes; 0: as many as fit (see `shell.machine.workers`)."""
     dashboard: bool = True

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbray.config import InitConfig, NodeRequest, join_line
+from nbray.config import InitConfig, NodeRequest, Owner, join_line
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.runtime.shell.launch import Root, dismiss, reap, spawn, start_root
@@ -135,9 +135,9 @@ def start_node(request: NodeRequest, root: Root | None = None) -> Record:
 
         limits(request.idle_timeout, os.environ)  # or what is wrong with them is said by nobody
     owner, meanwhile = 0, _nothing
-    if request.owner == "driver":
+    if request.owner is Owner.DRIVER:
         owner = os.getpid()
-    if request.owner != "daemon":
+    if request.owner is not Owner.DAEMON:
         meanwhile = _import_client
     started = start_root(request, owner, meanwhile=meanwhile, root=root)
     return _record(Path(started.directory))
@@ -176,7 +176,7 @@ def _start_local(config: InitConfig) -> Record:
                 resources=config.resources,
                 object_store_memory=config.object_store_memory,
                 secret=config.secret,
-                owner="detached" if config.detached else "driver",
+                owner=Owner.DETACHED if config.detached else Owner.DRIVER,
                 dashboard=config.dashboard,
                 dashboard_port=config.dashboard_port,
             )
@@ -214,7 +214,7 @@ def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
     request, _ = settle(
         NodeRequest(
             head=False, address=address, num_cpus=0, num_gpus=0, secret=config.secret,
-            node_ip=config.node_ip_address, owner="driver",
+            node_ip=config.node_ip_address, owner=Owner.DRIVER,
         )
     )  # fmt: skip
     return start_node(request), True

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from nbray import api, jobs, session
+from nbray.config import Owner
 from nbray.details import JobRecord
 from nbray.engine import Engine, load
 from nbray.events import Snapshot
@@ -191,7 +192,7 @@ def stop_all(everybodys: bool = False) -> str:
         for record in (native.records() if native is not None else ())
         if record.directory == directory
     ]
-    mine = here if everybodys else [record for record in here if record.owner == "detached"]
+    mine = here if everybodys else [record for record in here if record.owner is Owner.DETACHED]
     others = _others(engine) if attached and mine and not everybodys and engine else 0
     if others:
         mine = []

@@ -15,6 +15,7 @@ from e2e.front import Front
 from harness import MARK, Traces, assert_nothing_left, eventually, marked
 from jupyter_client.manager import start_new_kernel
 
+from nbray.config import Owner
 from nbray.engines import native
 from nbray.runtime.shell.rundir import process_started
 
@@ -68,7 +69,7 @@ def test_the_kernel_is_killed_and_another_one_fetches_the_result(mark: str) -> N
             first.until(lambda _message: True)
         kill(first)
     assert native.records()
-    assert native.records()[0].owner == "detached"
+    assert native.records()[0].owner is Owner.DETACHED
     with kernel() as second:
         attached = second.run(LOAD + "%nbray attach")
         assert "nbray is attached to the cluster on this machine: 1 node" in attached.streams

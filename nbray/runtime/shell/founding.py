@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbray.config import REJOIN_SECONDS
+from nbray.config import REJOIN_SECONDS, Owner
 from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
@@ -44,19 +44,19 @@ def main(
     try:
         node, started = _found(settings, cluster, root_pid, channel)
     except AuthenticationError as error:
-        failed = p.Failed("auth", str(error))
+        failed = p.Failed(p.Fault.AUTH, str(error))
     except VersionMismatchError as error:
-        failed = p.Failed("version", str(error))
+        failed = p.Failed(p.Fault.VERSION, str(error))
     except ConnectionError as error:
-        failed = p.Failed("unreachable", str(error))
+        failed = p.Failed(p.Fault.UNREACHABLE, str(error))
     except OSError as error:
-        failed = p.Failed("port", sentence(error))
+        failed = p.Failed(p.Fault.PORT, sentence(error))
     else:
         try:
             write_record(settings, started)
         except OSError as error:  # nobody could find what runs here
             failed = p.Failed(
-                "other",
+                p.Fault.OTHER,
                 f"the run directory cannot be written ({sentence(error)}): free some room under "
                 f"{settings.directory}, or set NBRAY_RUN_DIR to another disk",
             )
@@ -94,7 +94,7 @@ def _start(
     secret = Secret.parse(request.secret)
     door = Door(secret, FIRST_NODE if request.head else 0)
     # A notebook's own cluster can be reached from other machines only once it is asked to.
-    private = request.head and request.owner != "daemon"
+    private = request.head and request.owner is not Owner.DAEMON
     lanes = door if private else door.open()
     brain: NodeBrain | None = None
 
@@ -134,7 +134,7 @@ def _start(
     config = NodeConfig(
         number, cluster, info, versions, head_address, owner=settings.owner_pid,
         cap=max(0, most - total.get("CPU", 0) // UNIT), bound=bound,
-        rejoins=not request.head and request.owner == "daemon",
+        rejoins=not request.head and request.owner is Owner.DAEMON,
     )
     room = Room()
     capacity = machine.store_bytes(request)
@@ -169,7 +169,7 @@ def write_record(settings: p.RootConfig, started: p.Started, outlives: bool = Fa
             node_ip=started.ip,
             version=machine.NBRAY,
             python=machine.versions().python,
-            owner="detached" if outlives else request.owner,
+            owner=Owner.DETACHED if outlives else request.owner,
             created=time.time(),
             netns=rundir.namespace("net"),
             pidns=rundir.namespace("pid"),

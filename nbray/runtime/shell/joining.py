@@ -64,7 +64,7 @@ def join(
                 raise VersionMismatchError(message.why)
         if got.lost:
             break
-        if any("refuses" in line for line in got.log):
+        if got.refused:
             raise AuthenticationError(f"the cluster at {address} has another secret")
     raise ConnectionError(
         f"the node at {address} does not let this machine in: see whether the cluster "

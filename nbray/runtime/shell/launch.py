@@ -16,10 +16,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import assert_never
 
 import msgspec
 
-from nbray.config import NodeRequest
+from nbray.config import NodeRequest, Owner
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.runtime.shell import processes as p
 from nbray.text import forgiving
@@ -106,7 +107,7 @@ def start_root(
         from nbray.runtime.shell import rundir
 
         directory = rundir.new_session()
-        path = list(_import_path()) if request.owner != "daemon" else []
+        path = list(_import_path()) if request.owner is not Owner.DAEMON else []
         config = p.RootConfig(request, str(directory), owner_pid, path)
         with contextlib.suppress(BrokenPipeError):
             root.stdin.write(forgiving(msgspec.msgpack.encode)(config))
@@ -185,16 +186,18 @@ def _cause(errors: int, directory: Path) -> str:
 
 def _error(failed: p.Failed) -> Exception:
     match failed.kind:
-        case "auth":
+        case p.Fault.AUTH:
             return AuthenticationError(failed.error)
-        case "version":
+        case p.Fault.VERSION:
             return VersionMismatchError(failed.error)
-        case "unreachable":
+        case p.Fault.UNREACHABLE:
             return ConnectionError(failed.error)
-        case "port":
+        case p.Fault.PORT:
             return OSError(failed.error)
-        case _:
+        case p.Fault.OTHER:
             return RaySystemError(failed.error)
+        case _:
+            assert_never(failed.kind)
 
 
 def _end(root: Root) -> None:

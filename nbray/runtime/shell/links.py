@@ -38,6 +38,8 @@ class Received(msgspec.Struct):
     bulk: list[tuple[int, Payload]] = []
     lost: list[tuple[int, str]] = []
     """Peers whose link has ended, and why."""
+    refused: list[int] = []
+    """Peers that do not let this node in: they have another secret, or are no nodes."""
     log: list[str] = []
 
 
@@ -151,6 +153,7 @@ class Links:
                         elif self._judges(peer):
                             self._suspects.broke(peer, now)
                 case Refused(peer=peer, address=address):
+                    got.refused.append(peer)
                     got.log.append(f"node {peer} at {address} refuses our secret, or is no node")
         got.log += self.lanes.lines()
         self._kept = Received()

@@ -8,6 +8,7 @@ writes one `RootConfig` to root's standard input, children inherit by fork.
 from __future__ import annotations
 
 import contextlib
+import enum
 import socket
 import struct
 from typing import Generic, TypeVar
@@ -74,11 +75,22 @@ class Started(msgspec.Struct, frozen=True):
     ip: str
 
 
+class Fault(enum.Enum):
+    """What kept a machine's part from starting: the launcher has an exception for each."""
+
+    AUTH = "auth"
+    """The cluster has another secret."""
+    VERSION = "version"
+    PORT = "port"
+    """It cannot be bound, or the address cannot."""
+    UNREACHABLE = "unreachable"
+    OTHER = "other"
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """It does not; why in one sentence."""
 
-    kind: str
-    """'auth', 'version', 'port', 'unreachable' or 'other'."""
+    kind: Fault
     error: str
 
 

@@ -104,7 +104,7 @@ class Root:
             try:
                 self._bell.bind(request.dashboard_port)
             except OSError as error:
-                self._say(p.Failed("port", str(error)))
+                self._say(p.Failed(p.Fault.PORT, str(error)))
                 return
             self._config = msgspec.structs.replace(self._config, front=self._bell.front)
         _import_common()
@@ -164,7 +164,7 @@ class Root:
         for pid in list(self._children):
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._say(p.Failed("other", why or self._last_words()))
+        self._say(p.Failed(p.Fault.OTHER, why or self._last_words()))
         import shutil  # late: with all archives that it knows it takes a while
 
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-from nbray.config import run_roots
+from nbray.config import Owner, run_roots
 from nbray.exceptions import RaySystemError
 from nbray.runtime.shell.address import is_loopback, parse_address
 from nbray.runtime.shell.processes import Front
@@ -61,9 +61,8 @@ class Record(msgspec.Struct, frozen=True):
     """nbray's."""
     python: str
     """'3.11.7'."""
-    owner: str
-    """'daemon', 'driver' or 'detached', as in `NodeRequest`; 'detached' also while the session
-    outlives its driver."""
+    owner: Owner
+    """As in `NodeRequest`; `DETACHED` also while the session outlives its driver."""
     created: float
     """Seconds since the epoch."""
     netns: int = 0
@@ -229,7 +228,7 @@ def outlives(record: Record) -> bool:
         now = msgspec.json.decode(Path(record.directory, RECORD).read_bytes(), type=Record)
     except (OSError, msgspec.DecodeError):
         return False
-    return now.owner == "detached"
+    return now.owner is Owner.DETACHED
 
 
 def read_all(only_this_netns: bool = True) -> list[Record]:
@@ -265,7 +264,7 @@ def find(address: str) -> Record | None:
         heads = {record.cluster: record for record in records if record.head and record.cluster}
         records = [heads.get(record.cluster, record) for record in records]
         # What another process has for itself is the last that one wants to be in.
-        return min(records, key=lambda record: record.owner == "driver", default=None)
+        return min(records, key=lambda record: record.owner is Owner.DRIVER, default=None)
     host, port = parse_address(address)
     for record in sorted(records, key=lambda record: not record.head):
         for known in (record.head_address, record.address):

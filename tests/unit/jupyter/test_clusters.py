@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nbray.config import Owner
 from nbray.exceptions import RaySystemError
 from nbray.jupyter import clusters
 from nbray.jupyter.clusters import Hands, Refused, gather, sentence
@@ -17,7 +18,7 @@ def record(name: str, **changes: Any) -> Record:
     values: dict[str, Any] = {
         "directory": f"/run/{name}", "root_pid": 1, "root_started": 0.0, "node": 1, "head": True,
         "address": "127.0.0.1:7000", "head_address": "127.0.0.1:7000", "secret": "hush",
-        "node_ip": "127.0.0.1", "version": "0.1.0", "python": "3.11.7", "owner": "daemon",
+        "node_ip": "127.0.0.1", "version": "0.1.0", "python": "3.11.7", "owner": Owner.DAEMON,
         "created": 1.0, "cluster": "00aa", "executable": "/env/bin/python",
     }  # fmt: skip
     return Record(**{**values, **changes})

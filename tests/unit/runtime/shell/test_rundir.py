@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from harness import private_folder
 
-from nbray.config import run_roots
+from nbray.config import Owner, run_roots
 from nbray.exceptions import RaySystemError
 from nbray.ids import client_hex, client_id
 from nbray.runtime.shell import rundir
@@ -68,7 +68,7 @@ def record(pid: int, **changes: object) -> Record:
         node_ip="10.0.0.5",
         version="0",
         python="3.11.0",
-        owner="daemon",
+        owner=Owner.DAEMON,
         created=1.0,
         netns=rundir.namespace("net"),
         pidns=rundir.namespace("pid"),
@@ -134,10 +134,10 @@ def test_records_come_back_youngest_first() -> None:
 
 
 def test_auto_prefers_what_belongs_to_no_driver() -> None:
-    theirs = record(os.getpid(), created=3.0, owner="driver")
+    theirs = record(os.getpid(), created=3.0, owner=Owner.DRIVER)
     assert rundir.find("auto") == theirs
     record(os.getpid(), created=1.0)
-    detached = record(os.getpid(), created=2.0, owner="detached")
+    detached = record(os.getpid(), created=2.0, owner=Owner.DETACHED)
     assert rundir.find("auto") == detached
     assert rundir.outlives(detached)
     assert not rundir.outlives(theirs)
@@ -197,7 +197,7 @@ def test_find_by_address() -> None:
 
 
 def test_of_a_clusters_nodes_here_the_heads_is_found_first() -> None:
-    head = record(os.getpid(), cluster="c", owner="driver", created=1.0)
+    head = record(os.getpid(), cluster="c", owner=Owner.DRIVER, created=1.0)
     joined = record(os.getpid(), cluster="c", head=False, address="10.0.0.5:4000", created=2.0)
     assert rundir.find("auto") == head
     assert rundir.find("10.0.0.5:6379") == head

@@ -1,7 +1,7 @@
 """The command line: `nbray start`, `nbray status`, `nbray stop`, `nbray doctor`.
 
-Owns the options, what is printed, and exit statuses. Does not own the runtime:
-it is reached through `nbray.engine.load("native")`, as `Native` describes it.
+Owns the options, what is printed, and exit statuses. Does not own what is done:
+nodes come and go by the launcher of this machine (`nbray.clusters.local`).
 
 Rule: whatever goes wrong is one sentence on stderr and a status that is not
 zero (1: it could not be done, 2: it was asked wrongly). Nothing heavy is
@@ -17,92 +17,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any
 
 import click
 
-from nbray.config import (
-    DEFAULT_PORT,
-    HEAD_PATIENCE,
-    MOST_WORKERS,
-    InitConfig,
-    NodeRequest,
-    join_line,
-)
-from nbray.engine import Engine, load
+from nbray.clusters.local import Local
+from nbray.clusters.record import Record
+from nbray.config import DEFAULT_PORT, HEAD_PATIENCE, MOST_WORKERS, NodeRequest, join_line
 from nbray.exceptions import RayError, RaySystemError
 from nbray.version import __version__
 
-_STOP_SECONDS = 10.0
 _FIGURES_SECONDS = 3.0
 """How long `status` waits for the first figures of the nodes."""
 _BLOCK_STEP = 0.2
-
-
-class Session(Protocol):
-    """What the command line reads of a session's record."""
-
-    @property
-    def directory(self) -> str: ...
-    @property
-    def node(self) -> int: ...
-    @property
-    def head(self) -> bool: ...
-    @property
-    def address(self) -> str: ...
-    @property
-    def head_address(self) -> str: ...
-    @property
-    def secret(self) -> str: ...
-    @property
-    def node_ip(self) -> str: ...
-    @property
-    def cluster(self) -> str: ...
-    @property
-    def dashboard(self) -> Any: ...
-
-
-class Native(Protocol):
-    """What the command line asks of the module `nbray.engines.native`.
-
-    All of it raises `RaySystemError` (or `AuthenticationError`,
-    `VersionMismatchError`), `OSError` or `ValueError` with a message of one
-    sentence, and leaves no process behind when it does.
-    """
-
-    def settle(self, request: NodeRequest) -> tuple[NodeRequest, list[str]]:
-        """The request with secret and address chosen, and warnings of one line."""
-        ...
-
-    def start_node(self, request: NodeRequest) -> Session:
-        """Start a node in the background and return once it serves its cluster."""
-        ...
-
-    def records(self) -> Sequence[Session]:
-        """This user's live sessions on this machine, youngest first."""
-        ...
-
-    def alive(self, record: Session) -> bool:
-        """Whether the session still runs."""
-        ...
-
-    def stop_session(self, record: Session, timeout: float) -> None:
-        """End one session."""
-        ...
-
-    def stop_all(self, timeout: float) -> int:
-        """End every session of this user on this machine; how many there were."""
-        ...
-
-    def start(self, config: InitConfig) -> Engine:
-        """Attach to a cluster, as `nbray.init(address)` does."""
-        ...
-
-
-def _native() -> Native:
-    return cast("Native", load("native"))
 
 
 @contextlib.contextmanager
@@ -204,6 +133,10 @@ def main() -> None:
     "else never]",
 )  # fmt: skip
 @click.option("--block", is_flag=True, help="Stay until the node ends; Ctrl-C ends it.")
+@click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print what runs as a line of JSON, for programs; it holds no secret.",
+)  # fmt: skip
 def start(
     head: bool,
     address: str | None,
@@ -221,6 +154,7 @@ def start(
     dashboard_port: int | None,
     idle_timeout: float | None,
     block: bool,
+    as_json: bool,
 ) -> None:
     """Start a cluster (--head), or have this machine join one (--address)."""
     if head == bool(address):
@@ -262,17 +196,18 @@ def start(
         idle_timeout=-1.0 if idle_timeout is None else idle_timeout,
     )
     with _one_sentence():
-        native = _native()
-        request, warnings = native.settle(request)
+        launcher = Local()
+        request, warnings = launcher.settle(request)
         for warning in warnings:
             click.echo(f"Warning: {warning}", err=True)
+        say = _as_json if as_json else _greeting
         if not block:
-            click.echo(_greeting(native.start_node(request)))
+            click.echo(say(launcher.start(request)))
             return
         # From before the node exists: a signal must not end this command without it.
         previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            _stay(native, native.start_node(request))
+            _stay(launcher, launcher.start(request), say)
         finally:
             signal.signal(signal.SIGTERM, previous)
 
@@ -282,9 +217,9 @@ def status() -> None:
     """Show the clusters that this machine is part of."""
     failed = False
     with _one_sentence():
-        native = _native()
-        clusters: dict[str, Session] = {}
-        for session in native.records():
+        launcher = Local()
+        clusters: dict[str, Record] = {}
+        for session in launcher.records():
             clusters.setdefault(session.head_address, session)
     if not clusters:
         raise click.ClickException(
@@ -294,7 +229,7 @@ def status() -> None:
         if number:
             click.echo()
         try:
-            text = _panel(native, session)
+            text = _panel(launcher, session)
         except (RayError, OSError) as error:
             failed = True
             role = "head" if session.head else f"node {session.node}"
@@ -310,25 +245,21 @@ def status() -> None:
 def join(address: str | None) -> None:
     """Print the line by which another machine joins a cluster; it holds the cluster's secret."""
     with _one_sentence():
-        native = _native()
-        session = _chosen(native, address)
-        config = InitConfig(
-            address=session.head_address, secret=session.secret, log_to_driver=False
-        )
-        engine = native.start(config)
+        launcher = Local()
+        engine = launcher.attach(_chosen(launcher, address))
         try:
             click.echo(engine.join_line())  # a cluster of a notebook's listens only from now on
         finally:
             engine.shutdown()
 
 
-def _chosen(native: Native, address: str | None) -> Session:
+def _chosen(launcher: Local, address: str | None) -> Record:
     """The youngest session here, or that of the cluster at *address*.
 
     Raises:
         ClickException: there is none.
     """
-    for session in native.records():
+    for session in launcher.records():
         if address in (None, session.head_address, session.address):
             return session
     raise click.ClickException(
@@ -354,7 +285,7 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
     from nbray.dashboard import launch
 
     with _one_sentence():
-        session = _chosen(_native(), address)
+        session = _chosen(Local(), address)
         if end:
             again = "; whoever opens its link starts it again" if launch.offered(session) else ""
             stopped = launch.stop(session)
@@ -371,7 +302,7 @@ def timeline(file: str) -> None:
     from nbray.jupyter.insight.timeline import timeline as make
 
     with _one_sentence():
-        if not _native().records():
+        if not Local().records():
             raise click.ClickException(
                 "no nbray runs on this machine: start a cluster with `nbray start --head`"
             )
@@ -404,7 +335,10 @@ def jobs(address: str | None) -> None:
 def stop() -> None:
     """End every node that runs on this machine, whoever's terminal it was started from."""
     with _one_sentence():
-        count = _native().stop_all(_STOP_SECONDS)
+        launcher = Local()
+        records = launcher.records()
+        launcher.stop(records)
+    count = len(records)
     if count == 0:
         click.echo("no nbray runs on this machine")
     else:
@@ -433,7 +367,7 @@ def doctor() -> None:
 # -- what is printed ---------------------------------------------------------------
 
 
-def _join_line(session: Session) -> str:
+def _join_line(session: Record) -> str:
     return join_line(session.head_address, session.secret)
 
 
@@ -468,7 +402,7 @@ def _on_this_machine_only(address: str) -> bool:
     return address.startswith(("127.", "[::1]", "localhost"))
 
 
-def _greeting(session: Session) -> str:
+def _greeting(session: Record) -> str:
     """What to do next, as lines to paste."""
     if not session.head:
         return (
@@ -505,7 +439,7 @@ def _greeting(session: Session) -> str:
     )
 
 
-def _browser(session: Session) -> str:
+def _browser(session: Record) -> str:
     """The dashboard's link, or what there is instead."""
     from nbray.dashboard.launch import offered
 
@@ -516,12 +450,20 @@ def _browser(session: Session) -> str:
     return "nbray dashboard" + (f"        # {why}" if why else "")
 
 
-def _panel(native: Native, session: Session) -> str:
+def _as_json(session: Record) -> str:
+    """The same for programs."""
+    import msgspec
+
+    from nbray.clusters.start_command import started
+
+    return msgspec.json.encode(started(session)).decode()
+
+
+def _panel(launcher: Local, session: Record) -> str:
     """The cluster's panel as text, by attaching for a moment."""
     from nbray.view import panel_text
 
-    config = InitConfig(address=session.head_address, secret=session.secret, log_to_driver=False)
-    engine = native.start(config)
+    engine = launcher.attach(session)
     try:
         deadline = time.monotonic() + _FIGURES_SECONDS
         snapshot = engine.snapshot()
@@ -538,16 +480,16 @@ def _panel(native: Native, session: Session) -> str:
         engine.shutdown()
 
 
-def _stay(native: Native, session: Session) -> None:
+def _stay(launcher: Local, session: Record, say: Callable[[Record], str]) -> None:
     """Greet and wait until the session ends; end it when this command is told to end."""
     try:
-        click.echo(_greeting(session))
-        while native.alive(session):
+        click.echo(say(session))
+        while launcher.alive(session):
             time.sleep(_BLOCK_STEP)
         click.echo("the node has ended")
     except KeyboardInterrupt:
         click.echo("stopping")
-        native.stop_session(session, _STOP_SECONDS)
+        launcher.remove(session)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from typing import Any
 
 import msgspec
 
+from nbray.clusters.local import Local
+from nbray.clusters.record import Record
 from nbray.config import DASHBOARD_PORT, DASHBOARD_PORTS
 from nbray.dashboard import record as records
 from nbray.dashboard.access import Access
@@ -149,14 +151,10 @@ def _serve_cluster(
     folder: Path, sockets: list[Any], access: Access, order: Order, ready: Callable[[], None]
 ) -> None:
     """Serve the cluster of *folder* on record, until it ends."""
-    from nbray.engine import load
+    def find() -> Record | None:
+        return Local().of_directory(str(folder))
 
-    native = load("native")
-
-    def find() -> Any:
-        return next((one for one in native.records() if one.directory == str(folder)), None)
-
-    lock = records.write(folder, records.Record(os.getpid(), order.port, order.key))
+    lock = records.write(folder, records.Serving(os.getpid(), order.port, order.key))
     light = order.listening >= 0
     try:
         _run(sockets, access, cookie_name(order.port), find, ready, ends=True, light=light)
@@ -168,12 +166,8 @@ def _serve_cluster(
 def _serve_socket(path: str) -> None:
     from tornado.netutil import bind_unix_socket
 
-    from nbray.engine import load
-
-    native = load("native")
-
-    def find() -> Any:
-        return next(iter(native.records()), None)
+    def find() -> Record | None:
+        return next(iter(Local().records()), None)
 
     sockets = [bind_unix_socket(path, mode=0o600)]
     parent = os.getppid()
@@ -188,7 +182,7 @@ def _run(
     sockets: list[Any],
     access: Access,
     cookie: str,
-    find: Callable[[], Any],
+    find: Callable[[], Record | None],
     ready: Callable[[], None],
     *,
     ends: bool,
@@ -205,9 +199,8 @@ def _run(
     from nbray.dashboard.feed import Feed
     from nbray.dashboard.server import application, ticking, watching
     from nbray.dashboard.source import Source
-    from nbray.engine import load
 
-    source = Source(load("native"), find)
+    source = Source(Local(), find)
     feed = Feed(source)
     loop = IOLoop.current()
     server = HTTPServer(

@@ -18,49 +18,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
+from nbray.clusters.local import Local
+from nbray.clusters.record import DashboardPort, Record
 from nbray.dashboard import record as records
 from nbray.dashboard.access import ticket
 from nbray.dashboard.links import Link, link, saved, visited
-from nbray.dashboard.record import Record
-from nbray.engine import Engine, load
+from nbray.dashboard.record import Serving
+from nbray.engine import Engine
 from nbray.exceptions import RaySystemError
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 UNAVAILABLE = 503
 _PROGRAM = "import sys; sys.path.append({0!r}); from nbray.dashboard.__main__ import main; main()"
-
-
-class Front(Protocol):
-    """Where the dashboard is from the cluster's start on."""
-
-    @property
-    def port(self) -> int: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def why(self) -> str: ...
-
-
-class Session(Protocol):
-    """What is read of a session's record."""
-
-    @property
-    def directory(self) -> str: ...
-    @property
-    def head_address(self) -> str: ...
-    @property
-    def head(self) -> bool: ...
-    @property
-    def cluster(self) -> str: ...
-    @property
-    def dashboard(self) -> Front: ...
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -98,18 +72,17 @@ def of_engine(engine: Engine, port: int | None = None) -> Link:
     )
 
 
-def _session(engine: Engine) -> Session | None:
+def _session(engine: Engine) -> Record | None:
     directory = engine.runtime().session_dir
-    records: Sequence[Session] = load("native").records() if directory else ()
-    return next((one for one in records if one.directory == directory), None)
+    return Local().of_directory(directory) if directory else None
 
 
-def of_session(session: Session, port: int | None = None) -> Link:
+def of_session(session: Record, port: int | None = None) -> Link:
     """The same for a cluster that this machine takes part in."""
     return _link(*place(session, port), session)
 
 
-def place(session: Session, port: int | None = None) -> tuple[int, str]:
+def place(session: Record, port: int | None = None) -> tuple[int, str]:
     """(port on 127.0.0.1, key) of the dashboard of *session*'s cluster; it serves on return.
 
     Raises:
@@ -118,12 +91,12 @@ def place(session: Session, port: int | None = None) -> tuple[int, str]:
     folder = Path(session.directory)
     try:
         with records.gate(folder, START_SECONDS):
-            at: Record | Front | None = running(session) or _front(session)
+            at: Serving | DashboardPort | None = running(session) or _front(session)
             if at is None:
                 answer = _start(Order(str(folder), port or 0))
                 return answer.port, answer.key
             if port in {None, at.port}:
-                if not isinstance(at, Record):
+                if not isinstance(at, Serving):
                     _wake(at, folder)
                 return at.port, at.key
     except TimeoutError:
@@ -136,7 +109,7 @@ def place(session: Session, port: int | None = None) -> tuple[int, str]:
     )
 
 
-def _link(port: int, key: str, session: Session) -> Link:
+def _link(port: int, key: str, session: Record) -> Link:
     if _saves():
         key = ticket(key, time.time())
     return link(port, key, os.environ, session.cluster)
@@ -152,7 +125,7 @@ def _saves() -> bool:
     )
 
 
-def offered(session: Session) -> Link | None:
+def offered(session: Record) -> Link | None:
     """The link to a dashboard that serves or will when somebody opens it; None without one."""
     front = _front(session)
     return _link(front.port, front.key, session) if front is not None else None
@@ -188,16 +161,16 @@ def url(engine: Engine) -> str:
     return offered(session) or ("" if session.head else of_session(session))
 
 
-def _front(session: Session) -> Front | None:
+def _front(session: Record) -> DashboardPort | None:
     """The port that listens for *session*'s cluster, if its head runs on this machine."""
     if session.dashboard.port:
         return session.dashboard
-    others: Sequence[Session] = load("native").records()
+    others = Local().records()
     fronts = (one.dashboard for one in others if one.head_address == session.head_address)
     return next((front for front in fronts if front.port), None)
 
 
-def _wake(front: Front, folder: Path) -> None:
+def _wake(front: DashboardPort, folder: Path) -> None:
     """Come to the port as a browser would, and wait until somebody answers.
 
     Raises:
@@ -222,9 +195,9 @@ def _wake(front: Front, folder: Path) -> None:
         raise RaySystemError(why or f"the dashboard has failed ({log}): {_last_words(folder, 2)}")
 
 
-def running(session: Session) -> Record | None:
+def running(session: Record) -> Serving | None:
     """The dashboard that serves *session*'s cluster, from whichever of its folders here."""
-    others: Sequence[Any] = load("native").records()
+    others = Local().records()
     folders = [session.directory] + [
         one.directory for one in others if one.head_address == session.head_address
     ]
@@ -235,7 +208,7 @@ def running(session: Session) -> Record | None:
     return None
 
 
-def stop(session: Session) -> bool:
+def stop(session: Record) -> bool:
     """End the dashboard of *session*'s cluster; whether there was one."""
     found = running(session)
     if found is None:

@@ -21,7 +21,7 @@ GATE = "dashboard.gate"
 LOG = "dashboard.log"
 
 
-class Record(msgspec.Struct, frozen=True):
+class Serving(msgspec.Struct, frozen=True):
     """A dashboard that serves."""
 
     pid: int
@@ -29,20 +29,20 @@ class Record(msgspec.Struct, frozen=True):
     key: str
 
 
-def read(folder: Path) -> Record | None:
+def read(folder: Path) -> Serving | None:
     """The dashboard that serves from *folder*, or None."""
     try:
         with (folder / FILE).open("rb") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return msgspec.json.decode(stream.read(), type=Record)
+                return msgspec.json.decode(stream.read(), type=Serving)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         pass
     return None
 
 
-def write(folder: Path, record: Record) -> int:
+def write(folder: Path, record: Serving) -> int:
     """Write *record* and hold its lock; the descriptor, to be kept open for life."""
     descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -8,10 +8,10 @@ is no client of the cluster any more; a cluster that has ended stays ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
-from nbray.config import InitConfig
+from nbray.clusters.launcher import Launcher
+from nbray.clusters.record import Record
 from nbray.details import Details
 from nbray.engine import Engine
 from nbray.events import Snapshot
@@ -23,48 +23,19 @@ RETRY = 1.0
 """Seconds between two tries to attach, or to see whether the cluster still runs."""
 
 
-class Session(Protocol):
-    """What is read of a session's record (see `nbray.cli.Session`)."""
-
-    @property
-    def directory(self) -> str: ...
-    @property
-    def head_address(self) -> str: ...
-    @property
-    def secret(self) -> str: ...
-    @property
-    def node(self) -> int: ...
-
-
-class Native(Protocol):
-    """What the dashboard asks of `nbray.engines.native`."""
-
-    def records(self) -> Sequence[Any]:
-        """This user's live sessions on this machine, youngest first."""
-        ...
-
-    def alive(self, record: Any) -> bool:
-        """Whether the session still runs."""
-        ...
-
-    def start(self, config: InitConfig) -> Engine:
-        """Attach to a cluster."""
-        ...
-
-
 class Source:
     """The cluster of one session, or (*find*) of whichever is the youngest."""
 
     def __init__(
         self,
-        native: Native,
-        find: Callable[[], Session | None],
+        launcher: Launcher,
+        find: Callable[[], Record | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._native = native
+        self._launcher = launcher
         self._find = find
         self._clock = clock
-        self._record: Session | None = None
+        self._record: Record | None = None
         self._engine: Engine | None = None
         self._used = clock()
         self._tried = float("-inf")
@@ -80,7 +51,7 @@ class Source:
 
     def alive(self) -> bool:
         """Whether there is a cluster to show."""
-        if self._record is not None and self._native.alive(self._record):
+        if self._record is not None and self._launcher.alive(self._record):
             return True
         if self._engine is not None:
             self.why = "the cluster has ended"
@@ -110,12 +81,8 @@ class Source:
         if not self.alive() or self._record is None:
             self.why = "no nbray runs on this machine"
             return
-        record = self._record
-        config = InitConfig(
-            address=record.head_address, secret=record.secret, log_to_driver=False
-        )
         try:
-            self._engine = self._native.start(config)
+            self._engine = self._launcher.attach(self._record)
             self.why = ""
         except (RayError, OSError) as error:
             self.why = str(error)

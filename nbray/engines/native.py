@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nbray.runtime.shell.rundir import Record
 
 __all__ = [
-    "alive", "bounds", "records", "settle", "start", "start_node", "stop_all", "stop_session",
+    "alive", "bounds", "records", "settle", "start", "start_node", "stop_session",
 ]  # fmt: skip
 
 RECORD_SECONDS = 2.0
@@ -93,13 +93,6 @@ def bounds() -> list[str]:
     from nbray.runtime.shell import bounds as found
 
     return list(found.bounds())
-
-
-def stop_all(timeout: float = 10.0) -> int:
-    """End every session of this user on this machine; how many there were."""
-    from nbray.runtime.shell import rundir
-
-    return rundir.stop_sessions(timeout)
 
 
 def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:

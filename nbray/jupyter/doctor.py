@@ -24,8 +24,8 @@ from typing import Any
 
 import msgspec
 
+from nbray.clusters.local import Local
 from nbray.config import run_root
-from nbray.engine import load
 from nbray.exceptions import RayError
 from nbray.jupyter.server import NAME as SERVER_PART
 from nbray.version import __version__
@@ -110,7 +110,7 @@ def _dotted(numbers: tuple[int, ...]) -> str:
 
 def _run_directory() -> Finding:
     try:
-        count = len(load("native").records())
+        count = len(Local().records())
     except (RayError, OSError) as error:
         return Finding(False, "clusters cannot be found on this machine", str(error))
     nodes = f"{count} node{'' if count == 1 else 's'}"
@@ -120,7 +120,7 @@ def _run_directory() -> Finding:
 def _bounds() -> Iterator[Finding]:
     """What a cluster may take of this machine; whoever meets a bound is told there, too."""
     try:
-        found: list[str] = load("native").bounds()
+        found = Local().bounds()
     except (OSError, ValueError) as error:
         yield Finding(False, "the bounds of this machine cannot be read", str(error))
         return

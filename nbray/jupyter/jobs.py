@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from nbray import api, jobs, session
+from nbray.clusters.local import Local
 from nbray.config import Owner
 from nbray.details import JobRecord
-from nbray.engine import Engine, load
+from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.ids import node_of
@@ -42,7 +43,6 @@ STEP = 0.5
 """Seconds between looks at a job that nobody waits for."""
 LOOKING = 2.0
 """Seconds in which nodes must have said who is attached."""
-STOP_SECONDS = 10.0
 
 
 class Shown:
@@ -185,13 +185,10 @@ def stop_all(everybodys: bool = False) -> str:
     directory = ""
     if engine is not None and engine.name == "native":
         directory = engine.runtime().session_dir
-    native = load("native") if directory else None
+    launcher = Local()
     # Looked at before: afterwards nobody says what was running.
-    here = [
-        record
-        for record in (native.records() if native is not None else ())
-        if record.directory == directory
-    ]
+    record = launcher.of_directory(directory) if directory else None
+    here = [record] if record is not None else []
     mine = here if everybodys else [record for record in here if record.owner is Owner.DETACHED]
     others = _others(engine) if attached and mine and not everybodys and engine else 0
     if others:
@@ -202,7 +199,7 @@ def stop_all(everybodys: bool = False) -> str:
             running = [record.name for record in jobs.records() if not record.ended]
     api.shutdown()
     for record in mine:
-        native.stop_session(record, STOP_SECONDS)  # type: ignore[union-attr]
+        launcher.remove(record)
     if running:
         return f"nbray has stopped, and with it what ran in the background: {', '.join(running)}."
     if attached and not mine:

@@ -19,6 +19,7 @@ from e2e.jupyter import Server
 from harness import eventually, require_or_skip
 from tornado.httpclient import HTTPClientError, HTTPRequest
 
+from nbray.clusters.manager import ClusterManager
 from nbray.dashboard.links import SERVED, link, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -176,9 +177,7 @@ def test_another_sites_page_gets_no_socket(server: Server, cluster: str) -> None
 
 
 def test_no_answer_holds_the_key(server: Server, cluster: str) -> None:
-    from nbray.jupyter import clusters
-
-    key = clusters.first(cluster).dashboard.key
+    key = ClusterManager().first(cluster).dashboard.key
     assert key
     for path in ("", "app.js", "trace.json", "nothing"):
         assert key not in visit(server, f"nbray-dashboard/{cluster}/{path}")[1]

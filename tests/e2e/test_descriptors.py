@@ -45,7 +45,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[int, rundir.Record
     nbray.init("auto")
     yield limit, record
     nbray.shutdown()
-    native.stop_all()
+    native.stop_session(record)
 
 
 @nbray.remote

@@ -43,7 +43,8 @@ def kill(front: Front) -> None:
 def _each_leaves_nothing(mark: str) -> Iterator[None]:
     before = Traces.now(mark)
     yield
-    native.stop_all(30.0)
+    for record in native.records():
+        native.stop_session(record, 30.0)
     assert_nothing_left(before, mark)
 
 

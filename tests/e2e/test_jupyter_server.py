@@ -21,8 +21,10 @@ from harness import ROOT, eventually, marked
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
+from nbray.clusters import start_command
+from nbray.clusters.launcher import Interpreter, Refused
+from nbray.config import NodeRequest
 from nbray.engine import load
-from nbray.jupyter.clusters import Refused, command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -296,7 +298,9 @@ def test_an_environment_without_nbray_is_named(server: Server, tmp_path: Path) -
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     python = str(tmp_path / "bare" / "bin" / "python")
     with pytest.raises(Refused) as refused:
-        asyncio.run(command(python, ["--head"], env={"PATH": os.environ["PATH"]}))
+        start_command.run(
+            Interpreter(python, {"PATH": os.environ["PATH"]}), NodeRequest(head=True)
+        )
     assert str(refused.value) == (
         f"nbray is not installed for {python}: run `{python} -m pip install nbray`"
     )

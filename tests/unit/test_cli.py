@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nbray import cli
+from nbray.clusters import local
+from nbray.clusters.start_command import Started
 from nbray.config import InitConfig, NodeRequest
 from nbray.dashboard import launch
 from nbray.dashboard.access import Access
@@ -95,9 +97,6 @@ class FakeNative:
     def stop_session(self, record: Session, timeout: float) -> None:
         self.stopped.append(record)
 
-    def stop_all(self, timeout: float) -> int:
-        return len(self.sessions)
-
     def start(self, config: InitConfig) -> FakeEngine:
         if self.error is not None:
             raise self.error
@@ -108,7 +107,7 @@ class FakeNative:
 @pytest.fixture
 def native(monkeypatch: pytest.MonkeyPatch) -> FakeNative:
     fake = FakeNative()
-    monkeypatch.setattr(cli, "_native", lambda: fake)
+    monkeypatch.setattr(local, "native", lambda: fake)
     monkeypatch.setattr(cli, "_BLOCK_STEP", 0.001)
     return fake
 
@@ -149,10 +148,23 @@ def test_under_a_cell_nothing_that_stays_secret_is_printed(
     assert Access("k").opens(key)
 
 
+@pytest.mark.parametrize("more", [[], ["--block"]])
+def test_for_programs_it_is_a_line_of_json_without_the_secret(
+    native: FakeNative, more: list[str]
+) -> None:
+    result = invoke("start", "--head", "--json", *more)
+    line, *rest = result.stdout.splitlines()
+    assert msgspec.json.decode(line, type=Started) == Started(
+        address="10.0.0.5:6379", cluster="c", head=True, node=1, directory="/nowhere"
+    )
+    assert rest == (["the node has ended"] if more else [])
+    assert SECRET not in result.output
+    assert "key" not in result.output
+
+
 def test_start_without_a_dashboard_says_what_there_is(
     native: FakeNative, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "load", lambda _: native)
     for front, says in (
         (Front(), "nbray dashboard\n"),
         (Front(why="no port is free"), "nbray dashboard        # no port is free\n"),
@@ -368,6 +380,13 @@ def test_stop(native: FakeNative, count: int, says: str) -> None:
     result = invoke("stop")
     assert result.exit_code == 0
     assert says in result.stdout
+    assert len(native.stopped) == count
+
+
+def test_heads_are_stopped_last(native: FakeNative) -> None:
+    native.sessions += [Session(), Session(node=2, head=False)]
+    invoke("stop")
+    assert [one.head for one in native.stopped] == [False, True]
 
 
 def test_importing_it_brings_in_nothing_heavy() -> None:

@@ -1,13 +1,12 @@
 """What the panel's buttons do: one thing at a time, beside whatever the notebook runs.
 
 Owns the thread of the thing being done, and the sentence about it. Does not own
-the doing (`clusters`, the engine) nor the buttons (`controls`). Rule: nothing
+the doing (`nbray.clusters`, the engine) nor the buttons (`controls`). Rule: nothing
 that goes wrong is lost; it is one sentence, there to be shown.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -16,10 +15,11 @@ from collections.abc import Callable
 import msgspec
 
 from nbray import session
+from nbray.clusters.cluster import Cluster
+from nbray.clusters.launcher import Refused
+from nbray.clusters.manager import ADDED_CPUS, ClusterManager
 from nbray.engine import Engine
 from nbray.exceptions import RayError
-from nbray.jupyter import clusters
-from nbray.jupyter.clusters import ADDED_CPUS, Cluster, Hands, Refused
 
 SEEN = 10.0
 """Seconds within which the cluster's picture has to show what was done."""
@@ -119,7 +119,7 @@ class Errands:
 def removable(engine: Engine) -> int:
     """How many nodes on this machine `remove` could take away, one after the other."""
     folder = engine.runtime().session_dir
-    cluster = clusters.of_session(folder) if folder else None
+    cluster = ClusterManager().of_session(folder) if folder else None
     if cluster is None:
         return 0
     return cluster.added - (not cluster.head or cluster.directory != folder)
@@ -128,14 +128,14 @@ def removable(engine: Engine) -> int:
 def _add(engine: Engine) -> None:
     cluster, _ = _here(engine)
     before = _live(engine)
-    asyncio.run(Hands().add_node(cluster.id, dict(os.environ), ADDED_CPUS))
+    ClusterManager().add_node(cluster.id, os.environ, ADDED_CPUS)
     _wait(lambda: len(_live(engine) - before) > 0)
 
 
 def _remove(engine: Engine) -> None:
     cluster, folder = _here(engine)
     before = _live(engine)
-    asyncio.run(Hands().remove_node(cluster.id, keep=folder))
+    ClusterManager().remove_node(cluster.id, keep=folder)
     _wait(lambda: len(before - _live(engine)) > 0)
 
 
@@ -151,7 +151,7 @@ def _here(engine: Engine) -> tuple[Cluster, str]:
     folder = engine.runtime().session_dir
     if not folder:
         raise Refused(INLINE)
-    cluster = clusters.of_session(folder)
+    cluster = ClusterManager().of_session(folder)
     if cluster is None:
         raise Refused("this cluster has ended")
     return cluster, folder

@@ -22,10 +22,11 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 
+from nbray.clusters.launcher import Refused
+from nbray.clusters.manager import ClusterManager
 from nbray.dashboard import launch
 from nbray.dashboard.links import PATH
 from nbray.exceptions import RayError
-from nbray.jupyter import clusters
 from nbray.view.render import render
 
 RESOURCE = "nbray"
@@ -50,9 +51,8 @@ def place(key: str) -> tuple[int, str]:
         Missing: there is none, or it does not start; says why.
     """
     try:
-        session = clusters.first(key)
-        return launch.place(session)
-    except (clusters.Refused, RayError, OSError) as error:
+        return launch.place(ClusterManager().first(key))
+    except (Refused, RayError, OSError) as error:
         raise Missing(str(error)) from None
 
 
@@ -73,7 +73,7 @@ class Youngest(_Handler):
     @authorized
     async def get(self) -> None:
         """Lead to it."""
-        found, note = await asyncio.to_thread(clusters.look)
+        found, note = await asyncio.to_thread(ClusterManager().look)
         if found:
             self.redirect(f"{self.base_url}{PATH}/{found[0].id}/")
         else:

@@ -16,22 +16,22 @@ from typing import Any
 import msgspec
 import psutil
 
-from nbray.jupyter.clusters import Refused
+from nbray.clusters.launcher import Interpreter, Refused
 
 
 class Environment(msgspec.Struct, frozen=True):
     """What a cluster is started with."""
 
-    python: str
-    env: dict[str, str]
-    cwd: str
+    interpreter: Interpreter
     name: str
     """What a user calls it: the kernel's display name."""
 
 
 def own() -> Environment:
     """The Jupyter server's."""
-    return Environment(sys.executable, dict(os.environ), str(Path.cwd()), "JupyterLab's own Python")
+    return Environment(
+        Interpreter(sys.executable, dict(os.environ), str(Path.cwd())), "JupyterLab's own Python"
+    )
 
 
 def of_kernel(kernels: Any, key: str) -> Environment:
@@ -58,7 +58,7 @@ def of_kernel(kernels: Any, key: str) -> Environment:
         )
     env = {**os.environ, **(spec.env if spec is not None else {})}
     name = spec.display_name if spec is not None else python
-    return Environment(python, env, _cwd(process), name)
+    return Environment(Interpreter(python, env, _cwd(process)), name)
 
 
 def kernel_pid(manager: Any) -> int:

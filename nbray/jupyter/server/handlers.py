@@ -1,7 +1,7 @@
 """The sidebar's requests, under `api/nbray/` of the Jupyter server.
 
 Owns their addresses, who may make them, and the words of their answers. Does
-not own what they do (`clusters`, `watching`), nor the dashboard (`dashboard`).
+not own what they do (`changes`, `watching`), nor the dashboard (`dashboard`).
 Rules: the addresses are nobody else's (`nbray/` is the dashboard's, where
 jupyter-server-proxy is installed); each asks for Jupyter's own
 authentication and authorization first; only `join` answers with a secret, and
@@ -25,9 +25,11 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from nbray.clusters.launcher import Refused
+from nbray.clusters.manager import ADDED_CPUS, ClusterManager
 from nbray.dashboard.links import SERVED, serves
-from nbray.jupyter.clusters import ADDED_CPUS, Hands, Refused
 from nbray.jupyter.server import dashboard, environment
+from nbray.jupyter.server.changes import Changes
 from nbray.jupyter.server.watching import Watch
 from nbray.version import __version__
 
@@ -42,8 +44,9 @@ class Office:
     def __init__(self, kernels: Any, sessions: Any) -> None:
         self.kernels = kernels
         self._sessions = sessions
-        self.hands = Hands()
-        self.watch = Watch(self.origin)
+        manager = ClusterManager()
+        self.changes = Changes(manager)
+        self.watch = Watch(self.origin, manager.look)
 
     def environment(self, kernel: str) -> environment.Environment:
         """That of kernel *kernel*, the server's own for ''."""
@@ -134,12 +137,10 @@ class AllClusters(Handler):
         """Start a cluster in a kernel's own environment."""
         asked = self.body(Start)
         where = self.office.environment(asked.kernel)
-        address = await self.office.hands.start(
-            where.python, where.env, where.cwd, _checked(asked.cpus)
-        )
+        address = await self.office.changes.start(where.interpreter, _checked(asked.cpus))
         self.office.watch.hurry()
         self.set_status(201)
-        self.finish({"address": address, "python": where.python, "name": where.name})
+        self.finish({"address": address, "python": where.interpreter.python, "name": where.name})
 
 
 class OneCluster(Handler):
@@ -149,7 +150,7 @@ class OneCluster(Handler):
     @authorized
     async def delete(self, key: str) -> None:
         """End what runs of it on this machine."""
-        await self.office.hands.stop(key)
+        await self.office.changes.stop(key)
         self.office.watch.hurry()
         self.set_status(204)
         self.finish()
@@ -163,8 +164,8 @@ class Nodes(Handler):
     async def post(self, key: str) -> None:
         """+"""
         asked = self.body(Grow)
-        env = environment.own().env
-        await self.office.hands.add_node(key, env, _checked(asked.cpus) or 0.0)
+        env = environment.own().interpreter.env
+        await self.office.changes.add_node(key, env, _checked(asked.cpus) or 0.0)
         self.office.watch.hurry()
         self.set_status(201)
         self.finish({})
@@ -173,7 +174,7 @@ class Nodes(Handler):
     @authorized
     async def delete(self, key: str) -> None:
         """-"""
-        await self.office.hands.remove_node(key)
+        await self.office.changes.remove_node(key)
         self.office.watch.hurry()
         self.set_status(204)
         self.finish()

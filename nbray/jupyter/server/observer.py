@@ -15,12 +15,13 @@ import queue
 import sys
 import threading
 import time
-from typing import Protocol, cast
 
 import msgspec
 
-from nbray.config import InitConfig
-from nbray.engine import Engine, load
+from nbray.clusters.launcher import Launcher
+from nbray.clusters.local import Local
+from nbray.clusters.record import Record
+from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
 from nbray.view import panel_html
@@ -52,25 +53,6 @@ class Joins(msgspec.Struct, frozen=True, tag=True):
 Said = View | Joins
 
 
-class Session(Protocol):
-    """What is read of the cluster's record."""
-
-    @property
-    def directory(self) -> str: ...
-    @property
-    def head_address(self) -> str: ...
-    @property
-    def secret(self) -> str: ...
-
-
-class Native(Protocol):
-    """What is asked of the module `nbray.engines.native`."""
-
-    def records(self) -> list[Session]: ...
-    def alive(self, record: Session) -> bool: ...
-    def start(self, config: InitConfig) -> Engine: ...
-
-
 def view(snapshot: Snapshot) -> View:
     """What the sidebar shows of *snapshot*. Pure."""
     live = [node for node in snapshot.nodes if node.alive]
@@ -82,20 +64,18 @@ def view(snapshot: Snapshot) -> View:
 def main(directory: str) -> int:
     """Look until the cluster or standard input ends; the exit status."""
     lines = _Input()
-    native = cast("Native", load("native"))
-    record = next((one for one in native.records() if one.directory == directory), None)
+    launcher = Local()
+    record = launcher.of_directory(directory)
     if record is None:
         print("this cluster has ended", file=sys.stderr)
         return 1
     try:
-        engine = native.start(
-            InitConfig(address=record.head_address, secret=record.secret, log_to_driver=False)
-        )
+        engine = launcher.attach(record)
     except (RayError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     try:
-        _look(native, record, engine, lines)
+        _look(launcher, record, engine, lines)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or exit complains
     except (RayError, OSError) as error:
@@ -106,9 +86,9 @@ def main(directory: str) -> int:
     return 0
 
 
-def _look(native: Native, record: Session, engine: Engine, lines: _Input) -> None:
+def _look(launcher: Launcher, record: Record, engine: Engine, lines: _Input) -> None:
     last: View | None = None
-    while native.alive(record):
+    while launcher.alive(record):
         seen = engine.snapshot()
         # Before the first figures have come there is nothing to show.
         if seen.nodes and (now := view(seen)) != last:

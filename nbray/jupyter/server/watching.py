@@ -1,7 +1,7 @@
 """What every page is told: which clusters there are, and how each looks now.
 
 Owns the pages that listen, the process that looks at each cluster, and the
-last word of it. Does not own what is said (`clusters`, `observer`). Rules: it
+last word of it. Does not own what is said (`nbray.clusters`, `observer`). Rules: it
 looks while somebody listens and stops when nobody does; a page gets a message
 only when something has changed, and all that is known when it comes.
 """
@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from nbray.jupyter import clusters
-from nbray.jupyter.clusters import Cluster, Refused
+from nbray.clusters.cluster import Cluster
+from nbray.clusters.launcher import Refused
+from nbray.clusters.start_command import sentence
 from nbray.jupyter.server import observer
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Watch:
     def __init__(
         self,
         origin: Origin,
-        look: Callable[[], tuple[list[Cluster], str]] = clusters.look,
+        look: Callable[[], tuple[list[Cluster], str]],
     ) -> None:
         self._origin = origin
         self._look = look
@@ -235,7 +236,7 @@ class Observer:
                     )
             said = (await process.stderr.read()).decode(errors="replace")
             await process.wait()
-            return clusters.sentence(python, said) if said.strip() else "this cluster has ended"
+            return sentence(python, said) if said.strip() else "this cluster has ended"
         finally:
             self._process = None
             process.stdin.close()

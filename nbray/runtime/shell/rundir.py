@@ -295,19 +295,6 @@ def stop_session(record: Record, timeout: float = 10.0) -> None:
     remove(Path(record.directory))
 
 
-def stop_sessions(timeout: float = 10.0) -> int:
-    """End every session of this user in this network namespace; how many there were.
-
-    Raises:
-        RaySystemError: as `run_directory`.
-    """
-    records = read_all()
-    # Nodes that joined go before the heads they belong to.
-    for record in sorted(records, key=lambda record: record.head):
-        stop_session(record, timeout)
-    return len(records)
-
-
 def _family(record: Record) -> set[tuple[int, float]]:
     """(pid, start) of the session's root and its descendants, this process excepted."""
     if not alive(record):

@@ -8,7 +8,6 @@ from typing import Any
 from details import details as make
 from scenes import cluster
 
-from nbray.config import InitConfig
 from nbray.details import Details
 from nbray.events import Snapshot
 from nbray.exceptions import RaySystemError
@@ -36,12 +35,13 @@ class FakeEngine:
         self.closed = True
 
 
-class FakeNative:
+class FakeLauncher:
     def __init__(self) -> None:
         self.engine = FakeEngine()
         self.lives = True
         self.fails = ""
-        self.starts: list[InitConfig] = []
+        self.attached: list[str] = []
+        """The addresses of the clusters that it was attached to."""
 
     def records(self) -> list[Any]:
         return [RECORD] if self.lives else []
@@ -49,8 +49,8 @@ class FakeNative:
     def alive(self, _record: Any) -> bool:
         return self.lives
 
-    def start(self, config: InitConfig) -> Any:
-        self.starts.append(config)
+    def attach(self, record: Any) -> Any:
+        self.attached.append(record.head_address)
         if self.fails:
             raise RaySystemError(self.fails)
         self.engine.closed = False

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from details import details, task
-from unit.dashboard.fakes import RECORD, FakeNative
+from unit.dashboard.fakes import RECORD, FakeLauncher
 
 from nbray import details as d
 from nbray.dashboard.feed import EAGER, SLOW, Feed, Page, query_of
@@ -16,8 +16,8 @@ from nbray.view.tables import Query
 
 class Scene:
     def __init__(self) -> None:
-        self.native = FakeNative()
-        self.feed = Feed(Source(self.native, lambda: RECORD))
+        self.launcher = FakeLauncher()
+        self.feed = Feed(Source(self.launcher, lambda: RECORD))
 
     def page(self, **ask: Any) -> tuple[Page, list[dict[str, Any]]]:
         got: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ def test_nothing_for_a_hidden_page_and_nobody_is_asked() -> None:
     page, got = scene.page(section="tasks", hidden=True)
     scene.ticks(10)
     assert got == []
-    assert scene.native.starts == []
+    assert scene.launcher.attached == []
     page.heard(json.dumps({"section": "tasks"}))
     scene.ticks(1)
     assert len(got) == 1
@@ -66,7 +66,7 @@ def test_nothing_more_until_the_page_has_drawn() -> None:
     page, got = scene.page(section="tasks")
     scene.ticks(1)
     for seq in range(40):
-        scene.native.engine.given = details(tasks=(task(seq),))
+        scene.launcher.engine.given = details(tasks=(task(seq),))
         scene.ticks(1)
     assert len(got) == 1
     page.heard(json.dumps({"drawn": 1}))
@@ -78,7 +78,7 @@ def test_only_what_is_shown_is_asked_for_and_lists_only_once_a_second() -> None:
     scene = Scene()
     one, two = scene.page(section="tasks"), scene.page(section="logs")
     scene.ticks(EAGER + 5 * SLOW, one, two)
-    asked = scene.native.engine.asked
+    asked = scene.launcher.engine.asked
     assert set(asked) == {d.TASKS | d.TEXTS}
     assert len(asked) <= EAGER + 5
 
@@ -122,7 +122,7 @@ def test_the_last_word_is_said_even_if_a_look_has_shown_all_the_rest() -> None:
     scene = Scene()
     page, got = scene.page(section="overview")
     scene.ticks(2, (page, got))
-    scene.native.lives = False
+    scene.launcher.lives = False
     scene.feed.source.alive()
     scene.ticks(2 * SLOW, (page, got))
     assert "stopped" in got[-1]["head"]
@@ -139,11 +139,11 @@ def test_pages_that_draw_nothing_or_come_late_hear_it_too() -> None:
     scene.feed.tick()
     scene.feed.end()
     _, late = scene.page(section="nodes")
-    starts = len(scene.native.starts)
+    starts = len(scene.launcher.attached)
     scene.ticks(3)
     assert [got[-1]["state"] for got in (hidden, busy, late)] == ["ended"] * 3
     assert len(late) == 1, "once"
-    assert len(scene.native.starts) == starts, "it does not attach again"
+    assert len(scene.launcher.attached) == starts, "it does not attach again"
 
 
 def test_a_dashboard_that_is_stopped_says_so() -> None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 import nbray
+from nbray.clusters import local
 from nbray.dashboard import launch
 from nbray.exceptions import RaySystemError
 from nbray.runtime.shell.processes import Front
@@ -33,7 +34,7 @@ def engine(folder: str) -> Any:
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
-    monkeypatch.setattr(launch, "load", lambda _: SimpleNamespace(records=lambda: found))
+    monkeypatch.setattr(local, "native", lambda: SimpleNamespace(records=lambda: found))
     for name in ("JUPYTERHUB_SERVICE_PREFIX", "JUPYTERHUB_PUBLIC_URL"):
         monkeypatch.delenv(name, raising=False)
     return found

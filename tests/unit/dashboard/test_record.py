@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from nbray.dashboard import record
-from nbray.dashboard.record import Record
+from nbray.dashboard.record import Serving
 
 
 def test_a_record_counts_while_its_lock_is_held(tmp_path: Path) -> None:
     assert record.read(tmp_path) is None
-    held = record.write(tmp_path, Record(7, 8265, "k"))
-    assert record.read(tmp_path) == Record(7, 8265, "k")
+    held = record.write(tmp_path, Serving(7, 8265, "k"))
+    assert record.read(tmp_path) == Serving(7, 8265, "k")
     assert stat.S_IMODE((tmp_path / record.FILE).stat().st_mode) == 0o600
     os.close(held)  # as when the process is killed
     assert record.read(tmp_path) is None

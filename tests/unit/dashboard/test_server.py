@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.testing import bind_unused_port
 from tornado.websocket import websocket_connect
-from unit.dashboard.fakes import RECORD, FakeNative
+from unit.dashboard.fakes import RECORD, FakeLauncher
 
 from nbray.dashboard.access import Access
 from nbray.dashboard.feed import Feed
@@ -29,8 +29,8 @@ class Site:
     """A server on a free port."""
 
     def __init__(self, access: Access | None = None) -> None:
-        self.native = FakeNative()
-        self.feed = Feed(Source(self.native, lambda: RECORD))
+        self.launcher = FakeLauncher()
+        self.feed = Feed(Source(self.launcher, lambda: RECORD))
         socket, self.port = bind_unused_port()
         self.host = f"127.0.0.1:{self.port}"
         self.access = access or Access(KEY)
@@ -170,7 +170,7 @@ def test_the_page_is_strict_and_relative() -> None:
 def test_the_socket_sends_sections() -> None:
     async def work(site: Site) -> None:
         cookie = await site.enter()
-        site.native.engine.given = details(tasks=(task(1, name="measure"),))
+        site.launcher.engine.given = details(tasks=(task(1, name="measure"),))
         socket = await site.socket(Cookie=cookie, Origin=f"http://{site.host}")
         socket.write_message(json.dumps({"section": "tasks"}))
         piece = json.loads(await socket.read_message())
@@ -215,7 +215,7 @@ def test_under_a_hubs_name_and_prefix() -> None:
 
 def test_the_trace_holds_what_was_asked_for() -> None:
     async def work(site: Site) -> None:
-        site.native.engine.given = details(tasks=(task(1), task(2, name="measure")))
+        site.launcher.engine.given = details(tasks=(task(1), task(2, name="measure")))
         answer = await site.get(f"/trace.json?key={KEY}&function=measure")
         names = [e["name"] for e in json.loads(answer.body)["traceEvents"] if e["ph"] == "X"]
         assert names == ["measure"]

@@ -12,11 +12,11 @@ from harness import eventually
 from scenes import cluster
 
 from nbray import session
+from nbray.clusters.cluster import Cluster
+from nbray.clusters.launcher import Refused
 from nbray.engine import RuntimeInfo
 from nbray.events import Snapshot
 from nbray.exceptions import RaySystemError
-from nbray.jupyter import clusters
-from nbray.jupyter.clusters import Cluster, Refused
 from nbray.jupyter.panel import actions as errands
 from nbray.jupyter.panel.actions import Errands, State, removable
 
@@ -53,24 +53,30 @@ class Engine:
         return LINE
 
 
-class Hands:
+class Manager:
     """Adds and takes away nodes of the engine."""
 
     engine: Engine
     may: threading.Event
     asked: list[tuple[str, ...]]
     fails = ""
+    here = Cluster(
+        "00aa", "127.0.0.1:1", "/py", "3.11", "0", "/run/mine", True, 1, 7, 1.0
+    )
 
-    async def add_node(self, key: str, env: Any, cpus: float) -> None:
-        assert Hands.may.wait(60)
-        if Hands.fails:
-            raise Refused(Hands.fails)
-        Hands.asked.append(("add", key, f"{cpus:g}"))
-        Hands.engine.nodes += 1
+    def of_session(self, directory: str) -> Cluster | None:
+        return Manager.here if directory == "/run/mine" else None
 
-    async def remove_node(self, key: str, keep: str = "") -> None:
-        Hands.asked.append(("remove", key, keep))
-        Hands.engine.nodes -= 1
+    def add_node(self, key: str, env: Any, cpus: float) -> None:
+        assert Manager.may.wait(60)
+        if Manager.fails:
+            raise Refused(Manager.fails)
+        Manager.asked.append(("add", key, f"{cpus:g}"))
+        Manager.engine.nodes += 1
+
+    def remove_node(self, key: str, keep: str = "") -> None:
+        Manager.asked.append(("remove", key, keep))
+        Manager.engine.nodes -= 1
 
 
 class Bench:
@@ -86,14 +92,12 @@ class Bench:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     made = Engine()
-    monkeypatch.setattr(Hands, "engine", made, raising=False)
-    monkeypatch.setattr(Hands, "may", threading.Event(), raising=False)
-    monkeypatch.setattr(Hands, "asked", [], raising=False)
-    monkeypatch.setattr(Hands, "fails", "")
-    Hands.may.set()
-    monkeypatch.setattr(errands, "Hands", Hands)
-    here = Cluster("00aa", "127.0.0.1:1", "/py", "3.11", "0", "/run/mine", True, 1, 7, 1.0)
-    monkeypatch.setattr(clusters, "of_session", {"/run/mine": here}.get)
+    monkeypatch.setattr(Manager, "engine", made, raising=False)
+    monkeypatch.setattr(Manager, "may", threading.Event(), raising=False)
+    monkeypatch.setattr(Manager, "asked", [], raising=False)
+    monkeypatch.setattr(Manager, "fails", "")
+    Manager.may.set()
+    monkeypatch.setattr(errands, "ClusterManager", Manager)
     session.install(made)  # type: ignore[arg-type]
     yield made
     session.install(None)
@@ -106,23 +110,23 @@ def test_a_node_is_added_and_taken_away(engine: Engine) -> None:
     assert bench.told[0].busy == "Adding a node on this machine…"
     bench.errands.remove()
     assert bench.done() == State()
-    assert Hands.asked == [("add", "00aa", "1"), ("remove", "00aa", "/run/mine")]
+    assert Manager.asked == [("add", "00aa", "1"), ("remove", "00aa", "/run/mine")]
 
 
 def test_one_thing_at_a_time(engine: Engine) -> None:
-    Hands.may.clear()
+    Manager.may.clear()
     bench = Bench()
     bench.errands.add()
     bench.errands.add()
     bench.errands.remove()
     assert bench.errands.state.busy
-    Hands.may.set()
+    Manager.may.set()
     bench.done()
-    assert [what for what, *_ in Hands.asked] == ["add"]
+    assert [what for what, *_ in Manager.asked] == ["add"]
 
 
 def test_what_goes_wrong_is_one_sentence_until_the_next_click(engine: Engine) -> None:
-    Hands.fails = "the port is taken"
+    Manager.fails = "the port is taken"
     bench = Bench()
     bench.errands.add()
     assert bench.done().error == "the port is taken"
@@ -186,7 +190,7 @@ def test_after_the_end_it_says_so(engine: Engine) -> None:
 def test_how_many_can_be_taken_away(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert removable(engine) == 1  # type: ignore[arg-type]
     guest = Cluster("00aa", "127.0.0.1:1", "/py", "3.11", "0", "/run/other", False, 2, 0, 1.0)
-    monkeypatch.setattr(clusters, "of_session", lambda _folder: guest)
+    monkeypatch.setattr(Manager, "of_session", lambda _self, _folder: guest)
     assert removable(engine) == 1, "not the node it is attached through"  # type: ignore[arg-type]
 
     def broken() -> RuntimeInfo:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nbray.jupyter.clusters import Refused
+from nbray.clusters.launcher import Refused
 from nbray.jupyter.server.environment import of_kernel, origin_of, own, python_of
 
 
@@ -39,14 +39,14 @@ def test_the_running_process_counts(tmp_path: Path) -> None:
         found = of_kernel(kernels, "k")
     finally:
         child.communicate(b"\n")
-    assert found.python == sys.executable
-    assert (found.name, found.env["NBT_X"], found.cwd) == ("Mine", "1", str(tmp_path))
+    by = found.interpreter
+    assert by.python == sys.executable
+    assert (found.name, by.env["NBT_X"], by.cwd) == ("Mine", "1", str(tmp_path))
 
 
 def test_the_specification_stands_in() -> None:
-    assert of_kernel(Kernels(k=kernel(None, "python", "/env/bin/python")), "k").python == (
-        "/env/bin/python"
-    )
+    found = of_kernel(Kernels(k=kernel(None, "python", "/env/bin/python")), "k")
+    assert found.interpreter.python == "/env/bin/python"
     with pytest.raises(Refused, match="does not run on this machine"):
         of_kernel(Kernels(k=kernel(None)), "k")
 
@@ -59,7 +59,7 @@ def test_who_cannot_start_one_is_told_so() -> None:
 
 
 def test_the_servers_own() -> None:
-    assert own().python == sys.executable
+    assert own().interpreter.python == sys.executable
 
 
 def test_a_wrapped_kernel_is_found_below_its_wrapper() -> None:

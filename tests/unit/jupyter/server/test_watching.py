@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nbray.jupyter.clusters import Cluster, Refused
+from nbray.clusters.cluster import Cluster
+from nbray.clusters.launcher import Refused
 from nbray.jupyter.server import watching
 from nbray.jupyter.server.watching import Look, Watch
 

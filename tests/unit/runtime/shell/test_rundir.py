@@ -204,24 +204,24 @@ def test_of_a_clusters_nodes_here_the_heads_is_found_first() -> None:
     assert rundir.find("10.0.0.5:4000") == joined
 
 
-def test_stop_ends_sessions_of_this_namespace(start) -> None:  # type: ignore[no-untyped-def]
+def test_stop_ends_a_session_and_no_other(start) -> None:  # type: ignore[no-untyped-def]
     child, _ = start(SLEEPER)
     other, _ = start(SLEEPER)
     made = record(child.pid)
     theirs = record(other.pid, netns=1)
-    assert rundir.stop_sessions(timeout=60) == 1
-    assert child.wait(60) in {-15, 0}  # 0: it has been reaped by `stop_sessions`
+    assert rundir.read_all() == [made], "what is in another namespace is not ours to end"
+    rundir.stop_session(made, timeout=60)
+    assert child.wait(60) in {-15, 0}  # 0: it has been reaped by `stop_session`
     assert not Path(made.directory).exists()
     assert other.poll() is None
     assert Path(theirs.directory).exists()
-    assert rundir.stop_sessions() == 0
+    assert rundir.read_all() == []
 
 
 def test_stop_kills_what_does_not_listen_with_its_children(start) -> None:  # type: ignore[no-untyped-def]
     child, line = start(STUBBORN)
-    record(child.pid)
-    assert rundir.stop_sessions(timeout=0.2) == 1
-    assert child.wait(60) in {-9, 0}  # 0: it has been reaped by `stop_sessions`
+    rundir.stop_session(record(child.pid), timeout=0.2)
+    assert child.wait(60) in {-9, 0}  # 0: it has been reaped by `stop_session`
     assert rundir.process_started(int(line)) is None
 
 

@@ -13,23 +13,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nbray.clusters.local import Local
-from nbray.clusters.record import DashboardPort, Record
 from nbray.dashboard import record as records
 from nbray.dashboard.access import ticket
 from nbray.dashboard.links import Link, link, saved, visited
 from nbray.dashboard.record import Serving
 from nbray.engine import Engine
 from nbray.exceptions import RaySystemError
+from nbray.pipes import read_line
+
+if TYPE_CHECKING:
+    from nbray.clusters.record import DashboardPort, Record
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -238,7 +241,7 @@ def _start(order: Order) -> Answer:
         process.stdin.write(msgspec.json.encode(order))
         process.stdin.close()
     try:
-        line = _line(process.stdout.fileno(), time.monotonic() + START_SECONDS)
+        line = read_line(process.stdout.fileno(), time.monotonic() + START_SECONDS)
     finally:
         process.stdout.close()
         # It has handed over to a child of its own and ended, or is of no use.
@@ -261,19 +264,3 @@ def _last_words(folder: Path, lines: int = 1) -> str:
     log = folder / records.LOG
     words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return "; ".join(words[-lines:])
-
-
-def _line(descriptor: int, deadline: float) -> bytes:
-    """One line, b'' at the end of the stream or of time."""
-    line = b""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            return b""
-        part = os.read(descriptor, 65536)
-        if not part:
-            return b""
-        line += part
-    return line

@@ -22,7 +22,8 @@ from e2e import cli
 import nbray
 from nbray.engines import native
 from nbray.ids import DRIVER_FLAG, client_id, node_client
-from nbray.runtime.shell import machine, rundir
+from nbray.runtime.core import versions
+from nbray.runtime.shell import rundir
 from nbray.runtime.shell.sockets import Post
 from nbray.wire import messages as m
 from nbray.wire.codec import client_decoder
@@ -71,7 +72,7 @@ def drivers(record: rundir.Record, count: int) -> tuple[list[Post], list[str]]:
         me = client_id(record.node, DRIVER_FLAG | next(_numbers))  # never used twice
         post = Post(me, Path(record.directory))
         post.send(
-            node_client(record.node), m.Register(me, os.getpid(), True, machine.versions())
+            node_client(record.node), m.Register(me, os.getpid(), True, versions.own())
         )
         asked.append(post)
     entered: list[Post] = []

@@ -23,7 +23,8 @@ from nbray.engines import native
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.options import UNIT
-from nbray.runtime.shell import launch, machine, rundir
+from nbray.runtime.core import versions
+from nbray.runtime.shell import launch, rundir
 from nbray.runtime.shell.launch import start_root, stop_root
 from nbray.runtime.shell.processes import Started
 from nbray.runtime.shell.sockets import Post
@@ -61,8 +62,7 @@ class Driver:
         self.post = Post(self.me, Path(started.directory))
         self._decode = client_decoder().decode
         self._got: list[Any] = []
-        versions = machine.versions()
-        self.send(m.Register(self.me, os.getpid(), True, versions))
+        self.send(m.Register(self.me, os.getpid(), True, versions.own()))
 
     def send(self, message: Any, to: int = 0) -> None:
         self.post.send(to or self.node, message)

@@ -6,7 +6,16 @@ pickled code does not travel between Python minors; nbray's own may differ.
 
 from __future__ import annotations
 
+import platform
+
+from nbray.config import PROTOCOL
+from nbray.version import __version__
 from nbray.wire.messages import Versions
+
+
+def own() -> Versions:
+    """What this process runs."""
+    return Versions(PROTOCOL, platform.python_version(), __version__)
 
 
 def _minor(version: str) -> str:

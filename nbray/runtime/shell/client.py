@@ -6,21 +6,19 @@ Owns the first exchange (`Register`, `Registered`) and the making of errors.
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 from pathlib import Path
 
 from nbray import exceptions
-from nbray.config import PROTOCOL
 from nbray.exceptions import RaySystemError, VersionMismatchError
 from nbray.ids import node_client, node_of
+from nbray.runtime.core import versions
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.sockets import Post
-from nbray.version import __version__
-from nbray.wire.messages import Register, Registered, Versions
+from nbray.wire.messages import Register, Registered
 from nbray.wire.pickling import pack_error, unpack_error
 
 REGISTER_SECONDS = 20.0
@@ -35,11 +33,6 @@ def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
         text += str(unpack_error(cause))
     error: Exception = getattr(exceptions, kind)(text)
     return pack_error(error, "", "", 0)
-
-
-def versions() -> Versions:
-    """What this process runs."""
-    return Versions(PROTOCOL, platform.python_version(), __version__)
 
 
 def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
@@ -67,7 +60,7 @@ def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) ->
         RaySystemError: the node does not answer, or has no room for another client.
     """
     node = node_client(brain.node)
-    hello = Register(brain.me, os.getpid(), driver, versions(), namespace)
+    hello = Register(brain.me, os.getpid(), driver, versions.own(), namespace)
     loop.start()
     loop.locked(lambda: [Send(node, hello)])
     loop.wait(

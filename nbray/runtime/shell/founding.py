@@ -19,6 +19,7 @@ from nbray.config import REJOIN_SECONDS, Owner
 from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
+from nbray.runtime.core import versions
 from nbray.runtime.core.node import NodeBrain, NodeConfig
 from nbray.runtime.core.slots import StoreBooks
 from nbray.runtime.shell import machine, rundir
@@ -114,7 +115,7 @@ def _start(
         port=port, total=total, available=dict(total), is_head=request.head, pid=os.getpid(),
         started=time.time(),
     )  # fmt: skip
-    versions = machine.versions()
+    ours = versions.own()
     members: list[m.NodeInfo] = []
     address = join_address(bound, port)
     head_address = address
@@ -122,7 +123,7 @@ def _start(
         from nbray.runtime.shell.joining import join
 
         try:
-            welcome = join(links, request.address, secret, info, versions, settings.was)
+            welcome = join(links, request.address, secret, info, ours, settings.was)
         except BaseException:
             links.lanes.close()
             raise
@@ -132,7 +133,7 @@ def _start(
     number = info.number
     most, bound = machine.workers(request)
     config = NodeConfig(
-        number, cluster, info, versions, head_address, owner=settings.owner_pid,
+        number, cluster, info, ours, head_address, owner=settings.owner_pid,
         cap=max(0, most - total.get("CPU", 0) // UNIT), bound=bound,
         rejoins=not request.head and request.owner is Owner.DAEMON,
     )
@@ -167,8 +168,8 @@ def write_record(settings: p.RootConfig, started: p.Started, outlives: bool = Fa
             head_address=started.head_address,
             secret=request.secret,
             node_ip=started.ip,
-            version=machine.NBRAY,
-            python=machine.versions().python,
+            version=versions.own().nbray,
+            python=versions.own().python,
             owner=Owner.DETACHED if outlives else request.owner,
             created=time.time(),
             netns=rundir.namespace("net"),

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from nbray.ids import HEAD
+from nbray.runtime.core import versions
 from nbray.runtime.core.effects import HeadEffect
 from nbray.runtime.core.head import HeadBrain
-from nbray.runtime.shell.machine import versions
 from nbray.runtime.shell.notes import Notes
 from nbray.runtime.shell.sockets import Post
 from nbray.wire.codec import CorruptFrame, head_decoder
@@ -23,7 +23,7 @@ from nbray.wire.codec import CorruptFrame, head_decoder
 def main(directory: Path, cluster: int) -> None:
     """Serve until the process is killed (by root, with everything else)."""
     post = Post(HEAD, directory)
-    brain = HeadBrain(cluster, versions())
+    brain = HeadBrain(cluster, versions.own())
     decode = head_decoder().decode
     notes = Notes()
     poll = select.poll()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -104,6 +103,7 @@ def start_root(
     assert root.stdout is not None
     assert root.stderr is not None
     try:
+        from nbray.pipes import read_line  # while root loads, as what follows
         from nbray.runtime.shell import rundir
 
         directory = rundir.new_session()
@@ -113,7 +113,7 @@ def start_root(
             root.stdin.write(forgiving(msgspec.msgpack.encode)(config))
             root.stdin.close()
         meanwhile()
-        line = _read_line(root.stdout.fileno(), deadline)
+        line = read_line(root.stdout.fileno(), deadline)
         cause = "" if line else _cause(root.stderr.fileno(), directory)
     except BaseException:
         _end(root)
@@ -144,22 +144,6 @@ def _import_path() -> Iterator[bytes]:
             # It may be no name of a file, or the working directory may be gone.
             with contextlib.suppress(UnicodeEncodeError, OSError):
                 yield os.fsencode(entry or os.getcwd())
-
-
-def _read_line(descriptor: int, deadline: float) -> bytes:
-    """One line, b'' at the end of the stream or of time."""
-    line = b""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            return b""
-        part = os.read(descriptor, 65536)
-        if not part:
-            return b""
-        line += part
-    return line
 
 
 def _cause(errors: int, directory: Path) -> str:

@@ -1,4 +1,4 @@
-"""What this machine is: versions, resources, figures.
+"""What this machine is: its name, resources, figures.
 
 Owns reading them from the system. Does not own what they are used for. psutil
 is imported only for figures, so that a start does not wait for it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import resource
 import socket
 import time
@@ -17,7 +16,6 @@ from pathlib import Path
 from nbray import gpus
 from nbray.config import (
     MOST_WORKERS,
-    PROTOCOL,
     SEGMENTS_SHARE,
     STORE_SHARE,
     WORKER_BYTES,
@@ -31,16 +29,9 @@ from nbray.figures import memory as shown
 from nbray.options import UNIT
 from nbray.runtime.core.slots import ARENA
 from nbray.runtime.shell import cgroups, room
-from nbray.version import __version__
-from nbray.wire.messages import Shape, Versions
+from nbray.wire.messages import Shape
 
-NBRAY = __version__
 _STARTED = time.monotonic()
-
-
-def versions() -> Versions:
-    """What peers compare."""
-    return Versions(PROTOCOL, platform.python_version(), NBRAY)
 
 
 def host_name() -> str:

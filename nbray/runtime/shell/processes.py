@@ -1,6 +1,6 @@
 """What root, node, head and workers are told at their start, and root's channel to the node.
 
-Owns these structs and the framing of the channel. Does not own processes
+Owns these structs, the framing of the channel, and whether a process exists. Does not own processes
 (`root`). Rule: nothing here travels by argv or environment: the launcher
 writes one `RootConfig` to root's standard input, children inherit by fork.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import os
 import socket
 import struct
 from typing import Generic, TypeVar
@@ -151,6 +152,19 @@ ToRoot = ForkWorker | KillWorker | Outlive | Ready | Failed | Again
 FromRoot = Ended | Quit
 Answer = Ready | Failed
 """What the launcher reads, once, as one line of JSON."""
+
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
 
 _LENGTH = struct.Struct("!I")
 

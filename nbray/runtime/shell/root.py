@@ -150,7 +150,7 @@ class Root:
         self._serve()
         if self._again and not self._node_pid and not self._ending:
             self._anew()
-        if owner is None and self._config.owner_pid and not _exists(self._config.owner_pid):
+        if owner is None and self._config.owner_pid and not p.exists(self._config.owner_pid):
             self._orphan = True
         if self._orphan and not self._outlives:
             self._quit("the process that started it has ended")
@@ -460,16 +460,6 @@ def _threads() -> int:
         import threading
 
         return threading.active_count()
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _die_with_parent() -> None:

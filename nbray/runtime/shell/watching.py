@@ -17,7 +17,7 @@ from typing import Protocol
 
 from nbray.figures import memory
 from nbray.runtime.core.effects import ClientEffect
-from nbray.runtime.shell.processes import Ended
+from nbray.runtime.shell.processes import Ended, exists
 from nbray.runtime.shell.room import limit
 
 PATIENCE = 1.0
@@ -49,14 +49,14 @@ class Watch:
         """Watch a process; False if it has ended already."""
         if not hasattr(os, "pidfd_open"):
             self._polled[client] = pid
-            return runs(pid)
+            return exists(pid)
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
             return False
         except OSError:
             self._polled[client] = pid  # an old kernel
-            return runs(pid)
+            return exists(pid)
         self._watched[descriptor] = (client, pid)
         poller.register(descriptor, select.POLLIN)
         return True
@@ -85,7 +85,7 @@ class Watch:
     def polled(self) -> Iterator[tuple[int, str]]:
         """The same for processes without descriptors; to be called now and then."""
         for client, pid in list(self._polled.items()):
-            if not runs(pid):
+            if not exists(pid):
                 del self._polled[client]
                 yield client, f"its process (pid {pid}) ended"
 
@@ -105,7 +105,7 @@ class Beside:
         """After a round of the loop; at most every `LOOK` seconds."""
         if now >= self._due:
             self._due = now + LOOK
-            if not runs(self._pid):
+            if not exists(self._pid):
                 self._due = float("inf")
                 self._ended(f"its node on this machine (pid {self._pid}) has died")
         return []
@@ -136,17 +136,6 @@ class Shortage:
                 "(ulimit -n). What needs one waits until some are closed\n"
             )
         return []
-
-
-def runs(pid: int) -> bool:
-    """Whether a process of this number exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def describe_end(

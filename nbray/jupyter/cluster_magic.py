@@ -1,16 +1,14 @@
 """`%nbray`: start, attach, join, status and stop, in words.
 
-Owns the reading of the line and the sentences printed. Does not own the
-cluster (`nbray.api`) nor the panel. Rule: every command may be run again, and
+Owns the sentences printed. Does not own the reading of the line (`commands`),
+the cluster (`nbray.api`) nor the panel. Rule: every command may be run again, and
 what goes wrong is one sentence that says what to do.
 """
 
 from __future__ import annotations
 
-import difflib
-import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,54 +24,12 @@ from nbray.engine import Engine
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import RayError
 from nbray.figures import amount, memory, noun
+from nbray.jupyter import commands
 from nbray.jupyter.cells.audience import audience
+from nbray.jupyter.commands import COMMANDS
 from nbray.jupyter.failures.errors import NotebookError
 from nbray.jupyter.insight.environment import environments
 from nbray.jupyter.notebook import current
-
-USAGE = {
-    "start": "%nbray start [--cpus N] [--detach]",
-    "attach": "%nbray attach [HOST:PORT] [--secret-file FILE]",
-    "join": "%nbray join",
-    "dashboard": "%nbray dashboard",
-    "status": "%nbray status",
-    "jobs": "%nbray jobs [stop NAME | forget NAME]",
-    "stop": "%nbray stop [--cluster]",
-    "logs": "%nbray logs [CELL | PID | NODE] [--save FILE]",
-    "receipt": "%nbray receipt [CELL]",
-    "memory": "%nbray memory",
-    "free": "%nbray free",
-    "debug": "%nbray debug [FRAME] [-o NAME,NAME]",
-    "help": "%nbray help [COMMAND]",
-}
-SAYS = {
-    "start": "start a cluster on this machine; --detach: it outlives the notebook",
-    "attach": "use a cluster that runs already (without an address: the youngest here)",
-    "join": "how another machine joins this cluster",
-    "dashboard": "the link to the cluster in a browser",
-    "status": "the nodes, and what they do",
-    "jobs": "the named background jobs (%%remote --bg --name NAME)",
-    "stop": "leave the cluster, and end it if it is this notebook's; --cluster: end it for all",
-    "logs": "all that tasks have printed, of a cell, a worker or a node",
-    "receipt": "what the work of a cell took, and what would make it faster",
-    "memory": "what lies in the object store, and who holds it",
-    "free": "let go what only past outputs hold",
-    "debug": "look at the frames of the last failure of a task; -o: take its variables",
-    "help": "this list",
-}
-_OPTIONS = {
-    "start": {"--cpus": "--cpus", "--num-cpus": "--cpus"},
-    "attach": {
-        "--secret": "--secret", "--redis-password": "--secret", "--address": "--address",
-        "--secret-file": "--secret-file",
-    },
-    "logs": {"--save": "--save"},
-    "debug": {"-o": "-o", "--output": "-o"},
-}
-_FLAGS = {"start": {"--detach"}, "stop": {"--cluster"}}
-"""Options without a value."""
-_WITH_WORDS = {"attach", "jobs", "logs", "debug", "receipt", "help"}
-
 
 STAYS = "It stays when this notebook ends: %nbray attach finds it again, %nbray stop ends it."
 
@@ -114,22 +70,7 @@ def run(line: str) -> Any:
         UsageError: the line does not make sense; one sentence.
         NotebookError: the cluster cannot do it; one sentence.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        raise UsageError("%nbray: a quotation mark is not closed") from None
-    if not words:
-        words = ["status"]
-    command, rest = words[0], words[1:]
-    if command in {"-h", "--help"}:
-        command = "help"
-    elif {"-h", "--help"} & set(rest):
-        command, rest = "help", [command]
-    if command not in USAGE:
-        near = difflib.get_close_matches(command, USAGE, n=1)
-        hint = f"did you mean %nbray {near[0]}?" if near else f"there are {', '.join(USAGE)}"
-        raise UsageError(f"%nbray: unknown command {command!r}; {hint}")
-    values, options = _read(command, rest)
+    command, values, options = commands.read(line)
     work: dict[str, Callable[[list[str], dict[str, str]], Any]] = {
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
         "dashboard": _dashboard, "logs": _logs, "debug": _debug,
@@ -142,35 +83,6 @@ def run(line: str) -> Any:
             raise
         text = " ".join(str(error).split()) or type(error).__name__
         raise NotebookError(f"%nbray {command}: {text}") from None
-
-
-def _read(command: str, words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """(plain words, options) of *command*; '--a=b' and '--a b' alike."""
-    known = _OPTIONS.get(command, {})
-    values: list[str] = []
-    options: dict[str, str] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--") and word not in known:
-            values.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        if word in _FLAGS.get(command, ()):
-            options[word] = "yes"
-            continue
-        if name not in known:
-            near = difflib.get_close_matches(name, [*known, *_FLAGS.get(command, ())], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"usage: {USAGE[command]}"
-            raise UsageError(f"%nbray {command}: unknown option {name}; {hint}")
-        if not equals:
-            if not rest:
-                raise UsageError(f"%nbray {command}: {name} needs a value; {USAGE[command]}")
-            value = rest.pop(0)
-        options[known[name]] = value
-    if command not in _WITH_WORDS and values:
-        raise UsageError(f"%nbray {command}: unexpected {values[0]!r}; usage: {USAGE[command]}")
-    return values, options
 
 
 def _start(_values: list[str], options: dict[str, str]) -> None:
@@ -233,7 +145,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     if "--address" in options:
         values = [options["--address"], *values]
     if len(values) > 1:
-        raise UsageError(f"%nbray attach takes one address; usage: {USAGE['attach']}")
+        raise UsageError(f"%nbray attach takes one address; usage: {COMMANDS['attach'].usage}")
     address = values[0] if values else "auto"
     running = _running()
     if running is not None:
@@ -312,35 +224,7 @@ def _stop(_values: list[str], options: dict[str, str]) -> None:
 
 
 def _help(values: list[str], _options: dict[str, str]) -> None:
-    command = values[0].lstrip("%") if values else ""
-    if command and command not in USAGE:
-        raise UsageError(f"%nbray help: unknown command {command!r}; there are {', '.join(USAGE)}")
-    _say(helped(command))
-
-
-def helped(command: str = "") -> str:
-    """The commands, a line each; or that of *command*, with its usage."""
-    if command:
-        return f"{USAGE[command]}\n    {SAYS[command]}"
-    wide = max(map(len, USAGE.values()))
-    lines = [f"{usage.ljust(wide)}  {SAYS[name]}" for name, usage in USAGE.items()]
-    return "\n".join([
-        *lines, "", "%%remote runs a cell on the cluster: %%remote? has its options.",
-    ])  # fmt: skip
-
-
-def complete(line: str) -> list[str]:
-    """What may follow in *line*, which begins with `%nbray` (for the Tab key)."""
-    words = line.split()
-    last = "" if line[-1:].isspace() else words[-1]
-    if len(words) - bool(last) < 2:
-        return [name for name in USAGE if name.startswith(last.lstrip("%"))] if (
-            len(words) > 1 or not last
-        ) else []
-    command = words[1]
-    options = [*_OPTIONS.get(command, {}), *_FLAGS.get(command, ())]
-    others = {"jobs": ["stop", "forget"], "help": list(USAGE)}.get(command, [])
-    return [word for word in (*others, *options) if word.startswith(last)]
+    _say(commands.helped(values[0] if values else ""))
 
 
 def _logs(values: list[str], options: dict[str, str]) -> Any:
@@ -362,7 +246,7 @@ def _jobs(values: list[str], _options: dict[str, str]) -> Any:
     if not values:
         return jobs.table()
     if len(values) != 2 or values[0] not in {"stop", "forget"}:
-        raise UsageError(f"%nbray jobs: unexpected {values[-1]!r}; usage: {USAGE['jobs']}")
+        raise UsageError(f"%nbray jobs: unexpected {values[-1]!r}; usage: {COMMANDS['jobs'].usage}")
     _say(jobs.stop(values[1]) if values[0] == "stop" else jobs.forget(values[1]))
     return None
 
@@ -430,4 +314,4 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-magic.__doc__ = f"The cluster, in words.\n\n{helped()}\n"  # what `%nbray?` shows
+magic.__doc__ = f"The cluster, in words.\n\n{commands.helped()}\n"  # what `%nbray?` shows

@@ -17,7 +17,7 @@ from IPython.core.magic import no_var_expand
 
 from nbray import session
 from nbray.engine import Engine
-from nbray.jupyter import cluster_magic
+from nbray.jupyter import cluster_magic, commands
 from nbray.jupyter.cells.stop import InterruptHook
 from nbray.jupyter.failures import errors
 from nbray.jupyter.insight import environment, holdings
@@ -102,7 +102,7 @@ class Extension:
 
 
 def _complete(_shell: Any, event: Any) -> list[str]:
-    return cluster_magic.complete(event.line)
+    return commands.complete(event.line)
 
 
 def _literal(remote: RemoteCells) -> Callable[[str, str], Any]:

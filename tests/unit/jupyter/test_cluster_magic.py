@@ -12,6 +12,7 @@ from nbray.engine import RuntimeInfo
 from nbray.exceptions import RaySystemError
 from nbray.jupyter import cluster_magic
 from nbray.jupyter.cluster_magic import JoinLine
+from nbray.jupyter.commands import COMMANDS
 
 
 def test_start_status_and_stop_can_be_repeated(say):
@@ -122,9 +123,9 @@ def test_dashboard_needs_a_cluster_of_processes(say):
 @pytest.mark.parametrize("line", ["%nbray help", "%nbray --help", "%nbray -h"])
 def test_help_lists_every_command_in_words(say, line):
     said = say(line)
-    for name, usage in cluster_magic.USAGE.items():
-        assert f"{usage} " in said
-        assert cluster_magic.SAYS[name] in said
+    for command in COMMANDS.values():
+        assert f"{command.usage} " in said
+        assert command.says in said
     assert session.current() is None
 
 
@@ -140,26 +141,10 @@ def test_help_of_nothing(say):
 
 def test_the_question_mark_shows_the_commands(ip):
     info = ip.object_inspect("%nbray", detail_level=0)
-    for usage in cluster_magic.USAGE.values():
-        assert usage in info["docstring"]
+    for command in COMMANDS.values():
+        assert command.usage in info["docstring"]
 
 
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("%nbray ", list(cluster_magic.USAGE)),
-        ("%nbray st", ["start", "status", "stop"]),
-        ("%nbray j", ["join", "jobs"]),
-        ("%nbray start --", ["--cpus", "--num-cpus", "--detach"]),
-        ("%nbray start --d", ["--detach"]),
-        ("%nbray stop ", ["--cluster"]),
-        ("%nbray jobs ", ["stop", "forget"]),
-        ("%nbray help de", ["debug"]),
-        ("%nbray status ", []),
-        ("%nbray strat ", []),
-    ],
-)
-def test_what_the_tab_key_offers(ip, line, offered):
-    assert cluster_magic.complete(line) == offered
+def test_the_tab_key_is_answered(ip):
     hooks = ip.strdispatchers["complete_command"].strs
     assert any(key == "%nbray" for key in hooks)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nbray.ids import DRIVER_FLAG, HEAD, client_id
 from nbray.options import UNIT
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.core.node import NodeBrain
+from nbray.runtime.core.settings import NodeConfig
 from nbray.runtime.core.slots import StoreBooks
 from nbray.wire import messages as m
 

@@ -20,7 +20,8 @@ from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.head import HeadBrain
 from nbray.runtime.core.mesh import Got, Mesh, Out
-from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.core.node import NodeBrain
+from nbray.runtime.core.settings import NodeConfig
 from nbray.runtime.core.slots import StoreBooks
 from nbray.wire import messages as m
 from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, receiver

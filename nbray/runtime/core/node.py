@@ -18,7 +18,6 @@ from nbray import config
 from nbray.details import ProcessRecord
 from nbray.events import Figures
 from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
-from nbray.options import UNIT
 from nbray.runtime.core import leases as books
 from nbray.runtime.core.crowd import Crowd
 from nbray.runtime.core.drain import Drain
@@ -38,6 +37,7 @@ from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
+from nbray.runtime.core.settings import NodeConfig
 from nbray.runtime.core.slots import Full, StoreBooks
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.stay import Stay
@@ -48,32 +48,8 @@ from nbray.runtime.core.versions import differences
 from nbray.runtime.core.workers import Pool, State
 from nbray.wire import messages as m
 
-READY_MAX = 8
-"""Most workers that are started before anybody asks."""
 LOAD_PAUSE = 0.02
 """Seconds between two reports of free resources to the head."""
-
-
-class NodeConfig(msgspec.Struct, frozen=True):
-    """What a node is told at its start."""
-
-    number: int
-    cluster: int
-    info: m.NodeInfo
-    """Itself, as others know it."""
-    versions: m.Versions
-    address: str = ""
-    """host:port of the cluster's head."""
-    cap: int = config.WORKER_CAP
-    """Most worker processes, beyond one for each CPU."""
-    ready: int = -1
-    """Workers started before anybody asks (-1: one a CPU, at most `READY_MAX`)."""
-    owner: int = 0
-    """Process with which everything ends (0: none)."""
-    rejoins: bool = False
-    """When it has lost the head, its machine joins the cluster again, under another number."""
-    bound: str = ""
-    """Why `cap` allows no more workers, and what would help; the end of a sentence."""
 
 
 class _Client:
@@ -96,12 +72,11 @@ class NodeBrain:
         self.me = me = node_client(number)
         self.settings = settings
         self.ledger = Ledger(settings.info.total)
-        cpus = settings.info.total.get("CPU", 0) // UNIT
-        ready = min(cpus, READY_MAX) if settings.ready < 0 else settings.ready
         self.room: Room = room or Plenty()
         self.pool = Pool(
-            ready, cpus + settings.cap, config.IDLE_WORKER_SECONDS, self.room, settings.bound
-        )
+            settings.prepared, settings.most, config.IDLE_WORKER_SECONDS, self.room,
+            settings.bound,
+        )  # fmt: skip
         self.leases = Leases(number)
         self.scheduler = Scheduler(me, number, self.ledger, self.pool, self.leases)
         self.scheduler.numbers_from(client_id(number, FIRST_WORKER_LOCAL))

@@ -20,7 +20,8 @@ from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import versions
-from nbray.runtime.core.node import NodeBrain, NodeConfig
+from nbray.runtime.core.node import NodeBrain
+from nbray.runtime.core.settings import NodeConfig
 from nbray.runtime.core.slots import StoreBooks
 from nbray.runtime.shell import machine, rundir
 from nbray.runtime.shell import processes as p

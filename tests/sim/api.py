@@ -189,9 +189,9 @@ class Api:
         brain = self.brain
         returns = work.spec.num_returns
         if returns > 1:
-            seq = brain.objects.block()
+            seq = next(brain.objects.blocks)
         else:
-            seq = brain.objects.number()
+            seq = next(brain.objects.numbers)
         task = Task(seq, work, b"", returns)
         packed, deps = pack_call(args, kwargs, work.spec.name)
         pins: tuple[m.Ref, ...] = packed.refs

@@ -105,10 +105,10 @@ class Objects:
         self.dropped: deque[Ref] = deque()
         self.on_life_end: Callable[[Entry], list[ClientEffect]] = lambda _entry: []
         self.on_foreign_end: Callable[[Entry], list[ClientEffect]] = lambda _entry: []
-        self.number = itertools.count(1).__next__
-        """The number of a further object of ours."""
-        self.block = itertools.count(MULTI, MOST_RETURNS).__next__
-        """The first number of a further block."""
+        self.numbers = itertools.count(1)
+        """Of further objects of ours."""
+        self.blocks = itertools.count(MULTI, MOST_RETURNS)
+        """The first numbers of further blocks."""
         self._borrowing = borrowing = Borrowing(me)
         self.lost = borrowing.lost
         """The packed error of what a dead client owned; None if it is not known to be dead."""
@@ -303,7 +303,7 @@ class Objects:
 
     def keep(self, data: bytes, refs: tuple[Ref, ...]) -> int:
         """The number of a further object of ours, held once: *data*, which contains *refs*."""
-        seq = self.number()
+        seq = next(self.numbers)
         entry = Entry((self.me, seq), 1, READY, data)
         if refs:
             entry.refs = refs
@@ -317,7 +317,7 @@ class Objects:
         It is held once. The *arguments* of a task are held by its pins alone, which hold
         what is in them, too.
         """
-        seq = self.number()
+        seq = next(self.numbers)
         entry = Entry((self.me, seq), 0 if argument else 1, STORED, value)
         entry.local = value.slots[0]
         if value.refs and not argument:

@@ -52,7 +52,7 @@ class Calls:
         self._origin = origin
         self.definitions = Definitions(memory, modules, brain.tasks.known.ended.append)
         self._specs = itertools.count(1)
-        self._number = brain.objects.number
+        self._numbers = brain.objects.numbers
         self._promise = brain.objects.promise
         self._methods: dict[tuple[Any, ...], Work] = {}
 
@@ -159,9 +159,9 @@ class Calls:
         if returns > 1:
             if returns > MOST_RETURNS:
                 raise ValueError(f"num_returns must be at most {MOST_RETURNS}, not {returns}")
-            seq = self._brain.objects.block()
+            seq = next(self._brain.objects.blocks)
         else:
-            seq = self._number()
+            seq = next(self._numbers)
         if args or kwargs:
             task = self._with_arguments(seq, work, args, kwargs, returns)
         else:

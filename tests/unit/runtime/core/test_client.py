@@ -49,7 +49,7 @@ class Play:
         return Work(described, retries, pool, Tally("", self.now), b"code")
 
     def task(self, work: Work, deps: tuple[m.Ref, ...] = ()) -> Task:
-        seq = self.brain.objects.number()
+        seq = next(self.brain.objects.numbers)
         task = Task(seq, work, b"", 1)
         if deps:
             task.deps = list(enumerate(deps))

@@ -45,7 +45,7 @@ class Play:
     def submit(self, count: int, deps: tuple[m.Ref, ...] = ()) -> list[Task]:
         made = []
         for _ in range(count):
-            seq = self.brain.objects.number()
+            seq = next(self.brain.objects.numbers)
             task = Task(seq, self.work, b"", 1)
             if deps:
                 task.deps = list(enumerate(deps))

@@ -40,7 +40,7 @@ class Caller:
         self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
 
     def call(self, retries: int = 0) -> tuple[Entry, list[m.Calls]]:
-        seq = self.brain.objects.number()
+        seq = next(self.brain.objects.numbers)
         task = Task(seq, Work(CALL, retries, None, Tally("", 0.0), b""), b"", 1)
         self.brain.objects.promise(task, seq, 1)
         entry = self.brain.objects.owned[seq]

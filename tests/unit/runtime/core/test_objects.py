@@ -56,8 +56,8 @@ def test_a_task_without_returns_has_an_entry_till_it_ends() -> None:
 
 def test_numbers_of_several_returns_stand_apart() -> None:
     objects = Objects(ME, 1)
-    assert [objects.number(), objects.number()] == [1, 2]
-    assert [objects.block(), objects.block()] == [MULTI, MULTI + (1 << 16)]
+    assert [next(objects.numbers), next(objects.numbers)] == [1, 2]
+    assert [next(objects.blocks), next(objects.blocks)] == [MULTI, MULTI + (1 << 16)]
 
 
 def test_what_is_put_is_ready_and_holds_what_is_in_it() -> None:

@@ -27,7 +27,7 @@ class Play:
         return Work(spec, 3, self.pool if pool else None, self.brain.tally(cell, 10.0), b"code")
 
     def task(self, work: Work, dep: m.Ref | None = None) -> Task:
-        seq = self.brain.objects.number()
+        seq = next(self.brain.objects.numbers)
         task = Task(seq, work, b"", 1)
         if dep is not None:
             task.deps, task.pins = [(0, dep)], (dep,)

@@ -70,10 +70,10 @@ def exit_actor() -> NoReturn:
         TypeError: the caller is not an actor's method.
     """
     engine = session.current()
-    identity = engine.runtime().actor_id if engine is not None else ""
+    identity = engine.context.runtime().actor_id if engine is not None else ""
     if engine is None or not identity:
         raise TypeError("exit_actor() can only be called in a method of an actor")
-    engine.kill_actor(
+    engine.actors.kill(
         ActorInfo(
             actor=int(identity[16:], 16), owner=int(identity[:16], 16), class_name="", methods={}
         ),
@@ -281,7 +281,7 @@ class ActorMethod:
         engine = session.current()
         if engine is None:
             raise _ended(self._info, self._life)
-        refs = engine.call(
+        refs = engine.actors.call(
             self._info, self._life, self._name, args, kwargs, options
         )
         if options.num_returns == 1:
@@ -340,7 +340,7 @@ def _creator(
         engine = session.current() or session.require(args, kwargs, blueprint.target.call)
 
         def create() -> tuple[ActorInfo, ObjectRef[Any]]:
-            return engine.create_actor(blueprint.target, args, kwargs, options, described)
+            return engine.actors.create(blueprint.target, args, kwargs, options, described)
 
         made = create() if not options.name else _named(engine, create, options, described)
         return ActorHandle(*made, blueprint.shapes)
@@ -373,13 +373,13 @@ def _named(
                 raise
             if not ended:
                 try:
-                    old, _ = engine.get_actor(options.name, options.namespace)
+                    old, _ = engine.actors.named(options.name, options.namespace)
                 except ValueError:  # it has just ended
                     continue
-                mine = f"{old.owner:016x}" == engine.runtime().worker_id
+                mine = f"{old.owner:016x}" == engine.context.runtime().worker_id
                 if not mine or old.class_name != described.class_name:
                     raise
-                engine.kill_actor(old, no_restart=True)
+                engine.actors.kill(old, no_restart=True)
                 ended = True
             time.sleep(0.002)
         else:

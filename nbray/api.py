@@ -145,8 +145,7 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
 
 def is_initialized() -> bool:
     """Whether `init` has been called (`shutdown` not since), and the cluster has not ended."""
-    engine = session.live()
-    return engine is not None and engine.name != "forked"
+    return session.live() is not None and not session.is_forked()
 
 
 def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
@@ -155,17 +154,18 @@ def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
     Raises:
         RuntimeError: it asks for something else.
     """
-    if running.name == "forked":
-        running.snapshot()  # raises: says what a forked process may do
+    if session.is_forked():
+        running.insight.snapshot()  # raises: says what a forked process may do
     if quiet:
         return
     before = session.started_with() or InitConfig()
-    if engine and engine != running.name:
+    if not running.capabilities.answers_to(engine):
         raise RuntimeError(
-            f"nbray already runs with the {running.name} engine: call nbray.shutdown() first"
+            f"nbray already runs with the {running.capabilities.name} engine: "
+            "call nbray.shutdown() first"
         )
     if wanted.address not in {"", "auto", before.address}:
-        at = running.runtime().address
+        at = running.context.runtime().address
         if wanted.address != at:
             raise RuntimeError(
                 f"nbray is already connected to {at or 'a cluster of its own'}, not "
@@ -406,7 +406,7 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     life = actor._life
     if engine is None or (life._engine is not engine and life._engine.ended):
         raise reference_ended(repr(actor), life._engine.ended)
-    engine.kill_actor(actor._info, no_restart)
+    engine.actors.kill(actor._info, no_restart)
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
@@ -421,9 +421,9 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
         raise ValueError("a namespace is a non-empty string")
     engine = session.current() or session.require()
     try:
-        info, life = engine.get_actor(name, namespace or "")
+        info, life = engine.actors.named(name, namespace or "")
     except ValueError as error:
-        names = sorted(known for _, known in engine.list_named_actors(namespace is None))
+        names = sorted(known for _, known in engine.actors.names(namespace is None))
         listed = f"; named actors: {', '.join(names)}" if names else ""
         raise ValueError(f"{error}{listed}") from None
     return ActorHandle(info, life)
@@ -450,17 +450,17 @@ def nodes() -> list[dict[str, Any]]:
     Raises:
         RaySystemError: nbray does not run, as for the two below; `init` starts it.
     """
-    return _running().nodes()
+    return _running().cluster.nodes()
 
 
 def cluster_resources() -> dict[str, float]:
     """What the live nodes have in total: {'CPU': 8.0, 'memory': ...} (memory in bytes)."""
-    return _running().cluster_resources()
+    return _running().cluster.resources()
 
 
 def available_resources() -> dict[str, float]:
     """What of `cluster_resources()` is free now."""
-    return _running().available_resources()
+    return _running().cluster.available()
 
 
 def get_runtime_context() -> RuntimeContext:
@@ -473,4 +473,4 @@ def get_gpu_ids() -> list[int | str]:
 
     Numbers; names where the node's `CUDA_VISIBLE_DEVICES` (or AMD's or Intel's variable) has names.
     """
-    return list((session.current() or session.require()).runtime().gpus)
+    return list((session.current() or session.require()).context.runtime().gpus)

@@ -248,7 +248,8 @@ def join(address: str | None) -> None:
         launcher = Local()
         engine = launcher.attach(_chosen(launcher, address))
         try:
-            click.echo(engine.join_line())  # a cluster of a notebook's listens only from now on
+            # A cluster of a notebook's listens only from now on.
+            click.echo(engine.cluster.join_line())
         finally:
             engine.shutdown()
 
@@ -466,10 +467,10 @@ def _panel(launcher: Local, session: Record) -> str:
     engine = launcher.attach(session)
     try:
         deadline = time.monotonic() + _FIGURES_SECONDS
-        snapshot = engine.snapshot()
+        snapshot = engine.insight.snapshot()
         while not snapshot.nodes and time.monotonic() < deadline:
             time.sleep(0.05)
-            snapshot = engine.snapshot()
+            snapshot = engine.insight.snapshot()
         if not snapshot.nodes:
             raise RaySystemError(
                 f"the head's machine ({session.head_address}) does not answer: it is asleep or cut "

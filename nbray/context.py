@@ -28,7 +28,7 @@ class RuntimeContext:
     """Where the calling code runs. Ids are hexadecimal strings."""
 
     def _info(self) -> RuntimeInfo:
-        return session.require().runtime()
+        return session.require().context.runtime()
 
     def get_job_id(self) -> str:
         """The job: one driver and all its work."""
@@ -73,7 +73,7 @@ class RuntimeContext:
         from nbray.actor import ActorHandle
 
         engine = session.current()
-        found = engine.own_actor() if engine is not None else None
+        found = engine.context.actor() if engine is not None else None
         if found is None:
             raise RuntimeError("current_actor is there in a method of an actor only")
         return ActorHandle(*found)
@@ -142,13 +142,13 @@ class ClusterContext:
         Raises:
             RaySystemError: that one does not start; says why.
         """
-        if not self._engine.runtime().session_dir:
+        if not self._engine.context.runtime().session_dir:
             return ""
         return session.screens().dashboard_url(self._engine)
 
     def _dashboard(self) -> tuple[Any, str]:
         """The link that can be had for nothing, or None; and why not, if one was wanted."""
-        if not self._engine.runtime().session_dir:
+        if not self._engine.context.runtime().session_dir:
             return None, ""
         return session.screens().dashboard_known(self._engine)
 
@@ -159,7 +159,7 @@ class ClusterContext:
         What nbray has no counterpart of is ''. webui_url is `dashboard_url`, but ''
         where a dashboard would have to be started first.
         """
-        info = self._engine.runtime()
+        info = self._engine.context.runtime()
         return {
             "node_ip_address": info.node_ip,
             "raylet_ip_address": info.node_ip,
@@ -218,12 +218,12 @@ class ClusterContext:
     def __repr__(self) -> str:
         if not self.in_use:
             return "nbray: disconnected"
-        nodes = sum(1 for node in self._engine.nodes() if node.get("Alive", True))
-        total = self._engine.cluster_resources().get("CPU", 0)
-        where = self._engine.runtime().address or "this machine only"
+        nodes = sum(1 for node in self._engine.cluster.nodes() if node.get("Alive", True))
+        total = self._engine.cluster.resources().get("CPU", 0)
+        where = self._engine.context.runtime().address or "this machine only"
         link, why = self._dashboard()
         return (
-            f"nbray {self.ray_version} ({self._engine.name}): "
+            f"nbray {self.ray_version} ({self._engine.capabilities.name}): "
             f"{noun(nodes, 'node')}, {amount(total, 'CPU')}, {where}"
             + (f"\n{link!r}" if link is not None else f"\nNo dashboard: {why}" if why else "")
         )
@@ -231,10 +231,10 @@ class ClusterContext:
     def _picture(self) -> Snapshot:
         """The cluster as it is; right after the start its nodes have not told theirs yet."""
         deadline = time.monotonic() + FIRST_PICTURE
-        snapshot = self._engine.snapshot()
+        snapshot = self._engine.insight.snapshot()
         while not snapshot.nodes and not self._engine.ended and time.monotonic() < deadline:
             time.sleep(0.02)
-            snapshot = self._engine.snapshot()
+            snapshot = self._engine.insight.snapshot()
         return snapshot
 
     def _repr_html_(self) -> str | None:

@@ -1,7 +1,9 @@
 """The Engine protocol: what the public API asks of whatever runs the work.
 
-`api` and `remote` speak to this and to nothing below it. `load(name)` finds an
-engine by name; engines never import each other or the API.
+`api` and `remote` speak to this and to nothing below it. An engine has work and
+objects itself, and the rest in parts: actors, the calling code's context, cells,
+the cluster, insight. `capabilities` says what it can do; nobody asks for its name.
+`load(name)` finds an engine; engines never import each other or the API.
 """
 
 from __future__ import annotations
@@ -95,27 +97,29 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """The private folder of this machine's part of the cluster ('' where there is none)."""
 
 
-class Engine(Protocol):
-    """What runs the work. All methods may be called from any thread."""
+class Capabilities(msgspec.Struct, frozen=True):
+    """What an engine is and can do. Who needs to know asks this, never what it is called."""
 
     name: str
+    """As `init(engine=...)` knows it."""
+    concurrent: bool = True
+    """Tasks run beside the code that launched them; else each has ended when `submit` returns."""
+    processes: bool = True
+    """Tasks and actors run in processes of their own; else all is in this one."""
+    actors: bool = True
+    """It has actors; else every method of `Actors` raises `RaySystemError`."""
+    early: bool = True
+    """A running task's returns can be given before it ends (see `Context.early`)."""
 
-    @property
-    def ended(self) -> str:
-        """Why the cluster has ended ('' while it has not): then everything else raises."""
-        ...
+    def answers_to(self, asked: str) -> bool:
+        """Whether `init(engine=asked)` means this one ('': whichever runs)."""
+        return asked in {"", self.name}
 
-    def submit(
-        self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
-    ) -> list[ObjectRef[Any]]:
-        """Start a task; one reference per return (none for `num_returns=0`).
 
-        Raises:
-            TypeError: an argument or the function cannot be pickled; says which.
-        """
-        ...
+class Actors(Protocol):
+    """What a program asks of an engine's actors."""
 
-    def create_actor(
+    def create(
         self, cls: Function, args: Sequence[Any], kwargs: dict[str, Any],
         options: ActorOptions, info: ActorInfo,
     ) -> tuple[ActorInfo, ObjectRef[Any]]:
@@ -136,70 +140,32 @@ class Engine(Protocol):
         """Call a method; calls of one caller run in the order in which they were made."""
         ...
 
-    def get_actor(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
-        """The named actor.
+    def named(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
+        """The actor of that name.
 
         Raises:
             ValueError: no live actor has this name.
         """
         ...
 
-    def own_actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
-        """The actor whose method runs here; None if none does."""
-        ...
-
-    def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
+    def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """(namespace, name) of every named actor."""
         ...
 
-    def kill_actor(self, info: ActorInfo, no_restart: bool) -> None:
+    def kill(self, info: ActorInfo, no_restart: bool) -> None:
         """End the actor's process at once."""
         ...
 
-    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
-        """Values in order; raises the first failing one's error, `GetTimeoutError` in time."""
-        ...
 
-    def put(self, value: Any) -> ObjectRef[Any]:
-        """Store a value."""
-        ...
-
-    def wait(
-        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None,
-        fetch_local: bool,
-    ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
-        """(ready, not ready), each in the order given; at most *num_returns* ready."""
-        ...
-
-    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
-        """A future for the value; completed off the main thread."""
-        ...
-
-    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
-        """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`."""
-        ...
-
-    def cancel_cell(self, cell: str, force: bool) -> int:
-        """Cancel all unfinished work that *cell* submitted; how many tasks that were.
-
-        With *force*, after a call without: what that call asked to end and has not.
-        """
-        ...
-
-    def nodes(self) -> list[dict[str, Any]]:
-        """The cluster's nodes, with Ray's keys (NodeID, Alive, NodeManagerAddress, ...)."""
-        ...
-
-    def cluster_resources(self) -> dict[str, float]:
-        """What the live nodes have in total."""
-        ...
-
-    def available_resources(self) -> dict[str, float]:
-        """What of it is free now."""
-        ...
+class Context(Protocol):
+    """What code asks of the place where it runs: a driver, a task, an actor's method."""
 
     def runtime(self) -> RuntimeInfo:
         """Where the calling code runs."""
+        ...
+
+    def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
+        """The actor whose method runs here; None if none does."""
         ...
 
     def early(self, index: int) -> Callable[[Any], None]:
@@ -214,6 +180,25 @@ class Engine(Protocol):
         """
         ...
 
+
+class Cells(Protocol):
+    """The work of this process by the cell that submitted it: followed, counted, stopped."""
+
+    def cancel(self, cell: str, force: bool) -> int:
+        """Cancel all unfinished work that *cell* submitted; how many tasks that were.
+
+        With *force*, after a call without: what that call asked to end and has not.
+        """
+        ...
+
+    def unfinished(self, cell: str) -> int:
+        """How many tasks that *cell* submitted have not ended; cheap."""
+        ...
+
+    def view(self, cell: str) -> CellView | None:
+        """The counts of what this process has submitted under *cell*; cheap."""
+        ...
+
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,
@@ -224,30 +209,6 @@ class Engine(Protocol):
         """
         ...
 
-    def snapshot(self) -> Snapshot:
-        """What screens show; cheap, callable ten times a second while others block."""
-        ...
-
-    def details(self, wanted: int) -> Details:
-        """What each task, actor, object is doing (*wanted*: bits of `nbray.details`).
-
-        Never waits: it asks all processes, at most five times a second, and
-        gives what they have answered so far; call it again for more.
-        """
-        ...
-
-    def holdings(self) -> list[HoldingRecord]:
-        """Every object that this process owns or borrows, and what of the work holds it."""
-        ...
-
-    def unfinished(self, cell: str) -> int:
-        """How many tasks that *cell* submitted have not ended; cheap."""
-        ...
-
-    def cell_view(self, cell: str) -> CellView | None:
-        """The counts of what this process has submitted under *cell*; cheap."""
-        ...
-
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """Where what tasks print and display goes (None: this process's own stdout and stderr).
 
@@ -255,6 +216,22 @@ class Engine(Protocol):
         is from then on who hears what tasks print that it launches; those tasks are
         its own, whoever called it.
         """
+        ...
+
+
+class Cluster(Protocol):
+    """The machines that an engine runs work on: what they have, who joins and who leaves."""
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The cluster's nodes, with Ray's keys (NodeID, Alive, NodeManagerAddress, ...)."""
+        ...
+
+    def resources(self) -> dict[str, float]:
+        """What the live nodes have in total."""
+        ...
+
+    def available(self) -> dict[str, float]:
+        """What of it is free now."""
         ...
 
     def outlive(self, on: bool) -> bool:
@@ -287,6 +264,104 @@ class Engine(Protocol):
         """
         ...
 
+
+class Insight(Protocol):
+    """What screens show of a cluster and its work; never waits for it."""
+
+    def snapshot(self) -> Snapshot:
+        """What screens show; cheap, callable ten times a second while others block."""
+        ...
+
+    def details(self, wanted: int) -> Details:
+        """What each task, actor, object is doing (*wanted*: bits of `nbray.details`).
+
+        Never waits: it asks all processes, at most five times a second, and
+        gives what they have answered so far; call it again for more.
+        """
+        ...
+
+    def holdings(self) -> list[HoldingRecord]:
+        """Every object that this process owns or borrows, and what of the work holds it."""
+        ...
+
+
+class Engine(Protocol):
+    """What runs the work. All methods, its parts' too, may be called from any thread."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it is and can do; does not change."""
+        ...
+
+    @property
+    def ended(self) -> str:
+        """Why the cluster has ended ('' while it has not): then everything else raises."""
+        ...
+
+    # -- work and objects
+
+    def submit(
+        self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
+    ) -> list[ObjectRef[Any]]:
+        """Start a task; one reference per return (none for `num_returns=0`).
+
+        Raises:
+            TypeError: an argument or the function cannot be pickled; says which.
+        """
+        ...
+
+    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+        """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`."""
+        ...
+
+    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        """Values in order; raises the first failing one's error, `GetTimeoutError` in time."""
+        ...
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        """Store a value."""
+        ...
+
+    def wait(
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None,
+        fetch_local: bool,
+    ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+        """(ready, not ready), each in the order given; at most *num_returns* ready."""
+        ...
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        """A future for the value; completed off the main thread."""
+        ...
+
+    # -- its parts
+
+    @property
+    def actors(self) -> Actors:
+        """Its actors."""
+        ...
+
+    @property
+    def context(self) -> Context:
+        """Where the calling code runs."""
+        ...
+
+    @property
+    def cells(self) -> Cells:
+        """The work by cells."""
+        ...
+
+    @property
+    def cluster(self) -> Cluster:
+        """The machines."""
+        ...
+
+    @property
+    def insight(self) -> Insight:
+        """What screens show."""
+        ...
+
+    # -- its end
+
     def forked(self) -> None:
         """This process was forked from the engine's: leave nothing of it behind that acts."""
         ...
@@ -296,13 +371,25 @@ class Engine(Protocol):
         ...
 
 
+ENGINES = "nbray.engines"
+"""The package of the engines that come with nbray, and the entry points of those that do not."""
+_OWN = frozenset({"inline", "native", "scripted"})
+
+
 def load(name: str) -> Any:
     """The module of engine *name*; it has `start(config) -> Engine`.
+
+    An installed package has an engine found by an entry point of the group `nbray.engines`.
 
     Raises:
         ValueError: there is no such engine.
     """
-    known = {"inline", "native"}
-    if name not in known:
-        raise ValueError(f"no engine called {name!r} (known: {', '.join(sorted(known))})")
-    return importlib.import_module(f"nbray.engines.{name}")
+    if name in _OWN:
+        return importlib.import_module(f"{ENGINES}.{name}")
+    from importlib import metadata  # late: most programs never ask
+
+    others = {one.name: one for one in metadata.entry_points(group=ENGINES)}
+    if name not in others:
+        known = ", ".join(sorted({*_OWN, *others}))
+        raise ValueError(f"no engine called {name!r} (known: {known})")
+    return others[name].load()

@@ -157,6 +157,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     nodes: tuple[NodeView, ...] = ()
     cells: dict[str, CellView] = {}
     engine: str = ""
+    """What to call the engine that runs it ('': nbray's own cluster, which need not be said)."""
     address: str = ""
     """Where other machines join: host:port ('' where they cannot)."""
     actors: int = 0

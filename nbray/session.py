@@ -155,6 +155,11 @@ def current() -> Engine | None:
     return _engine
 
 
+def is_forked() -> bool:
+    """Whether the engine in use belongs to the process that this one was forked from."""
+    return isinstance(_engine, ForkedEngine)
+
+
 def ended() -> str:
     """Why the cluster of the engine in use has ended ('' if it has not, or there is none)."""
     return _engine.ended if _engine is not None else ""
@@ -255,7 +260,6 @@ def install(engine: Engine | None, started: InitConfig | None = None) -> None:
 class ForkedEngine:
     """Stands in for the parent's engine in a forked child: everything raises."""
 
-    name = "forked"
     ended = ""
 
     def __getattr__(self, name: str) -> Any:

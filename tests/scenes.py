@@ -46,7 +46,6 @@ def cluster(nodes: int = 3, address: str = "192.168.1.20:6379") -> Snapshot:
             )
             for number in range(1, nodes + 1)
         ),
-        engine="native",
         address=address,
         actors=2,
     )

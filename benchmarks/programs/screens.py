@@ -40,7 +40,7 @@ def main():
 
         def look(over=over, engine=engine):
             while not over.wait(0.25):
-                engine.snapshot()
+                engine.insight.snapshot()
 
         watcher = threading.Thread(target=look)
         watcher.start()

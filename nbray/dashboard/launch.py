@@ -70,13 +70,13 @@ def of_engine(engine: Engine, port: int | None = None) -> Link:
     if session is not None:
         return of_session(session, port)
     raise RaySystemError(
-        f"the {engine.name} engine has no cluster to look at: "
+        f"the {engine.capabilities.name} engine has no cluster to look at: "
         "use nbray.init() with the native engine"
     )
 
 
 def _session(engine: Engine) -> Record | None:
-    directory = engine.runtime().session_dir
+    directory = engine.context.runtime().session_dir
     return Local().of_directory(directory) if directory else None
 
 

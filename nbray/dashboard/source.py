@@ -71,8 +71,8 @@ class Source:
         if self._engine is None:
             return
         try:
-            self.snapshot = self._engine.snapshot()
-            self.details = self._engine.details(wanted)
+            self.snapshot = self._engine.insight.snapshot()
+            self.details = self._engine.insight.details(wanted)
         except (RayError, OSError) as error:
             self.why = str(error)
             self.detach()

@@ -268,7 +268,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         joinable=joinable if record.head else None,
     )
     if not config.log_to_driver:
-        engine.on_output(lambda _output: None)
+        engine.cells.on_output(lambda _output: None)
     loop.after.append(engine.after_round)
     loop.after.append(Beside(registered.node_pid, brain.end).look)
 

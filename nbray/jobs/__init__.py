@@ -111,7 +111,7 @@ def find(name: str) -> Job:
 
 def names() -> list[str]:
     """The names of all jobs of the cluster."""
-    found = session.require().list_named_actors(True)
+    found = session.require().actors.names(True)
     return sorted(name for namespace, name in found if namespace == NAMESPACE)
 
 

@@ -81,7 +81,7 @@ class Keeper:
 
     def __init__(self) -> None:
         engine = session.require()
-        where = engine.runtime()
+        where = engine.context.runtime()
         folder = Path(where.session_dir or mkdtemp(prefix="nbray-job-")) / "jobs"
         self._note = folder / f"{where.actor_id or id(self)}.job"
         self._lost = self._note.exists()
@@ -103,7 +103,7 @@ class Keeper:
     def launch(self, plan: Plan, *large: Any) -> bool:
         """Start the job's tasks; whether the cluster would have ended without it."""
         engine = session.require()
-        handed_over = engine.outlive(True)
+        handed_over = engine.cluster.outlive(True)
         self._plan = plan
         try:
             self._note.write_bytes(msgspec.json.encode(Note(plan.name, plan.line, self._started)))
@@ -112,8 +112,8 @@ class Keeper:
                 self._note.unlink(missing_ok=True)
         self._cell = f"job {plan.name} {self._cell}"
         session.cell_labels[self._cell] = f"{plan.name}: {plan.line}"[:80]
-        if engine.name != "inline":  # there everything is printed by the one process
-            engine.on_output(self._journal.add)
+        if engine.capabilities.processes:  # else everything is printed by the one process
+            engine.cells.on_output(self._journal.add)
         token = session.cell.set(self._cell)
         try:
             # Copies of our own: what came belongs to a process that may end.
@@ -146,7 +146,7 @@ class Keeper:
         over = self._over()
         view, clock = self._final, self._clock
         if view is None:
-            view = session.require().cell_view(self._cell) or CellView(self._cell)
+            view = session.require().cells.view(self._cell) or CellView(self._cell)
             clock = time.monotonic()
         if over and self._final is None:
             self._final, self._clock = view, clock
@@ -197,18 +197,18 @@ class Keeper:
         for ref in left:
             api.cancel(ref)
         if left:
-            session.require().outlive(False)  # there will be no result to stay for
+            session.require().cluster.outlive(False)  # there will be no result to stay for
         return len(left)
 
     def was_fetched(self) -> None:
         """Somebody has the result: the cluster need not stay for it."""
         self._fetched = True
-        session.require().outlive(False)
+        session.require().cluster.outlive(False)
 
     def forget(self) -> None:
         """Stop it and give back what it keeps; the actor may be ended then."""
         self.stop()
-        session.require().outlive(False)
+        session.require().cluster.outlive(False)
         self._refs = []
         self._note.unlink(missing_ok=True)
         self._journal.close()

@@ -150,7 +150,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     running = _running()
     if running is not None:
         started = session.started_with()
-        here = {started.address if started else "", running.runtime().address, "auto"}
+        here = {started.address if started else "", running.context.runtime().address, "auto"}
         if address in here - {""}:
             _say(f"nbray is attached already: {summary(running)}.")
             _show_panel()
@@ -179,7 +179,7 @@ def _join(_values: list[str], _options: dict[str, str]) -> JoinLine:
     engine = session.live()
     if engine is None:
         raise NotebookError(f"{_not_running()}: run %nbray start first")
-    line = JoinLine(engine.join_line())
+    line = JoinLine(engine.cluster.join_line())
     if current().cells.kernel is not None:
         _show_panel()
     return line
@@ -206,7 +206,7 @@ def _settled(engine: Engine) -> Snapshot:
     """The picture; nodes tell theirs twice a second, so what has just ended may still run in it."""
     deadline = time.monotonic() + 3 * STATS_INTERVAL
     while True:
-        snapshot = engine.snapshot()
+        snapshot = engine.insight.snapshot()
         ours = all(view.finished for view in snapshot.cells.values())
         runs = any(node.figures.running for node in snapshot.nodes if node.alive)
         if not (ours and runs) or time.monotonic() >= deadline:
@@ -277,12 +277,12 @@ def _debug(values: list[str], options: dict[str, str]) -> Any:
 
 def summary(engine: Engine) -> str:
     """'2 nodes, 8 CPUs, 1 GPU, at HOST:PORT' of the live cluster."""
-    resources = engine.cluster_resources()
-    nodes = sum(1 for node in engine.nodes() if node.get("Alive", True))
+    resources = engine.cluster.resources()
+    nodes = sum(1 for node in engine.cluster.nodes() if node.get("Alive", True))
     parts = [noun(nodes, "node"), amount(resources.get("CPU", 0), "CPU")]
     if resources.get("GPU"):
         parts.append(amount(resources["GPU"], "GPU"))
-    address = engine.snapshot().address
+    address = engine.insight.snapshot().address
     return ", ".join(parts) + (f", at {address}" if address else "")
 
 

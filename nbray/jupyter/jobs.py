@@ -182,9 +182,7 @@ def stop_all(everybodys: bool = False) -> str:
     """
     engine, asked = session.current(), session.started_with()
     attached = engine is not None and asked is not None and asked.address not in {"", "local"}
-    directory = ""
-    if engine is not None and engine.name == "native":
-        directory = engine.runtime().session_dir
+    directory = engine.context.runtime().session_dir if engine is not None else ""
     launcher = Local()
     # Looked at before: afterwards nobody says what was running.
     record = launcher.of_directory(directory) if directory else None
@@ -220,7 +218,7 @@ def _others(engine: Engine) -> int:
     """How many other notebooks and programs are attached to the cluster of *engine*."""
     deadline = time.monotonic() + LOOKING
     while True:
-        details = engine.details(0)
+        details = engine.insight.details(0)
         drivers = [one.client for one in details.processes if one.driver]
         if details.me in drivers or time.monotonic() > deadline:
             # Numbers of processes say something on their own machine only.

@@ -17,7 +17,7 @@ __all__ = [
 
 def get_node_ip_address() -> str:
     """The IP address of the node on which the calling code runs."""
-    return session.require().runtime().node_ip
+    return session.require().context.runtime().node_ip
 
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
@@ -25,7 +25,7 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
 
     With *all_namespaces*, dictionaries: {'namespace': ..., 'name': ...}.
     """
-    found = session.require().list_named_actors(all_namespaces)
+    found = session.require().actors.names(all_namespaces)
     if all_namespaces:
         return [{"namespace": namespace, "name": name} for namespace, name in found]
     return [name for _, name in found]

@@ -102,9 +102,9 @@ def run_chunk(
     results: list[Any] = []
     failures: list[tuple[int, bytes]] = []
     engine = session.require()
-    chunk = _Chunk(rest, results, failures, engine.runtime().node_id)
+    chunk = _Chunk(rest, results, failures, engine.context.runtime().node_id)
     if (count > 1 or large) and plan.patience < float("inf"):
-        _watch.add(chunk, plan.patience, engine.early(1))
+        _watch.add(chunk, plan.patience, engine.context.early(1))
     try:
         while True:
             try:

@@ -113,9 +113,8 @@ class Run:
         return_exceptions: bool,
     ) -> None:
         engine = session.require()
-        # The inline engine has run a task when `submit` returns: more ahead would only be late.
-        self._inline = engine.name == "inline"
-        if not self._inline:
+        self._concurrent = engine.capabilities.concurrent
+        if engine.capabilities.early:
             patience = max(LEAST_PATIENCE, PATIENCE * seconds)
             plan = msgspec.structs.replace(plan, patience=patience)
         self.name = plan.name
@@ -158,7 +157,7 @@ class Run:
         self._nodes: dict[str, int] = {}
         self._ended = False
         if total:
-            engine.count(self._cell, total)
+            engine.cells.count(self._cell, total)
         self._fill()
 
     # -- results out --------------------------------------------------------------
@@ -247,7 +246,9 @@ class Run:
             self._looked = now
             self._sizes.workers = _workers(self._engine, self._options)
         workers = self._sizes.workers
-        ahead, kept = (1, 1) if self._inline else (AHEAD * workers, KEPT * workers)
+        ahead, kept = AHEAD * workers, KEPT * workers
+        if not self._concurrent:  # the chunk has run when `submit` returns: more would only be late
+            ahead, kept = 1, 1
         while len(self._flying) < ahead and not self._stopped:
             chunk = self._put_off()
             if chunk is not None:
@@ -309,7 +310,7 @@ class Run:
     def _count_read(self) -> None:
         """Have the screens' total agree with what was read."""
         if self._read != self._counted:
-            self._engine.count(self._cell, self._read - self._counted)
+            self._engine.cells.count(self._cell, self._read - self._counted)
             self._counted = self._read
 
     def _arguments(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -394,7 +395,7 @@ class Run:
             return
         if told_of(error) is None:
             error.add_note(f"(item {chunk.first}: {brief(chunk.items[0])})")
-        self._engine.count(self._cell, 0, failed=1)
+        self._engine.cells.count(self._cell, 0, failed=1)
         self._settle(chunk, [iter([error])] if self._keep_errors else [_Raise(error)])
 
     def _take_early(self, chunk: _Chunk, report: Report) -> None:
@@ -435,7 +436,7 @@ class Run:
             if skip <= place < skip + size
         ]
         bad = len(failures)
-        self._engine.count(self._cell, 0, self._number(report.node), size - bad, bad)
+        self._engine.cells.count(self._cell, 0, self._number(report.node), size - bad, bad)
         segments: list[Iterator[Any]] = []
         begin = 0
         for place, packed in failures:
@@ -462,7 +463,7 @@ class Run:
 
     def _number(self, node: str) -> int:
         if node not in self._nodes:
-            known = self._engine.nodes()
+            known = self._engine.cluster.nodes()
             self._nodes = {row["NodeID"]: row.get("NodeNumber", FIRST_NODE) for row in known}
         return self._nodes.get(node, FIRST_NODE)
 
@@ -486,7 +487,7 @@ class Run:
                 for ref in list(self._flying):
                     engine.cancel(ref, False, True)
                 self._count_read()
-                engine.count(self._cell, 0, cancelled=left)
+                engine.cells.count(self._cell, 0, cancelled=left)
         return left
 
     def __del__(self) -> None:
@@ -498,6 +499,6 @@ class Run:
 
 def _workers(engine: Engine, options: TaskOptions) -> int:
     """How many tasks with these options the cluster can run at the same time."""
-    total = engine.cluster_resources()
+    total = engine.cluster.resources()
     wanted = demand(options) or {"CPU": UNIT}
     return max(1, min(int(total.get(name, 0) * UNIT) // amount for name, amount in wanted.items()))

@@ -110,7 +110,7 @@ def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -
         facts.append(f"store {figures.memory_share(used, store)}")
     if snapshot.actors:
         facts.append(figures.noun(snapshot.actors, "actor"))
-    if snapshot.engine and snapshot.engine != "native":
+    if snapshot.engine:
         facts.append(f"{snapshot.engine} engine")
     return tuple(facts)
 

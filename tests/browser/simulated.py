@@ -27,14 +27,17 @@ from nbray.dashboard.access import Access
 from nbray.dashboard.feed import Feed
 from nbray.dashboard.server import application, ticking
 from nbray.dashboard.source import Source
+from nbray.engines.parts import PlainInsight
+from nbray.engines.scripted import ScriptedEngine
 
 NODES, TASKS = 200, 10_000
 
 
-class MovingEngine:
+class Moving(PlainInsight):
     """Every look finds other figures, and a hundred tasks in another state."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.dice = random.Random(7)
         self.looks = itertools.count()
         self.nodes = cluster(NODES)
@@ -65,7 +68,8 @@ class MovingEngine:
 
 class Native:
     def __init__(self) -> None:
-        self.engine = MovingEngine()
+        self.engine = ScriptedEngine()
+        self.engine.insight = Moving()
 
     def alive(self, _record: object) -> bool:
         return True

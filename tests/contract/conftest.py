@@ -1,7 +1,8 @@
 """The contract's engines: each test runs on every one that `NBRAY_TEST_ENGINES` names.
 
 One cluster of four CPUs a module and engine. What needs tasks that run at the
-same time is marked `concurrent`, and left out for the inline engine.
+same time is marked `concurrent`, and left out for engines that cannot. An engine
+without actors, the scripted one, has to pass what is said of work and objects.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ import pytest
 from harness import eventually
 
 import nbray as ray
+from nbray.engines.inline import InlineEngine
+from nbray.engines.scripted import ScriptedEngine
 
-ENGINES = os.environ.get("NBRAY_TEST_ENGINES", "inline,native").split(",")
+ENGINES = os.environ.get("NBRAY_TEST_ENGINES", "inline,native,scripted").split(",")
+CAPABILITIES = {one.capabilities.name: one.capabilities for one in (InlineEngine, ScriptedEngine)}
+WORK_AND_OBJECTS = {"test_tasks", "test_objects"}
 
 
 @pytest.fixture(scope="module", params=ENGINES, autouse=True)
@@ -31,12 +36,16 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out what the inline engine cannot do."""
+    """Leave out what an engine says that it cannot do."""
     kept, left_out = [], []
     for item in items:
         parameters = getattr(item, "callspec", None)
-        inline = parameters is not None and parameters.params.get("engine") == "inline"
-        impossible = inline and item.get_closest_marker("concurrent") is not None
+        name = parameters.params.get("engine") if parameters is not None else None
+        able = CAPABILITIES.get(name) if isinstance(name, str) else None
+        impossible = able is not None and (
+            (not able.concurrent and item.get_closest_marker("concurrent") is not None)
+            or (not able.actors and item.path.stem not in WORK_AND_OBJECTS)
+        )
         (left_out if impossible else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -251,7 +251,7 @@ def test_what_a_definition_took_along_is_freed_everywhere_when_it_goes(until):
     def left():
         held = {
             f"{one.object.owner:016x}{one.object.seq:016x}"
-            for one in ray.session.current().holdings()
+            for one in ray.session.current().insight.holdings()
         }
         return held & {name.hex() for name in gone}
 

@@ -185,7 +185,7 @@ def test_what_is_unchanged_is_the_same_function_in_every_cell(cell):
 def test_what_is_large_is_stored_once_and_picked_up_when_it_is_replaced(cell):
     cell("data = bytes(2_000_000)\n@remote\ndef f(): return len(data)")
     assert [cell(CALL) for _ in range(3)] == [2_000_000] * 3
-    stored = [one for one in session.current().holdings() if one.object.size >= 2_000_000]
+    stored = [one for one in session.current().insight.holdings() if one.object.size >= 2_000_000]
     assert len(stored) == 1
     del stored
     cell("data = bytes(3_000_000)")

@@ -537,7 +537,7 @@ assert ray.get(ref) == 1
 ray.shutdown()
 sys.exit(status)
 """
-    name = ray.session.current().name
+    name = ray.session.current().capabilities.name
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code.format(name=name)], timeout=150, check=False
     )

@@ -174,5 +174,5 @@ def test_how_many_failed_alike_is_said():
     ray.wait(refs, num_returns=5)
     with pytest.raises(Early) as caught:
         ray.get(refs)
-    if ray.session.current().name == "native":
+    if ray.session.current().capabilities.name == "native":
         assert caught.value.alike == 5

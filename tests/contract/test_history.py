@@ -24,13 +24,13 @@ class Works:
 
 def known(pid: int) -> int:
     """How many ended tasks are known of a process."""
-    found = session.require().details(details.TASKS)
+    found = session.require().insight.details(details.TASKS)
     numbers = {one.client: one.pid for one in (*found.gone, *found.processes)}
     return sum(1 for one in found.tasks if one.ended and numbers.get(one.worker) == pid)
 
 
 def alive(pid: int) -> bool:
-    found = session.require().details(details.TASKS)
+    found = session.require().insight.details(details.TASKS)
     return pid in {one.pid for one in found.processes}
 
 

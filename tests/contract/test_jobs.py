@@ -142,6 +142,6 @@ def test_asking_is_not_counted_as_work() -> None:
     try:
         jobs.records()
         ray.fetch("train")
-        assert session.require().cell_view("asking") is None
+        assert session.require().cells.view("asking") is None
     finally:
         session.cell.reset(token)

@@ -23,7 +23,7 @@ def double(x):
 
 def cell_counts():
     """(submitted, done, failed, cancelled, by node) of this cell."""
-    view = session.current().snapshot().cells[session.cell.get()]
+    view = session.current().insight.snapshot().cells[session.cell.get()]
     return view.submitted, view.done, view.failed - view.cancelled, view.cancelled, view.nodes
 
 

@@ -21,7 +21,7 @@ MEGABYTE = 1 << 20
 def used():
     """Bytes in the object store, as the screens show them."""
     gc.collect()
-    return sum(node.figures.store_used for node in session.require().snapshot().nodes)
+    return sum(node.figures.store_used for node in session.require().insight.snapshot().nodes)
 
 
 def array(megabytes=4):

@@ -110,7 +110,7 @@ def test_what_a_worker_lacks_is_named():
 def _inline():
     from nbray import session
 
-    return session.current().name == "inline"
+    return session.current().capabilities.name == "inline"
 
 
 def test_what_nested_work_could_not_send_shows_the_users_line():

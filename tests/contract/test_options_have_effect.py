@@ -65,7 +65,7 @@ def test_the_name_of_a_call_is_what_screens_show(until):
     assert ray.get(actor.two.remote()) == 2
 
     def shown():
-        return {task.name for task in session.current().details(1).tasks}
+        return {task.name for task in session.current().insight.details(1).tasks}
 
     until(lambda: {"A.decorated", "A.optional", "A.two"} <= shown())
 

@@ -21,7 +21,7 @@ QUEUEING = Path("/proc/self/schedstat").exists()
 def cell():
     """A cell of its own, so that its figures are those of the test."""
     token = session.cell.set(f"cell-{time.monotonic_ns()}")
-    yield lambda: session.current().snapshot().cells[session.cell.get()]
+    yield lambda: session.current().insight.snapshot().cells[session.cell.get()]
     session.cell.reset(token)
 
 

@@ -173,7 +173,7 @@ def test_counts_of_a_cell(until):
     ray.wait(refs, num_returns=5, timeout=60)
 
     def view():
-        return session.require().snapshot().cells["cell-7"]
+        return session.require().insight.snapshot().cells["cell-7"]
 
     until(lambda: view().finished)
     assert (view().submitted, view().done, view().failed) == (5, 4, 1)
@@ -183,11 +183,10 @@ def test_counts_of_a_cell(until):
 def test_the_snapshot_shows_the_node_and_actors(until):
     actor = Plain.remote()
     ray.get(actor.ping.remote())
-    until(lambda: session.require().snapshot().actors >= 1)
-    snapshot = session.require().snapshot()
+    until(lambda: session.require().insight.snapshot().actors >= 1)
+    snapshot = session.require().insight.snapshot()
     assert [node.number for node in snapshot.nodes] == [1]
     assert snapshot.nodes[0].resources["CPU"] == 4
-    assert snapshot.engine == session.require().name
 
 
 def test_prints_go_to_the_sink_with_their_cell(until):
@@ -199,14 +198,14 @@ def test_prints_go_to_the_sink_with_their_cell(until):
         print("unfinished", end="")
 
     engine = session.require()
-    engine.on_output(seen.append)
+    engine.cells.on_output(seen.append)
     token = session.cell.set("cell-8")
     try:
         ray.get(speak.remote())
         until(lambda: "unfinished" in "".join(output.text for output in seen))
     finally:
         session.cell.reset(token)
-        engine.on_output(None)
+        engine.cells.on_output(None)
     assert "".join(output.text for output in seen) == "hello from afar\nunfinished"
     assert {output.cell for output in seen} == {"cell-8"}
     assert {output.stream for output in seen} == {"stdout"}
@@ -223,7 +222,7 @@ def test_prints_of_an_actor_go_to_the_calling_cell(until):
 
     speaker = Speaker.remote()
     engine = session.require()
-    engine.on_output(seen.append)
+    engine.cells.on_output(seen.append)
     try:
         for cell in ("one", "two"):
             token = session.cell.set(cell)
@@ -231,7 +230,7 @@ def test_prints_of_an_actor_go_to_the_calling_cell(until):
             session.cell.reset(token)
         until(lambda: len(seen) >= 2)
     finally:
-        engine.on_output(None)
+        engine.cells.on_output(None)
     assert {(output.cell, output.text) for output in seen} == {("one", "one\n"), ("two", "two\n")}
 
 
@@ -313,7 +312,7 @@ def test_cancelling_the_work_of_a_cell():
     refs = [forever.remote() for _ in range(6)]
     session.cell.reset(token)
     time.sleep(0.3)
-    assert session.require().cancel_cell("cell-9", False) == 6
+    assert session.require().cells.cancel("cell-9", False) == 6
     for ref in refs:
         with pytest.raises(ray.exceptions.TaskCancelledError):
             ray.get(ref, timeout=60)

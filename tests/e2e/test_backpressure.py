@@ -32,7 +32,7 @@ def sink(event):
             odd += 1
         seen += 1
 
-session.current().on_output(sink)
+session.current().cells.on_output(sink)
 
 def python(total):
     for number in range(total):

@@ -144,7 +144,7 @@ def test_a_worker_that_ends_itself() -> None:
 
 def port(engine: Any) -> tuple[str, int]:
     """The node's TCP port."""
-    return parse_address(engine.runtime().address)
+    return parse_address(engine.context.runtime().address)
 
 
 def test_garbage_on_the_port(cluster: Any) -> None:

@@ -128,7 +128,7 @@ def test_work_on_another_node_is_seen_from_this_one() -> None:
     try:
         program.do(
             "import json, subprocess; from nbray import session; "
-            "line = session.current().join_line(); far = json.dumps({'far': 2}); "
+            "line = session.current().cluster.join_line(); far = json.dumps({'far': 2}); "
             f"line = line.replace('nbray start', {' '.join([*cli.NBRAY, 'start'])!r}); "
             "subprocess.run(f\"{line} --resources='{far}'\", shell=True, check=True)"
         )

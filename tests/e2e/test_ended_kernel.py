@@ -83,7 +83,7 @@ def test_a_killed_node_ends_every_wait(no_leaks: None, whom: str) -> None:
         ref = launch.remote(600)
         waits = launch.remote(0).future()
         engine: Any = session.current()
-        node = psutil.Process(engine._registered.node_pid)
+        node = psutil.Process(engine.context._registered.node_pid)
         family = [node, *psutil.Process().children(recursive=True)]
         for process in family if whom == "all" else [node]:
             with contextlib.suppress(psutil.NoSuchProcess):

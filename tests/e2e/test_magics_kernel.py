@@ -37,7 +37,7 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[Front]:
 @pytest.fixture
 def native(kernel: Front) -> Front:
     """The kernel, where tasks run beside it."""
-    if "native" not in kernel.run("nbray.api.session.current().name").result:
+    if "native" not in kernel.run("nbray.api.session.current().capabilities.name").result:
         pytest.skip("the inline engine runs tasks in the cell itself")
     return kernel
 

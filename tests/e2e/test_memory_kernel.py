@@ -22,7 +22,8 @@ def block(i):
     return np.full(10 * 1024 * 1024 // 8, i, float)
 
 def store():
-    return sum(node.figures.store_used for node in nbray.api.session.current().snapshot().nodes)
+    seen = nbray.api.session.current().insight.snapshot()
+    return sum(node.figures.store_used for node in seen.nodes)
 """
 
 

@@ -128,7 +128,7 @@ def test_sizes_follow_the_group_s_limit(group: Path) -> None:
         deadline = time.monotonic() + 60
         engine, figures = session.require(), []
         while not figures and time.monotonic() < deadline:
-            seen = [node.figures.memory_total for node in engine.snapshot().nodes]
+            seen = [node.figures.memory_total for node in engine.insight.snapshot().nodes]
             figures = [total for total in seen if total]
             time.sleep(0.05)
         print(json.dumps(dict(store=store, both=store + memory, shown=figures[0])))

@@ -40,7 +40,7 @@ STILL = 5.0
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
     with running(SETUP) as (made, _):
-        line = made.run("nbray.api.session.current().join_line()").result.strip("'")
+        line = made.run("nbray.api.session.current().cluster.join_line()").result.strip("'")
         extra = ["--num-cpus=1", '--resources={"far": 1}', "--object-store-memory=300000000"]
         done = subprocess.run(
             [*NBRAY, *worker_line(line), *extra],

@@ -35,9 +35,9 @@ def seen() -> Iterator[list[Output | Display]]:
     found: list[Output | Display] = []
     engine = session.current()
     assert engine is not None
-    engine.on_output(found.append)
+    engine.cells.on_output(found.append)
     yield found
-    engine.on_output(None)
+    engine.cells.on_output(None)
     ray.shutdown()
 
 

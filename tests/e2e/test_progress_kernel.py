@@ -15,23 +15,17 @@ from nbclient import NotebookClient
 SETUP = """
 import threading, time
 from nbray import session
-from nbray.engine import RuntimeInfo
+from nbray.engines.parts import PlainInsight
+from nbray.engines.scripted import ScriptedEngine
 from nbray.events import CellView, Figures, NodeCounts, NodeView, Snapshot
 from nbray.jupyter.waiting import progress
 from nbray.jupyter.notebook import current
 
-class Engine:
-    name = "fake"
-    ended = ""
+class Story(PlainInsight):
     def __init__(self):
+        super().__init__()
         self.done, self.of, self.cell, self.failed, self.cpu = 0, 10, "", 0, 5.0
         self.started = time.monotonic()
-    def runtime(self):
-        return RuntimeInfo()
-    def on_output(self, sink):
-        pass
-    def unfinished(self, cell):
-        return 0
     def snapshot(self):
         nodes = (NodeCounts(1, "one", self.done, 1 if self.done + self.failed < self.of else 0,
                             self.failed),)
@@ -39,8 +33,9 @@ class Engine:
         seen = NodeView(1, "a", "one", "127.0.0.1", figures=Figures(self.cpu))
         return Snapshot(nodes=(seen,), cells={self.cell: view})
 
-engine = Engine()
-session.install(engine)
+scripted = ScriptedEngine()
+engine = scripted.insight = Story()
+session.install(scripted)
 progress.DELAY = 0.2
 assert progress.install()
 

@@ -37,7 +37,7 @@ def traces():
     found = [have for have in map(one, psutil.process_iter()) if have]
     names = ('descriptors', 'threads', 'segments')
     return dict(zip(names, map(sum, zip(*found))), processes=len(found),
-                objects=len(nbray.api.session.current().holdings()))
+                objects=len(nbray.api.session.current().insight.holdings()))
 """
 FUNCTIONS = """
 @remote
@@ -48,7 +48,7 @@ def known():
 nbray.get(known.remote()) < 10
 """
 LARGE = """
-[h.object.size // 10**6 for h in nbray.api.session.current().holdings()
+[h.object.size // 10**6 for h in nbray.api.session.current().insight.holdings()
  if h.object.size > 10**6]
 """
 

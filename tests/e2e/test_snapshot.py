@@ -27,7 +27,7 @@ def test_snapshots_while_work_comes_and_goes(engine: Any) -> None:
         while not over.wait(0.01):  # or the work would hardly get the interpreter
             try:
                 for _ in range(600):  # long enough to be interrupted within one
-                    engine.snapshot()
+                    engine.insight.snapshot()
             except Exception as error:
                 faults.append(error)
                 return

@@ -47,7 +47,7 @@ def nothing_left(kernel: Front) -> None:
     left = (
         "from nbray import session\n"
         "until = time.monotonic() + 60\n"
-        "views = lambda: session.current().snapshot().cells.values()\n"
+        "views = lambda: session.current().insight.snapshot().cells.values()\n"
         "busy = lambda: sum(not one.finished for one in views())\n"
         "while busy() and time.monotonic() < until: time.sleep(0.05)\n"
         "busy()"

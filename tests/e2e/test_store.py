@@ -46,7 +46,7 @@ def shared(mark: str) -> int:
 
 def used() -> int:
     gc.collect()
-    return sum(node.figures.store_used for node in session.require().snapshot().nodes)
+    return sum(node.figures.store_used for node in session.require().insight.snapshot().nodes)
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def join() -> None:
     engine = session.current()
     assert engine is not None
     before = len(alive())
-    line = worker_line(engine.join_line())
+    line = worker_line(engine.cluster.join_line())
     extra = ["--num-cpus=2", '--resources={"far": 4}', f"--object-store-memory={STORE}"]
     done = subprocess.run(
         [*NBRAY, *line, *extra], env=environment(), capture_output=True, text=True, check=False
@@ -54,7 +54,7 @@ def alive() -> list[dict[str, Any]]:
 def store_used() -> int:
     engine = session.current()
     assert engine is not None
-    return sum(node.figures.store_used for node in engine.snapshot().nodes)
+    return sum(node.figures.store_used for node in engine.insight.snapshot().nodes)
 
 
 @ray.remote(resources={"far": 1})

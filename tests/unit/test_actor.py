@@ -8,6 +8,8 @@ import pytest
 from nbray import session
 from nbray.actor import ActorClass, ActorHandle, method
 from nbray.engine import ActorInfo
+from nbray.engines.parts import NoActors
+from nbray.engines.scripted import ScriptedEngine
 from nbray.options import MethodOptions
 from nbray.remote import remote
 
@@ -16,13 +18,11 @@ class Life:
     """Stands for a life reference that can be pickled."""
 
 
-class Recorder:
-    name = "recorder"
-
+class Recorder(NoActors):
     def __init__(self):
         self.calls = []
 
-    def create_actor(self, cls, args, kwargs, options, info):
+    def create(self, cls, args, kwargs, options, info):
         self.calls.append(("create", args, kwargs, options))
         self.made = cls.call
         return ActorInfo(7, 8, info.class_name, info.methods, info.is_async), Life()
@@ -35,9 +35,10 @@ class Recorder:
 @pytest.fixture
 def engine():
     before, started = session.current(), session.started_with()
-    recorder = Recorder()
-    session.install(recorder)
-    yield recorder
+    scripted = ScriptedEngine()
+    scripted.actors = Recorder()
+    session.install(scripted)
+    yield scripted.actors
     session.install(before, started)
 
 

@@ -105,7 +105,7 @@ def test_ray_arguments_without_meaning_are_accepted_and_said(fresh):
             local_mode=True,
         )
     assert caught[0].filename == __file__
-    assert session.current().name == "inline"
+    assert session.current().capabilities.name == "inline"
 
 
 @pytest.mark.parametrize(

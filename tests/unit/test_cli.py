@@ -20,6 +20,8 @@ from nbray.clusters.start_command import Started
 from nbray.config import InitConfig, NodeRequest
 from nbray.dashboard import launch
 from nbray.dashboard.access import Access
+from nbray.engines.parts import PlainInsight
+from nbray.engines.scripted import ScriptedEngine
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
 from nbray.runtime.shell.processes import Front
@@ -41,23 +43,18 @@ class Session(msgspec.Struct, frozen=True):
     dashboard: Front = Front(8265, "k")
 
 
-class FakeEngine:
-    """Attached, with one node after a moment."""
+class LateInsight(PlainInsight):
+    """Shows one node after a moment."""
 
-    def __init__(self) -> None:
-        self.asked = 0
-        self.ended = False
+    looks = 0
 
     def snapshot(self) -> Snapshot:
-        self.asked += 1
-        if self.asked < 3:
+        self.looks += 1
+        if self.looks < 3:
             return Snapshot()
         return Snapshot(
             nodes=(NodeView(number=1, node_id="a" * 32, name="box", address="10.0.0.5"),)
         )
-
-    def shutdown(self) -> None:
-        self.ended = True
 
 
 class FakeNative:
@@ -68,7 +65,8 @@ class FakeNative:
         self.sessions: list[Session] = []
         self.warnings: list[str] = []
         self.error: Exception | None = None
-        self.engine = FakeEngine()
+        self.engine = ScriptedEngine()
+        self.engine.insight = LateInsight()
         self.stopped: list[Session] = []
         self.polls = 0
 
@@ -97,7 +95,7 @@ class FakeNative:
     def stop_session(self, record: Session, timeout: float) -> None:
         self.stopped.append(record)
 
-    def start(self, config: InitConfig) -> FakeEngine:
+    def start(self, config: InitConfig) -> ScriptedEngine:
         if self.error is not None:
             raise self.error
         assert (config.address, config.secret) == ("10.0.0.5:6379", SECRET)
@@ -317,13 +315,13 @@ def test_status_shows_the_panel_and_leaves(native: FakeNative) -> None:
     assert result.exit_code == 0
     assert "box" in result.stdout
     assert SECRET not in result.output
-    assert native.engine.asked == 3
+    assert native.engine.insight.looks == 3
     assert native.engine.ended
 
 
 def test_join_prints_the_line_for_another_machine(native: FakeNative) -> None:
     native.sessions += [Session()]
-    native.engine.join_line = lambda: "the line"  # type: ignore[attr-defined]
+    native.engine.cluster.join_line = lambda: "the line"  # type: ignore[attr-defined]
     result = invoke("join")
     assert result.stdout == "the line\n"
     assert native.engine.ended

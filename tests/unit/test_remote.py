@@ -10,15 +10,15 @@ import cloudpickle
 import pytest
 
 from nbray import session
+from nbray.engines.scripted import ScriptedEngine
 from nbray.remote import RemoteFunction, Shape, remote, short_name, source_of
 
 
-class Recorder:
-    """An engine that notes what it is asked for."""
-
-    name = "recorder"
+class Recorder(ScriptedEngine):
+    """Notes what it is asked for."""
 
     def __init__(self):
+        super().__init__()
         self.calls = []
 
     def submit(self, function, args, kwargs, options):

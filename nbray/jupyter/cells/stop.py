@@ -91,7 +91,7 @@ def stop(cell: str, grace: float = GRACE) -> int:
     engine = session.current()
     if engine is None:
         return 0
-    count = engine.cancel_cell(cell, force=False)
+    count = engine.cells.cancel(cell, force=False)
     if count:
         timer = threading.Timer(grace, _force, (engine, cell))
         timer.daemon = True
@@ -103,7 +103,7 @@ def _force(engine: Engine, cell: str) -> None:
     if session.current() is not engine:
         return
     try:
-        engine.cancel_cell(cell, force=True)
+        engine.cells.cancel(cell, force=True)
     except RayError:
         pass  # the cluster is being stopped, and its work with it
 

@@ -97,7 +97,9 @@ class Environments:
             self._answers.clear()
             self._told.clear()
         alive = [
-            node for node in engine.nodes() if node.get("Alive", True) and node.get("NodeNumber")
+            node
+            for node in engine.cluster.nodes()
+            if node.get("Alive", True) and node.get("NodeNumber")
         ]
         hosts = Counter(node["NodeManagerHostname"] for node in alive)
         nodes = {}

@@ -99,7 +99,8 @@ def _engine(command: str) -> Engine:
 
 def _nodes(engine: Engine) -> dict[int, str]:
     return {
-        int(node.get("NodeNumber", 1)): str(node["NodeManagerHostname"]) for node in engine.nodes()
+        int(node.get("NodeNumber", 1)): str(node["NodeManagerHostname"])
+        for node in engine.cluster.nodes()
     }
 
 
@@ -133,7 +134,7 @@ def _held(
 def memory(notebook: Notebook) -> Holdings:
     """`%nbray memory`: what holds which object."""
     engine = _engine("memory")
-    records = engine.holdings()
+    records = engine.insight.holdings()
     found = pins(notebook.cells.shell.user_ns, records, notebook.copies())
     parents: dict[Key, list[Key]] = {}
     for one in records:
@@ -145,7 +146,7 @@ def memory(notebook: Notebook) -> Holdings:
 
 
 def _store(engine: Engine) -> str:
-    figures = [node.figures for node in engine.snapshot().nodes if node.alive]
+    figures = [node.figures for node in engine.insight.snapshot().nodes if node.alive]
     total = sum(one.store_total for one in figures)
     return f"store {memory_share(sum(one.store_used for one in figures), total)}" if total else ""
 
@@ -162,9 +163,9 @@ def let_go(shell: Any) -> str:
         NotebookError: nbray is not running.
     """
     engine = _engine("free")
-    before = engine.holdings()
+    before = engine.insight.holdings()
     entries = forget_history(shell, before)
-    left = {(one.object.owner, one.object.seq) for one in engine.holdings()}
+    left = {(one.object.owner, one.object.seq) for one in engine.insight.holdings()}
     gone = [one for one in before if (one.object.owner, one.object.seq) not in left]
     size = sum(one.object.size for one in gone)
     if not entries:
@@ -192,7 +193,8 @@ class References:
         """Ask, if that is too long ago."""
         if time.monotonic() - self.at < FRESH:
             return
-        self._records = {(one.object.owner, one.object.seq): one for one in engine.holdings()}
+        held = engine.insight.holdings()
+        self._records = {(one.object.owner, one.object.seq): one for one in held}
         self._names = _nodes(engine)
         self.at = time.monotonic()
 

@@ -52,7 +52,7 @@ def logs(kept: Logs, words: list[str], save: str = "") -> Log | None:
 def receipt(words: list[str]) -> Shown | None:
     """The receipt of a cell ('3', 'In[3]'), or of the last that launched work; short work too."""
     engine = session.current()
-    views = engine.snapshot().cells if engine is not None else {}
+    views = engine.insight.snapshot().cells if engine is not None else {}
     ended = [view for view in views.values() if view.submitted and view.finished]
     if len(words) > 1:
         raise NotebookError("%nbray receipt takes one cell")

@@ -81,7 +81,7 @@ class Errands:
         self._tell()
 
     def _join(self, engine: Engine) -> None:
-        line = engine.join_line()
+        line = engine.cluster.join_line()
         with self._lock:
             self.state = msgspec.structs.replace(self.state, join=line)
             if self._forget is not None:
@@ -118,7 +118,7 @@ class Errands:
 
 def removable(engine: Engine) -> int:
     """How many nodes on this machine `remove` could take away, one after the other."""
-    folder = engine.runtime().session_dir
+    folder = engine.context.runtime().session_dir
     cluster = ClusterManager().of_session(folder) if folder else None
     if cluster is None:
         return 0
@@ -140,7 +140,7 @@ def _remove(engine: Engine) -> None:
 
 
 def _end(engine: Engine, number: int, gently: bool) -> None:
-    engine.end_node(number, gently)
+    engine.cluster.end_node(number, gently)
     if gently:
         _wait(lambda: number not in _live(engine, leaving=False))
     elif not _wait(lambda: number not in _live(engine)):
@@ -148,7 +148,7 @@ def _end(engine: Engine, number: int, gently: bool) -> None:
 
 
 def _here(engine: Engine) -> tuple[Cluster, str]:
-    folder = engine.runtime().session_dir
+    folder = engine.context.runtime().session_dir
     if not folder:
         raise Refused(INLINE)
     cluster = ClusterManager().of_session(folder)
@@ -160,7 +160,7 @@ def _here(engine: Engine) -> tuple[Cluster, str]:
 def _live(engine: Engine, leaving: bool = True) -> set[int]:
     return {
         node.number
-        for node in engine.snapshot().nodes
+        for node in engine.insight.snapshot().nodes
         if node.alive and (leaving or not node.leaving)
     }
 

@@ -227,7 +227,7 @@ class Board:
         if engine is None:
             return False
         try:
-            self.snapshot = engine.snapshot()
+            self.snapshot = engine.insight.snapshot()
         except (RayError, OSError):  # the engine is going down under us
             return False
         return True
@@ -297,12 +297,12 @@ class Board:
         try:
             if self._known != (engine, live, state.busy):  # it reads files: not at every look
                 self._removable = removable(engine)
-                self._mine = engine.runtime().node_id
+                self._mine = engine.context.runtime().node_id
                 self._known = (engine, live, state.busy)
             inside = {}
             if kinds:
                 wanted = [KINDS[kind].wanted for kind in kinds]
-                details = engine.details(functools.reduce(operator.or_, wanted))
+                details = engine.insight.details(functools.reduce(operator.or_, wanted))
                 inside = {kind: inside_html(kind, self.snapshot, details) for kind in kinds}
         except (RayError, OSError):  # the engine is going down under us
             return None

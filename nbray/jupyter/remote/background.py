@@ -96,7 +96,7 @@ class Background:
     def _how(self) -> str:
         """How it ended, as far as is known before its results are looked at."""
         engine = session.current()
-        view = engine.cell_view(self._cell) if engine is not None else None
+        view = engine.cells.view(self._cell) if engine is not None else None
         if view is None or not view.finished or view.submitted != len(self._refs):
             return ""
         parts = [f"{view.failed} failed"] if view.failed else []

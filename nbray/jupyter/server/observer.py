@@ -89,7 +89,7 @@ def main(directory: str) -> int:
 def _look(launcher: Launcher, record: Record, engine: Engine, lines: _Input) -> None:
     last: View | None = None
     while launcher.alive(record):
-        seen = engine.snapshot()
+        seen = engine.insight.snapshot()
         # Before the first figures have come there is nothing to show.
         if seen.nodes and (now := view(seen)) != last:
             last = now
@@ -127,7 +127,7 @@ class _Input(threading.Thread):
 
 def _join(engine: Engine) -> Joins:
     try:
-        return Joins(engine.join_line())
+        return Joins(engine.cluster.join_line())
     except (RayError, OSError) as error:
         return Joins("", str(error))
 

@@ -184,7 +184,7 @@ class Watch:
             if not self.bars:
                 return
             try:
-                snapshot = engine.snapshot()
+                snapshot = engine.insight.snapshot()
             except (RayError, OSError):  # it is gone already
                 return
             for bars in self.bars.values():
@@ -268,12 +268,12 @@ class Watch:
 
 def _current_snapshot() -> Snapshot | None:
     engine = session.live()
-    return engine.snapshot() if engine is not None else None
+    return engine.insight.snapshot() if engine is not None else None
 
 
 def _unfinished(cell: str) -> int:
     engine = session.current()
-    return engine.unfinished(cell) if engine is not None else 0
+    return engine.cells.unfinished(cell) if engine is not None else 0
 
 
 class Watching:
@@ -330,7 +330,7 @@ class Watching:
         """Let what tasks print pass by the bars, unless the user wants none of it."""
         asked = session.started_with()
         if engine is not None and (asked is None or asked.log_to_driver):
-            engine.on_output(
+            engine.cells.on_output(
                 lambda output: self._cells.stream(
                     output.cell, attributed(output), getattr(output, "stream", "stdout")
                 )
@@ -348,7 +348,7 @@ class Watching:
                 self.watch.count(last)
             router.flush()
         elif asked is None or asked.log_to_driver:
-            engine.on_output(router)
+            engine.cells.on_output(router)
 
     def uninstall(self) -> None:
         router, self.router = self.router, None
@@ -357,7 +357,7 @@ class Watching:
             self._cells.on_end.remove(router.cell_ended)
             engine = session.current()
             if engine is not None:
-                engine.on_output(None)
+                engine.cells.on_output(None)
         watch = self.watch
         if watch is None:
             return

@@ -13,29 +13,26 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import msgspec
-
 from nbray import session
-from nbray.config import BATCH_TASKS, INLINE_LIMIT, MOST_LABEL, MOST_NAME
-from nbray.details import Details, HoldingRecord
-from nbray.engine import ActorInfo, Function, RuntimeInfo
-from nbray.events import CellView, Display, Output, Snapshot
-from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference_ended
-from nbray.ids import FIRST_NODE, HEAD, client_hex, node_client
-from nbray.options import ActorOptions, MethodOptions, TaskOptions
+from nbray.config import BATCH_TASKS, INLINE_LIMIT
+from nbray.engine import Capabilities, Function
+from nbray.exceptions import cluster_ended
+from nbray.options import TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain, Host
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.objects import FAILED, Entry
-from nbray.runtime.core.placement import total
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
-from nbray.runtime.shell.address import join_address
-from nbray.runtime.shell.calls import Calls, placement
+from nbray.runtime.shell.actors import NativeActors
+from nbray.runtime.shell.calls import Calls
+from nbray.runtime.shell.cells import NativeCells
+from nbray.runtime.shell.cluster import NativeCluster
+from nbray.runtime.shell.context import NativeContext
 from nbray.runtime.shell.delivery import Delivery
 from nbray.runtime.shell.futures import Futures
 from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.looking import described, end_node, holdings, join_line, look_around, where
+from nbray.runtime.shell.insight import NativeInsight
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
 from nbray.runtime.shell.modules import Modules
@@ -43,14 +40,13 @@ from nbray.runtime.shell.outside import Outside
 from nbray.runtime.shell.pausing import Pause, waited
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
-from nbray.wire.pickling import pack, unpack
-from nbray.wire.shorten import label
+from nbray.wire.pickling import pack
 
 
 class NativeEngine:
     """A client of a native cluster. See `nbray.engine.Engine` for the methods."""
 
-    name = "native"
+    capabilities = Capabilities("native")
 
     def __init__(
         self,
@@ -68,26 +64,29 @@ class NativeEngine:
     ) -> None:
         self._brain = brain
         self._loop = loop
-        self._registered = registered
-        self._namespace = namespace or client_hex(brain.me)
         self._worker = worker
         self._running = running
         self._on_shutdown = on_shutdown
-        self._joinable = joinable
         self.memory = Memory(loop, brain, self, Mappings(registered.node_pid, folder))
-        self.calls = Calls(brain, self.memory, self._origin, modules or Modules(),
-                           running if worker is not None else None)  # fmt: skip
-        self._submitted = brain.submitted.append
-        self._drop = brain.objects.dropped.append
-        self._watching = False
-        self._closed = False
-        self._folder = folder
-        self._outside = Outside()
-        self._futures = Futures(loop, brain, self.memory, self._outside)
         self._delivery = Delivery(loop, brain)
         self._deliver = self._delivery.all
-        self._asked: dict[str, set[int]] = {}
-        """What `cancel_cell` has asked to end, by cell, until it is forced."""
+        self.cluster = NativeCluster(brain, loop, self.memory, registered, joinable)
+        self.context = NativeContext(
+            brain, registered, self.memory, self._delivery, self.cluster,
+            namespace=namespace, folder=folder, worker=worker, running=running,
+        )  # fmt: skip
+        self.calls = Calls(brain, self.memory, self.context.origin, modules or Modules(),
+                           running if worker is not None else None)  # fmt: skip
+        self.actors = NativeActors(
+            brain, loop, self.memory, self.calls, self.context, self._launch
+        )
+        self.cells = NativeCells(brain, loop, self._delivery)
+        self.insight = NativeInsight(brain, loop, self.memory, self.cluster.address)
+        self._submitted = brain.submitted.append
+        self._drop = brain.objects.dropped.append
+        self._closed = False
+        self._outside = Outside()
+        self._futures = Futures(loop, brain, self.memory, self._outside)
         brain.attach(
             Host(
                 held_views=self.memory.held_views,
@@ -96,22 +95,6 @@ class NativeEngine:
                 crowded=lambda: self._outside.later(self._deliver),
             )
         )
-
-    def _origin(self) -> tuple[int, int, str]:
-        item = self._running()
-        actor = self._worker.actor if self._worker is not None else None
-        if actor is not None and self._delivery.sink is not None:  # its work is its own
-            return self._brain.me, 0, actor.spec.namespace
-        if item is not None:
-            return item.spec.job, item.spec.depth + 1, item.spec.namespace
-        if actor is not None:  # a thread of the actor's own
-            return actor.spec.job, 1, actor.spec.namespace
-        return self._brain.me, 0, self._namespace
-
-    @property
-    def _where(self) -> str:
-        """The namespace of the code that runs here and now."""
-        return self._origin()[2]
 
     @property
     def ended(self) -> str:
@@ -167,25 +150,6 @@ class NativeEngine:
         entry = self._brain.objects.find((ref.owner, ref.seq))
         task = entry.maker if entry is not None else None
         return isinstance(task, Task) and task.work.pool is None
-
-    def cancel_cell(self, cell: str, force: bool) -> int:
-        """Cancel a cell's unfinished work (see `Engine.cancel_cell`)."""
-        count = 0
-
-        def act() -> list[ClientEffect]:
-            nonlocal count
-            effects = self._brain.pump(time.monotonic())
-            tasks = self._brain.unfinished(cell)
-            asked = self._asked.pop(cell, None)
-            if not force:
-                self._asked[cell] = {task.seq for task in tasks}
-            elif asked is not None:  # what was launched since then was not meant
-                tasks = [task for task in tasks if task.seq in asked]
-            count = len(tasks)
-            return effects + self._brain.cancel(tasks, force)
-
-        self._loop.locked(act)
-        return count
 
     # -- objects --------------------------------------------------------------------
 
@@ -308,245 +272,6 @@ class NativeEngine:
         if self._brain.printed or 0.0 < self._delivery.folding.due <= now:
             self._outside.later(self._deliver)
         return []
-
-    def unfinished(self, cell: str) -> int:
-        """Tasks of a cell that have not ended (see `Engine.unfinished`)."""
-        tally = self._brain.tallies.get(cell)
-        return tally.left if tally is not None else 0
-
-    def cell_view(self, cell: str) -> CellView | None:
-        """A cell's work as counted here (see `Engine.cell_view`)."""
-        return self._brain.cells(time.monotonic()).get(cell)
-
-    def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
-        """Where prints go (see `Engine.on_output`)."""
-        self._delivery.sink = sink
-
-    # -- actors ----------------------------------------------------------------------------
-
-    def create_actor(
-        self,
-        cls: Function,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        options: ActorOptions,
-        info: ActorInfo,
-    ) -> tuple[ActorInfo, ObjectRef[Any]]:
-        """Create an actor (see `Engine.create_actor`)."""
-        if session.halted:
-            session.check_run()
-        brain = self._brain
-        if brain.ended:
-            raise cluster_ended(brain.ended)
-        definition, blob = self.calls.definitions.portable(cls)
-        class_name = label(cls.name, MOST_LABEL)
-        work = self.calls.method(class_name, "__init__", MethodOptions(), 0)
-        task, seq = self.calls.task(work, args, kwargs, 1)
-        task.pins = (*task.pins, *definition.captured)
-        brain.objects.live(seq)
-        life = self.memory.own(seq)
-        info = msgspec.structs.replace(info, actor=seq, owner=brain.me)
-        held, placed = placement(options)
-        job = self._origin()[0]
-        spec = m.ActorSpec(
-            owner=brain.me,
-            actor=seq,
-            name=options.name,
-            namespace=options.namespace or self._where,
-            class_name=class_name,
-            function=definition.digest,
-            blob=blob,
-            args=m.Value(),
-            args_ref=(0, 0),
-            deps=[],
-            resources=held,
-            placement=placed,
-            max_restarts=options.max_restarts,
-            max_concurrency=options.max_concurrency,
-            detached=options.lifetime == "detached",
-            get_if_exists=options.get_if_exists,
-            info=pack(info).join(),
-            cell=session.cell.get(),
-            job=job,
-            node=options.node,
-        )
-        if not options.name:
-            self._submitted((brain.actors.create, task, spec))
-            self._loop.flush()
-            return info, life
-
-        def register(_token: int) -> list[ClientEffect]:
-            return brain.actors.create(task, spec)
-
-        answer = self.memory.ask(register, -seq)
-        if answer.why:
-            raise ValueError(answer.why)
-        if answer.existing is not None:
-            existing: ActorInfo = unpack(answer.existing.info, self.memory.restore)
-            return existing, self.memory.restore(existing.owner, existing.actor)
-        return info, life
-
-    def call(
-        self,
-        info: ActorInfo,
-        life: ObjectRef[Any],
-        method: str,
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-        options: MethodOptions,
-    ) -> list[ObjectRef[Any]]:
-        """Call a method (see `Engine.call`)."""
-        if life._engine is not self and life._engine.ended:
-            what = f"the actor {info.class_name} ({info.hex()})"
-            raise reference_ended(what, life._engine.ended)
-        if session.halted:
-            session.check_run()
-        retries = options.max_task_retries
-        if retries == -2:
-            retries = info.max_task_retries
-        key = (info.owner, info.actor)
-        limit = info.max_pending_calls
-        if limit > 0:
-            self._loop.flush()
-            link = self._brain.actors.links.get(key)
-            if link is not None and len(link.queue) + len(link.inflight) >= limit:
-                raise PendingCallsLimitExceeded(
-                    f"{limit} calls of {info.class_name} are waiting already (max_pending_calls)"
-                )
-        work = self.calls.method(info.class_name, method, options, retries)
-        task, seq = self.calls.task(work, args, kwargs, options.num_returns)
-        item = (self._brain.actors.call, key, info.class_name, task)
-        return self._launch(task, item, seq, options.num_returns)
-
-    def get_actor(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
-        """A named actor (see `Engine.get_actor`)."""
-        where = namespace or self._where
-        if max(len(name), len(where)) > MOST_NAME:
-            raise ValueError(
-                f"no actor is called by a name of {len(name):,} characters in a namespace of "
-                f"{len(where):,}: they have at most {MOST_NAME:,}"
-            )
-        found = self.memory.request(
-            HEAD, lambda token: m.FindActor(self._brain.me, token, name, where)
-        )
-        if not found.info:
-            raise ValueError(
-                f"no live actor is called {name!r} in namespace {where!r}: it was never made, "
-                "has ended, or was made under another namespace"
-            )
-        info: ActorInfo = unpack(found.info, self.memory.restore)
-        return info, self.memory.restore(info.owner, info.actor)
-
-    def own_actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
-        """The actor that this process is (see `Engine.own_actor`)."""
-        actor = self._worker.actor if self._worker is not None else None
-        if actor is None:
-            return None
-        info: ActorInfo = unpack(actor.spec.info, self.memory.restore)
-        return info, self.memory.restore(info.owner, info.actor)
-
-    def list_named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
-        """Named actors (see `Engine.list_named_actors`)."""
-        answer = self.memory.request(
-            HEAD,
-            lambda token: m.ListActors(self._brain.me, token, self._where, all_namespaces),
-        )
-        names: list[tuple[str, str]] = answer.names
-        return names
-
-    def kill_actor(self, info: ActorInfo, no_restart: bool) -> None:
-        """End an actor (see `Engine.kill_actor`)."""
-        key = (info.owner, info.actor)
-        self._loop.locked(
-            lambda: [
-                *self._brain.pump(time.monotonic()),
-                *self._brain.actors.end(key, no_restart, "it was killed"),
-            ]
-        )
-
-    # -- the cluster ---------------------------------------------------------------------------
-
-    def nodes(self) -> list[dict[str, Any]]:
-        """The nodes, with Ray's keys and NodeNumber (see `Engine.nodes`)."""
-        self._loop.flush()  # take what has arrived
-        members = [node for _, node in sorted(self._brain.members.items())]
-        return [described(node, self._registered.cluster) for node in members]
-
-    def cluster_resources(self) -> dict[str, float]:
-        """Totals (see `Engine.cluster_resources`)."""
-        self._loop.flush()  # take what has arrived
-        return total([node.total for node in self._brain.members.values() if node.alive])
-
-    def available_resources(self) -> dict[str, float]:
-        """What is free (see `Engine.available_resources`)."""
-        self._loop.flush()  # take what has arrived
-        return total([node.available for node in self._brain.members.values() if node.alive])
-
-    def runtime(self) -> RuntimeInfo:
-        """Where this code runs (see `Engine.runtime`)."""
-        return where(
-            self._brain, self._registered, self._running(), self._worker,
-            RuntimeInfo(
-                namespace=self._where, address=self._address(), session_dir=self._folder
-            ),
-        )  # fmt: skip
-
-    def _address(self) -> str:
-        """Where machines join now: opening the port moves the head's node."""
-        head = self._brain.members.get(FIRST_NODE)
-        return join_address(head.ip, head.port) if head else self._registered.address
-
-    def early(self, index: int) -> Callable[[Any], None]:
-        """How the running task gives a return before it ends (see `Engine.early`)."""
-        return self.memory.early(self._running(), index)
-
-    def count(
-        self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
-        cancelled: int = 0,
-    ) -> None:
-        """Count for tasks that do not (see `Engine.count`)."""
-        tally = self._brain.tally
-        now = time.monotonic()
-        self._loop.locked(lambda: tally(cell, now).add(submitted, node, done, failed, cancelled))
-
-    def snapshot(self) -> Snapshot:
-        """What screens show (see `Engine.snapshot`)."""
-        brain = self._brain
-        if not self._watching and not self._closed:
-            self._watching = True
-            self._loop.locked(lambda: [Send(HEAD, m.Watch(brain.me))])
-        picture = brain.picture
-        return Snapshot(
-            nodes=tuple(picture.nodes) if picture is not None else (),
-            cells=brain.cells(time.monotonic()),
-            engine=self.name,
-            address=self._address(),
-            actors=picture.actors if picture is not None else 0,
-        )
-
-    def details(self, wanted: int) -> Details:
-        """What every process does (see `Engine.details`)."""
-        return look_around(self._loop, self._brain, wanted)
-
-    def holdings(self) -> list[HoldingRecord]:
-        """What is held, and by whom (see `Engine.holdings`)."""
-        return holdings(self._loop, self._brain, self.memory.address)
-
-    def outlive(self, on: bool) -> bool:
-        """Keep the cluster (see `Engine.outlive`). The head's machine decides."""
-        answer = self.memory.request(
-            node_client(FIRST_NODE), lambda token: m.Outlive(self._brain.me, token, on)
-        )
-        handed_over: bool = answer.handed_over
-        return handed_over
-
-    def end_node(self, number: int, gently: bool) -> None:
-        """Have a node leave (see `Engine.end_node`)."""
-        end_node(self._loop, self._brain, number, gently)
-
-    def join_line(self) -> str:
-        """The line for another machine (see `Engine.join_line`)."""
-        return join_line(self.memory, self._brain.me, self._joinable)
 
     # -- the end ---------------------------------------------------------------------------------
 

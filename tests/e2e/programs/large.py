@@ -240,7 +240,7 @@ def main() -> None:
     ray.init(sys.argv[1], engine="native", _redis_password=sys.argv[2])
     engine = session.current()
     assert engine is not None
-    engine.on_output(on_output)
+    engine.cells.on_output(on_output)
     print("ready", flush=True)
     for line in sys.stdin:
         kind, size, machine = json.loads(line)

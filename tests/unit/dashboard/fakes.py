@@ -8,36 +8,21 @@ from typing import Any
 from details import details as make
 from scenes import cluster
 
-from nbray.details import Details
-from nbray.events import Snapshot
+from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import RaySystemError
 
 RECORD = SimpleNamespace(directory="/nowhere", head_address="1.2.3.4:5", secret="s", node=1)
 
 
-class FakeEngine:
-    name = "native"
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-        self.closed = False
-        self.given_snapshot: Snapshot = cluster()
-        self.given: Details = make()
-
-    def snapshot(self) -> Snapshot:
-        return self.given_snapshot
-
-    def details(self, wanted: int) -> Details:
-        self.asked.append(wanted)
-        return self.given
-
-    def shutdown(self) -> None:
-        self.closed = True
+def engine() -> ScriptedEngine:
+    made = ScriptedEngine()
+    made.insight.picture, made.insight.known = cluster(), make()
+    return made
 
 
 class FakeLauncher:
     def __init__(self) -> None:
-        self.engine = FakeEngine()
+        self.engine = engine()
         self.lives = True
         self.fails = ""
         self.attached: list[str] = []
@@ -53,7 +38,7 @@ class FakeLauncher:
         self.attached.append(record.head_address)
         if self.fails:
             raise RaySystemError(self.fails)
-        self.engine.closed = False
+        self.engine.ended = ""
         return self.engine
 
 

@@ -66,7 +66,7 @@ def test_nothing_more_until_the_page_has_drawn() -> None:
     page, got = scene.page(section="tasks")
     scene.ticks(1)
     for seq in range(40):
-        scene.launcher.engine.given = details(tasks=(task(seq),))
+        scene.launcher.engine.insight.known = details(tasks=(task(seq),))
         scene.ticks(1)
     assert len(got) == 1
     page.heard(json.dumps({"drawn": 1}))
@@ -78,7 +78,7 @@ def test_only_what_is_shown_is_asked_for_and_lists_only_once_a_second() -> None:
     scene = Scene()
     one, two = scene.page(section="tasks"), scene.page(section="logs")
     scene.ticks(EAGER + 5 * SLOW, one, two)
-    asked = scene.launcher.engine.asked
+    asked = scene.launcher.engine.insight.asked
     assert set(asked) == {d.TASKS | d.TEXTS}
     assert len(asked) <= EAGER + 5
 

@@ -14,6 +14,8 @@ import pytest
 import nbray
 from nbray.clusters import local
 from nbray.dashboard import launch
+from nbray.engine import RuntimeInfo
+from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import RaySystemError
 from nbray.runtime.shell.processes import Front
 
@@ -25,10 +27,10 @@ def session(folder: Path, front: Front, head: bool = True, address: str = "1.2.3
     )  # fmt: skip
 
 
-def engine(folder: str) -> Any:
-    return SimpleNamespace(
-        name="native", runtime=lambda: SimpleNamespace(session_dir=folder)
-    )
+def engine(folder: str) -> ScriptedEngine:
+    scripted = ScriptedEngine()
+    scripted.context.here = RuntimeInfo(session_dir=folder)
+    return scripted
 
 
 @pytest.fixture

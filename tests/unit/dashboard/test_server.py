@@ -170,7 +170,7 @@ def test_the_page_is_strict_and_relative() -> None:
 def test_the_socket_sends_sections() -> None:
     async def work(site: Site) -> None:
         cookie = await site.enter()
-        site.launcher.engine.given = details(tasks=(task(1, name="measure"),))
+        site.launcher.engine.insight.known = details(tasks=(task(1, name="measure"),))
         socket = await site.socket(Cookie=cookie, Origin=f"http://{site.host}")
         socket.write_message(json.dumps({"section": "tasks"}))
         piece = json.loads(await socket.read_message())
@@ -215,7 +215,7 @@ def test_under_a_hubs_name_and_prefix() -> None:
 
 def test_the_trace_holds_what_was_asked_for() -> None:
     async def work(site: Site) -> None:
-        site.launcher.engine.given = details(tasks=(task(1), task(2, name="measure")))
+        site.launcher.engine.insight.known = details(tasks=(task(1), task(2, name="measure")))
         answer = await site.get(f"/trace.json?key={KEY}&function=measure")
         names = [e["name"] for e in json.loads(answer.body)["traceEvents"] if e["ph"] == "X"]
         assert names == ["measure"]

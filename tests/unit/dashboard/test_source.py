@@ -19,7 +19,7 @@ def test_nothing_is_attached_before_somebody_looks() -> None:
     assert not launcher.attached
     source.look(3)
     assert launcher.attached == ["1.2.3.4:5"]
-    assert launcher.engine.asked == [3]
+    assert launcher.engine.insight.asked == [3]
     assert len(source.snapshot.nodes) == 3
 
 
@@ -32,7 +32,7 @@ def test_it_detaches_when_nobody_has_looked_for_a_while_and_comes_back() -> None
     clock.now += 2
     source.rest()
     assert not source.attached
-    assert launcher.engine.closed
+    assert launcher.engine.ended
     assert len(source.snapshot.nodes) == 3, "what was seen last stays"
     source.look(0)
     assert source.attached

@@ -48,9 +48,9 @@ def test_one_that_comes_back_without_its_tasks_says_so(
     keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = msgspec.structs.replace(
-        session.require().runtime(), session_dir=str(tmp_path), actor_id="a1"
+        session.require().context.runtime(), session_dir=str(tmp_path), actor_id="a1"
     )
-    monkeypatch.setattr(type(session.require()), "runtime", lambda _engine: where)
+    monkeypatch.setattr(session.require().context, "runtime", lambda: where)
     first = Keeper()
     first.launch(Plan("train", "fit()", [Part(lambda: (1, {}), TaskOptions(), [()])]))
     again = Keeper()  # the same actor, in another process

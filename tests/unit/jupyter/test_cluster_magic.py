@@ -56,7 +56,7 @@ def test_mistakes_are_one_sentence(say, line, message):
 
 def test_join_shows_and_returns_the_line(ip, monkeypatch):
     ip.run_cell("%nbray start").raise_error()
-    monkeypatch.setattr(session.current(), "join_line", lambda: "nbray start --address=a:1")
+    monkeypatch.setattr(session.current().cluster, "join_line", lambda: "nbray start --address=a:1")
     ip.run_cell("line = %nbray join").raise_error()
     assert ip.user_ns["line"] == "nbray start --address=a:1"
     assert repr(JoinLine("x")).startswith("Paste this on another machine")
@@ -79,7 +79,7 @@ def test_join_says_why_it_cannot(say, ip, capsys, monkeypatch):
     def refuse():
         raise RaySystemError("this engine\ncannot be joined")
 
-    monkeypatch.setattr(session.current(), "join_line", refuse)
+    monkeypatch.setattr(session.current().cluster, "join_line", refuse)
     capsys.readouterr()
     assert say("%nbray join") == "%nbray join: this engine cannot be joined"
 
@@ -98,7 +98,7 @@ def test_attach_again_and_elsewhere(say, monkeypatch):
     assert joined == [("lab:6379", "x")]
     assert "run %nbray stop first" in say("%nbray attach other:1")
     there = RuntimeInfo(address="lab:6379")
-    monkeypatch.setattr(session.current(), "runtime", lambda: there)
+    monkeypatch.setattr(session.current().context, "runtime", lambda: there)
     assert "attached already" in say("%nbray attach lab:6379")
 
 

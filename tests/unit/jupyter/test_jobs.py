@@ -1,12 +1,12 @@
 """Named jobs in a notebook's shell, on the inline engine. (Kernels: tests/e2e/test_jobs_kernel.)"""
 
-from types import SimpleNamespace
 
 import pytest
 
 import nbray
 from nbray import jobs as named
 from nbray.details import Details, ProcessRecord
+from nbray.engines.scripted import ScriptedEngine
 from nbray.jupyter import jobs
 from nbray.jupyter.notebook import current
 from nbray.jupyter.waiting import progress
@@ -82,6 +82,7 @@ def test_who_else_uses_the_cluster(monkeypatch, drivers, others):
     records = tuple(
         ProcessRecord(client(node, number), 7 + number, True) for node, number, _ in drivers
     )
-    engine = SimpleNamespace(details=lambda _: Details(processes=records, me=client(0, 0)))
+    engine = ScriptedEngine()
+    engine.insight.known = Details(processes=records, me=client(0, 0))
     monkeypatch.setattr(jobs, "_looks_only", looks_only)
     assert jobs._others(engine) == others

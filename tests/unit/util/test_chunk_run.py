@@ -94,7 +94,7 @@ def test_what_a_slow_item_holds_back_is_given_back_at_once(monkeypatch):
         early.append(report)
         reported.set()
 
-    monkeypatch.setattr(type(session.current()), "early", lambda self, index: give)
+    monkeypatch.setattr(session.current().context, "early", lambda index: give)
 
     def slow(x):
         if x == 2:
@@ -117,7 +117,7 @@ def test_results_that_cannot_be_given_early_come_at_the_end(monkeypatch):
         early.append(report)
         reported.set()
 
-    monkeypatch.setattr(type(session.current()), "early", lambda self, index: give)
+    monkeypatch.setattr(session.current().context, "early", lambda index: give)
     report = run_chunk(
         Plan(lambda x: x and reported.wait(60), "slow", patience=0.5), 0, [], 0, 1, 2, 3
     )

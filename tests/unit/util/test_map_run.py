@@ -8,6 +8,9 @@ from itertools import chain
 import pytest
 
 from nbray import session
+from nbray.config import InitConfig
+from nbray.engine import Capabilities
+from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import TaskCancelledError, WorkerCrashedError
 from nbray.options import TaskOptions
 from nbray.refs import ObjectRef
@@ -16,26 +19,27 @@ from nbray.util.map_run import AHEAD, KEPT, Run
 from nbray.wire.failures import pack_error
 
 
-class Engine:
+class Engine(ScriptedEngine):
     """Keeps what is submitted; `wait` ends the chunks that `plan` names next."""
 
-    name = "fake"
+    capabilities = Capabilities("fake")
 
     def __init__(self):
+        super().__init__(InitConfig(num_cpus=2))
+        self.cluster.node_id = "a"
         self.chunks = {}
         self.outcomes = {}
         self.cancelled = []
-        self.counts = [0, 0, 0, 0]
         self.early = None
         """Makes a chunk's early report."""
         self.next = None
         """Which of the unfinished chunks ends when somebody waits (None: the first)."""
 
-    def cluster_resources(self):
-        return {"CPU": 2.0}
-
-    def nodes(self):
-        return [{"NodeID": "a", "NodeNumber": 1}]
+    @property
+    def counts(self):
+        """Items that were submitted, done, failed and cancelled."""
+        counted = [(submitted, *ended) for submitted, _, *ended in self.cells.counted]
+        return [sum(column) for column in zip(*counted, strict=True)]
 
     def submit(self, function, args, kwargs, options):
         ref = ObjectRef(1, len(self.chunks) + 1, self, None)
@@ -70,10 +74,6 @@ class Engine:
 
     def cancel(self, ref, force, recursive):
         self.cancelled.append(ref)
-
-    def count(self, cell, submitted, node=0, done=0, failed=0, cancelled=0):
-        for index, more in enumerate((submitted, done, failed, cancelled)):
-            self.counts[index] += more
 
     def future(self, ref):
         return Future()

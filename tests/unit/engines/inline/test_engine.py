@@ -39,9 +39,9 @@ def test_tasks_run_in_the_calling_thread():
 
 def test_values_are_freed_with_their_last_reference(engine):
     ref = ray.put(np.zeros(100_000))
-    assert engine.snapshot().nodes[0].figures.store_used > 800_000
+    assert engine.insight.snapshot().nodes[0].figures.store_used > 800_000
     del ref
-    assert (held(engine), engine.snapshot().nodes[0].figures.store_used) == (0, 0)
+    assert (held(engine), engine.insight.snapshot().nodes[0].figures.store_used) == (0, 0)
 
 
 def test_results_nobody_wants_are_freed(engine):
@@ -144,7 +144,7 @@ def test_actors_leave_nothing_behind(engine):
             thread.join(60)
     assert threading.active_count() == before
     assert held(engine) == 0
-    assert engine.snapshot().actors == 0
+    assert engine.insight.snapshot().actors == 0
 
 
 def test_a_result_too_large_for_the_store(engine):
@@ -170,7 +170,7 @@ def test_resources_are_held_while_a_task_runs():
 
 def test_it_cannot_be_joined(engine):
     with pytest.raises(RaySystemError, match="native"):
-        engine.join_line()
+        engine.cluster.join_line()
 
 
 def test_an_ended_engine_refuses_work(engine):
@@ -202,12 +202,12 @@ def test_cancelling_a_cell(engine):
     session.cell.reset(token)
     other = sleeper.sleep.remote()
     assert ray.wait([other], timeout=0.05)[0] == []
-    assert engine.cancel_cell("mine", force=False) == 3
+    assert engine.cells.cancel("mine", force=False) == 3
     for ref in mine:
         with pytest.raises(ray.exceptions.TaskCancelledError):
             ray.get(ref, timeout=60)
     assert ray.wait([other], timeout=0)[0] == []
-    assert engine.snapshot().cells["mine"].failed == 3
+    assert engine.insight.snapshot().cells["mine"].failed == 3
 
 
 def test_keyboard_interrupts_reach_the_caller():

@@ -8,30 +8,34 @@ from types import SimpleNamespace
 import pytest
 
 from nbray import session
+from nbray.engines.parts import PlainCells
+from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import RaySystemError
 from nbray.jupyter.cells.stop import GRACE, CellStopped, InterruptHook, Run, stop
 
 
-class Cancels:
-    """An engine that only counts what is cancelled."""
+class Unfinished(PlainCells):
+    """So many tasks are."""
 
-    name = "counting"
-
-    def __init__(self, count=2, error=None):
-        self.asked = []
-        self.count = count
+    def __init__(self, left, error):
+        super().__init__()
+        self.left = left
         self.error = error
         self.forced = threading.Event()
 
-    def cancel_cell(self, cell, force):
-        self.asked.append((cell, force))
+    def cancel(self, cell, force):
+        super().cancel(cell, force)
         if force:
             self.forced.set()
             if self.error:
                 raise self.error
-        return self.count
+        return self.left
 
-    def on_output(self, sink): ...
+
+def Cancels(count=2, error=None):
+    engine = ScriptedEngine()
+    engine.cells = Unfinished(count, error)
+    return engine
 
 
 @pytest.fixture
@@ -49,8 +53,8 @@ def installed():
 def test_asks_first_and_forces_later(installed):
     engine = installed(Cancels())
     assert stop("cell", grace=0.01) == 2
-    assert engine.forced.wait(60)
-    assert engine.asked == [("cell", False), ("cell", True)]
+    assert engine.cells.forced.wait(60)
+    assert engine.cells.cancelled == [("cell", False), ("cell", True)]
 
 
 def test_force_leaves_time_for_all_to_be_over_within_a_second():
@@ -60,7 +64,7 @@ def test_force_leaves_time_for_all_to_be_over_within_a_second():
 def test_nothing_left_is_not_forced(installed):
     engine = installed(Cancels(count=0))
     assert stop("cell", grace=0) == 0
-    assert not engine.forced.wait(0.1)
+    assert not engine.cells.forced.wait(0.1)
 
 
 def test_without_an_engine_there_is_nothing_to_stop(installed):
@@ -71,7 +75,7 @@ def test_without_an_engine_there_is_nothing_to_stop(installed):
 def test_a_cluster_that_ends_meanwhile_is_no_error(installed):
     engine = installed(Cancels(error=RaySystemError("gone")))
     stop("cell", grace=0.01)
-    assert engine.forced.wait(60)
+    assert engine.cells.forced.wait(60)
 
 
 def run_cell(hook, cell, error):

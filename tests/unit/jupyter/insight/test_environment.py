@@ -11,6 +11,8 @@ from sklearn.svm import SVC
 
 from nbray import session
 from nbray.config import InitConfig
+from nbray.engines.parts import OneMachine
+from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import RaySystemError
 from nbray.jupyter.cells.cells import Cells
 from nbray.jupyter.insight import environment
@@ -21,21 +23,27 @@ from nbray.jupyter.notebook import current
 HERE = installed().versions
 
 
-class Engine:
-    """Numbered nodes that answer with what they were given."""
+class Machines(OneMachine):
+    """Numbered ones, each with its changes."""
 
-    name = "fake"
-
-    def __init__(self, *changes: dict[str, str]) -> None:
-        self.changes = changes
-        self.asked: list[int] = []
-        self.fails = False
+    changes: tuple[dict[str, str], ...] = ()
 
     def nodes(self) -> list[dict[str, Any]]:
         return [
             {"NodeNumber": number, "NodeManagerHostname": f"node-{number}", "Alive": True}
             for number, _ in enumerate(self.changes, 1)
         ]
+
+
+class Engine(ScriptedEngine):
+    """Nodes that answer with what they were given."""
+
+    def __init__(self, *changes: dict[str, str]) -> None:
+        super().__init__()
+        self.cluster: Machines = Machines("n1")
+        self.cluster.changes = changes
+        self.asked: list[int] = []
+        self.fails = False
 
     def submit(self, function: Any, args: Any, kwargs: Any, options: Any) -> list[Any]:
         assert function.call is installed
@@ -46,7 +54,7 @@ class Engine:
     def get(self, refs: list[Any], timeout: float | None) -> list[Any]:
         if self.fails:
             raise RaySystemError("no such task")
-        return [Installed({**HERE, **self.changes[refs[0] - 1]}, "/usr/bin/python3")]
+        return [Installed({**HERE, **self.cluster.changes[refs[0] - 1]}, "/usr/bin/python3")]
 
 
 class Notebook:
@@ -140,7 +148,7 @@ def test_a_machine_that_joins_is_told_under_the_next_cell(notebook: Notebook) ->
     attach_to(engine, "local")
     notebook.run("one")
     assert engine.asked == []
-    engine.changes = ({}, {"numpy": "0.1"})
+    engine.cluster.changes = ({}, {"numpy": "0.1"})
     notebook.run("two")
     assert notebook.shown() == []
     notebook.run("three")

@@ -42,8 +42,8 @@ def test_a_long_list_of_references_asks_once(say, ip, monkeypatch):
     say("%nbray start\nrefs = [nbray.put(i) for i in range(500)]")
     engine = nbray.session.current()
     asked = []
-    real = engine.holdings
-    monkeypatch.setattr(engine, "holdings", lambda: asked.append(1) or real())
+    real = engine.insight.holdings
+    monkeypatch.setattr(engine.insight, "holdings", lambda: asked.append(1) or real())
     monkeypatch.setattr(holdings, "FRESH", 3600.0)
     current().part(holdings.References).at = -3600.0
     assert say("refs").count("ready") == 500

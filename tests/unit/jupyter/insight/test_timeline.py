@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import details as made
@@ -14,7 +15,7 @@ from fake_kernel import Shell
 import nbray
 from nbray import details as d
 from nbray.details import Details
-from nbray.events import Snapshot
+from nbray.engines.scripted import ScriptedEngine
 from nbray.jupyter.insight import timeline as module
 from nbray.jupyter.insight.timeline import Timeline, gather
 from nbray.jupyter.notebook import current
@@ -68,20 +69,16 @@ def test_a_picture_and_text(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-class Engine:
-    def details(self, wanted: int) -> Details:
-        assert wanted == d.TASKS
-        tasks = (made.task(1), made.task(2, cell="other"))
-        return msgspec.structs.replace(made.details(tasks=tasks), me=made.DRIVER)
-
-    def snapshot(self) -> Snapshot:
-        return scenes.cluster()
-
-
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "LONGEST", 0.0)
-    monkeypatch.setattr("nbray.session.require", Engine)
+    scripted = ScriptedEngine()
+    tasks = (made.task(1), made.task(2, cell="other"))
+    scripted.insight.known = msgspec.structs.replace(made.details(tasks=tasks), me=made.DRIVER)
+    scripted.insight.picture = scenes.cluster()
+    monkeypatch.setattr("nbray.session.require", lambda: scripted)
+    yield
+    assert set(scripted.insight.asked) <= {d.TASKS}
 
 
 def test_all_cells_or_one(engine: None, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from nbray import session
 from nbray.clusters.cluster import Cluster
 from nbray.clusters.launcher import Refused
 from nbray.engine import RuntimeInfo
+from nbray.engines.parts import OneMachine, PlainInsight
+from nbray.engines.scripted import ScriptedEngine
 from nbray.events import Snapshot
 from nbray.exceptions import RaySystemError
 from nbray.jupyter.panel import actions as errands
@@ -23,34 +25,46 @@ from nbray.jupyter.panel.actions import Errands, State, removable
 LINE = "nbray start --address=10.0.0.1:6379 --redis-password=hush"
 
 
-class Engine:
-    """Two nodes; a session in the folder /run/mine."""
+class Machines(OneMachine):
+    """Two of them."""
 
-    name = "fake"
+    count = 2
+    leaving = False
 
     def __init__(self) -> None:
-        self.nodes = 2
+        super().__init__("n1")
         self.ended: list[tuple[int, bool]] = []
-        self.leaving = False
-        self.folder = "/run/mine"
-
-    def snapshot(self) -> Snapshot:
-        nodes = cluster(self.nodes).nodes
-        last = msgspec.structs.replace(nodes[-1], leaving=self.leaving)
-        return Snapshot(nodes=(*nodes[:-1], last))
-
-    def runtime(self) -> RuntimeInfo:
-        return RuntimeInfo(session_dir=self.folder)
 
     def end_node(self, number: int, gently: bool) -> None:
         if number == 1:
             raise ValueError("the head's node cannot leave\nits cluster")
         self.ended.append((number, gently))
         self.leaving = gently
-        self.nodes -= not gently
+        self.count -= not gently
 
     def join_line(self) -> str:
         return LINE
+
+
+class Looking(PlainInsight):
+    def __init__(self, machines: Machines) -> None:
+        super().__init__()
+        self.machines = machines
+
+    def snapshot(self) -> Snapshot:
+        nodes = cluster(self.machines.count).nodes
+        last = msgspec.structs.replace(nodes[-1], leaving=self.machines.leaving)
+        return Snapshot(nodes=(*nodes[:-1], last))
+
+
+class Engine(ScriptedEngine):
+    """Two nodes; a session in the folder /run/mine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster: Machines = Machines()
+        self.insight = Looking(self.cluster)
+        self.context.here = RuntimeInfo(session_dir="/run/mine")
 
 
 class Manager:
@@ -72,11 +86,11 @@ class Manager:
         if Manager.fails:
             raise Refused(Manager.fails)
         Manager.asked.append(("add", key, f"{cpus:g}"))
-        Manager.engine.nodes += 1
+        Manager.engine.cluster.count += 1
 
     def remove_node(self, key: str, keep: str = "") -> None:
         Manager.asked.append(("remove", key, keep))
-        Manager.engine.nodes -= 1
+        Manager.engine.cluster.count -= 1
 
 
 class Bench:
@@ -139,7 +153,7 @@ def test_what_goes_wrong_is_one_sentence_until_the_next_click(engine: Engine) ->
 def test_what_nobody_thought_of_is_told_too(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "end_node", lambda *_: {}["x"])
+    monkeypatch.setattr(engine.cluster, "end_node", lambda *_: {}["x"])
     bench = Bench()
     bench.errands.end(2, True)
     assert bench.done().error == "KeyError: 'x'"
@@ -153,9 +167,11 @@ def test_a_node_leaves_gently_or_at_once(
     assert bench.done() == State()
     bench.errands.end(2, False)
     assert bench.done() == State()
-    assert engine.ended == [(2, True), (2, False)]
+    assert engine.cluster.ended == [(2, True), (2, False)]
     monkeypatch.setattr(errands, "SEEN", 0.0)
-    monkeypatch.setattr(engine, "end_node", lambda *_: setattr(engine, "nodes", 3))
+    monkeypatch.setattr(
+        engine.cluster, "end_node", lambda *_: setattr(engine.cluster, "count", 3)
+    )
     bench.errands.end(3, False)
     assert "has not answered yet" in bench.done().error
 
@@ -173,7 +189,7 @@ def test_the_line_is_forgotten(engine: Engine, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_engine_without_processes_says_so(engine: Engine) -> None:
-    engine.folder = ""
+    engine.context.here = RuntimeInfo()
     bench = Bench()
     bench.errands.add()
     assert "inline engine" in bench.done().error
@@ -196,6 +212,6 @@ def test_how_many_can_be_taken_away(engine: Engine, monkeypatch: pytest.MonkeyPa
     def broken() -> RuntimeInfo:
         raise RaySystemError("over")
 
-    monkeypatch.setattr(engine, "runtime", broken)
+    monkeypatch.setattr(engine.context, "runtime", broken)
     with pytest.raises(RaySystemError):
         removable(engine)  # type: ignore[arg-type]

@@ -17,8 +17,9 @@ from scenes import cluster
 
 from nbray import details as d
 from nbray import session
-from nbray.details import Details
 from nbray.engine import RuntimeInfo
+from nbray.engines.parts import OneMachine
+from nbray.engines.scripted import ScriptedEngine
 from nbray.events import Snapshot
 from nbray.jupyter.cells.live import VIEW
 from nbray.jupyter.notebook import current
@@ -30,26 +31,17 @@ SECRET = "hush-hush"
 CONNECTED = Panel.connected
 
 
-class Engine:
-    name = "fake"
-    ended = ""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.now = snapshot
-        self.asked: list[int] = []
-
-    def snapshot(self) -> Snapshot:
-        return self.now
-
-    def runtime(self) -> RuntimeInfo:
-        return RuntimeInfo()
-
-    def details(self, wanted: int) -> Details:
-        self.asked.append(wanted)
-        return details()
-
+class Joinable(OneMachine):
     def join_line(self) -> str:
         return f"nbray start --address=10.0.0.1:6379 --redis-password={SECRET}"
+
+
+def scripted(snapshot: Snapshot) -> ScriptedEngine:
+    engine = ScriptedEngine()
+    engine.insight.picture, engine.insight.known = snapshot, details()
+    engine.context.here = RuntimeInfo()
+    engine.cluster = Joinable("n1")
+    return engine
 
 
 class Bench:
@@ -57,7 +49,7 @@ class Bench:
         self.kernel = Kernel()
         self.shell = Shell(self.kernel)
         current().cells.attach(self.shell)
-        self.engine = Engine(cluster(2))
+        self.engine = scripted(cluster(2))
         session.install(self.engine)  # type: ignore[arg-type]
         self.board = Board(current())
 
@@ -99,7 +91,7 @@ def test_it_shows_moves_and_saves(bench: Bench) -> None:
     panel._ipython_display_()
     assert "host2" in bench.bundles[0]["text/html"]
     assert "host2" in bench.bundles[0]["text/plain"]
-    bench.engine.now = cluster(3)
+    bench.engine.insight.picture = cluster(3)
     wait_for(panel, "host3")
     bench.end()
     assert "host3" in bench.bundles[-1]["text/html"]
@@ -115,7 +107,7 @@ def test_a_cluster_that_ends_by_itself_leaves_its_panels_at_rest(bench: Bench) -
     wait_for(panel, "stopped")
     assert len(panel.children) == 1, "its buttons are gone"
     assert "stopped" in bench.bundles[-1]["text/plain"]
-    bench.engine = Engine(cluster(1))
+    bench.engine = scripted(cluster(1))
     session.install(None)
     session.install(bench.engine)  # type: ignore[arg-type]
     assert "stopped" not in panel.value
@@ -141,7 +133,7 @@ def test_the_engines_end_leaves_the_last_state_without_a_widget(bench: Bench) ->
     assert "host2" in last["text/html"]
     assert "stopped" in last["text/html"]
     assert "nbray start" not in last["text/html"]
-    session.install(Engine(cluster(1)))  # type: ignore[arg-type]
+    session.install(scripted(cluster(1)))  # type: ignore[arg-type]
     assert "host2" not in panel.value
     assert "host1" in panel.value
 
@@ -255,7 +247,7 @@ def test_a_panel_that_let_go_moves_again_where_it_is_shown_again(bench: Bench) -
     assert not first.gone
     assert first.layout.width == "100%"
     assert bench.bundles[-1][VIEW]["model_id"] == first.model_id
-    bench.engine.now = cluster(3)
+    bench.engine.insight.picture = cluster(3)
     wait_for(first, "host3")
     assert first in bench.board._panels
     assert len(bench.board._panels) == 2
@@ -290,18 +282,18 @@ def test_in_a_terminal_it_prints(bench: Bench, capsys: pytest.CaptureFixture[str
 
 def test_what_is_open_moves_and_is_asked_for_only_then(bench: Bench) -> None:
     panel = bench.board.panel()
-    assert bench.engine.asked == []
+    assert bench.engine.insight.asked == []
     opener(panel, "jobs").click()
-    assert bench.engine.asked == [0]
+    assert bench.engine.insight.asked == [0]
     assert panel._controls is not None
     assert "segment(photos)" in panel._controls._text.value  # type: ignore[union-attr]
     opener(panel, "actors").click()
-    assert bench.engine.asked[-1] == d.ACTORS | d.TASKS
+    assert bench.engine.insight.asked[-1] == d.ACTORS | d.TASKS
     opener(panel, "actors").click()
-    asked = len(bench.engine.asked)
-    bench.engine.now = cluster(3)
+    asked = len(bench.engine.insight.asked)
+    bench.engine.insight.picture = cluster(3)
     wait_for(panel, "host3")
-    assert len(bench.engine.asked) <= asked + 1, "a look may have been on its way"
+    assert len(bench.engine.insight.asked) <= asked + 1, "a look may have been on its way"
 
 
 def test_what_a_save_holds_never_has_the_line_nor_buttons(bench: Bench) -> None:
@@ -311,7 +303,7 @@ def test_what_a_save_holds_never_has_the_line_nor_buttons(bench: Bench) -> None:
     opener(panel, "join").click()
     assert eventually(lambda: bool(bench.board.errands.state.join))
     assert SECRET in panel._controls._text.value  # type: ignore[union-attr]
-    bench.engine.now = cluster(3)
+    bench.engine.insight.picture = cluster(3)
     wait_for(panel, "host3")
     bench.end()
     assert "host3" in bench.bundles[-1]["text/html"]
@@ -366,7 +358,7 @@ def test_a_panel_of_a_batch_run_has_no_model(bench: Bench) -> None:
     others = set(module.connected_widgets())
     panel = bench.board.panel()
     panel._ipython_display_()
-    bench.engine.now = cluster(1)
+    bench.engine.insight.picture = cluster(1)
     bench.board.nudge()
     bench.board._save("a")
     assert set(module.connected_widgets()) == others

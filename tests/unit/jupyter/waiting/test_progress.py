@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import pytest
 from fake_kernel import Kernel, Shell
 
 from nbray import session
+from nbray.engines.scripted import ScriptedEngine
 from nbray.events import CellView, NodeCounts, Output, Snapshot
 from nbray.exceptions import RaySystemError
 from nbray.jupyter.notebook import Notebook
@@ -323,22 +324,18 @@ def test_on_a_terminal_prints_pass_by_the_bars(monkeypatch: pytest.MonkeyPatch) 
     both = Screen()
     monkeypatch.setattr("sys.stderr", both)
     monkeypatch.setattr("sys.stdout", both)
-    sinks: list[Callable[[Output], None]] = []
-
-    class Engine:
-        def on_output(self, sink: Callable[[Output], None]) -> None:
-            sinks.append(sink)
-
+    engine = ScriptedEngine()
     own = progress.Watching(Notebook())
     try:
         assert own.install(Snapshot)
-        session.install(Engine())  # type: ignore[arg-type]
+        session.install(engine)
         assert own.watch is not None
         bars = Bars("c", TerminalBars())
         bars.look(Snapshot(cells={"c": CellView("c", 5, (NodeCounts(1, "n", 1),))}), True)
         bars.draw(1.0)
         own.watch.bars["c"] = bars
-        (sink,) = sinks
+        sink = engine.cells.sink
+        assert sink is not None
         sink(Output("c", 1, "n", 7, "task", "stdout", "hello"))
         bars.draw(2.0)
         del own.watch.bars["c"]

@@ -1,0 +1,87 @@
+"""Where code runs under the inline engine: always in this process, perhaps in a task.
+
+Owns the descriptions of tasks and methods that run. Which one runs is the context's
+(`running.running`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nbray import gpus
+from nbray.engine import ActorInfo, RuntimeInfo
+from nbray.engines.inline.cluster import ADDRESS, InlineCluster
+from nbray.engines.inline.objects import Objects
+from nbray.engines.inline.running import Call, running
+from nbray.ids import FIRST_NODE, client_hex, node_hex
+from nbray.options import UNIT, TaskOptions, demand
+from nbray.refs import ObjectRef
+
+if TYPE_CHECKING:
+    from nbray.engines.inline.actor import Actor
+
+
+class InlineContext:
+    """Of one session. See `nbray.engine.Context` for the methods."""
+
+    def __init__(
+        self, owner: int, namespace: str, cluster: InlineCluster, objects: Objects,
+        actors: dict[int, Actor],
+    ) -> None:  # fmt: skip
+        self._owner = owner
+        self.namespace = namespace
+        self._cluster = cluster
+        self._objects = objects
+        self._actors = actors
+
+    def runtime(self) -> RuntimeInfo:
+        """See the protocol."""
+        return running.get() or self._here()
+
+    def _here(self) -> RuntimeInfo:
+        return RuntimeInfo(
+            job_id=f"{self._owner & 0xFFFFFFFF:08x}",
+            node_id=self._cluster.node_id(),
+            worker_id=client_hex(self._owner),
+            namespace=self.namespace,
+            node_ip=ADDRESS,
+        )
+
+    def of_task(self, call: Call, options: TaskOptions) -> RuntimeInfo:
+        """Where *call* will run."""
+        return msgspec.structs.replace(
+            self._here(),
+            task_id=call.refs[0].hex() if call.refs else node_hex(FIRST_NODE),
+            task_name=call.name,
+            gpus=gpus.own().ids(range(int(options.num_gpus))),
+            assigned={name: amount / UNIT for name, amount in demand(options).items()},
+        )
+
+    def of_actor(self, actor: Actor, name: str, seq: int) -> RuntimeInfo:
+        """Where a method of *actor* will run."""
+        options = actor.options
+        return msgspec.structs.replace(
+            self._here(),
+            task_id=f"{self._owner:016x}{seq:016x}",
+            task_name=name,
+            actor_id=actor.info.hex(),
+            actor_name=options.name,
+            namespace=options.namespace or self.namespace,
+            was_restarted=actor.restarts > 0,
+            gpus=gpus.own().ids(range(int(options.num_gpus))),
+            assigned={key: amount / UNIT for key, amount in demand(options).items()},
+        )
+
+    def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
+        """See the protocol."""
+        number = int(self.runtime().actor_id[16:] or "0", 16)
+        if number not in self._actors:
+            return None
+        return self._actors[number].info, self._objects.ref(self._owner, number)
+
+    def early(self, index: int) -> Callable[[Any], None]:
+        """See the protocol. A task has ended before its caller could look: too late for early."""
+        return lambda _value: None

@@ -1,0 +1,72 @@
+"""What screens show of the inline engine: one node, and the counts of cells."""
+
+from __future__ import annotations
+
+import time
+
+from nbray import session
+from nbray.details import CellRecord, Details, HoldingRecord, ObjectRecord
+from nbray.engines.inline.actors import InlineActors
+from nbray.engines.inline.cluster import ADDRESS, InlineCluster
+from nbray.engines.inline.objects import Objects
+from nbray.engines.inline.tally import Tally
+from nbray.events import Figures, NodeView, Snapshot
+from nbray.ids import FIRST_NODE
+
+
+class InlineInsight:
+    """Of one session. See `nbray.engine.Insight` for the methods."""
+
+    def __init__(
+        self, owner: int, name: str, cluster: InlineCluster, objects: Objects, tally: Tally,
+        actors: InlineActors,
+    ) -> None:  # fmt: skip
+        self._owner = owner
+        self._name = name
+        self._cluster = cluster
+        self._objects = objects
+        self._tally = tally
+        self._actors = actors
+        self._began = time.monotonic()
+
+    def snapshot(self) -> Snapshot:
+        """See the protocol."""
+        total = self._cluster.resources()
+        running_now, done, failed = self._tally.totals()
+        figures = Figures(
+            workers=1,
+            running=running_now,
+            finished=done,
+            failed=failed,
+            store_used=self._objects.used,
+            store_total=int(total["object_store_memory"]),
+            memory_total=int(total["memory"]),
+            uptime=time.monotonic() - self._began,
+        )
+        node = NodeView(
+            number=FIRST_NODE,
+            node_id=self._cluster.node_id(),
+            name=self._cluster.host,
+            address=ADDRESS,
+            is_head=True,
+            resources=total,
+            available=self._cluster.available(),
+            figures=figures,
+        )
+        alive = sum(actor.death is None for actor in list(self._actors.all.values()))
+        return Snapshot((node,), self._tally.cells(), self._name, "", alive)
+
+    def details(self, wanted: int) -> Details:
+        """See the protocol; tasks have ended when `remote` returns, so only cells are told."""
+        cells = [
+            CellRecord(self._owner, view, session.cell_label(cell))
+            for cell, view in self._tally.cells().items()
+        ]
+        return Details(cells=tuple(cells), now=time.monotonic())
+
+    def holdings(self) -> list[HoldingRecord]:
+        """See the protocol; no task outlives the call that makes it, so none holds anything."""
+        return [
+            HoldingRecord(ObjectRecord(self._owner, seq, state, size, [1], held, 0), [], inside)
+            for seq, state, size, held, inside in self._objects.rows()
+        ]

@@ -1,0 +1,77 @@
+"""Engines: a small protocol, asked for what it can do and never for its name."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+from nbray import engine as module
+from nbray.config import InitConfig
+from nbray.engines import inline, scripted
+from nbray.engines.inline import InlineEngine
+from nbray.engines.scripted import ScriptedEngine
+from nbray.runtime.shell.engine import NativeEngine
+
+PACKAGE = Path(__file__).resolve().parents[2] / "nbray"
+NAMES = {"native", "inline", "scripted"}
+MOST_MEMBERS = 15
+MOST_LINES = 150
+"""Of a whole engine, for whoever wants to write one."""
+PARTS = {
+    "actors": module.Actors,
+    "cells": module.Cells,
+    "cluster": module.Cluster,
+    "context": module.Context,
+    "insight": module.Insight,
+}
+
+
+def members(protocol: type) -> set[str]:
+    found = {*vars(protocol), *getattr(protocol, "__annotations__", {})}
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_an_engine_has_few_members() -> None:
+    assert len(members(module.Engine)) <= MOST_MEMBERS, sorted(members(module.Engine))
+    assert set(PARTS) < members(module.Engine)
+
+
+def test_the_smallest_engine_is_small() -> None:
+    assert len(inspect.getsource(scripted).splitlines()) < MOST_LINES
+
+
+@pytest.mark.parametrize("kind", [InlineEngine, NativeEngine, ScriptedEngine])
+def test_every_engine_has_the_members_and_says_what_it_can(kind: type) -> None:
+    capabilities = vars(kind)["capabilities"]
+    assert isinstance(capabilities, module.Capabilities)
+    assert not members(module.Engine) - set(PARTS) - {"ended"} - set(dir(kind))
+
+
+def test_parts_have_their_protocols_members() -> None:
+    started = inline.start(InitConfig(num_cpus=1))
+    for engine in (started, ScriptedEngine()):
+        for name, protocol in PARTS.items():
+            assert members(protocol) <= set(dir(getattr(engine, name))), name
+    started.shutdown()
+
+
+def test_nobody_outside_engines_compares_an_engines_name() -> None:
+    """What an engine can do is asked of its `capabilities`."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        inside = path.relative_to(PACKAGE).parts
+        if inside[0] in {"engines", "runtime"}:
+            continue
+        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+            if not isinstance(item, ast.Compare):
+                continue
+            sides = [item.left, *item.comparators]
+            named = any("capabilities.name" in ast.unparse(side) for side in sides)
+            said = any(isinstance(side, ast.Constant) and side.value in NAMES for side in sides)
+            asked = any(ast.unparse(side).endswith((".name", ".engine")) for side in sides)
+            if named or (said and asked):
+                found.append(f"{'/'.join(inside)}:{item.lineno}: {ast.unparse(item)}")
+    assert not found

@@ -14,6 +14,8 @@ from typing import Any
 from nbray import session
 from nbray.config import INLINE_LIMIT, MOST_LABEL
 from nbray.engine import Function
+from nbray.hosting.imports import Imports
+from nbray.hosting.modules import Modules
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand, spec_key
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.objects import MOST_RETURNS
@@ -21,9 +23,7 @@ from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.core.worker import Item
 from nbray.runtime.shell.defined import Definitions
-from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
-from nbray.runtime.shell.modules import Modules
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call
 from nbray.wire.shorten import label

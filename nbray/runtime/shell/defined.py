@@ -24,10 +24,10 @@ from nbray import session
 from nbray.config import LARGE_FUNCTION
 from nbray.engine import Function
 from nbray.exceptions import ObjectStoreFullError
+from nbray.hosting.imports import Imports
+from nbray.hosting.modules import Modules, Packed
 from nbray.refs import ObjectRef
-from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.memory import Memory
-from nbray.runtime.shell.modules import Modules, Packed
 from nbray.wire.digest import digest as name_of
 from nbray.wire.messages import Ref
 from nbray.wire.pickling import Packed as Pickled

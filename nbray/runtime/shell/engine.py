@@ -17,6 +17,8 @@ from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.engine import Capabilities, Function
 from nbray.exceptions import cluster_ended
+from nbray.hosting.imports import Imports
+from nbray.hosting.modules import Modules
 from nbray.options import TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain, Host
@@ -31,11 +33,9 @@ from nbray.runtime.shell.cluster import NativeCluster
 from nbray.runtime.shell.context import NativeContext
 from nbray.runtime.shell.delivery import Delivery
 from nbray.runtime.shell.futures import Futures
-from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.insight import NativeInsight
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
-from nbray.runtime.shell.modules import Modules
 from nbray.runtime.shell.outside import Outside
 from nbray.runtime.shell.pausing import Pause, waited
 from nbray.runtime.store.mappings import Mappings

@@ -36,15 +36,15 @@ from nbray.exceptions import (
     on_behalf,
     told_of,
 )
+from nbray.hosting.classes import is_async, made
+from nbray.hosting.imports import Imports
+from nbray.hosting.modules import Packed
+from nbray.hosting.output import Origin, Output
 from nbray.refs import ObjectRef
-from nbray.runtime.core.effects import Send
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
-from nbray.runtime.shell.classes import is_async, made
-from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import Loop
 from nbray.runtime.shell.memory import Memory
-from nbray.runtime.shell.modules import Packed
-from nbray.runtime.shell.output import Origin, Output
 from nbray.runtime.shell.precedence import become_actor
 from nbray.wire.failures import one_line
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
@@ -78,8 +78,8 @@ class Executor:
     """The main thread of a worker."""
 
     def __init__(
-        self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output, node_name: str,
-        imports: Imports,
+        self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output[ClientEffect],
+        node_name: str, imports: Imports,
     ) -> None:
         self.brain = brain
         self.loop = loop

@@ -31,8 +31,8 @@ from typing import NoReturn
 
 import msgspec
 
+from nbray.hosting import kept
 from nbray.ids import HEAD, client_hex
-from nbray.runtime.shell import kept
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.bell import Bell
 from nbray.runtime.shell.notes import Notes

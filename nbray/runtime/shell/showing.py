@@ -28,7 +28,7 @@ FORMS = {
     "application/json": "_repr_json_",
     "application/javascript": "_repr_javascript_",
 }
-BACKEND = "module://nbray.runtime.shell.figures"
+BACKEND = "module://nbray.hosting.figures"
 _INLINE = ("", "inline", "module://matplotlib_inline", "module://ipykernel")
 
 
@@ -51,7 +51,7 @@ def forms(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             if found is not None:
                 data[mime] = found
         if "image/png" not in data and type(value).__module__.startswith("matplotlib.figure"):
-            from nbray.runtime.shell.figures import png
+            from nbray.hosting.figures import png
 
             data["image/png"] = png(value)
     data.setdefault("text/plain", _text(value))

@@ -10,23 +10,24 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbray import session
+from nbray.hosting.descriptors import Descriptors, unbuffer
+from nbray.hosting.imports import Imports
+from nbray.hosting.output import Origin, Output, Shown, plain_streams, raw_stream
 from nbray.ids import client_hex
 from nbray.patches import threads
-from nbray.runtime.core.effects import ClientEffect
+from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker import WorkerBrain
-from nbray.runtime.shell import showing
+from nbray.runtime.shell import machine, showing
 from nbray.runtime.shell.client import open_brain, register
-from nbray.runtime.shell.descriptors import Descriptors, unbuffer
 from nbray.runtime.shell.engine import NativeEngine
 from nbray.runtime.shell.executor import FLUSH_SECONDS, Executor, running
-from nbray.runtime.shell.imports import Imports
 from nbray.runtime.shell.loop import REST_POLL, Loop
 from nbray.runtime.shell.notes import Notes
-from nbray.runtime.shell.output import Output, plain_streams, raw_stream
 from nbray.runtime.shell.queueing import queueing
 from nbray.runtime.shell.watching import Shortage
 from nbray.wire import messages as m
@@ -38,6 +39,22 @@ SWITCH_SECONDS = 0.0005
 """A busy main thread yields this often: the loop thread answers in its stead."""
 LATE_SECONDS = 0.01
 """Answers and output that the main thread has not sent for so long leave without it."""
+
+
+def sending(me: int, pid: int) -> Callable[[Origin, str, str | Shown], ClientEffect]:
+    """How what tasks of client *me* print and show travels to the drivers of their jobs."""
+
+    def send(origin: Origin, stream: str, what: str | Shown) -> ClientEffect:
+        if isinstance(what, str):
+            return Send(origin.job, m.Printed(me, origin.cell, pid, origin.task, stream, what))
+        shown = m.Displayed(
+            sender=me, cell=origin.cell, pid=pid, task=origin.task, data=what.data,
+            metadata=what.metadata, display_id=what.display_id, update=what.update,
+            size=what.size,
+        )  # fmt: skip
+        return Send(origin.job, shown)
+
+    return send
 
 
 def main(config: WorkerConfig) -> None:
@@ -72,9 +89,14 @@ def main(config: WorkerConfig) -> None:
         modules=imports,
     )
     logs = Path(config.directory) / "logs"
-    descriptors = Descriptors(logs / f"worker-{client_hex(client.me)}", given=True)
+    stem = logs / f"worker-{client_hex(client.me)}"
+    descriptors = Descriptors(stem, given=True, memory=machine.memory)
     unbuffer()
-    output = Output(client.me, lambda: None if executor is None else executor.origin(), descriptors)
+    output = Output(
+        sending(client.me, os.getpid()),
+        lambda: None if executor is None else executor.origin(),
+        descriptors,
+    )
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
     executor.install_interrupt()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nbray.runtime.shell import kept
+from nbray.hosting import kept
 from nbray.runtime.shell import processes as p
 from nbray.runtime.shell.root import Root
 

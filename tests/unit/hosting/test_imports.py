@@ -11,8 +11,8 @@ from hashlib import blake2b
 
 import pytest
 
-from nbray.runtime.shell.imports import Imports
-from nbray.runtime.shell.modules import Bundle, Module, Packed, write
+from nbray.hosting.imports import Imports
+from nbray.hosting.modules import Bundle, Module, Packed, write
 
 
 @pytest.fixture

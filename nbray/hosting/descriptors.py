@@ -19,8 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbray.config import KEPT_OUTPUT, KEPT_SHARE
-from nbray.runtime.shell import kept
-from nbray.runtime.shell.machine import memory
+from nbray.hosting import kept
 
 CHUNK = 1 << 20
 """Bytes read at once, and given back at once."""
@@ -45,9 +44,13 @@ class Descriptors:
     Args:
         stem: where files are made, if they need a folder, and how they are called.
         given: descriptor 2 is such a file already, and its maker reads the last words.
+        memory: bytes that this process may use, of which a share is kept.
     """
 
-    def __init__(self, stem: Path, given: bool = False) -> None:
+    def __init__(
+        self, stem: Path, given: bool = False, memory: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._memory = memory
         self._lock = threading.Lock()
         self._files: list[_File] = []
         self._read = [0, 0]
@@ -87,7 +90,7 @@ class Descriptors:
             self._read[index] = file.gone = end
         if end - self._read[index] <= KEPT_OUTPUT:
             return
-        keep = max(KEPT_OUTPUT, int(memory() * KEPT_SHARE))
+        keep = max(KEPT_OUTPUT, int(self._memory() * KEPT_SHARE))
         if end - keep > self._read[index]:
             dropped, self._read[index] = end - keep - self._read[index], end - keep
             file.decoder.reset()

@@ -1,34 +1,34 @@
-"""What tasks print and show: caught in the worker, sent to the driver of their job.
+"""What tasks print and show: caught in the worker, for the driver of their job.
 
 Owns the replacement of `sys.stdout` and `sys.stderr` in workers and the
 gathering of text, also of what C code and child processes write
-(`descriptors`). Does not own where it is shown, nor how values become rich
-output (`showing`). Rules: text carries the cell and task that printed it, keeps
-its order within a worker, and leaves before the answer of the task that
-printed it; nothing is dropped, and nothing gathers without bounds: who prints
-faster than its driver shows it waits in `print`, as at a pipe.
+(`descriptors`). Does not own how it travels, which each engine says, where it is
+shown, nor how values become rich output (`showing`). Rules: text carries the cell
+and task that printed it, keeps its order within a worker, and leaves before the
+answer of the task that printed it; nothing is dropped, and nothing gathers without
+bounds: who prints faster than its driver shows it waits in `print`, as at a pipe.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple, TextIO, cast
+from typing import Any, BinaryIO, Generic, NamedTuple, TextIO, TypeVar, cast
 
 from nbray.config import PRINTED_AHEAD
-from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.shell.descriptors import Descriptors
-from nbray.runtime.shell.fitting import fitting
+from nbray.hosting.descriptors import Descriptors
+from nbray.hosting.fitting import fitting
 from nbray.text import safe
-from nbray.wire.messages import Displayed, Printed
 
 MOST_TEXT = 256 * 1024
 """Characters in one message."""
+
+Sent = TypeVar("Sent")
+"""What an engine sends."""
 
 
 class Origin(NamedTuple):
@@ -39,8 +39,23 @@ class Origin(NamedTuple):
     task: str
 
 
-class Output:
+class Shown(NamedTuple):
+    """Something rich that was shown; *size* is about how many bytes it has."""
+
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    display_id: str
+    update: bool
+    size: int
+
+
+class Output(Generic[Sent]):
     """What one worker has printed and shown, not yet sent (see `session.Publisher`).
+
+    Args:
+        wrap: (who, 'stdout' or 'stderr', text) or (who, '', `Shown`) as the engine sends it.
+        origin: who prints; None if no task runs.
+        raw: what C code and child processes write.
 
     Attributes:
         push: sends what has gathered, in the thread that prints; False if that thread must
@@ -49,16 +64,18 @@ class Output:
     """
 
     def __init__(
-        self, me: int, origin: Callable[[], Origin | None], raw: Descriptors | None = None
+        self,
+        wrap: Callable[[Origin, str, str | Shown], Sent],
+        origin: Callable[[], Origin | None],
+        raw: Descriptors | None = None,
     ) -> None:
-        self.me = me
+        self._wrap = wrap
         self.at_end: Callable[[], None] | None = None
         self.push: Callable[[], bool] = lambda: False
         self.gone: Callable[[int], bool] = lambda _job: False
         self._origin = origin
         self._raw = raw
-        self._pid = os.getpid()
-        self._pieces: deque[tuple[Origin, str, str | Displayed]] = deque()
+        self._pieces: deque[tuple[Origin, str, str | Shown]] = deque()
         self._lock = threading.RLock()  # garbage collection may print in the middle
         self._reading = threading.RLock()
         self._ahead: dict[int, int] = {}
@@ -95,11 +112,7 @@ class Output:
             return
         self.drain(origin)
         data, metadata, size = fitting(data, metadata)
-        shown = Displayed(
-            sender=self.me, cell=origin.cell, pid=self._pid, task=origin.task, data=data,
-            metadata=metadata, display_id=display_id, update=update, size=size,
-        )  # fmt: skip
-        self._note(origin, "", shown, size)
+        self._note(origin, "", Shown(data, metadata, display_id, update, size), size)
 
     def drain(self, origin: Origin | None = None) -> None:
         """Note all that was written to the descriptors, as *origin*'s (None: who runs now).
@@ -126,7 +139,7 @@ class Output:
             self._pieces.extend((origin, name, text) for name, text in found)
         return bool(found)
 
-    def _note(self, origin: Origin, name: str, piece: str | Displayed, size: int) -> None:
+    def _note(self, origin: Origin, name: str, piece: str | Shown, size: int) -> None:
         job = origin.job
         if self._ahead.get(job, 0) > PRINTED_AHEAD:
             self._wait(job)
@@ -165,13 +178,13 @@ class Output:
         """Whether something was written to the descriptors that has not been taken."""
         return self._raw is not None and self._raw.grown()
 
-    def take(self, now: float = 0.0) -> list[ClientEffect]:
-        """Everything so far, as messages; adjacent pieces of text are joined.
+    def take(self, now: float = 0.0) -> list[Sent]:
+        """Everything so far, as the engine sends it; adjacent pieces of text are joined.
 
         Of what was written to the descriptors a part, if the driver is far behind. Never waits.
         """
         self._take_raw()
-        effects: list[ClientEffect] = []
+        found: list[Sent] = []
         pieces = self._pieces
         texts: list[str] = []
         last: tuple[Origin, str] | None = None
@@ -184,16 +197,16 @@ class Output:
             length = len(piece) if isinstance(piece, str) else 0
             if (origin, name) != last or size + length > MOST_TEXT:
                 if last is not None and texts:
-                    effects.append(self._message(last, texts))
+                    found.append(self._message(last, texts))
                 last, texts, size = (origin, name), [], 0
-            if isinstance(piece, Displayed):
-                effects.append(Send(origin.job, piece))
+            if isinstance(piece, Shown):
+                found.append(self._wrap(origin, name, piece))
                 continue
             texts.append(piece)
             size += length
         if last is not None and texts:
-            effects.append(self._message(last, texts))
-        return effects
+            found.append(self._message(last, texts))
+        return found
 
     def _take_raw(self) -> None:
         """Some of what was written to the descriptors, without waiting for anybody."""
@@ -207,7 +220,7 @@ class Output:
             if not self._read(raw, origin):
                 break
 
-    def _message(self, key: tuple[Origin, str], texts: list[str]) -> ClientEffect:
+    def _message(self, key: tuple[Origin, str], texts: list[str]) -> Sent:
         origin, name = key
         noted = "".join(texts)
         text = safe(noted)
@@ -215,15 +228,13 @@ class Output:
             with self._lock:
                 ahead = self._ahead.get(origin.job, 0) + len(text) - len(noted)
                 self._ahead[origin.job] = max(0, ahead)
-        return Send(
-            origin.job, Printed(self.me, origin.cell, self._pid, origin.task, name, text)
-        )
+        return self._wrap(origin, name, text)
 
 
 class _Stream(io.TextIOBase):
     """Writes go to the running task's output."""
 
-    def __init__(self, output: Output, name: str, fallback: TextIO) -> None:
+    def __init__(self, output: Output[Any], name: str, fallback: TextIO) -> None:
         super().__init__()
         self._output = output
         self._name = name

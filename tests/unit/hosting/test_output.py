@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from nbray.config import PRINTED_AHEAD
-from nbray.runtime.shell.output import MOST_TEXT, Origin, Output
-from nbray.wire.messages import Displayed, Printed
+from nbray.hosting.output import MOST_TEXT, Origin, Output, Shown
 
 
 class Raw:
@@ -26,19 +25,22 @@ class Raw:
         return [self.written.pop(0)] if self.written else []
 
 
-def sent(output: Output) -> list[tuple[Any, ...]]:
+def _kept(origin: Origin, stream: str, what: str | Shown) -> tuple[Any, ...]:
+    """As it is: nothing travels here."""
+    return origin, stream, what
+
+
+def sent(output: Output[Any]) -> list[tuple[Any, ...]]:
     """(job, cell, text or data) of each message."""
-    found = []
-    for effect in output.take():
-        message = effect.message
-        what = message.text if isinstance(message, Printed) else message.data
-        found.append((effect.to, message.cell, what))
-    return found
+    return [
+        (origin.job, origin.cell, what.data if isinstance(what, Shown) else what)
+        for origin, _, what in output.take()
+    ]
 
 
 def test_adjacent_text_is_joined_and_the_order_kept() -> None:
     origin = Origin(7, "c", "f")
-    output = Output(1, lambda: origin)
+    output = Output(_kept, lambda: origin)
     output.add("stdout", "a")
     output.add("stdout", "b\n")
     output.publish({"text/plain": "x"}, {}, "", False)
@@ -52,7 +54,7 @@ def test_adjacent_text_is_joined_and_the_order_kept() -> None:
 
 def test_without_a_task_it_goes_where_it_would_have_gone() -> None:
     fallback = io.StringIO()
-    output = Output(1, lambda: None)
+    output = Output(_kept, lambda: None)
     stream = output.stream("stdout", fallback)
     stream.write("nobody's\n")
     assert fallback.getvalue() == "nobody's\n"
@@ -63,7 +65,7 @@ def test_without_a_task_it_goes_where_it_would_have_gone() -> None:
 
 def test_what_c_code_wrote_before_comes_before() -> None:
     raw = Raw()
-    output = Output(1, lambda: Origin(7, "c", "f"), raw)  # type: ignore[arg-type]
+    output = Output(_kept, lambda: Origin(7, "c", "f"), raw)  # type: ignore[arg-type]
     output.add("stdout", "one\n")
     raw.written.append(("stdout", "two\n"))
     assert output.pending()
@@ -74,7 +76,7 @@ def test_what_c_code_wrote_before_comes_before() -> None:
 
 def test_raw_text_can_be_given_to_the_task_before() -> None:
     raw = Raw()
-    output = Output(1, lambda: Origin(7, "second", "f"), raw)  # type: ignore[arg-type]
+    output = Output(_kept, lambda: Origin(7, "second", "f"), raw)  # type: ignore[arg-type]
     raw.written.append(("stdout", "of the first\n"))
     output.drain(Origin(7, "first", "f"))
     output.add("stdout", "of the second\n")
@@ -84,18 +86,18 @@ def test_raw_text_can_be_given_to_the_task_before() -> None:
 
 
 def test_displays_carry_their_identity() -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))
+    output = Output(_kept, lambda: Origin(7, "c", "f"))
     output.publish({"text/plain": "x"}, {"a": 1}, "id", True)
-    (effect,) = output.take()
-    message = effect.message
-    assert isinstance(message, Displayed)
-    assert (message.display_id, message.update, message.metadata) == ("id", True, {"a": 1})
+    ((origin, stream, shown),) = output.take()
+    assert (origin, stream) == (Origin(7, "c", "f"), "")
+    assert isinstance(shown, Shown)
+    assert (shown.display_id, shown.update, shown.metadata) == ("id", True, {"a": 1})
 
 
 class Driver:
     """Takes what is pushed, and shows it when it is told to."""
 
-    def __init__(self, output: Output, *, shows: bool) -> None:
+    def __init__(self, output: Output[Any], *, shows: bool) -> None:
         self.output = output
         self.shows = shows
         self.texts: list[str] = []
@@ -104,8 +106,7 @@ class Driver:
         output.push = self.push
 
     def push(self) -> bool:
-        for effect in self.output.take():
-            self.texts.append(effect.message.text)
+        self.texts += [text for _, _, text in self.output.take()]
         self.most = max(self.most, sum(map(len, self.texts)))
         if self.shows:
             self.output.shown(7, sum(map(len, self.texts)))
@@ -115,7 +116,7 @@ class Driver:
 
 @pytest.mark.parametrize("size", [MOST_TEXT - 1, MOST_TEXT + 1, 10 * MOST_TEXT + 3])
 def test_one_large_piece_leaves_in_short_messages(size: int) -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))
+    output = Output(_kept, lambda: Origin(7, "c", "f"))
     driver = Driver(output, shows=True)
     output.add("stdout", "x" * size)
     driver.push()
@@ -124,7 +125,7 @@ def test_one_large_piece_leaves_in_short_messages(size: int) -> None:
 
 
 def test_who_prints_faster_than_it_is_shown_waits_and_loses_nothing() -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))
+    output = Output(_kept, lambda: Origin(7, "c", "f"))
     driver = Driver(output, shows=False)
     total = 4 * PRINTED_AHEAD
 
@@ -146,7 +147,7 @@ def test_who_prints_faster_than_it_is_shown_waits_and_loses_nothing() -> None:
 
 
 def test_nobody_waits_for_a_driver_that_is_dead() -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))
+    output = Output(_kept, lambda: Origin(7, "c", "f"))
     Driver(output, shows=False)
     output.gone = lambda job: job == 7
     for _ in range(10):
@@ -154,19 +155,19 @@ def test_nobody_waits_for_a_driver_that_is_dead() -> None:
 
 
 def test_a_thread_that_drives_the_sockets_never_waits() -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))  # its push says so
+    output = Output(_kept, lambda: Origin(7, "c", "f"))  # its push says so
     for _ in range(10):
         output.add("stdout", "x" * PRINTED_AHEAD)
-    assert sum(len(effect.message.text) for effect in output.take()) == 10 * PRINTED_AHEAD
+    assert sum(len(text) for _, _, text in output.take()) == 10 * PRINTED_AHEAD
 
 
 def test_what_c_code_wrote_waits_in_its_file_while_the_driver_is_behind() -> None:
     raw = Raw()
     raw.written = [("stdout", "x" * MOST_TEXT)] * 20
-    output = Output(1, lambda: Origin(7, "c", "f"), raw)  # type: ignore[arg-type]
+    output = Output(_kept, lambda: Origin(7, "c", "f"), raw)  # type: ignore[arg-type]
     first = output.take()
     assert output.behind()
-    assert sum(len(effect.message.text) for effect in first) <= PRINTED_AHEAD + MOST_TEXT
+    assert sum(len(text) for _, _, text in first) <= PRINTED_AHEAD + MOST_TEXT
     assert output.take() == []
     output.shown(7, 100 * PRINTED_AHEAD)
     output.push = lambda: bool(output.shown(7, PRINTED_AHEAD)) or True
@@ -175,7 +176,7 @@ def test_what_c_code_wrote_waits_in_its_file_while_the_driver_is_behind() -> Non
 
 
 def test_displays_count_too() -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))
+    output = Output(_kept, lambda: Origin(7, "c", "f"))
     driver = Driver(output, shows=True)
     driver.push = lambda: bool(output.take()) or not output.shown(7, PRINTED_AHEAD)  # type: ignore[method-assign]
     output.push = driver.push
@@ -185,8 +186,8 @@ def test_displays_count_too() -> None:
 
 @pytest.mark.parametrize("text", ["\ud83d\ude00" * 1000, "\ud83d" * 1000, "\N{GRINNING FACE}\n"])
 def test_what_a_driver_counts_is_what_was_counted_here(text: str) -> None:
-    output = Output(1, lambda: Origin(7, "c", "f"))
+    output = Output(_kept, lambda: Origin(7, "c", "f"))
     output.add("stdout", text)
-    for effect in output.take():
-        output.shown(7, len(effect.message.text) - 1)
+    for _, _, kept in output.take():
+        output.shown(7, len(kept) - 1)
     assert output._ahead[7] == 1

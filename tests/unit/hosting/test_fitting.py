@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nbray.config import MOST_SHOWN
-from nbray.runtime.shell.fitting import MOST_METADATA, fitting
+from nbray.hosting.fitting import MOST_METADATA, fitting
 from nbray.wire.codec import encode
 
 

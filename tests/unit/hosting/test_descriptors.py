@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from nbray.runtime.shell import kept
+from nbray.hosting import kept
 
 PROGRAM = """
 import ctypes, os, sys, json
 from pathlib import Path
-from nbray.runtime.shell.descriptors import Descriptors, unbuffer
+from nbray.hosting.descriptors import Descriptors, unbuffer
 answer = os.dup(1)
 found = Descriptors(Path(sys.argv[1]) / "worker", given=len(sys.argv) > 3)
 unbuffer()
@@ -64,7 +64,7 @@ LONG = """
 import json, os, sys
 from pathlib import Path
 from nbray import config
-from nbray.runtime.shell import descriptors
+from nbray.hosting import descriptors
 descriptors.KEPT_OUTPUT, descriptors.KEPT_SHARE = int(sys.argv[3]), 0.0
 answer = os.dup(1)
 found = descriptors.Descriptors(Path(sys.argv[1]) / "worker")
@@ -113,7 +113,7 @@ def test_a_file_that_is_cut_by_the_task_is_read_on(tmp_path: Path) -> None:
     program = """
 import os, sys, json
 from pathlib import Path
-from nbray.runtime.shell.descriptors import Descriptors
+from nbray.hosting.descriptors import Descriptors
 answer = os.dup(1)
 found = Descriptors(Path(sys.argv[1]) / "worker")
 os.write(1, b"one"); said = found.read()

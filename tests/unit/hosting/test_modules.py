@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from nbray.engine import Function
-from nbray.runtime.shell import modules
-from nbray.runtime.shell.modules import Modules, Named, read, resolve
+from nbray.hosting import modules
+from nbray.hosting.modules import Modules, Named, read, resolve
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from nbray.engine import Function
-from nbray.runtime.shell.modules import Bundle, Module, Packed, read
+from nbray.hosting.modules import Bundle, Module, Packed, read
 
 
 class Imports:

@@ -223,7 +223,7 @@ class ActorHandle:
         return f"Actor({self._info.class_name}, {self._info.hex()})"
 
     def __hash__(self) -> int:
-        return hash((self._info.owner, self._info.actor))
+        return hash(self._info.key)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActorHandle) and self._info.hex() == other._info.hex()
@@ -376,8 +376,7 @@ def _named(
                     old, _ = engine.actors.named(options.name, options.namespace)
                 except ValueError:  # it has just ended
                     continue
-                mine = f"{old.owner:016x}" == engine.context.runtime().worker_id
-                if not mine or old.class_name != described.class_name:
+                if not engine.actors.owns(old) or old.class_name != described.class_name:
                     raise
                 engine.actors.kill(old, no_restart=True)
                 ended = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import operator
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from nbray.context import ClusterContext, RuntimeContext
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.options import found_by
-from nbray.refs import ObjectRef
+from nbray.refs import ObjectRef, distinct
 from nbray.session import watch_waits
 
 __all__ = [
@@ -200,9 +199,6 @@ def _restore_environment() -> None:
 
 # -- objects ---------------------------------------------------------------------
 
-_SEQ = operator.attrgetter("seq")
-
-
 def _watched() -> contextlib.AbstractContextManager[Any]:
     watcher = session.watcher()
     return watcher() if watcher is not None else contextlib.nullcontext()
@@ -359,8 +355,7 @@ def _check_wait(refs: Sequence[Any]) -> None:
                     f"wait(): item {position} of the list is no ObjectRef but a "
                     f"{type(ref).__name__}{_hint(ref)}"
                 )
-    # Numbers differ within one owner; only where they do not are references compared.
-    if len(set(map(_SEQ, refs))) != len(refs) and len(set(refs)) != len(refs):
+    if not distinct(refs):
         raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
 
 

@@ -13,6 +13,7 @@ from typing import dataclass_transform
 import msgspec
 
 from nbray.events import CellView
+from nbray.ids import ObjectKey, object_hex
 
 TASKS, OBJECTS, ACTORS, TEXTS = 1, 2, 4, 8
 """What a screen wants to know, as bits; cells and processes always come along."""
@@ -92,6 +93,15 @@ class ObjectRecord(Record):
     """The task that makes it, where that is remembered; '' for what was put."""
     cell: str = ""
 
+    @property
+    def key(self) -> ObjectKey:
+        """What names it, as `ObjectRef.key` does."""
+        return self.owner, self.seq
+
+    def hex(self) -> str:
+        """32 hexadecimal digits, as `ObjectRef.hex` gives them."""
+        return object_hex(self.owner, self.seq)
+
 
 class HoldingRecord(Record):
     """One object that a process owns or borrows, and what of its work holds it."""
@@ -99,8 +109,8 @@ class HoldingRecord(Record):
     object: ObjectRecord
     tasks: list[str]
     """Unfinished tasks that take it, by name (each name once)."""
-    inside: list[tuple[int, int]] = []
-    """The objects that its value refers to: (owner, seq)."""
+    inside: list[ObjectKey] = []
+    """The objects that its value refers to."""
     views: int = 0
     """Values over its memory that are alive in this process."""
     address: int = 0

@@ -17,6 +17,7 @@ import msgspec
 
 from nbray.details import Details, HoldingRecord
 from nbray.events import CellView, Display, Output, Snapshot
+from nbray.ids import ObjectKey, object_hex
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 
@@ -55,8 +56,8 @@ class ActorInfo(msgspec.Struct, frozen=True):
     """All that a handle needs to know of an actor."""
 
     actor: int
-    """Number of the actor's life-reference at its owner: (owner, actor) is its identity."""
     owner: int
+    """With `actor`: of its life's reference, as its engine numbers it."""
     class_name: str
     methods: dict[str, MethodOptions]
     """Callable methods with their defaults (from `@method`)."""
@@ -69,9 +70,14 @@ class ActorInfo(msgspec.Struct, frozen=True):
     generators: tuple[str, ...] = ()
     """Methods that are generators: called with the number of values only."""
 
+    @property
+    def key(self) -> ObjectKey:
+        """What names the actor, and its life; its engine's own, as an `ObjectRef`'s is."""
+        return self.owner, self.actor
+
     def hex(self) -> str:
         """32 hexadecimal digits naming the actor in the cluster."""
-        return f"{self.owner:016x}{self.actor:016x}"
+        return object_hex(self.owner, self.actor)
 
 
 class RuntimeInfo(msgspec.Struct, frozen=True):
@@ -146,6 +152,10 @@ class Actors(Protocol):
         Raises:
             ValueError: no live actor has this name.
         """
+        ...
+
+    def owns(self, info: ActorInfo) -> bool:
+        """Whether this process has made the actor."""
         ...
 
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:

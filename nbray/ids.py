@@ -11,6 +11,10 @@ an inbox follows from the identity. Numbers are never used twice in a cluster.
 
 from __future__ import annotations
 
+ObjectKey = tuple[int, int]
+"""Names one object, or an actor's life. What the two numbers mean knows the engine that made them:
+they may be of any size, and nobody else takes them apart."""
+
 LOCAL_BITS = 32
 LOCAL_MASK = (1 << LOCAL_BITS) - 1
 NODE_LOCAL = 0

@@ -7,14 +7,15 @@ reference counts it. A reference tells its engine of its own end by one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import operator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from nbray.exceptions import RaySystemError, reference_ended
-from nbray.ids import object_hex
+from nbray.ids import ObjectKey, object_hex
 
 if TYPE_CHECKING:
     from nbray.engine import Engine
@@ -31,8 +32,8 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
     A struct, because C code then makes it: a program makes thousands.
 
     Attributes:
-        owner: client id of the process that owns the object.
-        seq: the object's number at its owner.
+        owner, seq: its engine's own (natively the client id of the process that owns the
+            object, and its number there); everybody else compares `key`.
     """
 
     owner: int
@@ -44,6 +45,11 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         drop = self._drop
         if drop is not None:
             drop((self.owner, self.seq))
+
+    @property
+    def key(self) -> ObjectKey:
+        """What names the object, as records of `nbray.details` say it too."""
+        return self.owner, self.seq
 
     def ended(self) -> RaySystemError:
         """What its use raises where the cluster that it belongs to has ended."""
@@ -97,3 +103,12 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
             "an ObjectRef is not iterable: call nbray.get(ref) first, "
             "or give the task num_returns=N"
         )
+
+
+_SEQ = operator.attrgetter("seq")
+
+
+def distinct(refs: Sequence[ObjectRef[Any]]) -> bool:
+    """Whether no two of *refs* are to the same object."""
+    # Numbers differ within one owner; only where they do not are references compared.
+    return len(set(map(_SEQ, refs))) == len(refs) or len(set(refs)) == len(refs)

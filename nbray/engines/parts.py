@@ -46,6 +46,10 @@ class NoActors:
         """There is none."""
         raise ValueError(f"no live actor is called {name!r}: this engine has none")
 
+    def owns(self, info: ActorInfo) -> bool:
+        """No."""
+        return False
+
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """There are none."""
         return []

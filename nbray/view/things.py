@@ -12,7 +12,7 @@ from nbray import details as d
 from nbray import figures
 from nbray.details import ActorRecord, Details, ObjectRecord, TaskRecord
 from nbray.events import NodeView, Snapshot
-from nbray.ids import node_of, object_hex
+from nbray.ids import node_of
 from nbray.view.holdings import unnamed
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import PAGE, Cell, Chip, Column, Query, Table, link, pages
@@ -169,7 +169,7 @@ def _object(one: ObjectRecord, names: Names) -> tuple[Cell, ...]:
         Cell(names.process(one.owner), tone="soft"),
         Cell(figures.count(one.held)),
         Cell(figures.noun(one.borrowers, "process", "processes") if one.borrowers else ""),
-        Cell(object_hex(one.owner, one.seq)[8:], tone="soft"),
+        Cell(one.hex()[8:], tone="soft"),
     )  # fmt: skip
 
 

@@ -75,3 +75,25 @@ def test_nobody_outside_engines_compares_an_engines_name() -> None:
             if named or (said and asked):
                 found.append(f"{'/'.join(inside)}:{item.lineno}: {ast.unparse(item)}")
     assert not found
+
+
+IDENTITIES = {"owner", "seq", "actor"}
+KEEPERS = {"refs.py", "details.py", "engine.py"}
+"""Where identities are made and compared."""
+
+
+def test_nobody_outside_engines_takes_an_identity_apart() -> None:
+    """What names an object or an actor is its engine's own: others compare keys and show hex."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        inside = path.relative_to(PACKAGE).parts
+        if inside[0] in {"engines", "runtime", "wire", *KEEPERS}:
+            continue
+        found += [
+            f"{'/'.join(inside)}:{item.lineno}: {ast.unparse(item)}"
+            for item in ast.walk(ast.parse(path.read_text(), str(path)))
+            if isinstance(item, ast.Attribute)
+            and item.attr in IDENTITIES
+            and (item.attr == "seq" or ast.unparse(item.value).endswith(("info", "ref")))
+        ]
+    assert not found

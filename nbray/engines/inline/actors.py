@@ -138,6 +138,10 @@ class InlineActors:
             raise ValueError(f"there is no actor named {name!r}")
         return self.all[seq].info, self._objects.ref(self._owner, seq)
 
+    def owns(self, info: ActorInfo) -> bool:
+        """See the protocol."""
+        return info.owner == self._owner
+
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """See the protocol."""
         return [key for key in self._names if all_namespaces or key[0] == self._context.namespace]

@@ -20,11 +20,12 @@ from nbray.engine import Engine
 from nbray.exceptions import RayError
 from nbray.figures import memory as as_memory
 from nbray.figures import memory_share, noun
+from nbray.ids import ObjectKey as Key
 from nbray.jupyter.cells.audience import audience
 from nbray.jupyter.cells.cells import Cells
 from nbray.jupyter.failures.errors import NotebookError
 from nbray.jupyter.insight.free_button import free_button
-from nbray.jupyter.insight.pins import HISTORY, TRACEBACK, Key, Pin, forget_history, pins
+from nbray.jupyter.insight.pins import HISTORY, TRACEBACK, Pin, forget_history, pins
 from nbray.jupyter.notebook import Notebook
 from nbray.refs import ObjectRef
 from nbray.view.holdings import Held, holdings_html, holdings_text, one_line, reference_html
@@ -115,7 +116,7 @@ def _held(
     one: HoldingRecord, names: dict[int, str], found: dict[Key, list[Pin]],
     parents: dict[Key, list[Key]], label: Callable[[str], str],
 ) -> Held:  # fmt: skip
-    key = (one.object.owner, one.object.seq)
+    key = one.object.key
     mine = found.get(key, [])
     holders = list(dict.fromkeys(pin.base for pin in mine))
     holders += [f"task {name}" for name in one.tasks]
@@ -139,7 +140,7 @@ def memory(notebook: Notebook) -> Holdings:
     parents: dict[Key, list[Key]] = {}
     for one in records:
         for key in one.inside:
-            parents.setdefault(key, []).append((one.object.owner, one.object.seq))
+            parents.setdefault(key, []).append(one.object.key)
     names = _nodes(engine)
     held = [_held(one, names, found, parents, notebook.cells.label) for one in records]
     return Holdings(notebook, held, _store(engine), lambda: memory(notebook))
@@ -165,8 +166,8 @@ def let_go(shell: Any) -> str:
     engine = _engine("free")
     before = engine.insight.holdings()
     entries = forget_history(shell, before)
-    left = {(one.object.owner, one.object.seq) for one in engine.insight.holdings()}
-    gone = [one for one in before if (one.object.owner, one.object.seq) not in left]
+    left = {one.object.key for one in engine.insight.holdings()}
+    gone = [one for one in before if one.object.key not in left]
     size = sum(one.object.size for one in gone)
     if not entries:
         return "Nothing is held by history only."
@@ -194,7 +195,7 @@ class References:
         if time.monotonic() - self.at < FRESH:
             return
         held = engine.insight.holdings()
-        self._records = {(one.object.owner, one.object.seq): one for one in held}
+        self._records = {one.object.key: one for one in held}
         self._names = _nodes(engine)
         self.at = time.monotonic()
 
@@ -202,7 +203,7 @@ class References:
         engine = session.current()
         if engine is None:
             return None
-        key = (ref.owner, ref.seq)
+        key = ref.key
         try:
             self._again(engine)
             if key not in self._records:

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nbray.details import HoldingRecord
+from nbray.ids import ObjectKey as Key
 from nbray.jupyter.remote.background import Background
 from nbray.refs import ObjectRef
 
-Key = tuple[int, int]
 VARIABLE, HISTORY, TRACEBACK, COPY = "variable", "history", "traceback", "copy"
 DEEPEST = 4
 MOST = 200_000
@@ -48,8 +48,8 @@ class Search:
         self._spans: list[tuple[int, int, Key]] = []
         for one in holdings:
             if one.address:
-                key = (one.object.owner, one.object.seq)
-                self._spans.append((one.address, one.address + one.object.size, key))
+                end = one.address + one.object.size
+                self._spans.append((one.address, end, one.object.key))
         self._spans.sort()
         self._starts = [span[0] for span in self._spans]
         self._left = MOST
@@ -65,7 +65,7 @@ class Search:
         if self._left < 0 or depth > DEEPEST or id(value) in seen:
             return
         if isinstance(value, ObjectRef):
-            yield (value.owner, value.seq), place
+            yield value.key, place
             return
         if isinstance(value, (str, bytes, int, float, type(None), types.ModuleType)):
             return

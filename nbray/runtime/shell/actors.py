@@ -162,6 +162,10 @@ class NativeActors:
         info: ActorInfo = unpack(found.info, self._memory.restore)
         return info, self._memory.restore(info.owner, info.actor)
 
+    def owns(self, info: ActorInfo) -> bool:
+        """Whether this client has made it (see `Actors.owns`)."""
+        return info.owner == self._brain.me
+
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """Named actors (see `Actors.names`)."""
         where = self._context.origin()[2]

@@ -17,11 +17,9 @@ from nbray.ids import ObjectKey, object_hex
 
 TASKS, OBJECTS, ACTORS, TEXTS = 1, 2, 4, 8
 """What a screen wants to know, as bits; cells and processes always come along."""
-EVERYTHING = TASKS | OBJECTS | ACTORS | TEXTS
 
 WAITING, QUEUED, SENT, RUNNING, DONE, FAILED, CANCELLED = range(7)
 """States of a task: for its arguments, for a worker, at a worker behind another one, ..."""
-STATES = ("waiting", "queued", "sent", "running", "done", "failed", "cancelled")
 ACTOR_STATES = ("starting", "alive", "restarting", "dead")
 OBJECT_STATES = ("pending", "inline", "stored", "failed")
 

@@ -1,13 +1,14 @@
-"""What the screens know: events, the snapshot they add up to, and `apply`.
+"""What the screens know: the snapshot that they ask for, and the output that comes to them.
 
-Engines emit events; screens read a `Snapshot` at most ten times a second and
-never see a message per task. Nothing here knows where the figures come from,
-so every engine can feed the same screens, and tests can write them by hand.
+Screens pull a `Snapshot` at most ten times a second (`nbray.engine.Insight`) and
+never see a message per task; `Output` and `Display` are pushed. Nothing here knows
+where the figures come from, so every engine can feed the same screens, and tests
+can write them by hand.
 """
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
 
@@ -163,32 +164,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     actors: int = 0
 
 
-class NodesChanged(msgspec.Struct, frozen=True, tag=True):
-    """The cluster's nodes as they are now."""
-
-    nodes: tuple[NodeView, ...]
-
-
-class NodeFigures(msgspec.Struct, frozen=True, tag=True):
-    """Fresh figures of one node."""
-
-    number: int
-    figures: Figures
-    available: dict[str, float]
-
-
-class CellChanged(msgspec.Struct, frozen=True, tag=True):
-    """Fresh counts of one cell."""
-
-    view: CellView
-
-
-class ActorsChanged(msgspec.Struct, frozen=True, tag=True):
-    """How many actors live."""
-
-    count: int
-
-
 class Output(msgspec.Struct, frozen=True, tag=True):
     """Text that a task or actor printed, for the cell that launched it."""
 
@@ -217,35 +192,3 @@ class Display(msgspec.Struct, frozen=True, tag=True):
     display_id: str = ""
     update: bool = False
     """Replaces what was shown under this `display_id`."""
-
-
-Event = NodesChanged | NodeFigures | CellChanged | ActorsChanged
-
-
-def apply(snapshot: Snapshot, event: Event) -> Snapshot:
-    """The snapshot after *event*. Pure."""
-    replace = msgspec.structs.replace
-    match event:
-        case NodesChanged(nodes=nodes):
-            past = {node.number: node.history for node in snapshot.nodes}
-            fresh = tuple(replace(n, history=n.history or past.get(n.number, ())) for n in nodes)
-            return replace(snapshot, nodes=fresh)
-        case NodeFigures(number=number, figures=figures, available=available):
-            nodes = tuple(
-                replace(
-                    node,
-                    figures=figures,
-                    available=available,
-                    history=(*node.history, figures.cpu_percent)[-HISTORY:],
-                )
-                if node.number == number
-                else node
-                for node in snapshot.nodes
-            )
-            return replace(snapshot, nodes=nodes)
-        case CellChanged(view=view):
-            return replace(snapshot, cells={**snapshot.cells, view.cell: view})
-        case ActorsChanged(count=count):
-            return replace(snapshot, actors=count)
-        case _:
-            assert_never(event)

@@ -6,6 +6,9 @@ from nbray import details as d
 from nbray.events import CellView, NodeCounts
 from nbray.ids import DRIVER_FLAG, client_id
 
+EVERYTHING = d.TASKS | d.OBJECTS | d.ACTORS | d.TEXTS
+STATES = ("waiting", "queued", "sent", "running", "done", "failed", "cancelled")
+"""Of tasks, by number."""
 DRIVER = client_id(1, DRIVER_FLAG | 7)
 NOW = 1_000.0
 

@@ -94,10 +94,6 @@ def _filters(names: Names, query: Query) -> Iterable[Chip]:
         yield Chip(f"“{query.text}”", "", link("tasks", query, text=""), True)
 
 
-def _views(query: Query) -> str:
-    return {"function": "by function", "cell": "by cell"}.get(query.by, "")
-
-
 def _list(
     wanted: Sequence[TaskRecord], details: Details, names: Names, query: Query
 ) -> Table:

@@ -115,10 +115,6 @@ class Secret:
         """Whether *credential* is this secret's; takes the same time either way."""
         return hmac.compare_digest(self.credential, credential)
 
-    def matches(self, other: Secret) -> bool:
-        """Whether *other* is the same secret; takes the same time either way."""
-        return hmac.compare_digest(self._root, other._root)
-
     def __repr__(self) -> str:
         return "Secret(hidden)"
 

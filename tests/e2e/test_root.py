@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -25,7 +26,7 @@ from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import versions
 from nbray.runtime.shell import launch, rundir
-from nbray.runtime.shell.launch import start_root, stop_root
+from nbray.runtime.shell.launch import reap, start_root
 from nbray.runtime.shell.processes import Started
 from nbray.runtime.shell.sockets import Post
 from nbray.wire import messages as m
@@ -44,6 +45,13 @@ def head(**more: Any) -> NodeRequest:
 def joiner(started: Started, **more: Any) -> NodeRequest:
     fields = {"address": started.address, "node_ip": "127.0.0.1", "secret": SECRET, **more}
     return NodeRequest(head=False, **fields)
+
+
+def stop_root(started: Started) -> None:
+    """End a machine's part that this process started, and wait until it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(started.root_pid, signal.SIGTERM)
+    assert eventually(lambda: reap(started.root_pid))
 
 
 @pytest.fixture

@@ -130,7 +130,6 @@ class ClientBrain:
         self.tallies: dict[str, Tally] = {}
         self.members: dict[int, m.NodeInfo] = {}
         self.picture: m.Picture | None = None
-        self.pictures = 0
         self.registered: m.Registered | None = None
         self.refused = ""
         self.full = False
@@ -271,7 +270,6 @@ class ClientBrain:
                 self.members = {node.number: node for node in message.nodes}
             case m.Picture():
                 self.picture = message
-                self.pictures += 1
             case m.Registered():
                 self.registered = message
                 self.members = {node.number: node for node in message.nodes}

@@ -100,7 +100,7 @@ class Link:
         stale: the other end refused this link or was replaced. Final.
         via: the node by way of which frames go (0: directly).
         in_flight: bytes sent or waiting to be sent that are not acknowledged.
-        duplicates, corrupt, replayed: counts for the log.
+        corrupt: how many frames were.
     """
 
     __slots__ = (
@@ -122,9 +122,7 @@ class Link:
         "_way_silence",
         "corrupt",
         "dead",
-        "duplicates",
         "in_flight",
-        "replayed",
         "stale",
         "via",
     )  # fmt: skip
@@ -155,9 +153,7 @@ class Link:
         self.dead = False
         self.stale = False
         self.in_flight = 0
-        self.duplicates = 0
         self.corrupt = 0
-        self.replayed = 0
 
     @property
     def up(self) -> bool:
@@ -168,11 +164,6 @@ class Link:
     def seeking(self) -> bool:
         """Whether nothing is heard any more on the way in use."""
         return self._way_silence >= DETOUR and not self.ended
-
-    @property
-    def silence(self) -> float:
-        """Seconds in which nothing came, on any way."""
-        return self._silence
 
     @property
     def _stands(self) -> bool:
@@ -335,7 +326,6 @@ class Link:
             elif self._ack_due is None:
                 self._ack_due = now + ACK_DELAY
         elif number < expected:
-            self.duplicates += 1
             if self._ack_due is None:
                 self._ack_due = now + ACK_DELAY
         elif self._reported != expected:
@@ -353,7 +343,6 @@ class Link:
             self.in_flight -= unacked.popleft()[1]
 
     def _replay(self) -> list[Payload]:
-        self.replayed += len(self._unacked)
         return [self._data(number, frames) for number, _, frames in self._unacked]
 
     def _data(self, number: int, frames: Payload) -> Payload:

@@ -94,12 +94,6 @@ def able(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 0) ->
     ]
 
 
-def pick(need: Mapping[str, int], nodes: Iterable[NodeInfo], pinned: int = 0) -> NodeInfo | None:
-    """The least loaded live node with *need* free now, None if there is none."""
-    free = [node for node in able(need, nodes, pinned) if fits(need, node.available)]
-    return min(free, key=lambda node: (load(node), node.number), default=None)
-
-
 # -- sentences -------------------------------------------------------------------
 
 

@@ -113,10 +113,6 @@ class StoreBooks:
         """Whether *slot* still holds what it held when it was handed out."""
         return slot.generation in self._live and self._live[slot.generation][1] == slot
 
-    def owner_of(self, slot: Slot) -> int | None:
-        """The client that owns the object in *slot*; None if the slot is stale."""
-        return self._live[slot.generation][0] if self.is_live(slot) else None
-
     # Segments and slots
 
     def allocate(self, owner: int, size: int, writer: int = 0) -> Slot | NeedSegment | Full:

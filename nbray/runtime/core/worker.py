@@ -98,7 +98,6 @@ class WorkerBrain:
         self.functions: dict[bytes, bytes] = {}
         self.undefined: set[bytes] = set()
         """Functions to let go of once nothing queued here needs them; see `let_go`."""
-        self.exit_when_idle = ""
         self.cancelled: set[tuple[int, int]] = set()
         """(caller, seq) of running work to be interrupted."""
         self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)

@@ -209,16 +209,3 @@ def reap(pid: int) -> bool:
             return False
         _roots.discard(pid)
     return True
-
-
-def stop_root(started: p.Started, timeout: float = 5.0) -> None:
-    """End a machine's part that this process started, and wait until it is gone."""
-    pid = started.root_pid
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + timeout
-    while not reap(pid):
-        if time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.005)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from details import EVERYTHING, STATES
+
 from nbray import details as d
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core import describing
@@ -28,7 +30,7 @@ def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
     return text.encode()
 
 
-def ask(brain: Any, wanted: int = d.EVERYTHING, limit: int = 100, **seen: Any) -> m.Described:
+def ask(brain: Any, wanted: int = EVERYTHING, limit: int = 100, **seen: Any) -> m.Described:
     (effect,) = brain.handle(m.Describe(ASKER, wanted, limit, **seen), 50.0)
     assert isinstance(effect, Send)
     assert effect.to == ASKER
@@ -68,7 +70,7 @@ def test_tasks_at_workers_in_queues_and_waiting_for_arguments() -> None:
     play.grant()
     play.brain.handle(m.Waiting(NODE, play.pool.id, "waiting for 1 GPU"), 22.0)
     answer = ask(play.brain)
-    assert [d.STATES[one.state] for one in answer.tasks] == [
+    assert [STATES[one.state] for one in answer.tasks] == [
         "sent", "queued", "queued", "waiting", "waiting",
     ]  # fmt: skip
     assert answer.tasks[0].worker == WORKER
@@ -145,8 +147,8 @@ def test_a_worker_tells_what_it_runs_and_what_ended_once() -> None:
     brain.begin(Item(ME, SPEC, 4, b"", None, [], 1.0), 49.0)
     answer = ask(brain)
     (running,) = answer.tasks
-    assert (running.seq, d.STATES[running.state], running.started) == (4, "running", 49.0)
-    assert [(one.seq, d.STATES[one.state], one.why) for one in answer.ended] == [
+    assert (running.seq, STATES[running.state], running.started) == (4, "running", 49.0)
+    assert [(one.seq, STATES[one.state], one.why) for one in answer.ended] == [
         (1, "done", ""), (2, "failed", "ValueError: bad"), (3, "cancelled", ""),
     ]  # fmt: skip
     assert (answer.ended[0].started, answer.ended[0].ended) == (41.0, 41.5)
@@ -199,7 +201,7 @@ def test_tasks_that_no_worker_speaks_for_are_told_by_their_owner() -> None:
     play.brain.tick(23.0)
     play.brain.handle(m.Infeasible(NODE, play.pool.id, "no node has 9 CPUs"), 24.0)
     answer = ask(play.brain)
-    assert [(one.seq, one.worker, d.STATES[one.state], one.why) for one in answer.lost] == [
+    assert [(one.seq, one.worker, STATES[one.state], one.why) for one in answer.lost] == [
         (crashed.seq, WORKER, "failed", "killed by signal 9"),
         (crashed.seq + 1, 0, "failed", "no node has 9 CPUs"),
     ]
@@ -207,7 +209,7 @@ def test_tasks_that_no_worker_speaks_for_are_told_by_their_owner() -> None:
     (waiting,) = play.submit(1)
     play.brain.cancel([waiting], force=False)
     (one,) = ask(play.brain, lost_seen={ME: 2}).lost
-    assert (one.seq, d.STATES[one.state]) == (waiting.seq, "cancelled")
+    assert (one.seq, STATES[one.state]) == (waiting.seq, "cancelled")
 
 
 def test_what_was_cancelled_is_in_no_queue() -> None:

@@ -37,13 +37,6 @@ def test_slots_of_a_shape() -> None:
     assert placement.slots({}, {}, {"CPU": 8 * UNIT}) == 16
 
 
-def test_pick_takes_the_least_loaded_that_has_room() -> None:
-    busy = node(1, {"CPU": 2 * UNIT}, {"CPU": UNIT})
-    idle = node(2, {"CPU": 2 * UNIT})
-    full = node(3, {"CPU": 8 * UNIT}, {"CPU": 0})
-    assert placement.pick(CPU, [busy, idle, full]) is idle
-    assert placement.pick(CPU, [busy, idle, full], pinned=1) is busy
-    assert placement.pick(CPU, [full]) is None
 
 
 def test_why_never_names_need_and_nodes() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from details import STATES
+
 from nbray import details as d
 from nbray.events import CellView
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
@@ -57,7 +59,7 @@ def test_a_workers_word_outweighs_the_owners() -> None:
         10.0,
     )  # fmt: skip
     found = survey.details(10.0, {1, 2})
-    assert [(one.seq, d.STATES[one.state]) for one in found.tasks] == [
+    assert [(one.seq, STATES[one.state]) for one in found.tasks] == [
         (2, "running"), (3, "queued"), (1, "done"),
     ]  # fmt: skip
     assert found.unlisted == 0
@@ -68,7 +70,7 @@ def test_a_task_that_is_tried_again_is_not_hidden_by_its_first_end() -> None:
     ended = [record(1, d.FAILED, started=8.0, ended=8.5)]
     survey.answered(m.Described(WORKER, 10.0, d.TASKS, ended=ended, ended_count=1), 10.0)
     survey.answered(m.Described(DRIVER, 10.0, d.TASKS, [record(1, d.QUEUED, 0)], 1), 10.0)
-    states = [d.STATES[one.state] for one in survey.details(10.0, {1, 2}).tasks]
+    states = [STATES[one.state] for one in survey.details(10.0, {1, 2}).tasks]
     assert states == ["queued", "failed"]
 
 
@@ -140,7 +142,7 @@ def test_calls_that_a_concurrent_actor_runs_count_as_running() -> None:
     calls = [record(seq, d.SENT) for seq in range(4)]
     survey.answered(m.Described(DRIVER, 10.0, d.TASKS, calls, 4), 10.0)
     survey.answered(m.Described(WORKER, 10.0, d.TASKS, busy=3), 10.0)
-    states = [d.STATES[one.state] for one in survey.details(10.0, {1, 2}).tasks]
+    states = [STATES[one.state] for one in survey.details(10.0, {1, 2}).tasks]
     assert states == ["running"] * 3 + ["sent"]
 
 

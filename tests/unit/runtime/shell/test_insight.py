@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from details import EVERYTHING
+
 from nbray import details as d
 from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core.client import ClientBrain
@@ -51,5 +53,5 @@ def test_live_nodes_are_asked_and_answers_shown_the_next_time() -> None:
 def test_nobody_is_asked_after_the_end() -> None:
     loop, brain = FakeLoop(), brain_of_two_nodes()
     brain.ended = "it is over"
-    insight(loop, brain).details(d.EVERYTHING)
+    insight(loop, brain).details(EVERYTHING)
     assert loop.sent == []

@@ -39,7 +39,7 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     node: int = 0
     """Run on this node only (0: anywhere)."""
     counted: bool = True
-    """False: whoever submits the task counts what it does (see `Engine.count`)."""
+    """False: whoever submits the task counts what it does (see `Cells.count`)."""
 
 
 _but_resources = attrgetter(*(n for n in TaskOptions.__struct_fields__ if n != "resources"))

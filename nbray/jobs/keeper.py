@@ -5,7 +5,7 @@ actors' directory) nor what is shown. Rules: nothing that the job needs belongs
 to whoever launched it, so it goes on when that process is gone; while its
 result has not been fetched, the cluster stays.
 
-The tasks are the keeper's own (see `Engine.on_output`): what they print comes
+The tasks are the keeper's own (see `Cells.on_output`): what they print comes
 here, and they are counted under a cell of the job's own.
 """
 

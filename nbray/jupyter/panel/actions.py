@@ -61,7 +61,7 @@ class Errands:
         self._do("Taking a node away…", _remove)
 
     def end(self, number: int, gently: bool) -> None:
-        """Have a node leave, see `Engine.end_node`."""
+        """Have a node leave, see `Cluster.end_node`."""
         self._do(
             f"Asking node {number} to leave…" if gently else f"Stopping node {number}…",
             lambda engine: _end(engine, number, gently),

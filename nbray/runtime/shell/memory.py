@@ -153,7 +153,7 @@ class Memory:
         return slot
 
     def early(self, item: Item | None, index: int) -> Callable[[Any], None]:
-        """See `Engine.early`; *item* is the running task."""
+        """See `Context.early`; *item* is the running task."""
         if item is None:
             raise RaySystemError("only a running task can give a return before it ends")
         caller, seq, name = item.caller, item.seq + index, item.spec.name

@@ -78,7 +78,6 @@ class PlainContext:
             self._running.reset(token)
 
     def runtime(self) -> RuntimeInfo:
-        """See the protocol."""
         return self._running.get() or self.here
 
     def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
@@ -107,23 +106,19 @@ class PlainCells:
         return 0
 
     def unfinished(self, cell: str) -> int:
-        """See the protocol."""
         view = self.views.get(cell)
         return view.submitted - view.done - view.failed if view is not None else 0
 
     def view(self, cell: str) -> CellView | None:
-        """See the protocol."""
         return self.views.get(cell)
 
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,
     ) -> None:  # fmt: skip
-        """See the protocol."""
         self.counted.append((submitted, node, done, failed, cancelled))
 
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
-        """See the protocol."""
         self.sink = sink
 
 
@@ -135,7 +130,6 @@ class OneMachine:
         self.total = total if total is not None else {"CPU": float(os.cpu_count() or 1)}
 
     def nodes(self) -> list[dict[str, Any]]:
-        """See the protocol."""
         return [
             {
                 "NodeID": self.node_id,
@@ -148,7 +142,6 @@ class OneMachine:
         ]
 
     def resources(self) -> dict[str, float]:
-        """See the protocol."""
         return dict(self.total)
 
     def available(self) -> dict[str, float]:
@@ -179,14 +172,11 @@ class PlainInsight:
         """What details were asked for."""
 
     def snapshot(self) -> Snapshot:
-        """See the protocol."""
         return self.picture
 
     def details(self, wanted: int) -> Details:
-        """See the protocol."""
         self.asked.append(wanted)
         return self.known
 
     def holdings(self) -> list[HoldingRecord]:
-        """See the protocol."""
         return self.held

@@ -101,7 +101,6 @@ class InlineActors:
         kwargs: dict[str, Any],
         options: MethodOptions,
     ) -> list[ObjectRef[Any]]:
-        """See the protocol."""
         if life._engine is not self._objects.engine and life._engine.ended:
             what = f"the actor {info.class_name} ({info.hex()})"
             raise reference_ended(what, life._engine.ended)
@@ -131,7 +130,6 @@ class InlineActors:
         self._tidy(actor)
 
     def named(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
-        """See the protocol."""
         self._launcher.check_open()
         seq = self._names.get((namespace or self._context.namespace, name))
         if seq is None:
@@ -139,15 +137,12 @@ class InlineActors:
         return self.all[seq].info, self._objects.ref(self._owner, seq)
 
     def owns(self, info: ActorInfo) -> bool:
-        """See the protocol."""
         return info.owner == self._owner
 
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
-        """See the protocol."""
         return [key for key in self._names if all_namespaces or key[0] == self._context.namespace]
 
     def kill(self, info: ActorInfo, no_restart: bool) -> None:
-        """See the protocol."""
         actor = self.all.get(info.actor) if info.owner == self._owner else None
         if actor is None or actor.death is not None:
             return

@@ -19,7 +19,6 @@ class InlineCells:
         self._actors = actors
 
     def cancel(self, cell: str, force: bool) -> int:
-        """See the protocol."""
         found = [
             (actor, call)
             for actor in list(self._actors.all.values())
@@ -33,18 +32,14 @@ class InlineCells:
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,
     ) -> None:
-        """See the protocol."""
         self._tally.add(cell, submitted, done, failed, cancelled)
 
     def unfinished(self, cell: str) -> int:
-        """See the protocol."""
         view = self._tally.cells().get(cell)
         return view.submitted - view.done - view.failed if view is not None else 0
 
     def view(self, cell: str) -> CellView | None:
-        """See the protocol."""
         return self._tally.cells().get(cell)
 
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
-        """See the protocol."""
         self._outputs.sink = sink

@@ -28,7 +28,6 @@ class InlineCluster:
         self._lock = threading.RLock()  # references may die inside it
 
     def nodes(self) -> list[dict[str, Any]]:
-        """See the protocol."""
         return [
             {
                 "NodeID": self.node_id(),
@@ -43,7 +42,6 @@ class InlineCluster:
         ]
 
     def resources(self) -> dict[str, float]:
-        """See the protocol."""
         return {name: amount / UNIT for name, amount in self._total.items()}
 
     def available(self) -> dict[str, float]:
@@ -90,13 +88,11 @@ class InlineCluster:
         return False
 
     def end_node(self, number: int, gently: bool) -> None:
-        """See the protocol."""
         raise RaySystemError(
             "the inline engine runs in this process only: nbray.shutdown() ends it"
         )
 
     def join_line(self) -> str:
-        """See the protocol."""
         raise RaySystemError(
             "the inline engine runs in this process only and cannot be joined: "
             "use nbray.init(engine='native')"

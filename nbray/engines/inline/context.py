@@ -38,7 +38,6 @@ class InlineContext:
         self._actors = actors
 
     def runtime(self) -> RuntimeInfo:
-        """See the protocol."""
         return running.get() or self._here()
 
     def _here(self) -> RuntimeInfo:
@@ -76,7 +75,6 @@ class InlineContext:
         )
 
     def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
-        """See the protocol."""
         number = int(self.runtime().actor_id[16:] or "0", 16)
         if number not in self._actors:
             return None

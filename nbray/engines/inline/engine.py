@@ -93,7 +93,6 @@ class InlineEngine:
     # -- objects
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
-        """See the protocol."""
         until = None if timeout is None else time.monotonic() + timeout
         values = []
         for ref in refs:
@@ -126,7 +125,6 @@ class InlineEngine:
             )
 
     def put(self, value: Any) -> ObjectRef[Any]:
-        """See the protocol."""
         self._launcher.check_open()
         packed = pack(value, "the value")
         ref = self._objects.new()
@@ -140,7 +138,6 @@ class InlineEngine:
         timeout: float | None,
         fetch_local: bool,
     ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
-        """See the protocol."""
         for ref in refs:
             self._refuse_ended(ref)
         ready = self._objects.wait(refs, num_returns, timeout)
@@ -148,7 +145,6 @@ class InlineEngine:
         return ready, [ref for ref in refs if ref not in chosen]
 
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
-        """See the protocol."""
         future: Future[Any] = Future()
         if self._launcher.closed:
             future.set_exception(ref.ended())
@@ -180,7 +176,6 @@ class InlineEngine:
         """See the protocol."""
 
     def shutdown(self) -> None:
-        """See the protocol."""
         self._launcher.closed = True
         self.ended = "nbray.shutdown() was called"
         self.actors.end()

@@ -30,7 +30,6 @@ class InlineInsight:
         self._began = time.monotonic()
 
     def snapshot(self) -> Snapshot:
-        """See the protocol."""
         total = self._cluster.resources()
         running_now, done, failed = self._tally.totals()
         figures = Figures(

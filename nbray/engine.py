@@ -389,6 +389,7 @@ _OWN = frozenset({"inline", "native", "scripted"})
 def load(name: str) -> Any:
     """The module of engine *name*; it has `start(config) -> Engine`.
 
+    Where the contract's tests are to spare it something, it has `capabilities` as well.
     An installed package has an engine found by an entry point of the group `nbray.engines`.
 
     Raises:

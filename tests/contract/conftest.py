@@ -15,12 +15,18 @@ import pytest
 from harness import eventually
 
 import nbray as ray
+from nbray.engine import Capabilities, load
 from nbray.engines.inline import InlineEngine
 from nbray.engines.scripted import ScriptedEngine
 
 ENGINES = os.environ.get("NBRAY_TEST_ENGINES", "inline,native,scripted").split(",")
 CAPABILITIES = {one.capabilities.name: one.capabilities for one in (InlineEngine, ScriptedEngine)}
 WORK_AND_OBJECTS = {"test_tasks", "test_objects"}
+
+
+def _capabilities(name: str) -> Capabilities | None:
+    """What the engine says that it can do; None: everything. Another package's module has them."""
+    return CAPABILITIES.get(name) or getattr(load(name), "capabilities", None)
 
 
 @pytest.fixture(scope="module", params=ENGINES, autouse=True)
@@ -41,7 +47,7 @@ def pytest_collection_modifyitems(
     for item in items:
         parameters = getattr(item, "callspec", None)
         name = parameters.params.get("engine") if parameters is not None else None
-        able = CAPABILITIES.get(name) if isinstance(name, str) else None
+        able = _capabilities(name) if isinstance(name, str) else None
         impossible = able is not None and (
             (not able.concurrent and item.get_closest_marker("concurrent") is not None)
             or (not able.actors and item.path.stem not in WORK_AND_OBJECTS)

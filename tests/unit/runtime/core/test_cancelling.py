@@ -10,7 +10,6 @@ from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core.cancelling import FORCE_SECONDS
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.wire import messages as m
@@ -31,7 +30,7 @@ class Play:
     def __init__(self) -> None:
         self.brain = ClientBrain(ME, 1, lambda *_: b"error")
         spec = m.Spec(1, b"f", "f", 1, b"", "", ME, 0, CPU)
-        work = Work(spec, 0, self.brain.tasks.pool(CPU, 0, 0), Tally("", 1.0), b"code")
+        work = Work(spec, 0, self.brain.tasks.pools.pool(CPU, 0, 0), Tally("", 1.0), b"code")
         self.running, self.queued = (self.task(work, seq) for seq in (1, 2))
         self.brain.pump(1.0)
         self.brain.handle(m.Granted(NODE, 1, 7, WORKER), 1.0)
@@ -39,8 +38,7 @@ class Play:
 
     def task(self, work: Work, seq: int) -> Task:
         task = Task(seq, work, b"", 1)
-        entry = self.brain.objects.owned[seq] = Entry((ME, seq), 1)
-        entry.maker = task
+        self.brain.objects.promise(task, seq, 1)
         self.brain.submitted.append(task)
         return task
 

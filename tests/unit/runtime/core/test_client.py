@@ -333,8 +333,7 @@ def test_a_small_result_lets_go_of_what_the_task_was_given() -> None:
     given = owned[90] = Entry((ME, 90), 0, READY, b"given")
     task = Task(91, play.work(), b"", 1)
     task.pins = (given.key,)
-    owned[91] = Entry((ME, 91), 1)
-    owned[91].maker = task
+    play.brain.objects.promise(task, 91, 1)
     play.brain.submitted.append(task)
     play.brain.pump(play.now)
     play.grant()
@@ -348,8 +347,7 @@ def test_the_answer_to_a_call_lets_go_of_its_actor() -> None:
     owned = play.brain.objects.owned
     owned[90] = Entry((ME, 90), 0, LIFE)
     call = Task(91, Work(play.work().spec, 0, None, Tally("", play.now), b""), b"", 1)
-    owned[91] = Entry((ME, 91), 1)
-    owned[91].maker = call
+    play.brain.objects.promise(call, 91, 1)
     play.brain.submitted.append((play.brain.actors.call, (ME, 90), "A", call))
     play.brain.pump(play.now)
     play.say(m.ActorState(HEAD, ME, 90, m.ALIVE, 0, WORKER))

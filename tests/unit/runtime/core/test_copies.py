@@ -36,9 +36,9 @@ def having(key: m.Ref, state: int) -> tuple[Objects, Entry]:
 def test_what_was_fetched_is_here_from_then_on(state: int, here: bool) -> None:
     objects, entry = having((OWNER, 5), state)
     copy = m.Slot(1, 1, 0, 100, 6)
-    objects.fetched((OWNER, 5), copy)
+    objects.fetched(objects.find((OWNER, 5)), copy)
     assert entry.local == (copy if here else None)
-    objects.fetched((OWNER, 6), copy)  # it was let go meanwhile
+    objects.fetched(objects.find((OWNER, 6)), copy)  # it was let go meanwhile
 
 
 @pytest.mark.parametrize(("state", "kept"), [(STORED, True), (READY, False), (FAILED, False)])

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from nbray.ids import client_id, node_client
+from nbray.runtime.core.answers import MOST_LOCATED, Answers
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import MOST_LOCATED, READY, STORED, Entry, Objects
+from nbray.runtime.core.objects import READY, STORED, Entry, Objects
 from nbray.wire import messages as m
 
 ME = client_id(1, 5)
@@ -108,8 +109,9 @@ def test_large_answers_go_in_several_messages_and_each_value_once(sizes: list[in
     objects = Objects(ME, 1)
     for seq, size in enumerate(sizes):
         objects.owned[seq] = Entry((ME, seq), 1, READY, bytes(size * MOST_LOCATED // 8))
-    objects.locate(m.Locate(FAR, list(range(len(sizes)))))
-    answers = [message for _, message in said(objects.answers(), m.Located)]
+    waiting = Answers(objects)
+    waiting.locate(m.Locate(FAR, list(range(len(sizes)))))
+    answers = [message for _, message in said(waiting.send(), m.Located)]
     assert [seq for one in answers for seq, _ in one.values] == list(range(len(sizes)))
     assert (len(answers) > 1) is (sum(sizes) > 8)
-    assert not objects.answers()
+    assert not waiting.send()

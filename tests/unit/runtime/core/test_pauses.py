@@ -9,7 +9,6 @@ import pytest
 from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.core.worker import Item, WorkerBrain
@@ -34,10 +33,9 @@ class Play:
         self.worker = WorkerBrain(self.client)
         spec = m.Spec(1, b"f", "f", 1, b"", "", DRIVER, 0, CPU)
         self.item = self.worker.current = Item(DRIVER, spec, 1, b"", None, [], 1.0)
-        work = Work(spec, 3, self.client.tasks.pool(shape, 1, 0), Tally("", 1.0), b"code")
+        work = Work(spec, 3, self.client.tasks.pools.pool(shape, 1, 0), Tally("", 1.0), b"code")
         task = Task(5, work, b"", 1)
-        entry = self.client.objects.owned[5] = Entry((ME, 5), 1)
-        entry.maker = task
+        self.client.objects.promise(task, 5, 1)
         self.client.submitted.append(task)
         self.client.pump(1.0)
         assert sent(self.worker.block(self.item), m.Blocked)
@@ -78,7 +76,7 @@ def test_the_childs_cpu_is_set_aside_until_its_own_is_back() -> None:
     play = Play(NEAR, CPU)
     play.ends()
     play.worker.unblock(play.item)
-    ((lease, _),) = play.client.tasks.leases()
+    ((lease, _),) = play.client.tasks.pools.leases()
     assert lease.parked
     play.say(m.Resume(NODE))
     assert not lease.parked

@@ -9,7 +9,8 @@ import pytest
 
 from nbray.ids import FIRST_NODE, HEAD, client_id, node_client
 from nbray.options import UNIT
-from nbray.runtime.shell import joining, machine
+from nbray.runtime.core import versions
+from nbray.runtime.shell import joining
 from nbray.runtime.shell.door import Door
 from nbray.runtime.shell.links import Links, Received
 from nbray.wire import messages as m
@@ -66,7 +67,7 @@ def test_what_comes_behind_the_number_is_kept_for_the_node(
     monkeypatch.setattr(joining, "probe", lambda *_: None)
     links = Answering(before, behind)
     try:
-        joining.join(links, "127.0.0.1:1", Secret.generate(), INFO, machine.versions())
+        joining.join(links, "127.0.0.1:1", Secret.generate(), INFO, versions.own())
         now = time.monotonic()
         due = links.next_deadline()
         assert due is not None

@@ -144,9 +144,9 @@ def launch(plan: Plan, large: Sequence[ObjectRef[Any]] = ()) -> tuple[Job, bool]
     except BaseException:
         try:
             with contextlib.suppress(RayError), _aside():  # it may be what does not answer
-                nbray.get(keeper.forget.remote(), timeout=TIDYING)
+                api.get(keeper.forget.remote(), timeout=TIDYING)
         finally:
-            nbray.kill(keeper)
+            api.kill(keeper)
         raise
     return job, handed_over
 

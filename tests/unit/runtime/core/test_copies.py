@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nbray.ids import client_id, node_client
+from nbray.runtime.core.answers import Answers
 from nbray.runtime.core.client import Future
 from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, PENDING, READY, STORED, Entry, Objects
@@ -56,10 +57,11 @@ def test_a_copy_is_noted_or_freed_and_used_where_it_is(node: int, state: int, ke
 
 def test_no_answer_is_sent_to_the_dead() -> None:
     objects, _ = having((ME, 3), READY)
+    answers = Answers(objects)
     for client in (OWNER, OTHER):
-        objects.locate(m.Locate(client, [3]))
+        answers.locate(m.Locate(client, [3]))
     objects.client_died(OWNER, b"it has ended")
-    assert [to for to, _ in sent(objects.answers(), m.Located)] == [OTHER]
+    assert [to for to, _ in sent(answers.send(), m.Located)] == [OTHER]
 
 
 def test_an_owner_is_asked_once_and_whoever_waits_is_told_once() -> None:

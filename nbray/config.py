@@ -79,7 +79,7 @@ class NodeRequest(msgspec.Struct, frozen=True):
     """The user wants a weak password to be used beyond loopback."""
     owner: Owner = Owner.DAEMON
     max_workers: int = 0
-    """Most worker processes; 0: as many as fit (see `shell.machine.workers`)."""
+    """Most worker processes; 0: as many as fit (see `shell.machine.resources.workers`)."""
     dashboard: bool = True
     """A head listens at a port for whoever wants to see its dashboard."""
     dashboard_port: int = 0

@@ -1,6 +1,6 @@
 """What is known of a node that was started: one record a session.
 
-Owns the words only; the run directory's records (`nbray.runtime.shell.rundir`)
+Owns the words only; the run directory's records (`nbray.runtime.shell.launch.rundir`)
 have them, and those of another launcher will. Rule: a record with a secret
 stays in this process.
 """

@@ -2,7 +2,7 @@
 
 Owns the wiring of source, feed and server, and the process's end. Three ways in,
 the first two with an `Order` on standard input: the cluster's root hands a
-listening socket down when somebody has come to it (`runtime/shell/bell.py`);
+listening socket down when somebody has come to it (`runtime/shell/root/dashboard_port.py`);
 `launch` names a port and reads where it serves; and `--socket PATH` serves
 whichever cluster is the youngest on a Unix socket, for the proxy of a Jupyter
 server, which has let its user in already.

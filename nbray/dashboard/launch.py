@@ -1,7 +1,7 @@
 """Finding a cluster's dashboard, waking it, or starting one.
 
 Where a cluster's head runs there is a port from the start, and a process as
-soon as somebody comes to it (`runtime/shell/bell.py`): its link is known
+soon as somebody comes to it (`runtime/shell/root/dashboard_port.py`): its link is known
 before (`offered`). On other machines, or where the cluster was started without,
 a process is started on demand. Owns the hand-over to that one: a folder in, a
 line of JSON back. Does not own what the process does then (`__main__`). Rules:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from nbray.config import InitConfig, NodeRequest, Owner, join_line
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id
-from nbray.runtime.shell.launch import Root, dismiss, reap, spawn, start_root
-from nbray.runtime.shell.room import widen
+from nbray.runtime.shell.launch.starting import Root, dismiss, reap, spawn, start_root
+from nbray.runtime.shell.machine.descriptors import widen
 
 if TYPE_CHECKING:
-    from nbray.runtime.shell.engine import NativeEngine
-    from nbray.runtime.shell.rundir import Record
+    from nbray.runtime.shell.client.engine import NativeEngine
+    from nbray.runtime.shell.launch.rundir import Record
 
 __all__ = [
     "alive", "bounds", "records", "settle", "start", "start_node", "stop_session",
@@ -46,7 +46,7 @@ def start(config: InitConfig) -> NativeEngine:
         if config.address in {"", "local"}:
             record, mine = _start_local(config), not config.detached
         elif config.address == "auto":
-            from nbray.runtime.shell import rundir
+            from nbray.runtime.shell.launch import rundir
 
             found = rundir.find("auto")
             if found is None:
@@ -69,28 +69,28 @@ def start(config: InitConfig) -> NativeEngine:
 
 def records() -> list[Record]:
     """The live sessions of this user on this machine, youngest first."""
-    from nbray.runtime.shell import rundir
+    from nbray.runtime.shell.launch import rundir
 
     return rundir.read_all()
 
 
 def alive(record: Record) -> bool:
     """Whether a session still runs."""
-    from nbray.runtime.shell import rundir
+    from nbray.runtime.shell.launch import rundir
 
     return rundir.alive(record)
 
 
 def stop_session(record: Record, timeout: float = 10.0) -> None:
     """End a session; what is left after *timeout* seconds is killed."""
-    from nbray.runtime.shell import rundir
+    from nbray.runtime.shell.launch import rundir
 
     rundir.stop_session(record, timeout)
 
 
 def bounds() -> list[str]:
     """What bounds a node that is started here: a sentence for each, with what changes it."""
-    from nbray.runtime.shell import bounds as found
+    from nbray.runtime.shell.machine import bounds as found
 
     return list(found.bounds())
 
@@ -101,7 +101,7 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
     Raises:
         ValueError: it cannot be carried out; one sentence for the user.
     """
-    from nbray.runtime.shell import address
+    from nbray.runtime.shell.network import address
 
     if request.num_gpus:
         from nbray import gpus
@@ -142,8 +142,8 @@ def _nothing() -> None:
 
 def _import_client() -> None:
     """What this process needs to attach, loaded while the node starts."""
-    import nbray.runtime.shell.client
-    import nbray.runtime.shell.engine  # noqa: F401
+    import nbray.runtime.shell.client.engine
+    import nbray.runtime.shell.client.registering  # noqa: F401
 
 
 def _record(folder: Path) -> Record:
@@ -182,8 +182,8 @@ def _start_local(config: InitConfig) -> Record:
 
 def _find_or_join(config: InitConfig) -> tuple[Record, bool]:
     """The node on this machine that belongs to the cluster; one without CPUs if there is none."""
-    from nbray.runtime.shell import rundir
-    from nbray.runtime.shell.address import parse_address
+    from nbray.runtime.shell.launch import rundir
+    from nbray.runtime.shell.network.address import parse_address
     from nbray.wire.secret import Secret
 
     address = config.address
@@ -231,11 +231,11 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     import secrets
 
     from nbray.runtime.core.troubles import WHO
-    from nbray.runtime.shell import rundir
-    from nbray.runtime.shell.client import open_brain, register
-    from nbray.runtime.shell.engine import NativeEngine
-    from nbray.runtime.shell.loop import Loop
-    from nbray.runtime.shell.watching import Beside, Shortage
+    from nbray.runtime.shell.client.engine import NativeEngine
+    from nbray.runtime.shell.client.loop import Loop
+    from nbray.runtime.shell.client.registering import open_brain, register
+    from nbray.runtime.shell.launch import rundir
+    from nbray.runtime.shell.process.watching import Beside, Shortage
     from nbray.wire.messages import Printed
 
     record = _joined(record)

@@ -13,7 +13,7 @@ from nbray.config import InitConfig
 from nbray.engines import inline, scripted
 from nbray.engines.inline import InlineEngine
 from nbray.engines.scripted import ScriptedEngine
-from nbray.runtime.shell.engine import NativeEngine
+from nbray.runtime.shell.client.engine import NativeEngine
 
 PACKAGE = Path(__file__).resolve().parents[2] / "nbray"
 NAMES = {"native", "inline", "scripted"}

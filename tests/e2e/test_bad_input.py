@@ -20,7 +20,7 @@ import nbray as ray
 from nbray import session
 from nbray.engines import native
 from nbray.ids import client_id, node_client
-from nbray.runtime.shell.address import parse_address
+from nbray.runtime.shell.network.address import parse_address
 from nbray.wire.secret import Secret
 
 STORE = 50_000_000

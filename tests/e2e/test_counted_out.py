@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from nbray.runtime.core.mesh import ANEW, SILENT
-from nbray.runtime.shell.lanes import Lanes, make_context
-from nbray.runtime.shell.links import Links
+from nbray.runtime.shell.network.lanes import Lanes, make_context
+from nbray.runtime.shell.network.links import Links
 from nbray.wire.secret import Secret
 
 HEAD, NODE = 1, 2

@@ -23,8 +23,8 @@ import nbray
 from nbray.engines import native
 from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core import versions
-from nbray.runtime.shell import rundir
-from nbray.runtime.shell.sockets import Post
+from nbray.runtime.shell.launch import rundir
+from nbray.runtime.shell.process.sockets import Post
 from nbray.wire import messages as m
 from nbray.wire.codec import client_decoder
 

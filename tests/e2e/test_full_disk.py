@@ -19,7 +19,7 @@ import nbray
 from nbray import jobs
 from nbray.jobs.keeper import Part, Plan
 from nbray.options import TaskOptions
-from nbray.runtime.shell import rundir
+from nbray.runtime.shell.launch import rundir
 
 
 class Disk:

@@ -17,7 +17,7 @@ from jupyter_client.manager import start_new_kernel
 
 from nbray.config import Owner
 from nbray.engines import native
-from nbray.runtime.shell.rundir import process_started
+from nbray.runtime.shell.launch.rundir import process_started
 
 LOAD = "import os, time\n%load_ext nbray\n"
 

@@ -13,7 +13,7 @@ import zmq
 
 from nbray.config import CHUNK, MAX_FRAME
 from nbray.exceptions import AuthenticationError
-from nbray.runtime.shell.lanes import (
+from nbray.runtime.shell.network.lanes import (
     Arrived,
     Connected,
     Disconnected,
@@ -23,7 +23,7 @@ from nbray.runtime.shell.lanes import (
     Refused,
     make_context,
 )
-from nbray.runtime.shell.probe import probe
+from nbray.runtime.shell.network.probe import probe
 from nbray.wire.secret import Secret
 
 SECRET = Secret.generate()

@@ -13,7 +13,14 @@ import pytest
 import zmq
 
 from nbray.runtime.core.link import Link
-from nbray.runtime.shell.lanes import Arrived, Connected, Disconnected, Lane, Lanes, make_context
+from nbray.runtime.shell.network.lanes import (
+    Arrived,
+    Connected,
+    Disconnected,
+    Lane,
+    Lanes,
+    make_context,
+)
 from nbray.wire.secret import Secret
 
 MESSAGES = 3000

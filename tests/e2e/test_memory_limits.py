@@ -1,7 +1,8 @@
 """A cluster in a control group of its own: the hog goes first, and sizes follow the group.
 
 `make bounds` has the hog come twenty times of each kind. The hierarchy is whichever this machine
-offers (of version 1 or 2); the other's files are simulated in `unit/runtime/shell/test_cgroups.py`.
+offers (of version 1 or 2); the other's files are simulated in
+`unit/runtime/shell/machine/test_cgroups.py`.
 """
 
 from __future__ import annotations

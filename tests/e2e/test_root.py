@@ -25,10 +25,11 @@ from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatc
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import versions
-from nbray.runtime.shell import launch, rundir
-from nbray.runtime.shell.launch import reap, start_root
-from nbray.runtime.shell.processes import Started
-from nbray.runtime.shell.sockets import Post
+from nbray.runtime.shell.launch import rundir
+from nbray.runtime.shell.launch import starting as launch
+from nbray.runtime.shell.launch.starting import reap, start_root
+from nbray.runtime.shell.process.channel import Started
+from nbray.runtime.shell.process.sockets import Post
 from nbray.wire import messages as m
 from nbray.wire.codec import client_decoder
 from nbray.wire.secret import Secret
@@ -178,7 +179,7 @@ def test_nothing_is_left_when_the_owner_is_killed() -> None:
     program = (
         "import os, sys, time\n"
         "from nbray.config import NodeRequest\n"
-        "from nbray.runtime.shell.launch import start_root\n"
+        "from nbray.runtime.shell.launch.starting import start_root\n"
         "request = NodeRequest(head=True, node_ip='127.0.0.1', secret=sys.argv[1],"
         " owner='driver')\n"
         "started = start_root(request, os.getpid())\n"
@@ -240,11 +241,11 @@ def test_a_wrong_secret_is_one_sentence(started: Started) -> None:
 
 
 def test_a_root_that_cannot_run_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nbray.runtime.shell.launch._PROGRAM", "raise SystemExit(3) # {0}")
+    monkeypatch.setattr("nbray.runtime.shell.launch.starting._PROGRAM", "raise SystemExit(3) # {0}")
     with pytest.raises(RaySystemError, match="ended at once"):
         start_root(head())
     broken = "import sys; sys.stdin.buffer.read(); import nbray_is_not_here # {0}"
-    monkeypatch.setattr("nbray.runtime.shell.launch._PROGRAM", broken)
+    monkeypatch.setattr("nbray.runtime.shell.launch.starting._PROGRAM", broken)
     with pytest.raises(RaySystemError, match="ended at once: ModuleNotFoundError: .*not_here"):
         start_root(head())
 
@@ -257,7 +258,7 @@ def test_a_start_that_times_out_names_its_cause(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(RaySystemError, match=loading):
         start_root(head(), timeout=0.5)
     hangs = (
-        "import time\nimport nbray.runtime.shell.founding as founding\n"
+        "import time\nimport nbray.runtime.shell.node.founding as founding\n"
         "def stuck(*_):\n    print('the disk is slow', file=sys.stderr, flush=True)\n"
         "    time.sleep(60)\n"
         "founding.main = stuck\nmain()\n"
@@ -288,7 +289,7 @@ def test_a_root_that_gets_no_orders_is_ended(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_start_that_finds_no_port_for_the_dashboard_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    none = "import nbray.runtime.shell.bell as bell\nbell.DASHBOARD_PORTS = 1\n"
+    none = "import nbray.runtime.shell.root.dashboard_port as bell\nbell.DASHBOARD_PORTS = 1\n"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         none += f"bell.DASHBOARD_PORT = {taken.getsockname()[1]}\nmain()\n"
         monkeypatch.setattr(launch, "_PROGRAM", launch._PROGRAM.replace("main()\n", none))
@@ -328,9 +329,9 @@ def test_when_the_head_stops_the_others_stop() -> None:
 
 
 def test_a_machine_with_another_python_is_refused(started: Started) -> None:
-    from nbray.runtime.shell.joining import join
-    from nbray.runtime.shell.lanes import Lanes, make_context
-    from nbray.runtime.shell.links import Links
+    from nbray.runtime.shell.network.lanes import Lanes, make_context
+    from nbray.runtime.shell.network.links import Links
+    from nbray.runtime.shell.node.joining import join
 
     context = make_context()
     lanes = Lanes(context, Secret.parse(SECRET))

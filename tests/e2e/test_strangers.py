@@ -22,7 +22,7 @@ from harness import eventually, private_folder
 
 from nbray.config import MAX_FRAME, STRANGERS
 from nbray.exceptions import AuthenticationError
-from nbray.runtime.shell.probe import probe
+from nbray.runtime.shell.network.probe import probe
 from nbray.wire.secret import Secret
 
 GREETING = b"\xff" + b"\x00" * 8 + b"\x7f\x03\x01CURVE" + b"\x00" * 47

@@ -1,6 +1,6 @@
 """nbray's API for simulated programs: generators in place of blocking calls.
 
-Owns what `runtime.shell.engine`, `.calls` and `.memory` own in a real client.
+Owns what `runtime.shell.client.engine`, `.calls` and `.memory` own in a real client.
 A call that may block is a generator, to be used with `yield from`. Rule: the
 brain is touched the way the shells touch it, in the same order.
 """

@@ -1,6 +1,6 @@
 """Drivers and workers in the simulation: loop, executor and the running of programs.
 
-Owns what `runtime.shell.loop`, `.executor`, `.worker` own in a real client,
+Owns what `runtime.shell.client.loop`, `.executor`, `.worker` own in a real client,
 with generators in place of threads. Does not own programs (`programs`).
 """
 

@@ -1,6 +1,6 @@
 """Nodes, the head and root in the simulation: their shells without sockets.
 
-Owns what `runtime.shell.node`, `.links`, `.head` and `.root` own in a real
+Owns what `runtime.shell.node.process`, `.links`, `.head` and `.root` own in a real
 cluster, over the world's pipes and carriers. Rule: what a shell does with a
 message or an effect is done here the same way; nothing is decided.
 """
@@ -120,7 +120,7 @@ class HeadProcess(Process):
         self._decode = head_decoder().decode
 
     def round(self) -> None:
-        """See `runtime.shell.head`."""
+        """See `runtime.shell.head.process`."""
         now = self.world.now
         while self.inbox:
             message = self._decode(self.inbox.popleft()[-1])
@@ -186,7 +186,7 @@ class NodeProcess(Process):
     # -- rounds ---------------------------------------------------------------------
 
     def round(self) -> None:
-        """See `runtime.shell.node.Node.run`."""
+        """See `runtime.shell.node.process.Node.run`."""
         now = self.world.now
         while self.inbox and self.alive:
             self._take(self.inbox.popleft())

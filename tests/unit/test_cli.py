@@ -24,7 +24,7 @@ from nbray.engines.parts import PlainInsight
 from nbray.engines.scripted import ScriptedEngine
 from nbray.events import NodeView, Snapshot
 from nbray.exceptions import AuthenticationError, RaySystemError, VersionMismatchError
-from nbray.runtime.shell.processes import Front
+from nbray.runtime.shell.process.channel import Front
 
 SECRET = "k" * 43
 

@@ -13,7 +13,7 @@ from nbray.clusters.launcher import Interpreter, Launcher, Refused
 from nbray.clusters.local import Local
 from nbray.clusters.start_command import Started
 from nbray.config import InitConfig, NodeRequest
-from nbray.runtime.shell.rundir import Record
+from nbray.runtime.shell.launch.rundir import Record
 
 
 class Native:

@@ -12,7 +12,7 @@ from nbray.clusters.launcher import Interpreter, Refused
 from nbray.clusters.manager import ClusterManager
 from nbray.config import NodeRequest, Owner
 from nbray.exceptions import RaySystemError
-from nbray.runtime.shell.rundir import Record
+from nbray.runtime.shell.launch.rundir import Record
 
 
 def record(name: str, **changes: Any) -> Record:

@@ -17,7 +17,7 @@ from nbray.dashboard import launch
 from nbray.engine import RuntimeInfo
 from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import RaySystemError
-from nbray.runtime.shell.processes import Front
+from nbray.runtime.shell.process.channel import Front
 
 
 def session(folder: Path, front: Front, head: bool = True, address: str = "1.2.3.4:5") -> Any:

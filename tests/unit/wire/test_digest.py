@@ -19,7 +19,7 @@ def test_pieces_are_named_as_the_whole() -> None:
 
 def test_openssl_is_not_loaded_before_something_is_named() -> None:
     program = (
-        "import sys, nbray.runtime.shell.worker; assert '_hashlib' not in sys.modules; "
+        "import sys, nbray.runtime.shell.worker.process; assert '_hashlib' not in sys.modules; "
         "from nbray.wire.digest import digest; digest(b''); assert '_hashlib' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

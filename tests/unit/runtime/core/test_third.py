@@ -11,7 +11,7 @@ from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.core.objects import READY, Entry
 from nbray.runtime.core.work import Task
-from nbray.runtime.shell.executor import Executor
+from nbray.runtime.shell.worker.executor import Executor
 from nbray.wire import messages as m
 
 ME, WORKER, THIRD = client_id(1, 2), client_id(2, 3), client_id(3, 4)

@@ -1,0 +1,1 @@
+"""What a driver and a worker have alike: the Engine protocol over a client's sockets and brain."""

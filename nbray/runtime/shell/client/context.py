@@ -1,0 +1,108 @@
+"""Where the calling code runs, natively: a driver, a task, or an actor's process.
+
+Owns what work submitted here and now descends from (`origin`). Does not own the
+running task (`executor`) nor the actor (`core.worker`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nbray import gpus
+from nbray.engine import ActorInfo, RuntimeInfo
+from nbray.ids import client_hex, node_hex
+from nbray.refs import ObjectRef
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.placement import units
+from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.wire.messages import Registered
+from nbray.wire.pickling import unpack
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.client.cluster import NativeCluster
+    from nbray.runtime.shell.client.delivery import Delivery
+    from nbray.runtime.shell.client.memory import Memory
+
+
+class NativeContext:
+    """Of one client. See `nbray.engine.Context`."""
+
+    def __init__(
+        self,
+        brain: ClientBrain,
+        registered: Registered,
+        memory: Memory,
+        delivery: Delivery,
+        cluster: NativeCluster,
+        *,
+        namespace: str,
+        folder: str,
+        worker: WorkerBrain | None,
+        running: Callable[[], Item | None],
+    ) -> None:
+        self._brain = brain
+        self._registered = registered
+        self._memory = memory
+        self._delivery = delivery
+        self._cluster = cluster
+        self._namespace = namespace or client_hex(brain.me)
+        self._folder = folder
+        self._worker = worker
+        self._running = running
+
+    def origin(self) -> tuple[int, int, str]:
+        """(job, depth, namespace) of work submitted here and now."""
+        item = self._running()
+        actor = self._worker.actor if self._worker is not None else None
+        if actor is not None and self._delivery.sink is not None:  # its work is its own
+            return self._brain.me, 0, actor.spec.namespace
+        if item is not None:
+            return item.spec.job, item.spec.depth + 1, item.spec.namespace
+        if actor is not None:  # a thread of the actor's own
+            return actor.spec.job, 1, actor.spec.namespace
+        return self._brain.me, 0, self._namespace
+
+    def runtime(self) -> RuntimeInfo:
+        """See `Context.runtime`."""
+        brain, registered, item = self._brain, self._registered, self._running()
+        actor = self._worker.actor if self._worker is not None else None
+        job = item.spec.job if item is not None else brain.me
+        assigned: dict[str, float] = {}
+        attempt = 0
+        if actor is not None:
+            assigned = units(actor.spec.resources)
+            job = actor.spec.job
+        elif item is not None:
+            assigned = units(item.spec.resources)
+            attempt = item.extra.attempt if item.extra is not None else 0
+        here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
+        return RuntimeInfo(
+            job_id=client_hex(job),
+            node_id=node_hex(brain.node, registered.cluster),
+            worker_id=client_hex(brain.me),
+            task_id=f"{item.caller:016x}{item.seq & ((1 << 64) - 1):016x}" if item else "",
+            task_name=item.spec.name if item else "",
+            actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
+            actor_name=actor.spec.name if actor else "",
+            namespace=self.origin()[2],
+            was_restarted=bool(actor and actor.incarnation > 0),
+            attempt=attempt,
+            node_ip=here.ip if here is not None else registered.ip,
+            gpus=gpus.own().ids(item.gpus if item is not None else actor.gpus if actor else ()),
+            assigned=assigned,
+            address=self._cluster.address(),
+            session_dir=self._folder,
+        )
+
+    def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
+        """The actor that this process is (see `Context.actor`)."""
+        actor = self._worker.actor if self._worker is not None else None
+        if actor is None:
+            return None
+        info: ActorInfo = unpack(actor.spec.info, self._memory.restore)
+        return info, self._memory.restore(info.owner, info.actor)
+
+    def early(self, index: int) -> Callable[[Any], None]:
+        """How the running task gives a return before it ends (see `Context.early`)."""
+        return self._memory.early(self._running(), index)

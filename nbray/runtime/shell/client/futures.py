@@ -1,0 +1,79 @@
+"""References as futures of `concurrent.futures`, and with them `await ref`.
+
+Owns the futures that are not done. Does not own the thread that completes them
+(`callbacks`) nor the reading of values (`memory`). Rule: none waits for ever; the
+cluster's end completes all with its error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from nbray.exceptions import cluster_ended, in_future
+from nbray.refs import ObjectRef
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client import Future as Settled
+from nbray.runtime.core.effects import ClientEffect
+from nbray.runtime.shell.client.callbacks import Outside
+from nbray.runtime.shell.client.loop import Loop
+from nbray.runtime.shell.client.memory import Memory
+
+
+class Futures:
+    """Those of one client."""
+
+    def __init__(self, loop: Loop, brain: ClientBrain, memory: Memory, outside: Outside) -> None:
+        self._loop = loop
+        self._brain = brain
+        self._memory = memory
+        self._outside = outside
+        self._open: dict[Callable[[], None], None] = {}
+        """What completes each that is not done; changed under the loop's lock."""
+
+    def of(self, ref: ObjectRef[Any]) -> Future[Any]:
+        """A future (see `Engine.future`)."""
+        brain, memory = self._brain, self._memory
+        entry = memory.entries([ref])[0]
+        future: Future[Any] = Future()
+
+        def complete() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                if not entry.state:
+                    raise cluster_ended(brain.ended)
+                memory.localize([entry])
+                value = memory.read(entry)
+            except BaseException as error:  # noqa: BLE001 - the future carries any error
+                future.set_exception(in_future(error))
+            else:
+                future.set_result(value)
+            del ref_held[:]
+
+        ref_held = [ref]  # the object must live until it has been read
+
+        def settle() -> None:
+            if self._open.pop(complete, self) is None:
+                self._outside.later(complete)
+
+        def register() -> list[ClientEffect]:
+            effects = brain.pump(time.monotonic())
+            self._open[complete] = None
+            if entry.state or brain.ended:
+                settle()
+            else:
+                brain.objects.put_waiter(entry, Settled(settle))
+                effects += brain.objects.ask([entry])
+            return effects
+
+        self._loop.locked(register)
+        return future
+
+    def end(self) -> None:
+        """Complete all: the cluster has ended. Under the loop's lock."""
+        for complete in list(self._open):
+            if self._open.pop(complete, self) is None:
+                self._outside.later(complete)

@@ -1,0 +1,84 @@
+"""What one native client shows of the whole cluster: the picture, all processes, what is held.
+
+Owns the lock around the survey and around the list of what is held. Does not own
+the questions and answers (`core.survey`, `core.describing`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from nbray.details import Details, HoldingRecord
+from nbray.events import Snapshot
+from nbray.ids import HEAD
+from nbray.runtime.core import describing
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.runtime.shell.client.loop import Loop
+from nbray.wire import messages as m
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.client.memory import Memory
+
+
+class NativeInsight:
+    """Of one client. See `nbray.engine.Insight` for the methods."""
+
+    def __init__(
+        self, brain: ClientBrain, loop: Loop, memory: Memory, address: Callable[[], str]
+    ) -> None:
+        self._brain = brain
+        self._loop = loop
+        self._memory = memory
+        self._address = address
+        self._watching = False
+
+    def snapshot(self) -> Snapshot:
+        """What screens show (see `Insight.snapshot`)."""
+        brain = self._brain
+        if not self._watching and not brain.ended:
+            self._watching = True
+            self._loop.locked(lambda: [Send(HEAD, m.Watch(brain.me))])
+        picture = brain.picture
+        return Snapshot(
+            nodes=tuple(picture.nodes) if picture is not None else (),
+            cells=brain.cells(time.monotonic()),
+            address=self._address(),
+            actors=picture.actors if picture is not None else 0,
+        )
+
+    def details(self, wanted: int) -> Details:
+        """What is known so far; asks for more (see `Insight.details`)."""
+        brain = self._brain
+        now = time.monotonic()
+        found: list[Details] = []
+
+        def look() -> list[ClientEffect]:
+            alive = {node.number for node in brain.members.values() if node.alive}
+            survey = brain.survey()
+            found.append(survey.details(now, alive))
+            return survey.ask(alive, wanted, now) if not brain.ended else []
+
+        self._loop.locked(look)
+        # When the answers came, by a clock that people read.
+        return msgspec.structs.replace(found[0], wall=time.time() - (now - found[0].now))
+
+    def holdings(self) -> list[HoldingRecord]:
+        """What is held, and by whom (see `Insight.holdings`)."""
+        found: list[HoldingRecord] = []
+
+        def look() -> list[ClientEffect]:
+            effects = self._brain.pump(time.monotonic())
+            found.extend(describing.holdings(self._brain.objects, self._brain.unfinished()))
+            return effects
+
+        self._loop.locked(look)
+        return [
+            msgspec.structs.replace(one, views=views, address=where)
+            for one in found
+            for where, views in [self._memory.address(one.object.owner, one.object.seq)]
+        ]

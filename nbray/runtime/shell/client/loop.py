@@ -1,0 +1,528 @@
+"""The baton: one holder at a time drives a client's sockets and brain.
+
+Owns the lock, the waiting and the loop thread of a driver or worker. Does not
+own decisions (the brain's) or sockets (`Post`'s).
+
+Rules. Whoever waits drives: a caller blocked in `get`, or an idle executor,
+polls the inbox itself, so that a reply wakes the thread that wants it and no
+other. The loop thread steps in when nobody has driven for a millisecond, and
+sleeps while somebody does. The lock is held only to touch brain and sockets,
+never while polling or running user code. In the main thread SIGINT is held
+back while the lock is, and raised right after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, assert_never
+
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import ClientEffect, Forget, Send
+from nbray.runtime.shell.process.sockets import Post
+from nbray.wire.codec import CorruptFrame, client_decoder, encode
+from nbray.wire.messages import ToClient
+
+IDLE_POLL = 0.1
+"""Seconds between looks at dropped references while nothing happens."""
+REST_POLL = 0.5
+"""The same in a worker that has had nothing to do for a second: there may be hundreds."""
+RESTS = 10
+"""Looks in vain after which it rests."""
+BUSY_POLL = 0.01
+"""The same while work is in flight."""
+NAP = 0.001
+"""How long a driver must have been away before the loop thread steps in."""
+SPIN = 0.0002
+"""Seconds that a quick answer is looked for before the thread sleeps. Waking a sleeping thread
+costs both sides more than the whole of a short call; see `Loop.lone` for when it is done."""
+MOST_RESTS = 255
+HELD_SECONDS = 2.0
+"""Seconds after which a thread that does not get the lock is taken for its holder."""
+PARKED = 1.0
+PARKED_BUSY = 0.2
+"""Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
+_MAIN = threading.main_thread().ident
+_SIGINT = int(signal.SIGINT)
+# `signal.signal` itself turns numbers and handlers into enums and back, which costs
+# more than all else that a `get` of a ready value does.
+_set_handler: Callable[[int, Any], Any] = getattr(signal, "_signal", signal).signal
+_get_handler: Callable[[int], Any] = getattr(signal, "_signal", signal).getsignal
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Loop:
+    """Drives *brain* over *post*. *handle* takes messages (the worker brain's, or the client's)."""
+
+    def __init__(
+        self,
+        post: Post,
+        brain: ClientBrain,
+        handle: Callable[[ToClient, float], list[ClientEffect]],
+        *,
+        swap_handler: bool,
+    ) -> None:
+        self.post = post
+        self.brain = brain
+        self._handle = handle
+        self._decode = client_decoder().decode
+        self._swap_handler = swap_handler
+        self.lock = threading.Lock()
+        self.critical = False
+        """The main thread holds the lock: SIGINT only sets `interrupted`."""
+        self.interrupted = False
+        self._handler = self._on_sigint  # one object, so that it is recognised
+        self._previous: Any = None
+        self.closed = False
+        self.corrupt = 0
+        self.after: list[Callable[[float], list[ClientEffect]]] = []
+        """Called in the loop thread on every round, under the lock."""
+        self.on_interrupt: Callable[[], None] = _raise_interrupt
+        """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether this process runs something that must be looked after."""
+        self.lone: Callable[[], bool] = lambda: brain.tasks.unfinished <= 1
+        """Whether one call at a time goes to and fro, so that whoever waits may as well look."""
+        self.busy_poll = BUSY_POLL
+        self.rest_poll = IDLE_POLL
+        self._quiet = 0
+        """Polls in vain, one after the other."""
+        self._quick = False
+        """The last wait was shorter than `SPIN`: the next one may be, too."""
+        self._rests = self._vain = 0
+        """Waits in which it is not tried, and how many those are after the next failure."""
+        self._spins = _processors() > 1
+        self._driver = 0
+        self._turns = 0
+        self._woken = False
+        self._parked = False
+        self._handover = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        # A poll object serves one thread at a time: the loop thread has its own.
+        self._poll, self._own_poll = select.poll(), select.poll()
+        for poll in (self._poll, self._own_poll):
+            poll.register(post.fd, select.POLLIN)
+            poll.register(self._wake_read, select.POLLIN)
+        self._thread = threading.Thread(target=self._run, name="nbray-loop", daemon=True)
+
+    def start(self) -> None:
+        """Start the loop thread."""
+        self._thread.start()
+
+    # -- the lock and SIGINT ------------------------------------------------------
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        if self.critical:
+            self.interrupted = True
+        else:
+            self._interrupt()
+
+    def forked(self) -> None:
+        """In a process forked from this one: SIGINT means what it meant before."""
+        if _get_handler(_SIGINT) is self._handler:
+            _set_handler(_SIGINT, self._previous or signal.default_int_handler)
+
+    def _interrupt(self) -> None:
+        """What SIGINT would have done without us."""
+        if callable(self._previous):
+            self._previous(signal.SIGINT, None)
+        else:
+            self.on_interrupt()
+
+    def _guard(self) -> bool:
+        """In the main thread: have SIGINT raise only outside critical sections.
+
+        Whether the handler was swapped; if so, `_unguard` must follow.
+        """
+        if not self._swap_handler or threading.get_ident() != _MAIN:
+            return False
+        previous = _get_handler(_SIGINT)
+        if previous is self._handler or not callable(previous):
+            return False  # ours already, ignored, or the system's own
+        self._previous = previous
+        _set_handler(_SIGINT, self._handler)
+        return True
+
+    def _unguard(self) -> None:
+        _set_handler(_SIGINT, self._previous)
+        self._previous = None
+
+    def _acquire(self) -> bool:
+        """Take the lock; whether this is the main thread."""
+        main = threading.get_ident() == _MAIN
+        if main:
+            self.critical = True
+        self.lock.acquire()
+        return main
+
+    def _release(self, main: bool) -> None:
+        self.lock.release()
+        if main:
+            self.critical = False
+            if self.interrupted:
+                self.interrupted = False
+                self._interrupt()
+
+    def held_here(self) -> bool:
+        """Whether this thread may hold the lock, and must not wait for what others do under it.
+
+        Any thread may be in the middle of something when garbage collection runs code of
+        the user's; one that finds the lock taken for long is taken for its holder.
+        """
+        ident = threading.get_ident()
+        if ident == _MAIN:
+            return self.critical
+        if ident == self._thread.ident:
+            return True
+        if not self.lock.acquire(timeout=HELD_SECONDS):
+            return True
+        self.lock.release()
+        return False
+
+    def locked(self, action: Callable[[], list[ClientEffect] | None]) -> None:
+        """Run *action* under the lock and carry out its effects."""
+        guarded = self._guard()
+        try:
+            main = self._acquire()
+            try:
+                effects = action()
+                if effects:
+                    self.perform(effects)
+            finally:
+                self._release(main)
+        finally:
+            if guarded:
+                self._unguard()
+
+    # -- one round ------------------------------------------------------------------
+
+    def perform(self, effects: list[ClientEffect]) -> None:
+        """Carry effects out. The lock is held."""
+        send = self.post.send_frames
+        for effect in effects:
+            if type(effect) is Send:
+                send(effect.to, [encode(effect.message)])
+            elif type(effect) is Forget:
+                self.post.forget(effect.client)
+            else:
+                assert_never(effect)
+
+    def round(self) -> bool:
+        """Take what has arrived, let the brain act, send. The lock is held. Whether news came."""
+        now = time.monotonic()
+        received = self.post.receive()
+        effects: list[ClientEffect] = []
+        for frames in received:
+            try:
+                message = self._decode(frames[-1])
+            except CorruptFrame:
+                self.corrupt += 1
+                continue
+            effects += self._handle(message, now)
+        effects += self.brain.pump(now)
+        deadline = self.brain.next_deadline()
+        if deadline is not None and deadline <= now:
+            effects += self.brain.tick(now)
+            effects += self.brain.pump(now)
+        if effects:
+            self.perform(effects)
+        return bool(received)
+
+    def _timeout(self, deadline: float | None) -> int:
+        """Milliseconds to poll."""
+        now = time.monotonic()
+        if self.brain.tasks.unfinished or self.busy():
+            longest = self.busy_poll
+        else:
+            longest = IDLE_POLL if self._quiet < RESTS else self.rest_poll
+        due = self.brain.next_deadline()
+        if due is not None:
+            longest = min(longest, due - now)
+        if deadline is not None:
+            longest = min(longest, deadline - now)
+        retry = self.post.retry_at
+        if retry is not None:
+            longest = min(longest, retry - now)
+        return max(0, int(longest * 1000 + 0.999))
+
+    # -- submitting --------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what was submitted, now, from this thread."""
+        guarded = self._guard()
+        try:
+            main = self._acquire()
+            try:
+                if self._driver or not self.brain.tasks.unfinished:
+                    effects = self.brain.pump(time.monotonic())
+                    if effects:
+                        self.perform(effects)
+                else:
+                    self._turns += 1  # the loop thread need not step in
+                    self.round()
+            finally:
+                self._release(main)
+        finally:
+            if guarded:
+                self._unguard()
+
+    def turn(self) -> None:
+        """Take what has arrived, for a thread that polls `post.fd` by itself (an event loop)."""
+        self._turns += 1
+        main = self._acquire()
+        try:
+            if not self.closed:
+                self.round()
+        finally:
+            self._release(main)
+
+    def nudge(self) -> None:
+        """Have the loop thread send what was submitted, soon."""
+        if not self._woken:
+            self._woken = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake whoever polls."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._wake_write, b"x")
+        if self._parked and not self._driver:
+            self._handover.set()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.read(self._wake_read, 4096)
+
+    # -- waiting --------------------------------------------------------------------------
+
+    def notify(self, event: threading.Event | None) -> Callable[[], None]:
+        """What a `Group` calls when it is complete: wakes its waiter, if it is not this thread."""
+
+        def wake() -> None:
+            if event is not None:
+                event.set()
+            if self._driver != threading.get_ident():
+                self.wake()
+
+        return wake
+
+    def wait(
+        self,
+        done: Callable[[], bool],
+        deadline: float | None,
+        event: threading.Event,
+        start: Callable[[], list[ClientEffect]] | None = None,
+    ) -> bool:
+        """Wait until *done* or the deadline (monotonic seconds); drives if nobody else does.
+
+        *start* runs first, under the lock. *event* is set by the `notify` callback of
+        whatever is waited for. Returns whether *done*. Raises KeyboardInterrupt in the
+        main thread.
+        """
+        guarded = self._guard()
+        try:
+            while start is not None or not done():
+                if self.closed:
+                    return False
+                if self._begin(start):
+                    try:
+                        self._drive(done, deadline)
+                    finally:
+                        self._leave()
+                elif not done():
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        break
+                    # Whoever drives sets the event; the bound covers a driver that leaves.
+                    event.wait(0.05 if left is None else min(left, 0.05))
+                start = None
+                if deadline is not None and time.monotonic() >= deadline:
+                    break
+            return done()
+        finally:
+            if guarded:
+                self._unguard()
+
+    def _begin(self, start: Callable[[], list[ClientEffect]] | None) -> bool:
+        """Run *start*; become the driver if there is none. Whether this thread is it now."""
+        drives = False
+        main = self._acquire()
+        try:
+            if start is not None:
+                effects = start()
+                if effects:
+                    self.perform(effects)
+            if not self._driver and not self.closed:
+                self._driver = threading.get_ident()
+                drives = True
+        finally:
+            try:
+                self._release(main)
+            except BaseException:
+                if drives:
+                    self._leave()
+                raise
+        return drives
+
+    def _leave(self) -> None:
+        self._driver = 0
+        self._turns += 1
+        if self._parked:
+            self._handover.set()
+
+    def _drive(self, done: Callable[[], bool], deadline: float | None) -> None:
+        poll = self._poll.poll
+        while not done() and not self.closed:
+            began = time.monotonic()
+            fired = self._look(began) if self._spins and self._may_look(began, deadline) else []
+            if not fired:
+                fired = poll(self._timeout(deadline))
+                self._quiet = 0 if fired else self._quiet + 1
+            self._quick = time.monotonic() - began < SPIN
+            if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
+                self._drain_wake()
+                self._woken = False
+            main = self._acquire()
+            try:
+                self.round()
+            finally:
+                self._release(main)
+            if deadline is not None and time.monotonic() >= deadline:
+                return
+
+    def _may_look(self, now: float, deadline: float | None) -> bool:
+        """Whether the answer may be so near that this thread should not sleep."""
+        if not self._quick or (deadline is not None and deadline <= now + SPIN):
+            return False
+        if self._rests:
+            self._rests -= 1
+            return False
+        return self.lone()
+
+    def _look(self, now: float) -> list[tuple[int, int]]:
+        """Look for news without sleeping, for at most `SPIN`.
+
+        In vain it costs others their processor, so it is tried again only after a
+        number of waits that doubles each time.
+        """
+        poll, until = self._poll.poll, now + SPIN
+        while True:
+            fired = poll(0)
+            if fired:
+                self._vain = 0
+                return fired
+            if time.monotonic() >= until:
+                self._vain = min(2 * self._vain + 1, MOST_RESTS)
+                self._rests = self._vain
+                return []
+
+    def _driven(self) -> bool:
+        return self._driver != 0
+
+    # -- the loop thread -----------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._stand_in()
+                return
+            except OSError:  # the system has refused something: the next round may do it
+                if self.closed:
+                    return
+                with contextlib.suppress(OSError, ValueError):
+                    traceback.print_exc()
+                time.sleep(BUSY_POLL)
+            except Exception as error:  # noqa: BLE001 - a thread's edge: whoever waits is told
+                if self.closed:
+                    return
+                self.brain.end(f"nbray itself failed: {type(error).__name__}: {error}")
+                self.wake()
+                with contextlib.suppress(OSError, ValueError):
+                    traceback.print_exc()
+                return
+
+    def _stand_in(self) -> None:
+        seen = naps = 0
+        while not self.closed:
+            if self._driven():
+                naps += 1
+                if naps > 20:
+                    self._parked = True
+                    if self._driven():
+                        self._handover.wait(PARKED_BUSY if self.busy() else PARKED)
+                    self._parked = False
+                    self._handover.clear()
+                    naps = 10
+                else:
+                    time.sleep(NAP)
+                self._extra()
+                continue
+            if self._turns != seen:
+                seen = self._turns
+                time.sleep(NAP)
+                continue
+            naps = 0
+            fired = self._own_poll.poll(self._timeout(None))
+            if self._driven() or self._turns != seen:
+                continue  # whoever submits takes what comes, too
+            if fired and any(fd == self._wake_read for fd, _ in fired):
+                self._drain_wake()
+                if self._woken:
+                    time.sleep(NAP / 2)  # let a batch gather
+                    self._woken = False
+            with self.lock:
+                if not self._driven() and not self.closed:
+                    self.round()
+                elif self.brain.submitted:
+                    self.wake()  # the wake that was drained here was meant for the driver
+            self._extra()
+
+    def _extra(self) -> None:
+        if not self.after:
+            return
+        with self.lock:
+            if self.closed:
+                return
+            now = time.monotonic()
+            for action in self.after:
+                effects = action(now)
+                if effects:
+                    self.perform(effects)
+
+    def close(self, linger: float = 0.2) -> None:
+        """Stop the thread and close the sockets. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        self.wake()
+        self._handover.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(2.0)
+        with self.lock:
+            self.post.close(linger)
+        # Whoever wakes it later must not write into a file that has got the number since.
+        ends = self._wake_read, self._wake_write
+        self._wake_read = self._wake_write = -1
+        for end in ends:
+            os.close(end)
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _raise_interrupt() -> None:
+    raise KeyboardInterrupt

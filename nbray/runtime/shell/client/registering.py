@@ -1,0 +1,76 @@
+"""What a driver and a worker do to become clients of their node.
+
+Owns the first exchange (`Register`, `Registered`) and the making of errors.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from nbray import exceptions
+from nbray.exceptions import RaySystemError, VersionMismatchError
+from nbray.ids import node_client, node_of
+from nbray.runtime.core import versions
+from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Send
+from nbray.runtime.shell.client.loop import Loop
+from nbray.runtime.shell.process.sockets import Post
+from nbray.wire.messages import Register, Registered
+from nbray.wire.pickling import pack_error, unpack_error
+
+REGISTER_SECONDS = 20.0
+
+
+def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+    """A packed nbray error of class *kind* (a name in `nbray.exceptions`).
+
+    The text of the packed error *cause* is put behind *text*.
+    """
+    if cause:
+        text += str(unpack_error(cause))
+    error: Exception = getattr(exceptions, kind)(text)
+    return pack_error(error, "", "", 0)
+
+
+def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
+    """Sockets and brain of client *me*.
+
+    Raises:
+        OSError: the system has no place or descriptor for its sockets; says which.
+    """
+    try:
+        post = Post(me, directory)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"no socket can be made under {directory}: {error.strerror or error}. See whether the "
+            "disk there is full, and how many files may be open (ulimit -n)",
+        ) from None
+    return post, ClientBrain(me, node_of(me), make_error)
+
+
+def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) -> Registered:
+    """Present this client to its node; starts the loop.
+
+    Raises:
+        VersionMismatchError: the node refuses this Python or nbray.
+        RaySystemError: the node does not answer, or has no room for another client.
+    """
+    node = node_client(brain.node)
+    hello = Register(brain.me, os.getpid(), driver, versions.own(), namespace)
+    loop.start()
+    loop.locked(lambda: [Send(node, hello)])
+    loop.wait(
+        lambda: brain.registered is not None or bool(brain.refused) or bool(brain.ended),
+        time.monotonic() + REGISTER_SECONDS,
+        threading.Event(),
+    )
+    if brain.refused:
+        raise RaySystemError(brain.refused) if brain.full else VersionMismatchError(brain.refused)
+    if brain.registered is None:
+        why = brain.ended or f"it did not answer within {REGISTER_SECONDS:g} s"
+        raise RaySystemError(f"this machine's nbray node cannot be used: {why}")
+    return brain.registered

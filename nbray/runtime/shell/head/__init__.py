@@ -1,0 +1,1 @@
+"""The head: the process that knows the whole cluster."""

@@ -1,0 +1,1 @@
+"""The node: the process that places a machine's work and keeps its shared memory."""

@@ -1,0 +1,1 @@
+"""A worker: a process that runs users' code, beside being a client."""

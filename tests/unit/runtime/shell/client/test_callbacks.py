@@ -1,0 +1,18 @@
+"""Callbacks on a thread of their own."""
+
+import threading
+
+from nbray.runtime.shell.client.callbacks import Outside
+
+
+def test_callbacks_run_in_order_on_another_thread():
+    outside = Outside()
+    done = threading.Event()
+    seen = []
+    for number in range(5):
+        outside.later(lambda number=number: seen.append((number, threading.get_ident())))
+    outside.later(done.set)
+    outside.close()
+    assert done.wait(60)
+    assert [number for number, _ in seen] == list(range(5))
+    assert {thread for _, thread in seen} != {threading.get_ident()}

@@ -1,0 +1,36 @@
+"""Root where the system refuses it something."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nbray.hosting import kept
+from nbray.runtime.shell.process import channel as p
+from nbray.runtime.shell.root.process import Root
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_worker_without_a_file_ends_at_once_and_all_else_is_done(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr(kept, "make", refuse)
+    sent: list[Any] = []
+    asked = [p.ForkWorker(7, 1), p.ForkWorker(8, 1), p.Outlive(True)]
+    root: Any = Root.__new__(Root)
+    root._started = SimpleNamespace(directory="", node_pid=1, cluster=1)
+    root._config = SimpleNamespace(path=[])
+    root._logs = tmp_path
+    root._said = {}
+    root._notes = SimpleNamespace(rarely=lambda *_: None)
+    root._channel = SimpleNamespace(closed=False, receive=lambda: asked, send=sent.append)
+    root._serve()
+    assert sent == [p.Ended(7, 0, 1, 0, 0), p.Ended(8, 0, 1, 0, 0)]
+    assert root._outlives

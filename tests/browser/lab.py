@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import ARTIFACTS, KEPT, ROOT, private_folder
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 STARTUP = 120.0
 BUILT = ROOT / "labextension" / "built"
@@ -238,7 +238,10 @@ class Notebook:
     def start(self, index: int) -> None:
         """Run cell *index*, as Ctrl+Enter does; does not wait."""
         cell = self.cell(index)
-        cell.scroll_into_view_if_needed()
+        try:
+            cell.scroll_into_view_if_needed()
+        except Error:  # the page put another element in its place meanwhile
+            cell.scroll_into_view_if_needed()
         cell.locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
 

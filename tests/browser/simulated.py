@@ -66,7 +66,7 @@ class Moving(PlainInsight):
         pass
 
 
-class Native:
+class Launcher:
     def __init__(self) -> None:
         self.engine = ScriptedEngine()
         self.engine.insight = Moving()
@@ -74,14 +74,14 @@ class Native:
     def alive(self, _record: object) -> bool:
         return True
 
-    def start(self, _config: object) -> Any:
+    def attach(self, _record: object) -> Any:
         return self.engine
 
 
 def main() -> None:
     record = SimpleNamespace(directory="", head_address="", secret="", node=1)
-    native: Any = Native()
-    feed = Feed(Source(native, lambda: record))
+    launcher: Any = Launcher()
+    feed = Feed(Source(launcher, lambda: record))
     server = HTTPServer(application(feed, Access("key"), "nbray-simulated"))
     sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)

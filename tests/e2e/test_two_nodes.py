@@ -110,7 +110,7 @@ def test_a_map_runs_on_both_nodes_and_counts_its_items_there(cluster: Any) -> No
         found = list(ray.util.map(work, range(2000)))
         assert [value for value, _ in found] == list(range(2000))
         used = [node_id for _, node_id in found]
-        view = cluster.snapshot().cells["the map's cell"]
+        view = cluster.insight.snapshot().cells["the map's cell"]
     finally:
         session.cell.reset(token)
     assert sorted(node.done for node in view.nodes) == sorted(map(used.count, set(used)))
@@ -148,7 +148,7 @@ def test_cancelling_a_cell_ends_its_tasks_on_both_nodes_and_no_others(
         session.cell.reset(token)
     assert eventually(lambda: len(nodes("began")) == 4)
     assert len(set(nodes("began"))) == 2
-    assert cluster.cancel_cell("stopped", False) == 4
+    assert cluster.cells.cancel("stopped", False) == 4
     assert eventually(lambda: sorted(nodes("ended")) == sorted(nodes("began")))
     for ref in refs:
         with pytest.raises(ray.exceptions.TaskCancelledError):
@@ -284,22 +284,23 @@ def test_a_node_that_leaves_gently_lets_its_task_end(cluster: Any, tmp_path: Pat
     (number,) = [node["NodeNumber"] for node in alive() if not node["IsHead"]]
     running = patient.remote()
     assert eventually((tmp_path / "began").exists)
-    cluster.end_node(number, True)
-    assert eventually(lambda: any(node.leaving for node in cluster.snapshot().nodes))
+    cluster.cluster.end_node(number, True)
+    assert eventually(lambda: any(node.leaving for node in cluster.insight.snapshot().nodes))
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="far"):
         ray.get(far_arange.remote(1), timeout=60)
     (tmp_path / "go").touch()
     assert ray.get(running, timeout=60) == "done in peace"
     assert eventually(lambda: len(alive()) == 1)
-    assert eventually(lambda: number not in [node.number for node in cluster.snapshot().nodes])
+    shown = cluster.insight.snapshot
+    assert eventually(lambda: number not in [node.number for node in shown().nodes])
     with pytest.raises(ValueError, match="left the cluster already"):
-        cluster.end_node(number, True)
+        cluster.cluster.end_node(number, True)
     with pytest.raises(ValueError, match="the head's node"):
-        cluster.end_node(1, False)
+        cluster.cluster.end_node(1, False)
     assert eventually(lambda: all(record.head for record in native.records()))
     join()
     (number,) = [node["NodeNumber"] for node in alive() if not node["IsHead"]]
-    cluster.end_node(number, False)
+    cluster.cluster.end_node(number, False)
     assert eventually(lambda: len(alive()) == 1)
 
 
@@ -315,7 +316,7 @@ def test_moving_is_not_work(cluster: Any, size: int) -> None:
     token = session.cell.set(f"moving-{size}")
     try:
         assert ray.get(looks.remote(np.ones(size, np.uint8)), timeout=60) == size
-        view = cluster.snapshot().cells[f"moving-{size}"]
+        view = cluster.insight.snapshot().cells[f"moving-{size}"]
     finally:
         session.cell.reset(token)
     assert view.moved > 0.001

@@ -155,9 +155,11 @@ class Faults:
         self._end()
 
     def _pause_process(self) -> bool:
-        process = self.world.rng.choice(
-            [one for one in self._living() if not isinstance(one, NodeProcess) and not one.paused]
-        )
+        living = self._living()
+        able = [one for one in living if not (isinstance(one, NodeProcess) or one.paused)]
+        if not able:
+            return False  # all of them sleep
+        process = self.world.rng.choice(able)
         seconds = self._seconds()
         self.world.fault(f"{who(process.me)} stands still for {seconds:.1f} s")
         self._stop([process], seconds)

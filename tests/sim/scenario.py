@@ -163,7 +163,7 @@ class Scenario:
     def _without_way(self) -> list[int]:
         """Machines that reach the head's neither directly nor by way of a third."""
         world = self.world
-        machines = {node.machine for node in world.nodes.values()}
+        machines = {node.machine for node in world.nodes.values() if node.alive}
         still = {node.machine for node in world.nodes.values() if node.paused}
         near = {one for one in machines - still if not world.apart[FIRST_NODE, one]}
         return [

@@ -30,7 +30,7 @@ from nbray.api import (
 )
 from nbray.refs import ObjectRef
 from nbray.remote import remote
-from nbray.screens import Screens
+from nbray.screens import LazyScreens
 from nbray.util.completion import as_completed, progress
 from nbray.version import __version__
 
@@ -68,7 +68,7 @@ __all__ = [
 
 
 session.start_by(init)
-session.show_on(Screens())
+session.show_on(LazyScreens())
 
 
 def fetch(name: str, timeout: float | None = None) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from nbray.engine import Engine
 
 
-class Screens:
+class LazyScreens:
     """Those of this process (see `nbray.session.Screens`)."""
 
     def begin(self) -> None:

@@ -113,7 +113,7 @@ def _answer_the_bell(order: Order) -> None:
         _serve_cluster(Path(order.directory), [listening], access, order, lambda: None)
     except Exception as error:  # noqa: BLE001 - the edge of the process: visitors are told
         traceback.print_exc()  # the log
-        from nbray.dashboard.sorry import tell
+        from nbray.dashboard.failed_start import tell
 
         tell(listening, access, cookie, f"the dashboard does not start: {error}")
         raise SystemExit(1) from None

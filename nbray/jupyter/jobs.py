@@ -45,7 +45,7 @@ LOOKING = 2.0
 """Seconds in which nodes must have said who is attached."""
 
 
-class Shown:
+class JobDisplay:
     """A job under the cell that fetches it (see `nbray.jobs.Show`)."""
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ class Shown:
         current().cells.shell.user_ns.update(values)
 
 
-def show() -> Shown | None:
+def show() -> JobDisplay | None:
     """A place under the running cell; None where no shell has loaded the extension."""
-    return Shown() if current().cells.shell is not None else None
+    return JobDisplay() if current().cells.shell is not None else None
 
 
 def draw(news: News, cell: str) -> None:

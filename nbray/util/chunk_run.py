@@ -102,7 +102,7 @@ def run_chunk(
     results: list[Any] = []
     failures: list[tuple[int, bytes]] = []
     engine = session.require()
-    chunk = _Chunk(rest, results, failures, engine.context.runtime().node_id)
+    chunk = _RunningChunk(rest, results, failures, engine.context.runtime().node_id)
     if (count > 1 or large) and plan.patience < float("inf"):
         _watch.add(chunk, plan.patience, engine.context.early(1))
     try:
@@ -204,7 +204,7 @@ def _loaded(plan: Plan, large: list[ObjectRef[Any]]) -> Callable[..., Any]:
 # -- giving back --------------------------------------------------------------------
 
 
-class _Chunk:
+class _RunningChunk:
     """A running chunk, whose items are taken away when its time is up."""
 
     __slots__ = ("due", "failures", "give", "items", "node", "results", "started", "taken")
@@ -246,11 +246,11 @@ class _Watch:
 
     def __init__(self) -> None:
         # Single operations instead of a lock, which an interrupt could leave locked.
-        self._chunks: set[_Chunk] = set()
+        self._chunks: set[_RunningChunk] = set()
         self._pause = 1.0
         self._thread: threading.Thread | None = None
 
-    def add(self, chunk: _Chunk, patience: float, give: Callable[[Any], None]) -> None:
+    def add(self, chunk: _RunningChunk, patience: float, give: Callable[[Any], None]) -> None:
         """In *patience* seconds, take the chunk's items away and *give* an early report."""
         chunk.due = time.monotonic() + patience
         chunk.give = give
@@ -260,11 +260,11 @@ class _Watch:
             self._thread = threading.Thread(target=self._run, name="nbray-map", daemon=True)
             self._thread.start()
 
-    def remove(self, chunk: _Chunk) -> None:
+    def remove(self, chunk: _RunningChunk) -> None:
         """The chunk has ended."""
         self._chunks.discard(chunk)
 
-    def _hand_over(self, chunk: _Chunk) -> None:
+    def _hand_over(self, chunk: _RunningChunk) -> None:
         try:
             chunk.hand_over()
         except RayError:

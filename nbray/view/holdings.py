@@ -35,7 +35,7 @@ class Held(msgspec.Struct, frozen=True):
     """'segment in In[3]'."""
 
 
-class Row(msgspec.Struct, frozen=True):
+class HoldingRow(msgspec.Struct, frozen=True):
     """Objects that the same things hold."""
 
     holders: str
@@ -81,7 +81,7 @@ def _names(holders: Sequence[str]) -> str:
     return f"{', '.join(holders[: NAMED - 1])} and {count(len(holders) - NAMED + 1)} more"
 
 
-def rows(found: Sequence[Held]) -> list[Row]:
+def rows(found: Sequence[Held]) -> list[HoldingRow]:
     """Grouped by what holds them, the largest first."""
     groups: dict[tuple[object, ...], list[Held]] = {}
     for one in found:
@@ -90,12 +90,12 @@ def rows(found: Sequence[Held]) -> list[Row]:
         if one.only_history:
             key = ("history", one.object.maker)
         groups.setdefault((*key, one.object.state, one.where), []).append(one)
-    made: list[tuple[int, Row]] = []
+    made: list[tuple[int, HoldingRow]] = []
     for group in groups.values():
         size = sum(one.object.size for one in group)
         holders = tuple(dict.fromkeys(name for one in group for name in one.holders))
         origins = list(dict.fromkeys(one.made for one in group if one.made))
-        row = Row(
+        row = HoldingRow(
             holders=_names(holders),
             objects=count(len(group)),
             size=memory(size) if size else "",

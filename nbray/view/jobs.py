@@ -20,7 +20,7 @@ _TONES = {
 }  # fmt: skip
 
 
-class Row(msgspec.Struct, frozen=True):
+class JobRow(msgspec.Struct, frozen=True):
     """One job."""
 
     name: str
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True):
     node: str
 
 
-def _row(job: JobRecord, now: float) -> Row:
+def _row(job: JobRecord, now: float) -> JobRow:
     view = job.view
     state = job.state
     if job.state in {"done", "failed"}:
@@ -43,7 +43,7 @@ def _row(job: JobRecord, now: float) -> Row:
         progress = ""  # who counted them is gone
     elif view.failed:
         progress += f", {noun(view.failed, 'failed', 'failed')}"
-    return Row(
+    return JobRow(
         job.name, _TONES.get(job.state, ""), state, job.line, f"{duration(now - job.started)} ago",
         duration(job.seconds), progress, job.node,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from nbray.view.render import render
 ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-class Line(msgspec.Struct, frozen=True):
+class OutputLine(msgspec.Struct, frozen=True):
     """One printed line and who printed it."""
 
     who: str
@@ -31,7 +31,7 @@ class Block(msgspec.Struct, frozen=True):
     """All lines of one node, in the order in which they arrived."""
 
     name: str
-    lines: tuple[Line, ...]
+    lines: tuple[OutputLine, ...]
     count: str
 
 
@@ -46,7 +46,7 @@ class Card(msgspec.Struct, frozen=True):
 
 def blocks(outputs: Sequence[Output]) -> list[Block]:
     """One block a node; pieces of a line that one task printed apart are joined."""
-    by_node: dict[tuple[int, str], list[Line]] = {}
+    by_node: dict[tuple[int, str], list[OutputLine]] = {}
     open_ends: dict[tuple[int, int, str], int] = {}
     for output in outputs:
         name = output.node_name or f"node {output.node}"
@@ -65,7 +65,7 @@ def blocks(outputs: Sequence[Output]) -> list[Block]:
         else:
             at = -1
         for piece in pieces:
-            lines.append(Line(who, piece, output.stream == "stderr"))
+            lines.append(OutputLine(who, piece, output.stream == "stderr"))
         if ends_open:
             open_ends[source] = at if at >= 0 and not pieces else len(lines) - 1
     return [

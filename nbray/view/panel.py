@@ -19,7 +19,7 @@ _SPARK = (64, 16)
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-class Share(msgspec.Struct, frozen=True):
+class UsageBar(msgspec.Struct, frozen=True):
     """A small bar: its name, its width in per cent, and what it says in full."""
 
     name: str
@@ -33,7 +33,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     name: str
     where: str
     alive: bool
-    shares: tuple[Share, ...]
+    shares: tuple[UsageBar, ...]
     """CPU, memory and object store; none of a node that is gone."""
     gpus: str
     """'1 of 2', '' where there is none."""
@@ -131,13 +131,13 @@ def _row(node: NodeView, stopped: bool) -> NodeRow:
         where=", ".join(where),
         alive=node.alive,
         shares=(
-            Share("CPU", figures.percent(seen.cpu_percent, 100), f"{seen.cpu_percent:.0f}%"),
-            Share(
+            UsageBar("CPU", figures.percent(seen.cpu_percent, 100), f"{seen.cpu_percent:.0f}%"),
+            UsageBar(
                 "memory",
                 figures.percent(seen.memory_used, seen.memory_total),
                 figures.memory_share(seen.memory_used, seen.memory_total),
             ),
-            Share(
+            UsageBar(
                 "store",
                 figures.percent(seen.store_used, seen.store_total),
                 figures.memory_share(seen.store_used, seen.store_total),

@@ -38,7 +38,7 @@ class Note(msgspec.Struct, frozen=True):
     bad: bool = False
 
 
-class Row(msgspec.Struct, frozen=True):
+class ProgressRow(msgspec.Struct, frozen=True):
     """One bar and what stands on its sides."""
 
     label: str
@@ -65,13 +65,13 @@ class Reason(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """Everything the bars of one cell say, before it is HTML or text."""
 
-    total: Row
-    rows: tuple[Row, ...]
+    total: ProgressRow
+    rows: tuple[ProgressRow, ...]
     reasons: tuple[Reason, ...]
     finished: bool
 
     @property
-    def bars(self) -> tuple[Row, ...]:
+    def bars(self) -> tuple[ProgressRow, ...]:
         """The total and the rows; none where nothing was submitted, and something is waited for."""
         return () if not self.total.top and self.reasons else (self.total, *self.rows)
 
@@ -123,7 +123,7 @@ def _segments(done: float, bad: float, run: float, whole: float) -> tuple[Segmen
     return tuple(Segment(kind, round(part, 2)) for kind, part in parts.items())
 
 
-def _node_row(node: NodeCounts, share: float, finished: bool) -> Row:
+def _node_row(node: NodeCounts, share: float, finished: bool) -> ProgressRow:
     bad = node.failed + node.cancelled
     ended = node.done + bad
     notes = [Note(f"{figures.count(node.done)} done")] if node.done or not bad else []
@@ -135,7 +135,7 @@ def _node_row(node: NodeCounts, share: float, finished: bool) -> Row:
         notes.append(Note(f"{figures.count(node.cancelled)} cancelled", bad=True))
     running = 0 if finished else node.running
     whole = ended if finished else share
-    return Row(
+    return ProgressRow(
         label=node.name or f"node {node.number}",
         segments=_segments(node.done, bad, running, whole),
         notes=tuple(notes),
@@ -144,7 +144,7 @@ def _node_row(node: NodeCounts, share: float, finished: bool) -> Row:
     )
 
 
-def _total_row(cell: CellView, now: float, rate: float) -> Row:
+def _total_row(cell: CellView, now: float, rate: float) -> ProgressRow:
     ended = cell.done + cell.failed
     notes: list[Note] = []
     if cell.submitted == 0:
@@ -166,7 +166,7 @@ def _total_row(cell: CellView, now: float, rate: float) -> Row:
             notes.append(Note(figures.left((cell.submitted - ended) / rate)))
         else:
             notes.append(Note(f"{figures.duration(round(max(0.0, now - cell.started)))} so far"))
-    return Row(
+    return ProgressRow(
         label=f"{figures.count(cell.done)} of {figures.count(cell.submitted)}",
         segments=_segments(cell.done, cell.failed, cell.running, cell.submitted),
         notes=tuple(notes),
@@ -253,7 +253,7 @@ def _fit(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
 
 
-def _bar(row: Row, width: int, finished: bool) -> str:
+def _bar(row: ProgressRow, width: int, finished: bool) -> str:
     """Full blocks for done, ╳ for failed, ▒ for running, and light dots for the rest."""
     amounts = {segment.kind: segment.percent * width / 100 for segment in row.segments}
     bad = max(1, round(amounts["bad"])) if "bad" in amounts else 0

@@ -35,7 +35,7 @@ ROWS = 12
 """Nodes that are listed."""
 
 
-class Share(msgspec.Struct, frozen=True):
+class NodeShare(msgspec.Struct, frozen=True):
     """One node's part."""
 
     name: str
@@ -54,7 +54,7 @@ class Receipt(msgspec.Struct, frozen=True):
     advice: str
     """The advice in a sentence."""
     notes: tuple[str, ...]
-    rows: tuple[Share, ...]
+    rows: tuple[NodeShare, ...]
 
 
 def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
@@ -195,7 +195,7 @@ def _notes(cell: CellView, work: float, mean: float, workers: int) -> list[str]:
     return [f"{busy}: {_short(mean)} for each task, {_short(cell.longest)} for the longest{where}."]
 
 
-def _rows(cell: CellView) -> tuple[Share, ...]:
+def _rows(cell: CellView) -> tuple[NodeShare, ...]:
     if cell.nested:
         return ()
     most = max((node.work for node in cell.nodes), default=0.0)
@@ -203,7 +203,7 @@ def _rows(cell: CellView) -> tuple[Share, ...]:
         return ()
     shown = sorted(cell.nodes, key=lambda node: -node.work)[:ROWS]
     return tuple(
-        Share(
+        NodeShare(
             figures.plain(node.name),
             figures.noun(node.done + node.failed, "task"),
             figures.duration(node.work),

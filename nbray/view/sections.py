@@ -14,7 +14,7 @@ from nbray import details as d
 from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
-from nbray.view import things
+from nbray.view import record_tables
 from nbray.view.names import Names, cell_key, theirs
 from nbray.view.output import context_html
 from nbray.view.panel import panel, panel_html
@@ -63,7 +63,7 @@ def _overview(snapshot: Snapshot, details: Details, names: Names, _query: Query)
     return (
         head
         + render("cells", cells=shown, more=figures.noun(rest, "older cell") if rest else "")
-        + table_html([things.jobs(details, names)])
+        + table_html([record_tables.jobs(details, names)])
     )
 
 
@@ -84,7 +84,7 @@ def _nodes(snapshot: Snapshot, details: Details, names: Names, query: Query) -> 
             if all(word in f"{node.name} {node.address}".lower() for word in words)
         )
         snapshot = msgspec.structs.replace(snapshot, nodes=kept)
-    tables = [*things.resources(snapshot), things.workers(details, names, query)]
+    tables = [*record_tables.resources(snapshot), record_tables.workers(details, names, query)]
     return panel_html(snapshot) + table_html(tables)
 
 
@@ -101,11 +101,11 @@ def _tasks(_snapshot: Snapshot, details: Details, names: Names, query: Query) ->
 
 
 def _actors(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:
-    return table_html(things.actors(details, names, query))
+    return table_html(record_tables.actors(details, names, query))
 
 
 def _objects(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:
-    return table_html(things.objects(details, names, query))
+    return table_html(record_tables.objects(details, names, query))
 
 
 def _logs(_snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:

@@ -2,7 +2,7 @@
 
 Owns their order, which are left out, and that a bar which was drawn a hundred
 times over is one line. Does not own how they look nor where they stand
-(`sections`, `inside`). Pure.
+(`sections`, `panel_details`). Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nbray.view import ansi
 from nbray.view.names import Names, cell_key, worker
 from nbray.view.screen import Screen
 
-Line = tuple[str, str, bool]
+TailLine = tuple[str, str, bool]
 """(when and by whom it was printed, as wide as the others'; the line; whether to stderr)."""
 WIDEST = 48
 """Characters up to which the first columns are made alike."""
@@ -25,7 +25,7 @@ _SPARE = 64
 
 def tail(
     details: Details, names: Names, limit: int, cell: str = "", words: Sequence[str] = ()
-) -> tuple[list[Line], bool]:
+) -> tuple[list[TailLine], bool]:
     """The last *limit* lines, oldest first, and whether there are more.
 
     Of *cell* alone (see `names.cell_key`), and only those that hold all *words*.

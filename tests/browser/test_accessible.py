@@ -15,10 +15,10 @@ from scenes import DONE, RUNNING, SOME_FAILED, cluster
 from nbray.details import JobRecord
 from nbray.postmortem import Frame, Local
 from nbray.view.failure import failure_html, traceback_html
-from nbray.view.inside import KINDS, inside_html
 from nbray.view.jobs import jobs_html
 from nbray.view.output import context_html
 from nbray.view.panel import panel_html
+from nbray.view.panel_details import KINDS, details_html
 from nbray.view.printed import Printed, Worker, log_html, printed_html
 from nbray.view.progress import progress_html
 from nbray.view.screen import Line
@@ -60,7 +60,7 @@ def shown() -> dict[str, str]:
         "library frame": failure_html("ValueError: v", "in f", FRAMES, 1, "", ""),
         "traceback": traceback_html("Traceback\n  ...", 9, 3),
         "named jobs": jobs_html([job], NOW),
-        **{kind: inside_html(kind, nodes, details) for kind in KINDS},
+        **{kind: details_html(kind, nodes, details) for kind in KINDS},
     }
 
 

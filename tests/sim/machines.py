@@ -236,7 +236,7 @@ class NodeProcess(Process):
         self.world.tell(self.me, "<-", message.sender, message)
         stale = self.books.stale
         self._perform(self.brain.handle(message, self.world.now))
-        if not (isinstance(message, m.Free) and self.brain.ends.over(message.sender)):
+        if not (isinstance(message, m.Free) and self.brain.deaths.over(message.sender)):
             self.stale += self.books.stale - stale
 
     def _forward(self, to: int, frames: list[Any]) -> None:

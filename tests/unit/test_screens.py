@@ -11,7 +11,7 @@ import nbray
 from nbray import session
 from nbray.jupyter import jobs, marimo
 from nbray.jupyter.waiting import progress
-from nbray.screens import Screens
+from nbray.screens import LazyScreens
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_package_registers_them() -> None:
-    assert isinstance(session.screens(), Screens)
+    assert isinstance(session.screens(), LazyScreens)
 
 
 def test_a_script_has_none(begun: list[str]) -> None:
-    Screens().begin()
+    LazyScreens().begin()
     assert begun == []
-    assert Screens().job() is None
+    assert LazyScreens().job() is None
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,19 @@ def test_a_notebook_has_what_it_loaded(
 ) -> None:
     stand_in = SimpleNamespace(get_ipython=lambda: None)
     monkeypatch.setitem(sys.modules, module, stand_in)  # type: ignore[arg-type]
-    Screens().begin()
+    LazyScreens().begin()
     assert begun == expected
 
 
 def test_a_terminal_has_bars(begun: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(isatty=lambda: True))
-    Screens().begin()
+    LazyScreens().begin()
     assert begun == ["bars"]
 
 
 def test_init_begins_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[str] = []
-    monkeypatch.setattr(Screens, "begin", lambda self: began.append("x"))
+    monkeypatch.setattr(LazyScreens, "begin", lambda self: began.append("x"))
     nbray.init(engine="inline")
     try:
         nbray.init(ignore_reinit_error=True)
@@ -68,4 +68,4 @@ def test_init_begins_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_jobs_are_shown_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())  # type: ignore[arg-type]
     monkeypatch.setattr(jobs, "show", lambda: "a place")
-    assert Screens().job() == "a place"
+    assert LazyScreens().job() == "a place"

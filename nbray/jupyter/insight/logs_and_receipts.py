@@ -14,7 +14,7 @@ from nbray.figures import noun
 from nbray.jupyter.failures.errors import NotebookError
 from nbray.jupyter.notebook import current
 from nbray.jupyter.printed.logs import Log, Logs
-from nbray.jupyter.waiting.receipt import Shown
+from nbray.jupyter.waiting.receipt import ReceiptDisplay
 from nbray.view.receipt import receipt as made
 
 
@@ -49,7 +49,7 @@ def logs(kept: Logs, words: list[str], save: str = "") -> Log | None:
     return found
 
 
-def receipt(words: list[str]) -> Shown | None:
+def receipt(words: list[str]) -> ReceiptDisplay | None:
     """The receipt of a cell ('3', 'In[3]'), or of the last that launched work; short work too."""
     engine = session.current()
     views = engine.insight.snapshot().cells if engine is not None else {}
@@ -62,7 +62,7 @@ def receipt(words: list[str]) -> Shown | None:
     for view in reversed(ended):
         found = made(view, asked=True)
         if found is not None:
-            return Shown(found)
+            return ReceiptDisplay(found)
         if words:
             break
     where = f"Cell {words[0]} has no receipt" if words else "No cell has a receipt"

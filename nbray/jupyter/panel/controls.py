@@ -20,7 +20,7 @@ from ipywidgets import HTML, Box, Button, ButtonStyle, Dropdown, HBox, Layout, V
 from nbray.events import Snapshot
 from nbray.jupyter.panel.actions import Errands, State
 from nbray.view.controls import hint_html, join_html, leavers, note_html
-from nbray.view.inside import KINDS
+from nbray.view.panel_details import KINDS
 
 OPENERS = {
     "stop": ("Stop a node", "Close", "Choose a node that is to leave the cluster"),

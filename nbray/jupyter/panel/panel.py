@@ -29,7 +29,7 @@ from nbray.jupyter.notebook import Notebook, current
 from nbray.jupyter.panel.actions import Errands, removable
 from nbray.jupyter.panel.controls import Controls, Seen, end
 from nbray.view import panel_html, panel_text
-from nbray.view.inside import KINDS, inside_html
+from nbray.view.panel_details import KINDS, details_html
 
 REFRESH = 0.25
 """Seconds between looks at the cluster."""
@@ -303,7 +303,7 @@ class Board:
             if kinds:
                 wanted = [KINDS[kind].wanted for kind in kinds]
                 details = engine.insight.details(functools.reduce(operator.or_, wanted))
-                inside = {kind: inside_html(kind, self.snapshot, details) for kind in kinds}
+                inside = {kind: details_html(kind, self.snapshot, details) for kind in kinds}
         except (RayError, OSError):  # the engine is going down under us
             return None
         return Seen(self.snapshot, state, self._removable, self._mine, inside)

@@ -54,7 +54,7 @@ class Values(msgspec.Struct, frozen=True):
     """Names of the values that come as arguments of their own, in order."""
 
 
-class Shown(msgspec.Struct, frozen=True):
+class ShownText(msgspec.Struct, frozen=True):
     """Stands in for a last expression that cannot travel: how it looks."""
 
     text: str
@@ -158,7 +158,7 @@ def why_not(value: Any) -> str:
 
 
 def _showable(value: Any) -> Any:
-    return Shown(repr(value)) if why_not(value) else value
+    return ShownText(repr(value)) if why_not(value) else value
 
 
 def _output(namespace: Mapping[str, Any], name: str) -> Any:

@@ -30,7 +30,7 @@ from nbray.clusters.manager import ADDED_CPUS, ClusterManager
 from nbray.dashboard.links import SERVED, serves
 from nbray.jupyter.server import dashboard, environment
 from nbray.jupyter.server.changes import Changes
-from nbray.jupyter.server.watching import Watch
+from nbray.jupyter.server.watching import ClusterWatch
 from nbray.version import __version__
 
 RESOURCE = "nbray"
@@ -46,7 +46,7 @@ class Office:
         self._sessions = sessions
         manager = ClusterManager()
         self.changes = Changes(manager)
-        self.watch = Watch(self.origin, manager.look)
+        self.watch = ClusterWatch(self.origin, manager.look)
 
     def environment(self, kernel: str) -> environment.Environment:
         """That of kernel *kernel*, the server's own for ''."""

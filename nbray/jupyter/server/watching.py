@@ -72,7 +72,7 @@ Told = Clusters | Look
 Origin = Callable[[int], Awaitable[str]]
 
 
-class Watch:
+class ClusterWatch:
     """The clusters and their looks, for as many pages as listen."""
 
     def __init__(
@@ -191,7 +191,7 @@ class Observer:
         self._task.cancel()
 
     async def join_line(self) -> str:
-        """See `Watch.join_line`."""
+        """See `ClusterWatch.join_line`."""
         process = self._process
         if process is None or process.stdin is None:
             raise Refused("the cluster cannot be looked at just now: try again")

@@ -46,7 +46,7 @@ class Wait:
 
     __slots__ = ("_at_once", "_watch", "cell", "since")
 
-    def __init__(self, watch: Watch, at_once: bool = False) -> None:
+    def __init__(self, watch: WorkWatch, at_once: bool = False) -> None:
         self._watch = watch
         self._at_once = at_once
 
@@ -86,7 +86,7 @@ class Wait:
             watch.flush()
 
 
-class Watch:
+class WorkWatch:
     """All blocking calls of the process and the bars they have brought up.
 
     Args:
@@ -282,7 +282,7 @@ class Watching:
     def __init__(self, notebook: Notebook) -> None:
         self._notebook = notebook
         self._cells = notebook.cells
-        self.watch: Watch | None = None
+        self.watch: WorkWatch | None = None
         self.receipts: Receipts | None = None
         self.router: Router | None = None
         self.trailed: Counter[str] = Counter()
@@ -295,7 +295,7 @@ class Watching:
             return True
         if own.kernel is not None:
             bars = NotebookBars if own.updates else ConsoleBars
-            self.watch = watch = Watch(snapshot, lambda cell: bars(own, cell))
+            self.watch = watch = WorkWatch(snapshot, lambda cell: bars(own, cell))
             own.on_end.append(self.watch.cell_ended)
             self.receipts = Receipts(own, snapshot)
             own.at_end.append(self.receipts.cell_ended)
@@ -305,7 +305,7 @@ class Watching:
             session.on_install.append(self.route)
             self.route(session.current())
         elif sys.stderr is not None and sys.stderr.isatty():
-            self.watch = Watch(snapshot, lambda _cell: TerminalBars())
+            self.watch = WorkWatch(snapshot, lambda _cell: TerminalBars())
             own.aside = self.watch.aside
             session.on_install.append(self._print_aside)
             self._print_aside(session.current())

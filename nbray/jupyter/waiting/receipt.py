@@ -25,7 +25,7 @@ LOOK = 0.5
 EMPTY = '<div class="nbray nbray-receipt"></div>'
 
 
-class Shown:
+class ReceiptDisplay:
     """A receipt that was asked for."""
 
     def __init__(self, what: Receipt) -> None:

@@ -1,6 +1,6 @@
 """A node that may start no further process while work waits for one: who is told, and what.
 
-Owns since when that is so, and who has heard of it. Does not own the bound (`workers.Pool`)
+Owns since when that is so, and who has heard of it. Does not own the bound (`workers.WorkerPool`)
 nor what a cell's bars say of its own work (`Waiting`, `ActorWaits`). Rule: each driver of the
 machine is told after a moment, for a process may end by itself, and then not for a while.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.scheduling import Hunger
-from nbray.runtime.core.workers import Pool
+from nbray.runtime.core.workers import WorkerPool
 from nbray.wire.messages import Printed
 
 PATIENCE = 1.0
@@ -26,7 +26,7 @@ class Crowd:
     """One node's. *me* and *pid* are the node's, *name* is its machine's."""
 
     def __init__(
-        self, me: int, pid: int, name: str, pool: Pool, drivers: Callable[[], list[int]]
+        self, me: int, pid: int, name: str, pool: WorkerPool, drivers: Callable[[], list[int]]
     ) -> None:
         self._pool = pool
         self._drivers = drivers

@@ -12,14 +12,14 @@ from __future__ import annotations
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Leases
 from nbray.runtime.core.scheduling import Scheduler
-from nbray.runtime.core.workers import Pool
+from nbray.runtime.core.workers import WorkerPool
 from nbray.wire.messages import Reclaim
 
 
 class Drain:
     """The leaving of one node. `me` is the node's client id."""
 
-    def __init__(self, me: int, leases: Leases, scheduler: Scheduler, pool: Pool) -> None:
+    def __init__(self, me: int, leases: Leases, scheduler: Scheduler, pool: WorkerPool) -> None:
         self._me = me
         self._leases = leases
         self._scheduler = scheduler

@@ -20,6 +20,7 @@ from nbray.events import Figures
 from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
 from nbray.runtime.core import leases as books
 from nbray.runtime.core.crowd import Crowd
+from nbray.runtime.core.deaths import Deaths
 from nbray.runtime.core.drain import Drain
 from nbray.runtime.core.effects import (
     Forget,
@@ -30,22 +31,21 @@ from nbray.runtime.core.effects import (
     Stop,
     WatchPid,
 )
-from nbray.runtime.core.ends import Ends
 from nbray.runtime.core.history import History
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.lending import Lending
+from nbray.runtime.core.outliving import Outliving
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
 from nbray.runtime.core.settings import NodeConfig
 from nbray.runtime.core.slots import Full, StoreBooks
 from nbray.runtime.core.spread import Spread
-from nbray.runtime.core.stay import Stay
 from nbray.runtime.core.storage import Storage
 from nbray.runtime.core.transfers import DEAD_OWNER, Transfers
 from nbray.runtime.core.troubles import Troubles
 from nbray.runtime.core.versions import differences
-from nbray.runtime.core.workers import Pool, State
+from nbray.runtime.core.workers import State, WorkerPool
 from nbray.wire import messages as m
 
 LOAD_PAUSE = 0.02
@@ -73,7 +73,7 @@ class NodeBrain:
         self.settings = settings
         self.ledger = Ledger(settings.info.total)
         self.room: Room = room or Plenty()
-        self.pool = Pool(
+        self.pool = WorkerPool(
             settings.prepared, settings.most, config.IDLE_WORKER_SECONDS, self.room,
             settings.bound,
         )  # fmt: skip
@@ -87,7 +87,7 @@ class NodeBrain:
         self.storage = Storage(me, store)
         self.transfers = Transfers(me, number, self.storage, self.spread.gone)
         self.clients: dict[int, _Client] = {}
-        self.ends = Ends(
+        self.deaths = Deaths(
             me, self.clients, self.pool, self.leases, self.scheduler, self.spread, self.storage,
             self.transfers,
         )  # fmt: skip
@@ -95,7 +95,7 @@ class NodeBrain:
             me, settings.info.pid, f"node {settings.info.name}", self.pool, self._drivers
         )
         self.history = History(me)
-        self.stay = Stay(settings.owner)
+        self.outliving = Outliving(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
         info = settings.info
         self.troubles = Troubles(me, info.pid, f"node {info.name}")
@@ -169,7 +169,7 @@ class NodeBrain:
         out.extend(self.residents.died(client, cause))
         death = m.Death(client, cause, intended, oom)
         self.clients.pop(client, None)
-        return [*out, *self.ends.here(death, now), *self._settle(now)]
+        return [*out, *self.deaths.here(death, now), *self._settle(now)]
 
     def client_gone(self, client: int, cause: str, now: float) -> list[NodeEffect]:
         """A driver's process ended."""
@@ -177,7 +177,7 @@ class NodeBrain:
             return []
         del self.clients[client]
         self.troubles.went(client)
-        return [*self.ends.here(m.Death(client, cause), now), *self._settle(now)]
+        return [*self.deaths.here(m.Death(client, cause), now), *self._settle(now)]
 
     def segment_added(self, segment: int, size: int) -> list[NodeEffect]:
         """`AddSegment` was carried out."""
@@ -280,7 +280,7 @@ class NodeBrain:
             case m.OpenPort(token=token, sender=sender, ip=ip):
                 return [Listen(token, sender, ip)]
             case m.Outlive(token=token, sender=sender, on=on):
-                handed = self.stay.keep(sender, on and sender in self.clients)
+                handed = self.outliving.keep(sender, on and sender in self.clients)
                 effects = self._stay()  # before the answer: who is answered may rely on it
                 return [*effects, Send(sender, m.Outlives(self.me, token, handed))]
             case m.Allocate():
@@ -290,7 +290,7 @@ class NodeBrain:
                 self.storage.free(slots)
                 return []
             case m.Fetch():
-                if self.ends.over(message.owner):
+                if self.deaths.over(message.owner):
                     told = m.Fetched(
                         self.me, message.token, None, DEAD_OWNER, m.Why.OWNER_DIED
                     )
@@ -316,7 +316,7 @@ class NodeBrain:
             case m.StopActor():
                 return self.residents.stop(message, now)
             case m.Died(deaths=deaths):
-                return self.ends.elsewhere(deaths, now)
+                return self.deaths.elsewhere(deaths, now)
             case m.NodeLost():
                 return self.node_lost(message.node, message.why, now)
             case m.Exit(why=why):
@@ -356,13 +356,13 @@ class NodeBrain:
                 why = f"node {self.settings.info.name} takes no further program: {self.room.told()}"
                 return [Send(client, m.Refused(self.me, 0, why, full=True)), Forget(client)]
             self.clients[client] = _Client(message.pid, True, message.namespace)
-            news = [*self.ends.news(client), *self.troubles.came(client)]
+            news = [*self.deaths.news(client), *self.troubles.came(client)]
             return [self._registered(client), *news, WatchPid(client, message.pid)]
         worker = self.pool.registered(client, message.pid, now)
         if worker is None:
             return [Send(client, m.Exit(self.me, "the node does not know this worker"))]
         self.clients[client] = _Client(message.pid, False, message.namespace)
-        out = [self._registered(client), *self.ends.news(client)]
+        out = [self._registered(client), *self.deaths.news(client)]
         if worker.state is State.IDLE and worker.booked:
             lease = self.leases.by_worker.get(client)
             if lease is not None:
@@ -390,7 +390,7 @@ class NodeBrain:
             return []  # its death follows
         del self.clients[client]
         self.troubles.went(client)
-        return self.ends.here(m.Death(client, "it ended in order", intended=True), now)
+        return self.deaths.here(m.Death(client, "it ended in order", intended=True), now)
 
     def node_lost(self, node: int, why: str, now: float) -> list[NodeEffect]:
         """A node is dead, with everything on it."""
@@ -399,7 +399,7 @@ class NodeBrain:
             return []
         if node == node_of(HEAD):
             return self._lost_head(why)
-        out = self.ends.node(member, why, now)
+        out = self.deaths.node(member, why, now)
         return [*out, *self._judge()]
 
     def _lost_head(self, why: str) -> list[NodeEffect]:
@@ -433,7 +433,7 @@ class NodeBrain:
 
     def _demand(self, message: m.Demand, now: float) -> list[NodeEffect]:
         client = message.origin or message.sender
-        if self.ends.over(client) or (not message.origin and client not in self.clients):
+        if self.deaths.over(client) or (not message.origin and client not in self.clients):
             return []  # it died meanwhile
         key = (client, message.shape)
         if not message.count and key not in self.leases.wants:
@@ -506,7 +506,7 @@ class NodeBrain:
         def done(slot: m.Slot | Full) -> list[NodeEffect]:
             if isinstance(slot, Full):
                 return [Send(client, m.Allocated(self.me, token, None, slot.reason, m.Why.FULL))]
-            if client not in self.clients or self.ends.over(message.owner):
+            if client not in self.clients or self.deaths.over(message.owner):
                 self.storage.free([slot])  # one of them died meanwhile
                 if client not in self.clients:
                     return []
@@ -557,10 +557,10 @@ class NodeBrain:
         return out
 
     def _stay(self) -> list[NodeEffect]:
-        if not self.stay.handed_over:
+        if not self.outliving.handed_over:
             return []
         drivers = (client.pid for client in self.clients.values() if client.driver)
-        return self.stay.settle(self.clients, drivers)
+        return self.outliving.settle(self.clients, drivers)
 
     def _load(self, now: float) -> NodeEffect:
         self._load_sent = now

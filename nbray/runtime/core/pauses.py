@@ -3,7 +3,7 @@
 Owns what one worker process has offered and lent. Does not own its queue (`worker`) or
 who gets the CPUs (`lending`, in the node). Rules: a task that had lent its CPUs goes on
 when the node says so (`Resume`), or at once with those of a child that has ended, whose
-lease is set aside for so long (`Lease.parked`); after `RESUME_SECONDS` it goes on without,
+lease is set aside for so long (`LeasedWorker.parked`); after `RESUME_SECONDS` it goes on without,
 because what runs may be waiting for it. A thread that the task has started offers its
 CPUs only while the whole process stands still.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from nbray.ids import node_client
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.tasks import Submitter
-from nbray.runtime.core.work import Lease
+from nbray.runtime.core.work import LeasedWorker
 from nbray.wire.messages import Blocked, Lent, Unblocked
 
 STILL = 0.05
@@ -40,7 +40,7 @@ class Pauses:
         """A thread could go on, and waits for the CPUs."""
         self._offered = False
         self._lent = False
-        self._parked: Lease | None = None
+        self._parked: LeasedWorker | None = None
         self._looked = (0.0, 0.0)
         """When, and after how many seconds of CPU, the process was last looked at."""
         self.wakers: list[Callable[[], None]] = []
@@ -90,7 +90,7 @@ class Pauses:
         self.awaits = True
         return [Send(self._node, Unblocked(self._me, waits=True))]
 
-    def _idle_lease(self) -> Lease | None:
+    def _idle_lease(self) -> LeasedWorker | None:
         cpus, home = self._cpus(), self._tasks.node
         for lease, resources in self._tasks.pools.leases():
             idle = not (lease.inflight or lease.dead or lease.reclaimed)

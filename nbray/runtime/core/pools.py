@@ -12,7 +12,7 @@ from typing import Any
 from nbray.config import LEASE_LINGER
 from nbray.ids import node_client
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.core.work import Lease, Pool, Task, at_work, returned
+from nbray.runtime.core.work import LeasedWorker, ShapePool, Task, at_work, returned
 from nbray.wire.messages import Demand, Granted, Reclaim, Shape, Unblocked, Waiting
 
 
@@ -22,24 +22,24 @@ class Pools:
     def __init__(self, me: int, node: int) -> None:
         self.me = me
         self._node_client = node_client(node)
-        self.active: dict[int, Pool] = {}
+        self.active: dict[int, ShapePool] = {}
         """Pools with queued tasks or leases."""
-        self.by_worker: dict[int, Lease] = {}
-        self.by_lease: dict[int, Pool] = {}
-        self._by_number: dict[int, Pool] = {}
-        self._by_shape: dict[tuple[Any, ...], Pool] = {}
+        self.by_worker: dict[int, LeasedWorker] = {}
+        self.by_lease: dict[int, ShapePool] = {}
+        self._by_number: dict[int, ShapePool] = {}
+        self._by_shape: dict[tuple[Any, ...], ShapePool] = {}
 
-    def pool(self, resources: Shape, depth: int, node: int) -> Pool:
+    def pool(self, resources: Shape, depth: int, node: int) -> ShapePool:
         """The pool for this shape."""
         key = (depth, node, *sorted(resources.items()))
         pool = self._by_shape.get(key)
         if pool is None:
-            pool = Pool(len(self._by_shape) + 1, resources, depth, node)
+            pool = ShapePool(len(self._by_shape) + 1, resources, depth, node)
             self._by_shape[key] = pool
             self._by_number[pool.id] = pool
         return pool
 
-    def numbered(self, number: int) -> Pool | None:
+    def numbered(self, number: int) -> ShapePool | None:
         """The pool that the node knows by this number."""
         return self._by_number.get(number)
 
@@ -50,7 +50,7 @@ class Pools:
         pool.queue.append(task)
         self.active[pool.id] = pool
 
-    def put_back(self, pool: Pool, tasks: list[Task]) -> None:
+    def put_back(self, pool: ShapePool, tasks: list[Task]) -> None:
         """Put tasks at the head of their queue, in this order."""
         pool.queue.extendleft(reversed(tasks))
         if pool.queue:
@@ -58,7 +58,7 @@ class Pools:
 
     # -- what the node is told -----------------------------------------------------------
 
-    def ask(self, pool: Pool, effects: list[ClientEffect]) -> None:
+    def ask(self, pool: ShapePool, effects: list[ClientEffect]) -> None:
         """Ask for as many workers as the pool could use, if that has changed."""
         held = len(pool.leases)
         if pool.queue:
@@ -73,12 +73,12 @@ class Pools:
             pool.sent = want
             effects.append(Send(self._node_client, self._demand(pool, want)))
 
-    def forget(self, pool: Pool) -> ClientEffect:
+    def forget(self, pool: ShapePool) -> ClientEffect:
         """The node forgets what was asked for, and judges the next demand afresh."""
         pool.sent = 0
         return Send(self._node_client, self._demand(pool, 0))
 
-    def _demand(self, pool: Pool, want: int) -> Demand:
+    def _demand(self, pool: ShapePool, want: int) -> Demand:
         return Demand(self.me, pool.id, pool.resources, want, pool.depth, pool.node)
 
     def waiting(self, message: Waiting) -> None:
@@ -94,14 +94,14 @@ class Pools:
         pool = self._by_number.get(message.shape)
         if pool is None or not pool.queue:
             return returned(self.me, message.lease, message.worker)
-        lease = Lease(message.lease, message.worker, message.gpus, now)
+        lease = LeasedWorker(message.lease, message.worker, message.gpus, now)
         pool.leases[lease.id] = lease
         pool.waiting = ""
         self.by_lease[lease.id] = pool
         self.by_worker[lease.worker] = lease
         return []
 
-    def give_back(self, pool: Pool, lease: Lease, effects: list[ClientEffect]) -> None:
+    def give_back(self, pool: ShapePool, lease: LeasedWorker, effects: list[ClientEffect]) -> None:
         """A lease ends: its worker goes back to its node, unless it is dead."""
         del pool.leases[lease.id]
         self.by_lease.pop(lease.id, None)
@@ -124,7 +124,7 @@ class Pools:
                 self.give_back(pool, lease, effects)
         return effects
 
-    def answered(self, lease: Lease, now: float, effects: list[ClientEffect]) -> None:
+    def answered(self, lease: LeasedWorker, now: float, effects: list[ClientEffect]) -> None:
         """The worker of a lease has answered: it goes on, rests, or goes back."""
         lease.began = now
         lease.stalled = False
@@ -162,7 +162,7 @@ class Pools:
 
     # -- views -------------------------------------------------------------------------------
 
-    def leases(self) -> list[tuple[Lease, Shape]]:
+    def leases(self) -> list[tuple[LeasedWorker, Shape]]:
         """The leases there are, with what each holds."""
         return [(lease, pool.resources) for pool in self.active.values()
                 for lease in pool.leases.values()]  # fmt: skip

@@ -17,7 +17,7 @@ from nbray.wire.messages import PENDING, RESTARTING, NodeInfo, Picture, Shape
 
 if TYPE_CHECKING:
     from nbray.runtime.core.actors import ActorLink
-    from nbray.runtime.core.work import Pool
+    from nbray.runtime.core.work import ShapePool
 
 PATIENCE = 5.0
 """Seconds that work waits before it is explained, where it may well go on by itself."""
@@ -25,7 +25,7 @@ _OTHERS = "need what other tasks have not made yet"
 
 
 def reasons(
-    pools: Iterable[Pool],
+    pools: Iterable[ShapePool],
     links: Iterable[ActorLink],
     quiet: Iterable[str],
     unsent: Callable[[str], int],

@@ -13,7 +13,7 @@ from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Holding, Ledger
 from nbray.runtime.core.placement import describe, fits
 from nbray.runtime.core.scheduling import Hunger, Scheduler
-from nbray.runtime.core.workers import Pool, State, Worker
+from nbray.runtime.core.workers import State, Worker, WorkerPool
 from nbray.wire.messages import (
     ActorDown,
     ActorSpec,
@@ -53,7 +53,7 @@ class Resident:
 class Residents:
     """All actors of one node. `me` is the node's client id."""
 
-    def __init__(self, me: int, ledger: Ledger, pool: Pool, scheduler: Scheduler) -> None:
+    def __init__(self, me: int, ledger: Ledger, pool: WorkerPool, scheduler: Scheduler) -> None:
         self._me = me
         self._ledger = ledger
         self._pool = pool

@@ -1,6 +1,7 @@
 """What a node may take on: the vocabulary in which its brain asks for it.
 
-Owns the question and how much each kind of guest takes. Does not own counting (`shell.room`).
+Owns the question and how much each kind of guest takes. Does not own
+counting (`shell.machine.descriptors`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.placement import fits, give, take, threads, zero_limit
-from nbray.runtime.core.workers import Pool, State, Worker
+from nbray.runtime.core.workers import State, Worker, WorkerPool
 from nbray.wire.messages import Exit, Granted, Reclaim, Shape
 
 SLICE = 0.02
@@ -115,7 +115,9 @@ class Kept:
 class Scheduler:
     """Hands out workers of one node. `me` is the node's client id."""
 
-    def __init__(self, me: int, node: int, ledger: Ledger, pool: Pool, leases: Leases) -> None:
+    def __init__(
+        self, me: int, node: int, ledger: Ledger, pool: WorkerPool, leases: Leases
+    ) -> None:
         self._me = me
         self._node = node
         self._ledger = ledger

@@ -28,8 +28,8 @@ from nbray.runtime.core.pools import Pools
 from nbray.runtime.core.work import (
     BATCH_BYTES,
     ErrorMaker,
-    Lease,
-    Pool,
+    LeasedWorker,
+    ShapePool,
     Task,
     fill_dependencies,
     watch_dependencies,
@@ -125,7 +125,7 @@ class Submitter:
                 pools.active.pop(pool.id, None)
         return effects
 
-    def _dispatch(self, pool: Pool, effects: list[ClientEffect]) -> None:
+    def _dispatch(self, pool: ShapePool, effects: list[ClientEffect]) -> None:
         queue = pool.queue
         leases = [
             lease
@@ -154,7 +154,7 @@ class Submitter:
                 room -= self._push(lease, queue, room, effects)
 
     def _push(
-        self, lease: Lease, queue: deque[Task], room: int, effects: list[ClientEffect]
+        self, lease: LeasedWorker, queue: deque[Task], room: int, effects: list[ClientEffect]
     ) -> int:
         """Send one message of up to *room* tasks of one spec; how many it took."""
         work = queue[0].work
@@ -220,7 +220,7 @@ class Submitter:
         effects.append(self.pools.forget(pool))
         return effects
 
-    def _fail_pool(self, pool: Pool) -> list[ClientEffect]:
+    def _fail_pool(self, pool: ShapePool) -> list[ClientEffect]:
         effects: list[ClientEffect] = []
         error = Value(self._error("TaskUnschedulableError", pool.infeasible), failed=True)
         while pool.queue:

@@ -32,7 +32,7 @@ class Work:
                  "spec", "tally")  # fmt: skip
 
     def __init__(
-        self, spec: Spec, max_retries: int, pool: Pool | None, tally: Tally, function: bytes
+        self, spec: Spec, max_retries: int, pool: ShapePool | None, tally: Tally, function: bytes
     ) -> None:
         self.spec = spec
         self.max_retries = max_retries
@@ -124,7 +124,7 @@ class Task:
             self.sink.runnable(self)
 
 
-class Lease:
+class LeasedWorker:
     """A worker that runs tasks of one shape for this client."""
 
     __slots__ = ("alone", "began", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
@@ -148,7 +148,7 @@ class Lease:
         """When what it runs was sent, or what ran before it ended."""
 
 
-class Pool:
+class ShapePool:
     """Tasks of one shape, and the leases that serve them."""
 
     __slots__ = ("depth", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
@@ -160,7 +160,7 @@ class Pool:
         self.depth = depth
         self.node = node
         self.queue: deque[Task] = deque()
-        self.leases: dict[int, Lease] = {}
+        self.leases: dict[int, LeasedWorker] = {}
         self.sent = 0
         """The count of the last `Demand`."""
         self.waiting = ""
@@ -172,7 +172,7 @@ def returned(client: int, lease: int, worker: int) -> list[ClientEffect]:
     return [Send(node_client(node_of(worker)), Returned(client, lease, worker))]
 
 
-def at_work(leases: dict[int, Lease]) -> Iterator[tuple[str, Lease]]:
+def at_work(leases: dict[int, LeasedWorker]) -> Iterator[tuple[str, LeasedWorker]]:
     """The leases of these workers that run something, with its cell; it looks at copies."""
     for lease in list(leases.values()):
         for first in list(lease.inflight.values())[:1]:

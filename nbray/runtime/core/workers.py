@@ -110,7 +110,7 @@ class Worker:
         del self.story[:-STORY]
 
 
-class Pool:
+class WorkerPool:
     """All live workers of a node, by client id.
 
     *ready* workers are kept to serve the next lease at once; *cap* bounds all, and

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 
-class Outside:
+class Callbacks:
     """Callbacks in the order in which they came, one at a time."""
 
     def __init__(self) -> None:

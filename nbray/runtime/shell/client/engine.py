@@ -27,7 +27,7 @@ from nbray.runtime.core.objects import FAILED, Entry
 from nbray.runtime.core.work import Task
 from nbray.runtime.core.worker import Item, WorkerBrain
 from nbray.runtime.shell.client.actors import NativeActors
-from nbray.runtime.shell.client.callbacks import Outside
+from nbray.runtime.shell.client.callbacks import Callbacks
 from nbray.runtime.shell.client.calls import Calls
 from nbray.runtime.shell.client.cells import NativeCells
 from nbray.runtime.shell.client.cluster import NativeCluster
@@ -85,7 +85,7 @@ class NativeEngine:
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
         self._closed = False
-        self._outside = Outside()
+        self._outside = Callbacks()
         self._futures = Futures(loop, brain, self.memory, self._outside)
         brain.attach(
             Host(

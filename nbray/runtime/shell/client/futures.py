@@ -17,7 +17,7 @@ from nbray.refs import ObjectRef
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.client import Future as Settled
 from nbray.runtime.core.effects import ClientEffect
-from nbray.runtime.shell.client.callbacks import Outside
+from nbray.runtime.shell.client.callbacks import Callbacks
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 
@@ -25,7 +25,7 @@ from nbray.runtime.shell.client.memory import Memory
 class Futures:
     """Those of one client."""
 
-    def __init__(self, loop: Loop, brain: ClientBrain, memory: Memory, outside: Outside) -> None:
+    def __init__(self, loop: Loop, brain: ClientBrain, memory: Memory, outside: Callbacks) -> None:
         self._loop = loop
         self._brain = brain
         self._memory = memory

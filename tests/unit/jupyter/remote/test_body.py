@@ -7,7 +7,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from nbray.jupyter.remote.body import Program, Shown, Values, run, why_not
+from nbray.jupyter.remote.body import Program, ShownText, Values, run, why_not
 
 
 def program(source, **fields):
@@ -76,7 +76,7 @@ def test_an_output_that_cannot_travel_is_named():
 
 def test_a_last_expression_that_cannot_travel_is_shown_as_text():
     shown, _ = run(program("import threading\nthreading.Lock()"), Values(), -1, None)
-    assert isinstance(shown, Shown)
+    assert isinstance(shown, ShownText)
     assert "lock" in repr(shown)
 
 

@@ -14,7 +14,7 @@ import pytest
 from nbray.clusters.cluster import Cluster
 from nbray.clusters.launcher import Refused
 from nbray.jupyter.server import watching
-from nbray.jupyter.server.watching import Look, Watch
+from nbray.jupyter.server.watching import ClusterWatch, Look
 
 EXEC = asyncio.create_subprocess_exec
 ONE = Cluster(
@@ -55,7 +55,7 @@ class Scene:
         async def origin(pid: int) -> str:
             return f"notebook {pid}"
 
-        self.watch = Watch(origin, self.look)
+        self.watch = ClusterWatch(origin, self.look)
 
     def look(self) -> tuple[list[Cluster], str]:
         self.looks += 1
@@ -130,7 +130,7 @@ def test_an_unknown_owner_does_not_hide_the_cluster(monkeypatch: pytest.MonkeyPa
 
     async def play() -> None:
         scene.found = [ONE]
-        scene.watch = Watch(broken, scene.look)
+        scene.watch = ClusterWatch(broken, scene.look)
         scene.watch.join(scene.hear)
         await until(lambda: scene.told)
         assert scene.told[0]["clusters"][0]["origin"] == ""

@@ -17,7 +17,7 @@ from nbray.exceptions import RaySystemError
 from nbray.jupyter.notebook import Notebook
 from nbray.jupyter.waiting import progress
 from nbray.jupyter.waiting.bars import Bars
-from nbray.jupyter.waiting.progress import DELAY, DRAW, LINGER, LOOK, Watch
+from nbray.jupyter.waiting.progress import DELAY, DRAW, LINGER, LOOK, WorkWatch
 from nbray.jupyter.waiting.terminal import TerminalBars
 
 
@@ -40,7 +40,7 @@ class Surface:
         self.did.append(("erase", -1))
 
 
-class Still(Watch):
+class Still(WorkWatch):
     """A watch without its thread: the tests call `tick` by hand."""
 
     def wake(self) -> None:
@@ -179,7 +179,7 @@ def test_an_engine_that_fails_counts_as_ended() -> None:
     def fails() -> Snapshot:
         raise RaySystemError("gone")
 
-    watch = Watch(fails, lambda cell: Surface(cell, False), lambda: 0.0)
+    watch = WorkWatch(fails, lambda cell: Surface(cell, False), lambda: 0.0)
     assert watch._look() is None
 
 
@@ -247,7 +247,7 @@ def test_the_thread_draws_and_parks(monkeypatch: pytest.MonkeyPatch) -> None:
             drawn.set()
 
     snapshot = Snapshot(cells={"c": CellView("c", 5, (NodeCounts(1, "n", 1),))})
-    watch = Watch(lambda: snapshot, lambda cell: Seen(cell, True))
+    watch = WorkWatch(lambda: snapshot, lambda cell: Seen(cell, True))
     with watch():
         assert drawn.wait(60)
     pause = threading.Event()
@@ -264,7 +264,7 @@ def test_the_thread_ends_when_long_idle_and_starts_again(
 ) -> None:
     monkeypatch.setattr(progress, "IDLE", 0.0)
     monkeypatch.setattr(progress, "LOOK", 0.0)
-    watch = Watch(Snapshot, lambda cell: Surface(cell, True))
+    watch = WorkWatch(Snapshot, lambda cell: Surface(cell, True))
     for _ in range(3):
         with watch():
             thread = watch._thread
@@ -281,7 +281,7 @@ def test_a_failing_drawing_never_reaches_the_work(
     def broken(_cell: str) -> Surface:
         raise ValueError("no screen")
 
-    watch = Watch(lambda: Snapshot(cells={}), broken)
+    watch = WorkWatch(lambda: Snapshot(cells={}), broken)
     with watch():
         assert watch._thread is not None
         watch._thread.join(60)

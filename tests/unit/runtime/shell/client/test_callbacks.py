@@ -2,11 +2,11 @@
 
 import threading
 
-from nbray.runtime.shell.client.callbacks import Outside
+from nbray.runtime.shell.client.callbacks import Callbacks
 
 
 def test_callbacks_run_in_order_on_another_thread():
-    outside = Outside()
+    outside = Callbacks()
     done = threading.Event()
     seen = []
     for number in range(5):

@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable
 from nbray.runtime.core.effects import NodeEffect, Outlive
 
 
-class Stay:
+class Outliving:
     """The wishes at one node. *owner* is the process with which all ends (0: none)."""
 
     def __init__(self, owner: int) -> None:

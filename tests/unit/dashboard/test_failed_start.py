@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from nbray.dashboard.access import Access
-from nbray.dashboard.sorry import answer, tell
+from nbray.dashboard.failed_start import answer, tell
 
 WHY = "the dashboard does not start: No module named 'tornado'"
 ACCESS = Access("secret")

@@ -15,11 +15,11 @@ from nbray import details as d
 from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
-from nbray.view import things
+from nbray.view import record_tables
 from nbray.view.names import Names, theirs
 from nbray.view.render import render_exact
 from nbray.view.tables import Cell, Column, Query
-from nbray.view.tail import Line, tail
+from nbray.view.tail import TailLine, tail
 
 ROWS = 20
 LINES = 100
@@ -32,7 +32,7 @@ class Inside(msgspec.Struct, frozen=True):
     note: str
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[TailLine, ...] = ()
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ def _more(note: str, count: int) -> str:
 
 
 def _actors(details: Details, names: Names) -> Inside:
-    (table,) = things.actors(details, names, Query())
+    (table,) = record_tables.actors(details, names, Query())
     living = sum(d.ACTOR_STATES[one.state] != "dead" for one in details.actors)
     note = f"{living} of {figures.noun(len(details.actors), 'actor')} alive" if table.rows else ""
     return Inside(
@@ -119,7 +119,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def inside_html(kind: str, snapshot: Snapshot, details: Details) -> str:
+def details_html(kind: str, snapshot: Snapshot, details: Details) -> str:
     """The HTML of *kind* (a key of `KINDS`), without scripts, links or outside resources."""
     details = theirs(details)
-    return render_exact("inside", what=KINDS[kind].draw(details, Names(snapshot, details)))
+    return render_exact("panel_details", what=KINDS[kind].draw(details, Names(snapshot, details)))

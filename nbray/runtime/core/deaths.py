@@ -19,19 +19,19 @@ from nbray.runtime.core.scheduling import Scheduler
 from nbray.runtime.core.spread import Spread
 from nbray.runtime.core.storage import Storage
 from nbray.runtime.core.transfers import Transfers
-from nbray.runtime.core.workers import Pool
+from nbray.runtime.core.workers import WorkerPool
 from nbray.wire import messages as m
 
 DEATHS_KEPT = 1000
 """Deaths of clients of which a new client is told."""
 
 
-class Ends:
+class Deaths:
     """Deaths at one node; *clients* are the live ones of this machine."""
 
     def __init__(
-        self, me: int, clients: Collection[int], pool: Pool, leases: Leases, scheduler: Scheduler,
-        spread: Spread, storage: Storage, transfers: Transfers,
+        self, me: int, clients: Collection[int], pool: WorkerPool, leases: Leases,
+        scheduler: Scheduler, spread: Spread, storage: Storage, transfers: Transfers,
     ) -> None:  # fmt: skip
         self._me = me
         self._clients = clients

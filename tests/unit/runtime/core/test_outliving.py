@@ -3,7 +3,7 @@
 from node_play import ANNA, BEN, Play
 
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core.stay import Stay
+from nbray.runtime.core.outliving import Outliving
 from nbray.wire import messages as m
 
 OWNER = ANNA & 0xFFFF
@@ -17,13 +17,13 @@ def stays(play: Play) -> list[bool]:
 
 
 def test_nobody_asked():
-    stay = Stay(7)
+    stay = Outliving(7)
     assert stay.settle({1}, [8]) == []
     assert not stay.handed_over
 
 
 def test_it_stays_while_one_that_asked_lives_or_another_driver_is_attached():
-    stay = Stay(7)
+    stay = Outliving(7)
     assert stay.keep(1, True)
     assert stay.settle({1}, [7]) == [fx.Outlive(True)]
     assert stay.settle({1}, [7]) == []
@@ -34,14 +34,14 @@ def test_it_stays_while_one_that_asked_lives_or_another_driver_is_attached():
 
 
 def test_the_end_of_who_asked_is_as_good_as_taking_it_back():
-    stay = Stay(7)
+    stay = Outliving(7)
     stay.keep(1, True)
     stay.settle({1}, [])
     assert stay.settle({2}, []) == [fx.Outlive(False)]
 
 
 def test_without_an_owner_there_is_nothing_to_outlive():
-    stay = Stay(0)
+    stay = Outliving(0)
     assert not stay.keep(1, True)
     assert stay.settle({1}, []) == []
 

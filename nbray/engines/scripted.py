@@ -23,6 +23,7 @@ from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_hex, client_id, node_hex
 from nbray.options import UNIT, TaskOptions, demand
 from nbray.refs import ObjectRef
 from nbray.wire import pickling as p
+from nbray.wire.functions import pack_function
 
 _numbers = itertools.count(1)
 """Engines of this process, so that a reference of an ended one is known as such."""
@@ -89,7 +90,7 @@ class ScriptedEngine:
         if self.ended:
             raise RaySystemError("this session has ended: call nbray.init() again")
         if self not in function.cache:
-            blob = p.pack_function(function.call, function.name)[1]
+            blob = pack_function(function.call, function.name)[1]
             function.cache[self] = p.unpack(blob, self._ref)
         return function.cache[self]
 

@@ -32,6 +32,7 @@ from nbray.ids import FIRST_NODE
 from nbray.options import UNIT, TaskOptions, demand
 from nbray.refs import ObjectRef
 from nbray.util.chunk_run import Plan, Report, brief, run_chunk, unpack_error, weight
+from nbray.util.chunks import Chunk, Raising
 from nbray.util.sizes import Sizes
 
 AHEAD = 3
@@ -48,45 +49,6 @@ SLICED = (range, list, tuple)
 """What is cut into slices; anything else is read item by item."""
 READING = 0.01
 """Seconds that items are read for one chunk, so that a slow source holds nothing up."""
-
-
-class _Chunk:
-    """Some items that follow each other, from being read to their results."""
-
-    __slots__ = ("alone", "early", "first", "items", "ref", "segments", "skip")
-
-    def __init__(self, first: int, items: Sequence[Any], alone: bool = False) -> None:
-        self.first = first
-        self.items = items
-        self.alone = alone
-        """Its items are to run one by one."""
-        self.ref: ObjectRef[Any] | None = None
-        """Its report, once it has been submitted."""
-        self.early: ObjectRef[Any] | None = None
-        """An early report, if it takes longer than it should."""
-        self.skip = 0
-        """How many of its first results came with the early report."""
-        self.segments: list[Iterator[Any]] | None = None
-        """Its results, once they are there."""
-
-
-class _Raise:
-    """An iterator that raises instead of giving a value, once."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error: BaseException | None = error
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        error, self._error = self._error, None
-        if error is None:
-            raise StopIteration
-        raise error
-
-    def __length_hint__(self) -> int:
-        return 1 if self._error is not None else 0
 
 
 class Run:
@@ -141,11 +103,11 @@ class Run:
         if options.max_retries == 0:
             self._sizes.most = 1  # what must not run twice shares a chunk with nothing
         self._looked = time.monotonic()
-        self._line: list[_Chunk] = []
+        self._line: list[Chunk] = []
         """Chunks in the order of their items, until their results are handed out."""
-        self._flying: dict[ObjectRef[Any], _Chunk] = {}
+        self._flying: dict[ObjectRef[Any], Chunk] = {}
         """By the reference of their report."""
-        self._early: dict[ObjectRef[Any], _Chunk] = {}
+        self._early: dict[ObjectRef[Any], Chunk] = {}
         self._segments: deque[Iterator[Any]] = deque()
         self._given: Iterator[Any] = iter(())
         self._counted = total or 0
@@ -173,7 +135,7 @@ class Run:
             raise
         except BaseException as error:  # noqa: BLE001 - raised by the segment: the chain goes on
             self.cancel(f"cancelled by {type(error).__name__}")
-            segment = _Raise(error)
+            segment = Raising(error)
         self._given = segment
         self._taken += operator.length_hint(segment)
         return segment
@@ -181,14 +143,14 @@ class Run:
     def _next(self) -> Iterator[Any]:
         while True:
             if self._stopped:
-                return _Raise(TaskCancelledError(f"the map of {self.name} was {self._stopped}"))
+                return Raising(TaskCancelledError(f"the map of {self.name} was {self._stopped}"))
             if self.waits or not self._segments:
                 if self._flying:
                     self._collect(0)
                 self._fill()
             if self._segments:
                 segment = self._segments.popleft()
-                if isinstance(segment, _Raise):
+                if isinstance(segment, Raising):
                     self._unwatch()
                 return segment
             if self._flying:
@@ -199,7 +161,7 @@ class Run:
             elif self._broken is not None:
                 broken, self._broken = self._broken, None
                 self._unwatch()
-                return _Raise(broken)
+                return Raising(broken)
             else:
                 self._ended = True
                 self._unwatch()
@@ -264,11 +226,11 @@ class Run:
             if time.monotonic() - now > READING:
                 return  # a slow source, or large items: see first what has come meanwhile
 
-    def _put_off(self) -> _Chunk | None:
+    def _put_off(self) -> Chunk | None:
         """The first chunk that is still, or again, to be handed out."""
         return next((c for c in self._line if c.ref is None and c.segments is None), None)
 
-    def _draw(self) -> _Chunk | None:
+    def _draw(self) -> Chunk | None:
         """Read items for a new chunk; None if there are none, or no more may be read ahead."""
         wanted = self._sizes.next(None if self.total is None else max(0, self.total - self._read))
         limit = READ if self._limit is None else self._limit
@@ -286,7 +248,7 @@ class Run:
         if not items:
             return None
         self._sizes.weighs(max(map(weight, items[:1] if self._width == 1 else items[0])))
-        return _Chunk(first, items)
+        return Chunk(first, items)
 
     def _pull(self, wanted: int) -> list[Any]:
         """Take up to *wanted* items from the source; fewer if it is slow."""
@@ -320,18 +282,18 @@ class Run:
         flat = items if self._width == 1 else list(itertools.chain.from_iterable(items))
         return (None, *flat) if ObjectRef in set(map(type, flat)) else (items,)
 
-    def _split(self, chunk: _Chunk) -> None:
+    def _split(self, chunk: Chunk) -> None:
         """Leave in *chunk* what is to run together, and the rest in a chunk behind it."""
         size = 1 if chunk.alone else self._sizes.next(len(chunk.items))
         if len(chunk.items) > size:
             self._cut(chunk, size)
 
-    def _cut(self, chunk: _Chunk, size: int) -> None:
-        rest = _Chunk(chunk.first + size, chunk.items[size:], chunk.alone)
+    def _cut(self, chunk: Chunk, size: int) -> None:
+        rest = Chunk(chunk.first + size, chunk.items[size:], chunk.alone)
         self._line.insert(self._line.index(chunk) + 1, rest)
         chunk.items = chunk.items[:size]
 
-    def _submit(self, chunk: _Chunk) -> None:
+    def _submit(self, chunk: Chunk) -> None:
         token = session.cell.set(self._cell)
         try:
             args = (chunk.first, self._large, *self._arguments(chunk.items))
@@ -385,7 +347,7 @@ class Run:
             return error
         return found
 
-    def _fail(self, chunk: _Chunk, error: Exception) -> None:
+    def _fail(self, chunk: Chunk, error: Exception) -> None:
         """A chunk failed as a whole."""
         if not chunk.items:  # after an early report that had all its results
             self._settle(chunk, [])
@@ -396,21 +358,21 @@ class Run:
         if told_of(error) is None:
             error.add_note(f"(item {chunk.first}: {brief(chunk.items[0])})")
         self._engine.cells.count(self._cell, 0, failed=1)
-        self._settle(chunk, [iter([error])] if self._keep_errors else [_Raise(error)])
+        self._settle(chunk, [iter([error])] if self._keep_errors else [Raising(error)])
 
-    def _take_early(self, chunk: _Chunk, report: Report) -> None:
+    def _take_early(self, chunk: Chunk, report: Report) -> None:
         """A chunk takes long: its first results, and how many of its items are given back."""
         ran = len(report.results)
         self._sizes.measured(ran + 1, report.seconds)
         if report.left:
             self._cut(chunk, len(chunk.items) - report.left)
         if ran:
-            head = _Chunk(chunk.first, chunk.items[:ran])
+            head = Chunk(chunk.first, chunk.items[:ran])
             self._line.insert(self._line.index(chunk), head)
             chunk.first, chunk.items, chunk.skip = chunk.first + ran, chunk.items[ran:], ran
             self._deliver(head, report, 0)
 
-    def _take(self, chunk: _Chunk, report: Report) -> None:
+    def _take(self, chunk: Chunk, report: Report) -> None:
         """A chunk has ended, perhaps without having begun its last items."""
         if not chunk.items:  # the early report had them all
             self._settle(chunk, [])
@@ -423,7 +385,7 @@ class Run:
         self._sizes.measured(len(report.results), report.seconds)
         self._deliver(chunk, report, chunk.skip)
 
-    def _deliver(self, chunk: _Chunk, report: Report, skip: int) -> None:
+    def _deliver(self, chunk: Chunk, report: Report, skip: int) -> None:
         """Settle *chunk* with the results from number *skip* on."""
         self._sizes.weighs(report.weight)
         size = len(chunk.items)
@@ -444,11 +406,11 @@ class Run:
             if self._keep_errors:
                 results[place] = error
                 continue
-            segments += [iter(results[begin:place]), _Raise(error)]
+            segments += [iter(results[begin:place]), Raising(error)]
             begin = place + 1
         self._settle(chunk, [*segments, iter(results[begin:] if begin else results)])
 
-    def _settle(self, chunk: _Chunk, segments: list[Iterator[Any]]) -> None:
+    def _settle(self, chunk: Chunk, segments: list[Iterator[Any]]) -> None:
         """The results of *chunk* are there; hand out those whose turn has come."""
         self.done += len(chunk.items)
         chunk.items = ()

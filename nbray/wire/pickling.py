@@ -1,7 +1,8 @@
 """Values as bytes: one contiguous layout, the same in messages and in the store.
 
 Owns the layout, what is pickled how, and how references inside values are
-noticed and rebuilt. Does not own errors as results (`failures`), nor the
+noticed and rebuilt. Does not own errors as results (`failures`), functions and
+classes (`functions`), nor the
 search for what cannot be pickled (`blame`), nor where bytes travel.
 
 Rule: the first byte decides. 0x80 is a bare pickle stream; `MAGIC` is a header
@@ -14,16 +15,11 @@ from __future__ import annotations
 
 import gc
 import io
-import operator
-import os
 import pickle
 import struct
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,33 +27,24 @@ import msgspec
 from nbray import definitions
 from nbray.config import INLINE_LIMIT
 from nbray.exceptions import RaySystemError
-from nbray.figures import memory
 from nbray.refs import ObjectRef
 from nbray.text import safe
 from nbray.wire import blame
-from nbray.wire.digest import begin, digest
 from nbray.wire.failures import pack_error, unpack_error
 
 __all__ = [
     "Packed",
-    "digest_of",
-    "largest_capture",
     "pack",
     "pack_call",
-    "pack_definition",
     "pack_error",
-    "pack_function",
-    "pack_function_with_refs",
     "unpack",
     "unpack_error",
     "unpack_many",
-    "warn_of_size",
 ]
 
 if TYPE_CHECKING:
     from nbray.engine import Engine
 
-_OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 MAGIC = 0xB5
 ALIGN = 64
 _HEADER = struct.Struct("<B3xIQ")
@@ -65,7 +52,7 @@ _PROTOCOL = 5
 _SMALL = 64
 """Items up to which a container's types are looked at before it is pickled."""
 _ATOMS = frozenset({int, float, str, bytes, bool, complex, type(None)})
-_Refs = tuple[tuple[int, int], ...]
+Refs = tuple[tuple[int, int], ...]
 _dumps = pickle.dumps
 _loads = pickle.loads
 
@@ -82,7 +69,7 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
 
     stream: bytes
     buffers: list[memoryview]
-    refs: _Refs
+    refs: Refs
     size: int
 
     def join(self) -> bytes:
@@ -125,7 +112,7 @@ def _head_size(count: int) -> int:
     return _HEADER.size + 8 * count
 
 
-def _assemble(stream: bytes, pickled: list[pickle.PickleBuffer], refs: _Refs = ()) -> Packed:
+def _assemble(stream: bytes, pickled: list[pickle.PickleBuffer], refs: Refs = ()) -> Packed:
     if not pickled:
         return Packed(stream, [], refs, len(stream))
     buffers = [buffer.raw() for buffer in pickled]
@@ -321,94 +308,6 @@ def _take(refs: list[tuple[int | str, ObjectRef[Any]]], place: int | str, value:
         refs.append((place, value))
         return None
     return value
-
-
-# Functions
-
-
-def pack_function_with_refs(call: Callable[..., Any], name: str) -> tuple[bytes, bytes, _Refs]:
-    """As `pack_function`, with the (owner, seq) of every reference the function captured."""
-    packed = pack_definition(call, name)
-    blob = packed.join()
-    return digest(blob), blob, packed.refs
-
-
-def pack_definition(call: Callable[..., Any], name: str) -> Packed:
-    """A function or class, pickled.
-
-    Raises:
-        TypeError: it captures something that cannot be pickled; says what.
-    """
-    return pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
-
-
-def warn_of_size(call: Callable[..., Any], name: str) -> None:
-    """Warn of a function or class that takes much along, and say of what."""
-    captured, size = largest_capture(call)
-    what = f"{captured!r} ({memory(size)})" if captured else "much data"
-    if captured.isidentifier() and captured in blame.defaults(call):
-        advice = f"give it at the call, {captured}=nbray.put(...) made once, and not as a default"
-    elif captured.isidentifier():
-        advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
-    else:
-        advice = "pass it as an argument, put once with nbray.put(...)"
-    where = "into every actor that is made of it" if isinstance(call, type) else (
-        f"into the object store, once for each time that {name} is defined"
-    )  # fmt: skip
-    warnings.warn(
-        f"{name} takes {what} along: it is put {where}. To share it, {advice}.",
-        UserWarning,
-        stacklevel=_user_level(),
-    )
-
-
-def digest_of(packed: Packed) -> bytes:
-    """The content hash of what *packed* holds, without joining it."""
-    state = begin()
-    for position, piece in packed.pieces():
-        state.update(position.to_bytes(8, "little"))
-        state.update(piece)
-    return state.digest()
-
-
-def _user_level() -> int:
-    """The `stacklevel` of the innermost frame that is not nbray's, for a warning of our caller."""
-    level = 2
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
-        frame = frame.f_back
-        level += 1
-    return level
-
-
-def pack_function(call: Callable[..., Any], name: str) -> tuple[bytes, bytes]:
-    """(hash of 16 bytes, pickled form) of a function or class; `unpack` reads it.
-
-    Raises:
-        TypeError: it captures something that cannot be pickled; says what.
-    """
-    digest, blob, _ = pack_function_with_refs(call, name)
-    return digest, blob
-
-
-def largest_capture(call: Callable[..., Any], depth: int = 0) -> tuple[str, int]:
-    """(name, bytes when pickled) of the largest variable that *call* takes with it.
-
-    For the warning about a function that carries much; ("", 0) if it captures nothing.
-    What a function takes along that *call* calls counts as well.
-    """
-    best = ("", 0)
-    for name, value in blame.carried(call).items():
-        if isinstance(value, FunctionType) and depth < 5:
-            best = max(best, largest_capture(value, depth + 1), key=operator.itemgetter(1))
-            continue
-        try:
-            size = pack(value).size
-        except TypeError:
-            continue
-        if size > best[1]:
-            best = (name, size)
-    return best
 
 
 # Unpickling

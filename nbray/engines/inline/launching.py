@@ -18,7 +18,8 @@ from nbray.engines.inline.running import Call
 from nbray.engines.inline.tally import Tally
 from nbray.exceptions import RaySystemError
 from nbray.refs import ObjectRef
-from nbray.wire.pickling import pack_function_with_refs, unpack
+from nbray.wire.functions import pack_function_with_refs
+from nbray.wire.pickling import unpack
 from nbray.wire.watched import Watch, same, watched
 
 

@@ -21,20 +21,14 @@ from nbray.ids import FIRST_WORKER_LOCAL, HEAD, client_id, node_client, node_of
 from nbray.runtime.core import leases as books
 from nbray.runtime.core.crowd import Crowd
 from nbray.runtime.core.deaths import Deaths
+from nbray.runtime.core.demands import Demands
 from nbray.runtime.core.drain import Drain
-from nbray.runtime.core.effects import (
-    Forget,
-    Listen,
-    Log,
-    NodeEffect,
-    Send,
-    Stop,
-    WatchPid,
-)
+from nbray.runtime.core.effects import Forget, Listen, Log, NodeEffect, Send, Stop, WatchPid
 from nbray.runtime.core.history import History
-from nbray.runtime.core.leases import Lease, Leases, Ledger, Want
+from nbray.runtime.core.leases import Leases, Ledger
 from nbray.runtime.core.lending import Lending
 from nbray.runtime.core.outliving import Outliving
+from nbray.runtime.core.reports import Reports
 from nbray.runtime.core.residents import Residents
 from nbray.runtime.core.room import DRIVER, WORKER, Plenty, Room
 from nbray.runtime.core.scheduling import REST, REST_REMOTE, Scheduler
@@ -47,9 +41,6 @@ from nbray.runtime.core.troubles import Troubles
 from nbray.runtime.core.versions import differences
 from nbray.runtime.core.workers import State, WorkerPool
 from nbray.wire import messages as m
-
-LOAD_PAUSE = 0.02
-"""Seconds between two reports of free resources to the head."""
 
 
 class _Client:
@@ -100,12 +91,10 @@ class NodeBrain:
         info = settings.info
         self.troubles = Troubles(me, info.pid, f"node {info.name}")
         self.ending = False
-        self._load_due: float | None = None
-        self._load_sent = float("-inf")
-        self._figures = Figures()
-        self._finished = 0
-        self._failed = 0
-        """What workers that are gone had done."""
+        self.reports = Reports(
+            me, self.ledger, self.pool, self.leases, self.storage, self.transfers
+        )
+        self.demands = Demands(me, self.ledger, self.leases, self.spread)
 
     # -- events -------------------------------------------------------------------
 
@@ -137,7 +126,7 @@ class NodeBrain:
         """When `tick` has something to do; None if nothing is planned."""
         due = [
             self.scheduler.recheck, self.transfers.next_deadline(), self.spread.next_deadline(),
-            self.pool.next_deadline(now), self.storage.books.next_deadline(now), self._load_due,
+            self.pool.next_deadline(now), self.storage.books.next_deadline(now), self.reports.due,
             self.crowd.due,
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
@@ -149,9 +138,7 @@ class NodeBrain:
         worker = self.pool.died(client, now)
         if worker is None or self.ending:
             return []
-        if worker.worked is not None:
-            self._finished += worker.worked.finished
-            self._failed += worker.worked.failed
+        self.reports.gone(worker)
         if worker.leaving:
             worker.why = worker.why or "it was idle"
         intended = bool(worker.why)
@@ -163,7 +150,7 @@ class NodeBrain:
         self.history.gone(client, worker.pid)
         lease = self.leases.by_worker.get(client)
         if lease is not None:
-            out.extend(self._end_lease(lease, now))
+            out.extend(self.demands.end(lease, now))
             # A task whose CPU is its own child's goes on with that (see `WorkerBrain.unblock`).
             out.extend(self.lending.settle(lease.key[0]))
         out.extend(self.residents.died(client, cause))
@@ -201,28 +188,14 @@ class NodeBrain:
 
     def figures(self, figures: Figures, now: float) -> list[NodeEffect]:
         """Fresh figures of the machine; the brain adds what it knows and tells the head."""
-        store = self.storage.books
-        queued = sum(w.unmet for w in self.leases.wants.values() if not w.asker and not w.held)
-        done = [worker.worked for worker in self.pool if worker.worked is not None]
-        moving, source = self.transfers.moving()
-        self._figures = msgspec.structs.replace(
-            figures,
-            workers=len(self.pool),
-            running=sum(worked.running for worked in done),
-            finished=self._finished + sum(worked.finished for worked in done),
-            failed=self._failed + sum(worked.failed for worked in done),
-            queued=queued,
-            store_used=store.used,
-            store_total=store.capacity,
-            moving=moving,
-            moving_from=source,
-        )
+        self.reports.noted(figures)
         if self.ending:
             return []
         free = figures.memory_total - figures.memory_used
         scarce = free < config.SCARCE_SHARE * figures.memory_total
         told = self.troubles.noted(figures.trouble, self._drivers())
-        return [self._load(now), *told, *(self.storage.relieve() if scarce else ())]
+        load = self.reports.load(now, self.drain.on)
+        return [load, *told, *(self.storage.relieve() if scarce else ())]
 
     def _drivers(self) -> list[int]:
         return [client for client, one in self.clients.items() if one.driver]
@@ -254,7 +227,7 @@ class NodeBrain:
             case m.Demand():
                 return self._demand(message, now)
             case m.Holding():
-                self._holding(message)
+                self.demands.holding(message)
             case m.Returned():
                 return self._returned(message, now)
             case m.Blocked():
@@ -400,7 +373,7 @@ class NodeBrain:
         if node == node_of(HEAD):
             return self._lost_head(why)
         out = self.deaths.node(member, why, now)
-        return [*out, *self._judge()]
+        return [*out, *self.demands.hopeless()]
 
     def _lost_head(self, why: str) -> list[NodeEffect]:
         """The head counts this node out, or has been silent for longer than anybody sleeps."""
@@ -410,24 +383,13 @@ class NodeBrain:
         return self.stop(why, again=self.settings.rejoins)
 
     def _members(self, nodes: Iterable[m.NodeInfo], now: float) -> list[NodeEffect]:
-        before = self.spread.members
-        was = {n.number: (n.alive, n.leaving, n.ip) for n in before.values()}
-        self.spread.members = {node.number: node for node in nodes}
-        if self.number not in self.spread.members:
-            self.spread.members[self.number] = before[self.number]
+        changed = self.spread.learn(nodes)
         told = m.Members(self.me, list(self.spread.members.values()))
         # Workers need to know who is there, not what is free at each moment.
-        members = self.spread.members.values()
-        changed = was != {n.number: (n.alive, n.leaving, n.ip) for n in members}
         out: list[NodeEffect] = [
             Send(client, told) for client, known in self.clients.items() if changed or known.driver
         ]
-        return [*out, *self._judge()] if changed else out
-
-    def _judge(self) -> list[NodeEffect]:
-        """The membership has changed: tell the clients whose wants nobody can satisfy any more."""
-        wants = self.leases.wants.values()
-        return [effect for want in wants for effect in self.spread.never(want)]
+        return [*out, *self.demands.hopeless()] if changed else out
 
     # -- work -----------------------------------------------------------------------
 
@@ -435,29 +397,7 @@ class NodeBrain:
         client = message.origin or message.sender
         if self.deaths.over(client) or (not message.origin and client not in self.clients):
             return []  # it died meanwhile
-        key = (client, message.shape)
-        if not message.count and key not in self.leases.wants:
-            return []
-        want = self.leases.want(key, message.resources, now)
-        if not want.count:
-            want.since = now
-        want.count = message.count
-        want.depth = message.depth
-        want.node = message.node
-        want.asker = message.sender if message.origin else 0
-        want.rests = 0.0
-        if not want.unmet:
-            want.passed = 0.0
-        return self.spread.never(want)
-
-    def _holding(self, message: m.Holding) -> None:
-        want = self.leases.wants.get((message.client, message.shape))
-        if want is not None:
-            node = node_of(message.sender)
-            if message.count:
-                want.remote[node] = message.count
-            else:
-                want.remote.pop(node, None)
+        return self.demands.asked(message, now)
 
     def _returned(self, message: m.Returned, now: float) -> list[NodeEffect]:
         home = node_of(message.lease)
@@ -475,24 +415,7 @@ class NodeBrain:
             want.rests = now + (REST_REMOTE if want.asker else REST)
         out = self.lending.settle(lease.worker)
         self.lending.gone(lease.worker)
-        return [*out, *self._end_lease(lease, now)]
-
-    def _end_lease(self, lease: Lease, now: float) -> list[NodeEffect]:
-        want = self.leases.end(lease, self.ledger)
-        if want is None:
-            return []
-        if want.count and not want.held:
-            want.since = now
-        out = self._report(want)
-        self.leases.sweep(want)
-        return out
-
-    def _report(self, want: Want) -> list[NodeEffect]:
-        """Tell the node that asked how many leases its client has here."""
-        if not want.asker:
-            return []
-        client, shape = want.key
-        return [Send(want.asker, m.Holding(self.me, client, shape, want.held))]
+        return [*out, *self.demands.end(lease, now)]
 
     def _kill(self, message: m.KillWorker, now: float) -> list[NodeEffect]:
         if node_of(message.worker) != self.number:
@@ -536,7 +459,7 @@ class NodeBrain:
         for want in list(self.leases.wants.values()):
             if want.asker:
                 if want.held != before.get(want.key, 0):
-                    out.extend(self._report(want))
+                    out.extend(self.demands.report(want))
             else:
                 out.extend(self.spread.forward(want))
                 out.extend(self.spread.explain(want, now))
@@ -549,11 +472,7 @@ class NodeBrain:
             out.extend(self.scheduler.fork(1, now)[1])
         out.extend(self.storage.sweep(now))
         out.extend(self._stay())
-        if self.ledger.changed or (self._load_due is not None and now >= self._load_due):
-            if now >= self._load_sent + LOAD_PAUSE:
-                out.append(self._load(now))
-            elif self._load_due is None:
-                self._load_due = self._load_sent + LOAD_PAUSE
+        out.extend(self.reports.step(now, self.drain.on))
         return out
 
     def _stay(self) -> list[NodeEffect]:
@@ -561,12 +480,6 @@ class NodeBrain:
             return []
         drivers = (client.pid for client in self.clients.values() if client.driver)
         return self.outliving.settle(self.clients, drivers)
-
-    def _load(self, now: float) -> NodeEffect:
-        self._load_sent = now
-        self._load_due = None
-        self.ledger.changed = False
-        return Send(HEAD, m.Load(self.me, dict(self.ledger.free), self._figures, self.drain.on))
 
     def check(self) -> None:
         """Raise if an invariant is broken; for tests and simulations."""

@@ -9,6 +9,8 @@ best first by what they have free; only what nobody has free is asked of all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nbray.ids import node_client
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.leases import Leases, Ledger, Want
@@ -28,6 +30,15 @@ class Spread:
         self._ledger = ledger
         self._leases = leases
         self.members: dict[int, NodeInfo] = {}
+
+    def learn(self, nodes: Iterable[NodeInfo]) -> bool:
+        """Take the head's picture of the members; whether more than what is free has changed."""
+        before = self.members
+        was = {n.number: (n.alive, n.leaving, n.ip) for n in before.values()}
+        self.members = {node.number: node for node in nodes}
+        if self._node not in self.members:
+            self.members[self._node] = before[self._node]
+        return was != {n.number: (n.alive, n.leaving, n.ip) for n in self.members.values()}
 
     def others(self) -> list[NodeInfo]:
         """The live nodes but this one."""

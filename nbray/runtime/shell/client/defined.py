@@ -29,9 +29,10 @@ from nbray.hosting.modules import Modules, Packed
 from nbray.refs import ObjectRef
 from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.digest import digest as name_of
+from nbray.wire.functions import digest_of, pack_definition, warn_of_size
 from nbray.wire.messages import Ref
 from nbray.wire.pickling import Packed as Pickled
-from nbray.wire.pickling import digest_of, pack, pack_definition, warn_of_size
+from nbray.wire.pickling import pack
 from nbray.wire.watched import Watch, same, watched
 
 RECENT = 64

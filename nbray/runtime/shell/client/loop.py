@@ -26,6 +26,7 @@ from typing import Any, assert_never
 
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Forget, Send
+from nbray.runtime.shell.client.quick_look import SPIN, QuickLook
 from nbray.runtime.shell.process.sockets import Post
 from nbray.wire.codec import CorruptFrame, client_decoder, encode
 from nbray.wire.messages import ToClient
@@ -40,10 +41,6 @@ BUSY_POLL = 0.01
 """The same while work is in flight."""
 NAP = 0.001
 """How long a driver must have been away before the loop thread steps in."""
-SPIN = 0.0002
-"""Seconds that a quick answer is looked for before the thread sleeps. Waking a sleeping thread
-costs both sides more than the whole of a short call; see `Loop.lone` for when it is done."""
-MOST_RESTS = 255
 HELD_SECONDS = 2.0
 """Seconds after which a thread that does not get the lock is taken for its holder."""
 PARKED = 1.0
@@ -95,11 +92,6 @@ class Loop:
         self.rest_poll = IDLE_POLL
         self._quiet = 0
         """Polls in vain, one after the other."""
-        self._quick = False
-        """The last wait was shorter than `SPIN`: the next one may be, too."""
-        self._rests = self._vain = 0
-        """Waits in which it is not tried, and how many those are after the next failure."""
-        self._spins = _processors() > 1
         self._driver = 0
         self._turns = 0
         self._woken = False
@@ -113,6 +105,7 @@ class Loop:
         for poll in (self._poll, self._own_poll):
             poll.register(post.fd, select.POLLIN)
             poll.register(self._wake_read, select.POLLIN)
+        self._quick = QuickLook(self._poll)
         self._thread = threading.Thread(target=self._run, name="nbray-loop", daemon=True)
 
     def start(self) -> None:
@@ -382,13 +375,15 @@ class Loop:
 
     def _drive(self, done: Callable[[], bool], deadline: float | None) -> None:
         poll = self._poll.poll
+        quick = self._quick
         while not done() and not self.closed:
             began = time.monotonic()
-            fired = self._look(began) if self._spins and self._may_look(began, deadline) else []
+            looks = quick.possible and quick.worth_it(began, deadline) and self.lone()
+            fired = quick.look(began) if looks else []
             if not fired:
                 fired = poll(self._timeout(deadline))
                 self._quiet = 0 if fired else self._quiet + 1
-            self._quick = time.monotonic() - began < SPIN
+            quick.hopes = time.monotonic() - began < SPIN
             if len(fired) > 1 or (fired and fired[0][0] == self._wake_read):
                 self._drain_wake()
                 self._woken = False
@@ -399,32 +394,6 @@ class Loop:
                 self._release(main)
             if deadline is not None and time.monotonic() >= deadline:
                 return
-
-    def _may_look(self, now: float, deadline: float | None) -> bool:
-        """Whether the answer may be so near that this thread should not sleep."""
-        if not self._quick or (deadline is not None and deadline <= now + SPIN):
-            return False
-        if self._rests:
-            self._rests -= 1
-            return False
-        return self.lone()
-
-    def _look(self, now: float) -> list[tuple[int, int]]:
-        """Look for news without sleeping, for at most `SPIN`.
-
-        In vain it costs others their processor, so it is tried again only after a
-        number of waits that doubles each time.
-        """
-        poll, until = self._poll.poll, now + SPIN
-        while True:
-            fired = poll(0)
-            if fired:
-                self._vain = 0
-                return fired
-            if time.monotonic() >= until:
-                self._vain = min(2 * self._vain + 1, MOST_RESTS)
-                self._rests = self._vain
-                return []
 
     def _driven(self) -> bool:
         return self._driver != 0
@@ -515,13 +484,6 @@ class Loop:
         self._wake_read = self._wake_write = -1
         for end in ends:
             os.close(end)
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _raise_interrupt() -> None:

@@ -36,7 +36,7 @@ main()
 """
 """Root. Its package has modules, but not yet its public names: nobody needs them until there
 are workers, and loading them takes as long as starting the node
-(see `root.process.complete_package`)."""
+(see `root.interpreter.complete_package`)."""
 
 
 HASH_SEED = "8265"

@@ -23,7 +23,6 @@ quick: a DEALER's lane is bound to its own thread.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import struct
 import time
@@ -42,6 +41,8 @@ from nbray.runtime.shell.network.lane_events import Event as Event
 from nbray.runtime.shell.network.lane_events import Lane as Lane
 from nbray.runtime.shell.network.lane_events import Refused as Refused
 from nbray.runtime.shell.network.monitor import parse_monitor_message
+from nbray.runtime.shell.network.paths import FAILED, Accepted, Dialled, bind_error, try_send
+from nbray.runtime.shell.network.paths import make_context as make_context
 from nbray.runtime.shell.network.strangers import address_of, hang_up, most
 from nbray.wire.secret import Secret
 
@@ -55,49 +56,8 @@ _ROUTE = struct.Struct("!B16sB")
 _ROUTE_MARK = 0x4E
 _HANDSHAKE_MS = 5000
 assert _HANDSHAKE_MS > PATIENCE * 1000, "ZeroMQ would hang up first, without a word"
-_FAILED = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
 _UNPROVED = "it has not this cluster's secret, or is no nbray"
 _SILENT = f"it did not prove who it is within {PATIENCE:g} s"
-_WATCHED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _FAILED
-
-
-class _Dialled:
-    """A connection that this node keeps up."""
-
-    def __init__(self, peer: int, lane: Lane, address: str, socket: zmq.Socket[bytes]) -> None:
-        self.peer = peer
-        self.lane = lane
-        self.address = address
-        self.socket = socket
-        self.monitor: zmq.Socket[bytes] = socket.get_monitor_socket(_WATCHED)
-        self.up = False
-        self.complained = False
-
-    def close(self) -> None:
-        self.socket.disable_monitor()
-        self.monitor.close(0)
-        self.socket.close(0)
-
-
-class _Accepted:
-    """A connection that a peer keeps up to our port."""
-
-    def __init__(self, peer: int, lane: Lane, route: bytes, fd: int) -> None:
-        self.peer = peer
-        self.lane = lane
-        self.route = route
-        self.fd = fd
-
-
-def make_context() -> zmq.Context[zmq.Socket[bytes]]:
-    """A context with an IO thread for each lane."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=2)
-    context.set(zmq.MAX_SOCKETS, 16384)
-    return context
 
 
 class Lanes:
@@ -118,9 +78,9 @@ class Lanes:
         self._incarnation = os.urandom(16)
         self._affinity = context.get(zmq.IO_THREADS) >= len(Lane)
         self._port = 0
-        self._dialled: dict[tuple[int, Lane], _Dialled] = {}
-        self._accepted: dict[tuple[int, Lane], _Accepted] = {}
-        self._routes: dict[bytes, _Accepted] = {}
+        self._dialled: dict[tuple[int, Lane], Dialled] = {}
+        self._accepted: dict[tuple[int, Lane], Accepted] = {}
+        self._routes: dict[bytes, Accepted] = {}
         self._peers: dict[bytes, int] = {}
         """Incarnation of whoever dialled us to its peer number."""
         self._forgotten: set[int] = set()
@@ -144,7 +104,7 @@ class Lanes:
         self._router.set(zmq.CURVE_SECRETKEY, secret.server_keys.secret)
         self._router.set(zmq.ZAP_DOMAIN, _ZAP_DOMAIN)
         self._router_monitor: zmq.Socket[bytes] = self._router.get_monitor_socket(
-            zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | _FAILED
+            zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | FAILED
         )
 
     # -- the port ------------------------------------------------------------------
@@ -184,7 +144,7 @@ class Lanes:
         try:
             self._router.bind(f"tcp://{join_address(ip, port)}" if port else f"tcp://{ip}:*")
         except zmq.ZMQError as error:
-            raise _bind_error(ip, port, error) from None
+            raise bind_error(ip, port, error) from None
         endpoint = self._router.get_string(zmq.LAST_ENDPOINT)
         return parse_address(endpoint.removeprefix("tcp://"))[1]
 
@@ -219,7 +179,7 @@ class Lanes:
                 socket.set(zmq.IPV6, 1)
             if self._affinity:
                 socket.set(zmq.AFFINITY, 1 << lane)
-            self._dialled[peer, lane] = _Dialled(peer, lane, target, socket)
+            self._dialled[peer, lane] = Dialled(peer, lane, target, socket)
             socket.connect(f"tcp://{target}")
 
     def adopt(self, peer: int, number: int) -> None:
@@ -275,12 +235,12 @@ class Lanes:
             if len(frame) > MAX_FRAME:
                 raise ValueError(f"a frame of {len(frame)} bytes is over {MAX_FRAME}: chunk it")
         dialled = self._dialled.get((peer, lane))
-        if dialled is not None and dialled.up and _try_send(dialled.socket, frames):
+        if dialled is not None and dialled.up and try_send(dialled.socket, frames):
             return True
         path = self._accepted.get((peer, lane))
         if path is None:
             return False
-        if _try_send(self._router, [path.route, *frames]):
+        if try_send(self._router, [path.route, *frames]):
             return True
         self._drop_path(path)
         return False
@@ -386,7 +346,7 @@ class Lanes:
                 if event == zmq.EVENT_ACCEPTED:
                     # '' if it has gone already: its end, which is the next to come, is noted.
                     self._send_away(self._strangers.came(value, address_of(value), now))
-                elif event & _FAILED:
+                elif event & FAILED:
                     self.refused += 1
                     # Without a word: whoever looked whether somebody listens, and went.
                     self._failed = event != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -423,10 +383,10 @@ class Lanes:
         lines, self._lines = self._lines, []
         return lines
 
-    def _on_dialled(self, path: _Dialled, raw: list[bytes]) -> None:
+    def _on_dialled(self, path: Dialled, raw: list[bytes]) -> None:
         event = parse_monitor_message(raw)[0]
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            if not _try_send(path.socket, [_HELLO.pack(_HELLO_MARK, self.number)]):
+            if not try_send(path.socket, [_HELLO.pack(_HELLO_MARK, self.number)]):
                 return  # already lost again; its own event follows
             path.up = True
             path.complained = False
@@ -484,13 +444,13 @@ class Lanes:
             self._peers[incarnation] = peer
         fd = int(frame.get(zmq.SRCFD))
         self._strangers.gone(fd)  # it is none any more
-        path = _Accepted(peer, lane, route, fd)
+        path = Accepted(peer, lane, route, fd)
         self._routes[route] = path
         self._accepted[peer, lane] = path
         self._events.append(Connected(peer, lane))
         return True
 
-    def _drop_path(self, path: _Accepted) -> None:
+    def _drop_path(self, path: Accepted) -> None:
         if self._routes.get(path.route) is not path:
             return
         del self._routes[path.route]
@@ -503,7 +463,7 @@ class Lanes:
         still = dialled is not None and dialled.up
         self._events.append(Disconnected(path.peer, path.lane, still))
 
-    def _drain_dialled(self, path: _Dialled, limit: int) -> int:
+    def _drain_dialled(self, path: Dialled, limit: int) -> int:
         count = 0
         bulk = path.lane is Lane.BULK
         with contextlib.suppress(zmq.Again):
@@ -517,28 +477,3 @@ class Lanes:
                 count += 1
                 self._events.append(Arrived(path.peer, path.lane, frames))
         return count
-
-
-def _try_send(socket: zmq.Socket[bytes], frames: Sequence[bytes | memoryview]) -> bool:
-    try:
-        socket.send_multipart(frames, zmq.NOBLOCK)
-    except zmq.ZMQError as error:
-        if error.errno not in {zmq.EAGAIN, zmq.EHOSTUNREACH}:
-            raise
-        return False
-    return True
-
-
-def _bind_error(ip: str, port: int, error: zmq.ZMQError) -> OSError:
-    code = error.errno or errno.EIO
-    if code == zmq.EADDRINUSE:
-        text = (
-            f"port {port} on {ip} is taken by another program: choose one with --port, "
-            "or run `nbray stop` if it is an older nbray"
-        )
-        return OSError(errno.EADDRINUSE, text)
-    if code in {zmq.EADDRNOTAVAIL, errno.ENODEV, errno.EINVAL}:
-        return OSError(errno.EADDRNOTAVAIL, f"this machine has no address {ip} to listen on")
-    if code == errno.EACCES:
-        return OSError(code, f"port {port} needs privileges: choose one above 1023 with --port")
-    return OSError(code, f"cannot listen on {ip}:{port}: {os.strerror(code)}")

@@ -34,19 +34,12 @@ from nbray.runtime.shell.machine.descriptors import Room
 from nbray.runtime.shell.network.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.listener import Door
+from nbray.runtime.shell.node.causes import Causes
+from nbray.runtime.shell.node.segments import Segments
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.process.log import Notes, hindrance
 from nbray.runtime.shell.process.sockets import Post
-from nbray.runtime.shell.process.watching import (
-    Watch,
-    describe_end,
-    last_line,
-    last_words,
-    read,
-    sentence,
-)
-from nbray.runtime.store.leaving import Leaving
-from nbray.runtime.store.segments import SEGMENT_DESCRIPTORS, Segment
+from nbray.runtime.shell.process.watching import Watch, sentence
 from nbray.wire import messages as m
 from nbray.wire.codec import CorruptFrame, encode, envelope, head_decoder, node_decoder, receiver
 from nbray.wire.secret import is_weak
@@ -93,9 +86,7 @@ class Node:
         self._decode_join = head_decoder().decode
         self._tickets: dict[int, int] = {}
         """Peers without a number, by the ticket of their `Join`."""
-        self._segments: dict[int, Segment] = {}
-        self._leaving = Leaving()
-        self._serial = 0
+        self._segments = Segments(seat.settings.directory, room)
         self._watch = Watch()
         self._own: deque[Any] = deque()
         """Messages of the node to itself."""
@@ -104,7 +95,7 @@ class Node:
         self._stats_due = 0.0
         limits = idle.limits(seat.settings.request.idle_timeout, os.environ)
         self._idle = idle.Idle(*limits) if seat.settings.request.head and any(limits) else None
-        self._oom_kills = machine.oom_kills()
+        self._causes = Causes(seat.settings.directory)
         self._running = True
         self._outlives = False
         self._again = False
@@ -156,7 +147,7 @@ class Node:
         while self._own:
             self._do(self._brain.handle(self._own.popleft(), now), now)
         self._time(now)
-        self._leaving.step()
+        self._segments.release()
 
     def _refused(self, what: str, error: Exception) -> None:
         """The system has refused something; it is noted, and all else goes on."""
@@ -186,7 +177,7 @@ class Node:
             self._known_sockets = sockets
 
     def _timeout(self, now: float) -> int:
-        if self._own or self._leaving:
+        if self._own or self._segments.leaving:
             return 0
         planned = (
             self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due,
@@ -313,11 +304,8 @@ class Node:
         data = frames[1] if len(frames) > 1 else None
         for effect in self._brain.handle(message, now):
             if isinstance(effect, fx.WriteSlot):
-                segment = self._segments.get(effect.slot.segment)
-                if segment is not None and data is not None:
-                    size = min(len(data), effect.slot.size - effect.start)
-                    view = segment.view(effect.slot.offset + effect.start, size)
-                    view[:] = memoryview(data)[:size]
+                if data is not None:
+                    self._segments.write(effect.slot, effect.start, data)
             else:
                 self._do([effect], now)
 
@@ -342,21 +330,10 @@ class Node:
             self._do(self._brain.stop("root was killed"), now)
 
     def _child_ended(self, ended: p.Ended, now: float) -> None:
-        oom = False
-        if ended.signal == 9:
-            kills = machine.oom_kills()
-            oom, self._oom_kills = kills > self._oom_kills, kills
-        logs = Path(self._settings.directory) / "logs"
         worker = self._brain.pool.get(ended.client)
-        if worker is not None and not worker.pid and not ended.signal:  # it never came to be
-            words = last_line(ended.words)
-        else:
-            words = last_words(ended.words, ended.signal)
-        name = self._brain.settings.info.name
-        cause = describe_end(ended, oom, name, machine.memory() if ended.signal else 0, words)
+        unborn = worker is not None and not worker.pid
+        cause, oom = self._causes.of(ended, self._brain.settings.info.name, unborn)
         if ended.client == HEAD:
-            words = last_line(read(logs / "head.log"))
-            cause += f" ({words})" if words else ""
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:
             self._do(self._brain.worker_gone(ended.client, cause, now, oom), now)
@@ -392,9 +369,7 @@ class Node:
             case fx.AddSegment(size=size):
                 return self._add_segment(size)
             case fx.DropSegment(segment=segment):
-                dropped = self._segments.pop(segment, None)
-                if dropped is not None:
-                    self._leaving.add(dropped)
+                self._segments.drop(segment)
             case fx.Listen():
                 return self._listen(effect)
             case fx.Log(text=text):
@@ -441,12 +416,9 @@ class Node:
             self._links.send(node, [envelope(to), encode(message)], now)
 
     def _send_bulk(self, effect: fx.SendBulk) -> None:
-        segment = self._segments.get(effect.slot.segment)
-        if segment is None:
-            return
-        view = segment.view(effect.slot.offset + effect.start, effect.size)
-        # A copy: the slot may be freed and used again before the IO thread is done with it.
-        self._links.send_bulk(node_of(effect.to), [encode(effect.message), bytes(view)])
+        data = self._segments.copy(effect.slot, effect.start, effect.size)
+        if data is not None:
+            self._links.send_bulk(node_of(effect.to), [encode(effect.message), data])
 
     def _forget(self, client: int) -> None:
         if node_of(client) == self._brain.number:
@@ -456,15 +428,10 @@ class Node:
             self._links.counted_out(node_of(client))
 
     def _add_segment(self, size: int) -> list[fx.NodeEffect]:
-        self._serial += 1
-        if not self._room.take(SEGMENT_DESCRIPTORS):
-            return self._brain.segment_failed(self._room.told())
-        try:
-            segment = Segment.create(size, self._serial, self._settings.directory)
-        except OSError as error:
-            return self._brain.segment_failed(f"the system has no shared memory left: {error}")
-        self._segments[segment.id] = segment
-        return self._brain.segment_added(segment.id, size)
+        added = self._segments.add(size)
+        if isinstance(added, str):
+            return self._brain.segment_failed(added)
+        return self._brain.segment_added(added, size)
 
     def _listen(self, effect: fx.Listen) -> list[fx.NodeEffect]:
         brain = self._brain

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
 import os
 import select
 import signal
@@ -38,13 +37,20 @@ from nbray.runtime.shell.machine.oom_scores import TASKS, base_of, offer
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.process.log import Notes
 from nbray.runtime.shell.root.dashboard_port import Bell
+from nbray.runtime.shell.root.interpreter import (
+    die_with_parent,
+    import_common,
+    import_worker,
+    run_hooks,
+    threads_here,
+    without_hooks,
+)
 from nbray.text import forgiving
 
 ORDERLY_SECONDS = 1.0
 """What the node gets to end in order before everything is killed."""
 PAUSE = 0.02
 """Seconds to rest after a round in which the system has refused something."""
-_PR_SET_PDEATHSIG = 1
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
@@ -107,7 +113,7 @@ class Root:
                 self._say(p.Failed(p.Fault.PORT, str(error)))
                 return
             self._config = msgspec.structs.replace(self._config, front=self._bell.front)
-        _import_common()
+        import_common()
         gc.freeze()
         cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
         if request.head:
@@ -116,7 +122,7 @@ class Root:
         node_pid = self._fork(0, "node", lambda: self._be_node(cluster, root_pid))
         self._node_pid = node_pid
         self._its.close()
-        _import_worker()  # while head and node start
+        import_worker()  # while head and node start
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -303,7 +309,7 @@ class Root:
             os.close(descriptor)
 
     def _fork(self, client: int, name: str, body: Callable[[], None]) -> int:
-        if _threads() > 1:  # somebody else's: a fork has ours only, as with multiprocessing
+        if threads_here() > 1:  # somebody else's: a fork has ours only, as with multiprocessing
             self._notes.rarely("root forks beside a thread that it did not start", time.monotonic())
         root = os.getpid()
         try:
@@ -351,7 +357,7 @@ class Root:
         else:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if name != "node":
-            _die_with_parent()
+            die_with_parent()
             if os.getppid() != root:
                 os._exit(1)
         os.close(self._wake_read)
@@ -416,88 +422,8 @@ def _head(config: p.RootConfig, cluster: int) -> None:
     head_main(Path(config.directory), cluster)
 
 
-def _import_common() -> None:
-    """What both head and node need, imported once."""
-    import nbray.runtime.core.effects
-    import nbray.runtime.shell.process.sockets
-    import nbray.wire.messages  # noqa: F401
-
-
-def complete_package() -> None:
-    """Give root's package `nbray` its public names (see `launch.starting`)."""
-    package = sys.modules["nbray"]
-    if getattr(package, "__spec__", None) is not None:
-        return
-    folder = package.__path__[0]
-    spec = importlib.util.spec_from_file_location(
-        "nbray", f"{folder}/__init__.py", submodule_search_locations=[folder]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    package.__spec__, package.__loader__, package.__file__ = spec, spec.loader, spec.origin
-    spec.loader.exec_module(package)
-
-
-def _import_worker() -> None:
-    """What every worker needs, imported once, so that a fork has it."""
-    try:
-        complete_package()
-        import cloudpickle  # noqa: F401
-
-        import nbray.runtime.shell.worker.process  # noqa: F401
-    except ImportError:
-        pass  # workers say it again, in their logs
-
-
 def _noted(number: int, frame: object) -> None:
     """Signals are read from the wakeup descriptor."""
-
-
-def _threads() -> int:
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        import threading
-
-        return threading.active_count()
-
-
-def _die_with_parent() -> None:
-    """Linux: the kernel kills this process when root ends, however it ends."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-_AGAIN = """
-import gc, sys, types
-gc.disable()
-sys.path[:] = {0!r}
-sys.modules["nbray"] = package = types.ModuleType("nbray")
-package.__path__ = [{1!r}]
-from nbray.runtime.shell.root.process import main
-main(hooks=True)
-"""
-"""As `launch.starting` starts it, with the path that hooks have made."""
-
-
-def without_hooks() -> None:
-    """Begin anew without start-up hooks (sitecustomize, `.pth` files): one has started a thread.
-
-    What a thread has locked would stay locked in a fork, and the libraries that hooks load take
-    their number of threads from the environment, which only workers have.
-    """
-    program = _AGAIN.format(sys.path, str(Path(__file__).parents[3]))
-    argv = [sys.executable, "-P", "-S", "-c", program]
-    os.execv(sys.executable, argv)  # noqa: S606 - no shell is wanted
-
-
-def run_hooks() -> None:
-    """In a worker: what Python does at a start."""
-    import site
-
-    site.main()
 
 
 def main(hooks: bool = False) -> NoReturn:
@@ -505,7 +431,7 @@ def main(hooks: bool = False) -> NoReturn:
 
     *hooks*: those of the start have not run.
     """
-    if not hooks and _threads() > 1:
+    if not hooks and threads_here() > 1:
         without_hooks()
     answer = os.dup(1)
     with open(0, "rb", closefd=False) as stream:

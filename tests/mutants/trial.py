@@ -64,7 +64,7 @@ def by_units() -> bool:
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         status = pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:timeout", "-W", "ignore", CORE]
+            ["-x", "-q", "-p", "no:cacheprovider", "--timeout=0", "-W", "ignore", CORE]
         )
     return bool(status)
 

@@ -6,7 +6,6 @@ Owns the translation of calls. Does not own an actor's life as its callers see i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -180,7 +179,7 @@ class NativeActors:
         key = (info.owner, info.actor)
         self._loop.locked(
             lambda: [
-                *self._brain.pump(time.monotonic()),
+                *self._brain.pump(self._loop.now()),
                 *self._brain.actors.end(key, no_restart, "it was killed"),
             ]
         )

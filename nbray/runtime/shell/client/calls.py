@@ -44,9 +44,11 @@ class Calls:
         origin: Callable[[], Origin],
         modules: Modules | Imports,
         running: Callable[[], Item | None] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._running = running
         """What runs here and submits; None in a driver."""
+        self._now = now
         self._brain = brain
         self._memory = memory
         self._origin = origin
@@ -109,7 +111,7 @@ class Calls:
             namespace=namespace,
         )
         pool = self._brain.tasks.pools.pool(resources, depth, options.node)
-        now = time.monotonic()
+        now = self._now()
         tally = self._brain.tally(cell, now)
         tally.job = job
         if not options.counted:  # nobody looks at their counts, but their time is the cell's
@@ -139,7 +141,7 @@ class Calls:
                 depth=depth, resources={}, namespace=namespace,
                 method=name if options.name else "",
             )  # fmt: skip
-            tally = tally or self._brain.tally(cell, time.monotonic())
+            tally = tally or self._brain.tally(cell, self._now())
             tally.job = job
             work = self._methods[key] = Work(spec, retries, None, tally, b"")
             work.captured = captured

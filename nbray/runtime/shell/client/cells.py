@@ -6,7 +6,6 @@ Owns which tasks a cell's cancelling has asked to end. Does not own the counts
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from nbray.events import CellView, Display, Output
@@ -32,7 +31,7 @@ class NativeCells:
 
         def act() -> list[ClientEffect]:
             nonlocal count
-            effects = self._brain.pump(time.monotonic())
+            effects = self._brain.pump(self._loop.now())
             tasks = self._brain.unfinished(cell)
             asked = self._asked.pop(cell, None)
             if not force:
@@ -52,7 +51,7 @@ class NativeCells:
 
     def view(self, cell: str) -> CellView | None:
         """A cell's work as counted here (see `Cells.view`)."""
-        return self._brain.cells(time.monotonic()).get(cell)
+        return self._brain.cells(self._loop.now()).get(cell)
 
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
         """Where prints go (see `Cells.on_output`)."""
@@ -64,5 +63,5 @@ class NativeCells:
     ) -> None:
         """Count for tasks that do not (see `Cells.count`)."""
         tally = self._brain.tally
-        now = time.monotonic()
+        now = self._loop.now()
         self._loop.locked(lambda: tally(cell, now).add(submitted, node, done, failed, cancelled))

@@ -11,7 +11,6 @@ import contextlib
 import math
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 
@@ -55,7 +54,7 @@ class Delivery:
                 finally:  # also when Ctrl-C ends it: whoever printed would wait for ever
                     self._acknowledge(piece)
             if self.folding.due:
-                self._say(time.monotonic())
+                self._say(self._loop.now())
 
     def end(self) -> None:
         """Show all, also the counts that wait for more."""
@@ -67,7 +66,7 @@ class Delivery:
         if isinstance(event, Display):
             print_event(event)
             return
-        for one in self.folding.take(event, time.monotonic()):
+        for one in self.folding.take(event, self._loop.now()):
             print_event(one)
 
     def _say(self, now: float) -> None:

@@ -8,7 +8,6 @@ through `submitted`, the counts' deques, or under the loop's lock.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -61,13 +60,17 @@ class NativeEngine:
         on_shutdown: Callable[[], None] = lambda: None,
         joinable: Callable[[str], str] | None = None,
         modules: Modules | Imports | None = None,
+        mappings: Mappings | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._brain = brain
         self._loop = loop
         self._worker = worker
         self._running = running
         self._on_shutdown = on_shutdown
-        self.memory = Memory(loop, brain, self, Mappings(registered.node_pid, folder))
+        self.memory = Memory(
+            loop, brain, self, mappings or Mappings(registered.node_pid, folder)
+        )
         self._delivery = Delivery(loop, brain)
         self._deliver = self._delivery.all
         self.cluster = NativeCluster(brain, loop, self.memory, registered, joinable)
@@ -76,7 +79,7 @@ class NativeEngine:
             namespace=namespace, folder=folder, worker=worker, running=running,
         )  # fmt: skip
         self.calls = Calls(brain, self.memory, self.context.origin, modules or Modules(),
-                           running if worker is not None else None)  # fmt: skip
+                           running if worker is not None else None, loop.now)  # fmt: skip
         self.actors = NativeActors(
             brain, loop, self.memory, self.calls, self.context, self._launch
         )
@@ -85,7 +88,7 @@ class NativeEngine:
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
         self._closed = False
-        self._outside = Callbacks()
+        self._outside = callbacks or Callbacks()
         self._futures = Futures(loop, brain, self.memory, self._outside)
         brain.attach(
             Host(
@@ -132,7 +135,7 @@ class NativeEngine:
         """Cancel a task (see `Engine.cancel`)."""
 
         def act() -> list[ClientEffect]:
-            now = time.monotonic()
+            now = self._loop.now()
             effects = self._brain.pump(now)
             if ref.owner != self._brain.me:
                 owned = m.CancelOwned(self._brain.me, [ref.seq], force, recursive)
@@ -288,7 +291,7 @@ class NativeEngine:
         if not self._brain.ended:
             with contextlib.suppress(Exception):
                 goodbye = Send(self.memory.node, m.Goodbye(self._brain.me))
-                self._loop.locked(lambda: [*self._brain.pump(time.monotonic()), goodbye])
+                self._loop.locked(lambda: [*self._brain.pump(self._loop.now()), goodbye])
         self._brain.end("nbray.shutdown() was called")
         self._loop.locked(self._futures.end)
         self._loop.close()

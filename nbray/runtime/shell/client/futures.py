@@ -7,7 +7,6 @@ cluster's end completes all with its error.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -60,7 +59,7 @@ class Futures:
                 self._outside.later(complete)
 
         def register() -> list[ClientEffect]:
-            effects = brain.pump(time.monotonic())
+            effects = brain.pump(self._loop.now())
             self._open[complete] = None
             if entry.state or brain.ended:
                 settle()

@@ -46,7 +46,7 @@ class NativeInsight:
         picture = brain.picture
         return Snapshot(
             nodes=tuple(picture.nodes) if picture is not None else (),
-            cells=brain.cells(time.monotonic()),
+            cells=brain.cells(self._loop.now()),
             address=self._address(),
             actors=picture.actors if picture is not None else 0,
         )
@@ -54,7 +54,7 @@ class NativeInsight:
     def details(self, wanted: int) -> Details:
         """What is known so far; asks for more (see `Insight.details`)."""
         brain = self._brain
-        now = time.monotonic()
+        now = self._loop.now()
         found: list[Details] = []
 
         def look() -> list[ClientEffect]:
@@ -72,7 +72,7 @@ class NativeInsight:
         found: list[HoldingRecord] = []
 
         def look() -> list[ClientEffect]:
-            effects = self._brain.pump(time.monotonic())
+            effects = self._brain.pump(self._loop.now())
             found.extend(describing.holdings(self._brain.objects, self._brain.unfinished()))
             return effects
 

@@ -73,6 +73,8 @@ class Loop:
         self._decode = client_decoder().decode
         self._swap_handler = swap_handler
         self.lock = threading.Lock()
+        self.now = time.monotonic
+        """The clock by which everything over this loop goes."""
         self.critical = False
         """The main thread holds the lock: SIGINT only sets `interrupted`."""
         self.interrupted = False

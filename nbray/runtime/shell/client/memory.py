@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -105,14 +104,14 @@ class Memory:
         brain.replies.expect(token, loop.notify(event))
 
         def start() -> list[ClientEffect]:
-            now = time.monotonic()
+            now = self._loop.now()
             return [*brain.pump(now), *act(token), *brain.pump(now)]
 
         def done() -> bool:
             return brain.replies.has(token) or bool(brain.ended)
 
         try:
-            loop.wait(done, time.monotonic() + REPLY_SECONDS, event, start)
+            loop.wait(done, self._loop.now() + REPLY_SECONDS, event, start)
         except BaseException:  # an interrupt: what the answer brings must not be lost
             loop.locked(lambda: brain.abandon(token))
             raise
@@ -328,12 +327,12 @@ class Memory:
         entry = objects.find(key)
         if entry is not None and entry.local is not None:
             return entry.local
-        began = time.perf_counter()
+        began = self._loop.now()
         answer = self.request(
             self.node,
             lambda token: m.Fetch(self._brain.me, token, key[0], key[1], list(slots)),
         )
-        self._brain.waited_for_data(int((time.perf_counter() - began) * 1e6))
+        self._brain.waited_for_data(int((self._loop.now() - began) * 1e6))
         if answer.slot is None:
             lost = objects.lost(key[0])
             if lost is not None:

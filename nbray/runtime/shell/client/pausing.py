@@ -8,7 +8,6 @@ Owns the waiting for CPUs, in whatever thread of the task. Does not own what was
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -32,12 +31,13 @@ def soon(pending: Iterable[Entry]) -> bool:
 class Pause:
     """A wait of *item*, entered and left by the thread that waits."""
 
-    __slots__ = ("_item", "_loop", "_worker", "late")
+    __slots__ = ("_item", "_loop", "_worker", "late", "now")
 
     def __init__(self, loop: Loop, worker: WorkerBrain, item: Item) -> None:
         self._loop = loop
         self._worker = worker
         self._item = item
+        self.now = loop.now
         self.late = False
         """What was waited for has not come in time: who said how long must not wait much more."""
 
@@ -67,7 +67,7 @@ class Pause:
             return not pauses.awaits or bool(worker.client.ended)
 
         try:
-            loop.wait(over, time.monotonic() + patience, event, start)
+            loop.wait(over, loop.now() + patience, event, start)
         finally:
             if pauses.awaits:
                 loop.locked(pauses.go_on)
@@ -81,13 +81,13 @@ def waited(pause: Any, pending: Iterable[Entry], timeout: float | None, wait: Wa
     """Wait, in *pause* if it takes longer than a moment; what *wait* returned last."""
     if pause is None:
         return wait(timeout)
-    began = time.monotonic()
+    began = pause.now()
     if soon(pending):
         reached, left = wait(GRACE if timeout is None else min(timeout, GRACE))
         if reached:
             return reached, left
     with pause:
-        rest = None if timeout is None else max(0.0, began + timeout - time.monotonic())
+        rest = None if timeout is None else max(0.0, began + timeout - pause.now())
         reached, left = wait(rest)
         pause.late = not reached
     return reached, left

@@ -8,7 +8,6 @@ task that waits (`pausing`).
 from __future__ import annotations
 
 import threading
-import time
 
 from nbray import session
 from nbray.exceptions import GetTimeoutError, cluster_ended
@@ -64,7 +63,7 @@ class Waiting:
 
     def _more_alike(self, group: Gathering, event: threading.Event, until: float | None) -> None:
         """Wait as long as failures follow each other."""
-        last = time.monotonic() + ALIKE_MOST
+        last = self._loop.now() + ALIKE_MOST
         if until is not None:
             last = min(last, until)
         seen = 0
@@ -75,7 +74,7 @@ class Waiting:
         while group.missing > 0 and not self._brain.ended:
             seen = group.failures
             event.clear()
-            soon = min(last, time.monotonic() + ALIKE_SECONDS)
+            soon = min(last, self._loop.now() + ALIKE_SECONDS)
             if not self._loop.wait(more, soon, event):
                 return
 
@@ -96,12 +95,12 @@ class Waiting:
                     group.settle(entry)
                 else:
                     objects.put_waiter(entry, group)
-            return objects.ask(pending) + brain.pump(time.monotonic())
+            return objects.ask(pending) + brain.pump(self._loop.now())
 
         def done() -> bool:
             return group.done or bool(brain.ended) or (run is not None and run.stopped)
 
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else self._loop.now() + timeout
         reached = False
         try:
             reached = loop.wait(done, deadline, event, register)
@@ -118,7 +117,7 @@ class Waiting:
 
     def timed_out(self, timeout: float, left: int, total: int) -> GetTimeoutError:
         """The error of a `get` that ran out of time; it says why work waits, if that is known."""
-        causes = self._brain.reasons(time.monotonic())
+        causes = self._brain.reasons(self._loop.now())
         why = list(dict.fromkeys(one for cell in causes.values() for one in cell))[:3]
         return GetTimeoutError(
             f"get() ran out of time after {timeout:g} s: {left} of {total} "

@@ -10,7 +10,6 @@ import asyncio
 import contextvars
 import inspect
 import threading
-import time
 from queue import Empty, SimpleQueue
 from types import CoroutineType
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
     unfinished = 0
 
     def late() -> bool:
-        return bool(brain.done) and time.monotonic() - executor.flushed > FLUSH_SECONDS
+        return bool(brain.done) and executor.loop.now() - executor.flushed > FLUSH_SECONDS
 
     def serve() -> None:
         nonlocal unfinished
@@ -64,7 +63,7 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
         session.cell.set(item.spec.cell)
         with counting:
             brain.enter()
-        started = time.perf_counter()
+        started = executor.loop.now()
         try:
             result = executor._call(item)
             done = executor.answer(item, result, started)
@@ -167,7 +166,7 @@ class AsyncCalls:
         executor, brain = self._executor, self._brain
         running.set(item)
         session.cell.set(item.spec.cell)
-        started = time.perf_counter()
+        started = executor.loop.now()
         key = (item.caller, item.seq)
         brain.enter()
         try:

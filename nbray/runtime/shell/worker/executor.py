@@ -19,7 +19,6 @@ import pickle
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -79,7 +78,7 @@ class Executor:
 
     def __init__(
         self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output[ClientEffect],
-        node_name: str, imports: Imports,
+        node_name: str, imports: Imports, becomes: Callable[[], None] = become_actor,
     ) -> None:
         self.brain = brain
         self.loop = loop
@@ -96,6 +95,8 @@ class Executor:
         """`exit_actor` was called: end after this call."""
         self._node_name = node_name
         self._imports = imports
+        self._becomes = becomes
+        """Tells the system that this process is an actor's from now on."""
         self._pid = os.getpid()
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._large: dict[bytes, tuple[Callable[..., Any], float]] = {}
@@ -181,7 +182,7 @@ class Executor:
         brain, loop = self.brain, self.loop
         queue = brain.queue
         popleft = queue.popleft
-        monotonic = time.monotonic
+        monotonic = loop.now
         ended = brain.client
 
         def wanted() -> bool:
@@ -217,7 +218,7 @@ class Executor:
         brain, output = self.brain, self.output
         if output.behind():
             output.drain(self.origin() or self._before())
-        self.flushed = time.monotonic()
+        self.flushed = self.loop.now()
         objects = brain.client.objects
         if brain.done or output.pending() or objects.added or objects.dropped:
             self.loop.locked(lambda: [*output.take(), *brain.flush()])
@@ -235,7 +236,7 @@ class Executor:
         # From here on what the loop thread finds written is this item's.
         self.brain.begin(item, now)
         self._latest = item
-        started = time.perf_counter()
+        started = self.loop.now()
         try:
             try:
                 self._bracket = key
@@ -337,7 +338,7 @@ class Executor:
             function = unpack(blob, self.memory.restore)
             if isinstance(function, ObjectRef):  # a large one, in the store
                 function = self.memory.fetched(function)
-                self._large[digest] = (function, time.monotonic())
+                self._large[digest] = (function, self.loop.now())
             else:
                 self._functions[digest] = function
         return function
@@ -347,7 +348,7 @@ class Executor:
         found = self._large.get(digest)
         if found is None:
             return None
-        self._large[digest] = (found[0], time.monotonic())
+        self._large[digest] = (found[0], self.loop.now())
         return found[0]
 
     def let_go(self, now: float) -> None:
@@ -413,7 +414,7 @@ class Executor:
 
     def _micros(self, started: float) -> int:
         """Microseconds of the user's code since *started*, without the moving of data."""
-        return self.brain.own_time(int((time.perf_counter() - started) * 1e6))
+        return self.brain.own_time(int((self.loop.now() - started) * 1e6))
 
     @staticmethod
     def _parts(result: Any, wanted: int, name: str) -> list[Any]:
@@ -527,7 +528,7 @@ class Executor:
         self.actor = message
         if message.gpus:
             self.devices.show(message.gpus, os.environ)
-        become_actor()
+        self._becomes()
         item = Item(spec.owner, _constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
         running.set(item)
         self._latest = item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ class Sent:
 
     def __init__(self) -> None:
         self.effects: list[Any] = []
+        self.now = time.monotonic
 
     def locked(self, action: Any) -> None:
         self.effects += action()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +29,7 @@ class Bench:
             entries=lambda _refs: [self.entry], localize=lambda _entries: None,
             read=lambda _entry: "value",
         )  # fmt: skip
-        loop = SimpleNamespace(locked=lambda action: action())
+        loop = SimpleNamespace(locked=lambda action: action(), now=time.monotonic)
         outside = SimpleNamespace(later=self.later.append)
         self.futures = Futures(loop, self.brain, memory, outside)  # type: ignore[arg-type]
 

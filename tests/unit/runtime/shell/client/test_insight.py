@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ ME = client_id(1, DRIVER_FLAG | 1)
 class FakeLoop:
     def __init__(self) -> None:
         self.sent: list[Any] = []
+        self.now = time.monotonic
 
     def flush(self) -> None:
         """Nothing has arrived."""

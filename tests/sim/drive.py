@@ -6,15 +6,20 @@ own faults or the end (`scenario`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sim.api import Api, Big, Flow, Handle, Sleep
+from details import EVERYTHING
+from sim.api import Api
 from sim.programs import plain
+from sim.threads import sleep, thread
+from sim.values import Big, Handle
 from sim.world import SimFailure, who
 
-from nbray.exceptions import ObjectStoreFullError, RaySystemError
+from nbray import session
+from nbray.exceptions import GetTimeoutError, ObjectStoreFullError, RaySystemError
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -82,19 +87,25 @@ class Drive:
         """Since when it waits for a result."""
         self.orders: dict[Any, list[tuple[int, int]]] = {}
         """Answers of each actor's calls, in the order of the calls; checked at the end."""
-        self.shapes: list[Callable[[], Flow]] = [
+        self.printed: list[str] = []
+        """What its tasks have printed."""
+        self.cells: dict[str, list[Expect]] = {}
+        """What each cell has launched, as far as its cancelling may mean that."""
+        self._step = 0
+        self.shapes: list[Callable[[], Any]] = [
             self._value, self._value, self._value, self._combine, self._combine, self._opens,
             self._nested, self._spawn, self._pass_on, self._relay, self._big, self._big_refs,
             self._looks, self._multi, self._fails, self._flaky, self._dies, self._put, self._burst,
             self._actor, self._call, self._call, self._call, self._many_calls, self._calls,
             self._hold, self._named, self._handle_back, self._impossible, self._waits, self._kill,
-            self._remote_call_dep,
+            self._remote_call_dep, self._hasty, self._impatient, self._stopped, self._look_around,
+            self._cancel_cell,
         ]  # fmt: skip
 
-    def run(self) -> Flow:
+    def run(self) -> Any:
         """Do it, or until this driver's machine is cut off from the cluster."""
         try:
-            yield from self._run()
+            self._run()
         except RaySystemError:
             if not self._cut_off():
                 raise
@@ -104,16 +115,20 @@ class Drive:
     def _cut_off(self) -> bool:
         return self.world.machine(self.api.brain.node) in self.scenario.out
 
-    def _run(self) -> Flow:
+    def _run(self) -> Any:
         rng = self.rng
+        self.api.engine.cells.on_output(lambda event: self.printed.append(event.text))
         for _ in range(self.count):
+            self._step += 1
+            if rng.random() < 0.1:
+                session.cell.set(rng.choice(["", "one", "two"]))
             try:
-                yield from rng.choice(self.shapes)()
+                rng.choice(self.shapes)()
             except ObjectStoreFullError:
                 if "ObjectStoreFullError" not in self.scenario.more_errors:
                     raise
             if rng.random() < 0.3:
-                yield Sleep(0.02 * rng.random() if rng.random() < 0.9 else rng.random())
+                sleep(0.02 * rng.random() if rng.random() < 0.9 else rng.random())
             if self.live and rng.random() < 0.15:
                 self.live.pop(rng.randrange(len(self.live)))  # drop it unread
             if self.live and rng.random() < 0.06:
@@ -127,18 +142,18 @@ class Drive:
                 del ref
             if self.live and rng.random() < 0.2:
                 live = self.live.pop(rng.randrange(len(self.live)))
-                yield from self._verify(live)
+                self._verify(live)
                 del live
             if self.handles and rng.random() < 0.08:
                 self.handles.pop(rng.randrange(len(self.handles)))
             if self.live and rng.random() < 0.1:
                 some = [ref for ref, _ in rng.sample(self.live, min(4, len(self.live)))]
-                yield from self.api.wait(some, rng.randint(1, len(some)), 0.5 * rng.random())
+                self.api.wait(some, rng.randint(1, len(some)), 0.5 * rng.random())
                 del some
         rng.shuffle(self.live)
         while self.live:
             live = self.live.pop()
-            yield from self._verify(live)
+            self._verify(live)
             del live
         self.handles.clear()
         for answers in self.orders.values():
@@ -147,15 +162,19 @@ class Drive:
 
     # -- checking ---------------------------------------------------------------------
 
-    def _verify(self, live: Live) -> Flow:
+    def _verify(self, live: Live, timeout: float | None = None) -> Any:
         ref, expect = live
         name = f"{who(ref.owner)}'s {ref.seq}"
+        by_future = timeout is None and self.rng.random() < 0.1
         try:
-            values = yield from self._get([ref])
+            values = [self._future(ref)] if by_future else self._get([ref], timeout)
         except SimFailure:
             raise
-        except GeneratorExit:
-            raise
+        except GetTimeoutError:
+            if timeout is None:
+                raise
+            self.live.append(live)
+            return
         except Exception as error:
             kinds = {kind.__name__ for kind in type(error).__mro__}
             allowed = expect.allowed()
@@ -171,6 +190,10 @@ class Drive:
         if expect.must_fail():
             self.world.fail(f"{name} is {value!r} and should have failed: {expect}")
         payload = value.payload if isinstance(value, Big) else value
+        if payload and payload[0] == "looks" and not by_future:
+            text = f"looks {payload[1]}\n"
+            if not any(text in one for one in self.printed):  # it leaves before the answer
+                self.world.fail(f"{name} is there, and not what it printed")
         if expect.call:
             got: Any = (payload[0], payload[3], payload[4])
         else:
@@ -179,7 +202,7 @@ class Drive:
             if plain(got) != expect.value:
                 self.world.fail(f"{name} is {plain(got)!r}, not {expect.value!r}")
             if isinstance(value, Big) and self.rng.random() < 0.3:
-                yield Sleep(0.1 * self.rng.random())
+                sleep(0.1 * self.rng.random())
                 plain(value)
             return
         if plain(got[:-1]) != expect.value:
@@ -191,12 +214,19 @@ class Drive:
             del value, values, payload, got
         for one, inner in zip(refs, expect.inner, strict=True):
             if self.rng.random() < 0.8:
-                yield from self._verify((one, inner))
+                self._verify((one, inner))
 
-    def _get(self, refs: list[Any]) -> Flow:
+    def _get(self, refs: list[Any], timeout: float | None = None) -> Any:
         self.waits_since = self.world.now
         try:
-            return (yield from self.api.get(refs))
+            return self.api.get(refs, timeout)
+        finally:
+            self.waits_since = float("inf")
+
+    def _future(self, ref: Any) -> Any:
+        self.waits_since = self.world.now
+        try:
+            return self.api.future(ref)
         finally:
             self.waits_since = float("inf")
 
@@ -219,39 +249,40 @@ class Drive:
 
     def _options(self, **more: Any) -> dict[str, Any]:
         rng = self.rng
-        options: dict[str, Any] = {"retries": rng.choice([0, 0, 1, 3, 3])}
+        options: dict[str, Any] = {"max_retries": rng.choice([0, 0, 1, 3, 3])}
         if rng.random() < 0.2:
-            options["cpus"] = rng.choice([0, 0.5, 1])
+            options["num_cpus"] = rng.choice([0, 0.5, 1])
         if rng.random() < 0.1:
             options["node"] = rng.choice(list(self.world.nodes))
         return {**options, **more}
 
     def _keep(self, refs: list[Any], expect: Expect) -> None:
         self.live.extend((ref, expect) for ref in refs)
+        self.cells.setdefault(session.cell.get(), []).append(expect)
 
     # -- tasks ---------------------------------------------------------------------------
 
-    def _value(self) -> Flow:
+    def _value(self) -> Any:
         tag = self._next()
         size = self.rng.choice([0, 0, 0, 0, 120_000])
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "value", tag, self._seconds(), options=self._options(), size=size
         )
         self._keep(refs, Expect(("value", tag)))
 
-    def _burst(self) -> Flow:
+    def _burst(self) -> Any:
         seconds = self.rng.choice([0.0, 0.0, 0.0002, 0.004])
         options = self._options()
         for _ in range(self.rng.randint(5, 40)):
             tag = self._next()
-            refs = yield from self.api.submit("value", tag, seconds, options=options)
+            refs = self.api.submit("value", tag, seconds, options=options)
             if self.rng.random() < 0.5:
                 self._keep(refs, Expect(("value", tag)))
 
-    def _combine(self) -> Flow:
+    def _combine(self) -> Any:
         tag, deps, more = self._next(), self._some(), self._pick(1)
         keywords = {"extra": more[0][0]} if more else {}
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "combine", tag, self._seconds(), *[ref for ref, _ in deps], options=self._options(),
             **keywords,
         )  # fmt: skip
@@ -266,9 +297,9 @@ class Drive:
     def _read(expect: Expect) -> Any:
         return expect.value
 
-    def _opens(self) -> Flow:
+    def _opens(self) -> Any:
         tag, inside = self._next(), self._plain_some()
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "opens", tag, [ref for ref, _ in inside], options=self._options()
         )
         value = ("opens", tag, tuple(e.value for _, e in inside))
@@ -277,10 +308,10 @@ class Drive:
     def _plain_some(self) -> list[Live]:
         return [one for one in self._some() if not one[1].call]
 
-    def _nested(self) -> Flow:
+    def _nested(self) -> Any:
         tag, count, depth = self._next(), self.rng.randint(1, 3), self.rng.randint(0, 2)
         seconds = self._seconds() / 4
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "nested", tag, count, depth, seconds, options=self._options()
         )
 
@@ -291,9 +322,9 @@ class Drive:
 
         self._keep(refs, Expect(made(tag, depth)))
 
-    def _spawn(self) -> Flow:
+    def _spawn(self) -> Any:
         tag, large = self._next(), self.rng.random() < 0.5
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "spawn", tag, self._seconds(), large, options=self._options()
         )
         inner = [Expect(("value", tag)), Expect(("put", tag))]
@@ -301,65 +332,130 @@ class Drive:
             inner.append(Expect(("put", tag)))
         self._keep(refs, Expect(("spawn", tag), inner=inner))
 
-    def _pass_on(self) -> Flow:
+    def _pass_on(self) -> Any:
         tag, inside = self._next(), self._plain_some()
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "pass_on", tag, self._seconds(), [ref for ref, _ in inside], options=self._options()
         )
         self._keep(refs, Expect(("pass_on", tag), inner=[e for _, e in inside]))
 
-    def _relay(self) -> Flow:
+    def _relay(self) -> Any:
         tag, inside = self._next(), self._plain_some()
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "relay", tag, [ref for ref, _ in inside], options=self._options()
         )
         value = ("opens", tag, tuple(e.value for _, e in inside))
         inner = Expect(value, deps=[e for _, e in inside])
         self._keep(refs, Expect(("relay", tag), inner=[inner]))
 
-    def _big(self) -> Flow:
+    def _big(self) -> Any:
         tag = self._next()
         size = self.rng.choice([70_000, 300_000, 2_500_000])
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "big", tag, self._seconds(), size, options=self._options()
         )
         self._keep(refs, Expect(("big", tag)))
 
-    def _big_refs(self) -> Flow:
+    def _big_refs(self) -> Any:
         tag, inside = self._next(), self._plain_some()
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "big_with_refs", tag, [ref for ref, _ in inside], options=self._options()
         )
         expect = Expect(("big_with_refs", tag), inner=[e for _, e in inside])
         self._keep(refs, expect)
 
-    def _looks(self) -> Flow:
+    def _looks(self) -> Any:
         tag, deps = self._next(), self._some()
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "looks", tag, self._seconds(), *[ref for ref, _ in deps], options=self._options()
         )
         value = ("looks", tag, tuple(self._read(e) for _, e in deps))
         self._keep(refs, Expect(value, deps=[e for _, e in deps]))
 
-    def _multi(self) -> Flow:
+    def _hasty(self) -> Any:
+        tag, size = self._next(), self.rng.choice([0, 0, 95_000])
+        refs = self.api.submit(
+            "hasty", tag, self._seconds(), size, options=self._options(num_returns=2)
+        )
+        errors: set[str] = set()
+        for index, ref in enumerate(refs):
+            self._keep([ref], Expect(("hasty", tag, index), errors))
+        del ref
+
+    # -- the notebook's part --------------------------------------------------------------
+
+    def _impatient(self) -> Any:
+        """Wait for a while only."""
+        if self.live:
+            live = self.live.pop(self.rng.randrange(len(self.live)))
+            self._verify(live, 0.1 * self.rng.random() ** 2)
+
+    def _stopped(self) -> Any:
+        """A person presses Stop while something blocks."""
+        step, me = self._step, thread()
+
+        def stop() -> None:
+            if self._step == step:
+                raise KeyboardInterrupt
+
+        def press() -> None:
+            if self._step == step and self.api.process.alive:
+                me.interrupt(stop)
+
+        self.world.at(0.01 * self.rng.random() ** 3, press)
+        with contextlib.suppress(KeyboardInterrupt):
+            self.rng.choice(
+                [self._impatient, self._put, self._named, self._value, self._handle_back]
+            )()
+        self._step += 1
+
+    def _look_around(self) -> Any:
+        engine = self.api.engine
+        engine.insight.details(EVERYTHING)
+        engine.insight.snapshot()
+        held = {(one.object.owner, one.object.seq) for one in engine.insight.holdings()}
+        mine = {(ref.owner, ref.seq) for ref, _ in self.live}
+        if mine - held:
+            self.world.fail(f"{who(self.api.brain.me)} holds {mine - held} and does not say so")
+        total, free = engine.cluster.resources(), engine.cluster.available()
+        if any(free[kind] > total[kind] for kind in free):
+            self.world.fail(f"{free} of {total} is free")
+        assert engine.cluster.nodes()
+        engine.actors.names(True)
+
+    def _cancel_cell(self) -> Any:
+        """Cancel what a cell has not finished."""
+        cells = self.api.engine.cells
+        cell = session.cell.get()
+        for expect in self.cells.pop(cell, []):
+            expect.errors |= {"TaskCancelledError", *expect.attempts}
+        force = self.scenario.kind != "calm" and self.rng.random() < 0.3
+        if force:
+            self.scenario.break_something(f"cell {cell!r} is cancelled with force")
+        count = cells.cancel(cell, force)
+        left, view = cells.unfinished(cell), cells.view(cell)
+        if max(count, left) > (view.submitted if view is not None else 0):
+            self.world.fail(f"cell {cell!r} had {count} tasks, has {left}, and shows {view}")
+
+    def _multi(self) -> Any:
         tag, count = self._next(), self.rng.randint(2, 4)
-        refs = yield from self.api.submit(
-            "multi", tag, count, options=self._options(returns=count)
+        refs = self.api.submit(
+            "multi", tag, count, options=self._options(num_returns=count)
         )
         errors: set[str] = set()  # one is cancelled with the others
         for index, ref in enumerate(refs):
             self._keep([ref], Expect(("multi", tag, index), errors))
         del ref
 
-    def _fails(self) -> Flow:
+    def _fails(self) -> Any:
         tag = self._next()
-        refs = yield from self.api.submit("fails", tag, self._seconds(), options=self._options())
+        refs = self.api.submit("fails", tag, self._seconds(), options=self._options())
         self._keep(refs, Expect(errors={"ValueError"}))
 
-    def _flaky(self) -> Flow:
+    def _flaky(self) -> Any:
         tag, times, retries = self._next(), self.rng.randint(1, 3), self.rng.randint(0, 3)
-        refs = yield from self.api.submit(
-            "flaky", tag, times, options=self._options(retries=retries, retry_on=b"*")
+        refs = self.api.submit(
+            "flaky", tag, times, options=self._options(max_retries=retries, retry_exceptions=True)
         )
         if times <= retries:
             lost = {"KeyError"} if self.scenario.broken else set()
@@ -367,49 +463,49 @@ class Drive:
         else:
             self._keep(refs, Expect(errors={"KeyError"}))
 
-    def _dies(self) -> Flow:
+    def _dies(self) -> Any:
         if self.scenario.kind == "calm":
             return
-        yield Sleep(0.0)
+        sleep(0.0)
         tag, times, retries = self._next(), self.rng.randint(1, 2), self.rng.randint(0, 3)
         self.scenario.break_something(f"task {tag} dies {times} times")
-        refs = yield from self.api.submit(
-            "dies", tag, times, options=self._options(retries=retries)
+        refs = self.api.submit(
+            "dies", tag, times, options=self._options(max_retries=retries)
         )
         self._keep(refs, Expect(("dies", tag), {"WorkerCrashedError"}))
 
-    def _impossible(self) -> Flow:
+    def _impossible(self) -> Any:
         tag = self._next()
-        refs = yield from self.api.submit("value", tag, 0.0, options={"cpus": 500})
+        refs = self.api.submit("value", tag, 0.0, options={"num_cpus": 500})
         self._keep(refs, Expect(errors={"TaskUnschedulableError"}))
 
-    def _waits(self) -> Flow:
+    def _waits(self) -> Any:
         tag, inside = self._next(), self._plain_some()
-        refs = yield from self.api.submit(
+        refs = self.api.submit(
             "waits", tag, [ref for ref, _ in inside], 0.2 * self.rng.random(),
             options=self._options(),
         )  # fmt: skip
         self._keep(refs, Expect(("waits", tag)))
 
-    def _put(self) -> Flow:
+    def _put(self) -> Any:
         tag = self._next()
         inside = self._plain_some()
         content = ("put", tag, [ref for ref, _ in inside])
         large = self.rng.random() < 0.5
-        ref = yield from self.api.put(Big(content, 90_000) if large else content)
+        ref = self.api.put(Big(content, 90_000) if large else content)
         self._keep([ref], Expect(("put", tag), inner=[e for _, e in inside]))
 
     # -- actors ----------------------------------------------------------------------------
 
-    def _actor(self) -> Flow:
+    def _actor(self) -> Any:
         rng = self.rng
         if rng.random() < 0.1:
-            handle = yield from self.api.actor("Broken")
-            refs = yield from self.api.call(handle, "add", self._next())
+            handle = self.api.actor("Broken")
+            refs = self.api.call(handle, "add", self._next())
             self._keep(refs, Expect(errors={"LookupError", "ActorDiedError"}))
             return
         deps = self._some()
-        handle = yield from self.api.actor(
+        handle = self.api.actor(
             "Counter", *[ref for ref, _ in deps], restarts=rng.choice([0, 0, 1, -1]),
             cpus=0.1 if self.scenario.roomy and rng.random() < 0.25 else 0,
         )  # fmt: skip
@@ -418,41 +514,41 @@ class Drive:
     def _call_on(
         self, handle: Handle, expect: Expect, method: str, *args: Any, more: Any = None,
         deps: list[Expect] | None = None, inner: list[Expect] | None = None,
-    ) -> Flow:  # fmt: skip
+    ) -> Any:  # fmt: skip
         tag = self._next()
         retries = self.rng.choice([0, 0, 2])
-        refs = yield from self.api.call(handle, method, tag, *args, retries=retries)
+        refs = self.api.call(handle, method, tag, *args, retries=retries)
         value = (method, tag) if inner is not None else (method, tag, more)
         found = Expect(value, deps=[expect, *(deps or [])], inner=inner, call=True)
         self._keep(refs, found)
         return found
 
-    def _call(self) -> Flow:
+    def _call(self) -> Any:
         if not self.handles:
-            yield from self._actor()
+            self._actor()
         if self.handles:
             handle, expect = self.rng.choice(self.handles)
             method = self.rng.choice(["add", "add", "add", "fails", "make", "dies"])
             if method == "add":
-                yield from self._call_on(handle, expect, "add", self._seconds())
+                self._call_on(handle, expect, "add", self._seconds())
             elif method == "fails":
-                found = yield from self._call_on(handle, expect, "fails")
+                found = self._call_on(handle, expect, "fails")
                 found.value = MISSING
                 found.errors.add("ValueError")
             elif method == "make":
                 tag = self.tag + 1
                 # What an actor owns goes with it, when its last handle is dropped too.
                 made = [Expect(("made", tag), {"OwnerDiedError"}) for _ in range(2)]
-                yield from self._call_on(handle, expect, "make", inner=made)
+                self._call_on(handle, expect, "make", inner=made)
             elif self.scenario.kind != "calm":
                 self.scenario.break_something("an actor exits")
-                found = yield from self._call_on(handle, expect, "dies")
+                found = self._call_on(handle, expect, "dies")
                 found.value = MISSING
                 found.errors.add("ActorDiedError")
 
-    def _many_calls(self) -> Flow:
+    def _many_calls(self) -> Any:
         if not self.handles:
-            yield from self._actor()
+            self._actor()
         if not self.handles:
             return
         handle, expect = self.rng.choice(self.handles)
@@ -461,7 +557,7 @@ class Drive:
             deps = [one for one in deps if not one[1].call]
             args = [0.0, *(ref for ref, _ in deps)]
             more = deps[0][1].value if deps else None
-            yield from self._call_on(
+            self._call_on(
                 handle, expect, "add", *args, more=more, deps=[e for _, e in deps]
             )
             del args
@@ -474,62 +570,62 @@ class Drive:
         entry = self.api.brain.objects.owned[ref.seq]
         self.api.brain.objects.put_waiter(entry, _Note(order, self.api))
 
-    def _hold(self) -> Flow:
+    def _hold(self) -> Any:
         if not self.handles:
             return
         handle, expect = self.rng.choice(self.handles)
         inside = [one for one in self._plain_some() if not one[1].calls_actors()]
-        yield from self._call_on(handle, expect, "hold", [ref for ref, _ in inside])
+        self._call_on(handle, expect, "hold", [ref for ref, _ in inside])
         if self.rng.random() < 0.7:
             if self.rng.random() < 0.5:
-                found = yield from self._call_on(handle, expect, "open_held")
+                found = self._call_on(handle, expect, "open_held")
             else:
-                found = yield from self._call_on(handle, expect, "give_held", inner=[])
+                found = self._call_on(handle, expect, "give_held", inner=[])
             found.value = ANY
             found.inner = None
             found.errors |= {"ValueError", "KeyError", "TaskCancelledError", "LookupError",
                              "TaskUnschedulableError", "ActorDiedError"}  # fmt: skip
 
-    def _calls(self) -> Flow:
+    def _calls(self) -> Any:
         if not self.handles:
             return
         handle, expect = self.rng.choice(self.handles)
         tag, count = self._next(), self.rng.randint(1, 4)
-        refs = yield from self.api.submit("calls", tag, handle, count, options=self._options())
+        refs = self.api.submit("calls", tag, handle, count, options=self._options())
         self._keep(refs, Expect(("calls", tag, count), deps=[expect]))
 
-    def _remote_call_dep(self) -> Flow:
+    def _remote_call_dep(self) -> Any:
         """An actor's answer as a task's argument."""
         if not self.handles:
             return
         handle, expect = self.rng.choice(self.handles)
-        refs = yield from self.api.call(handle, "add", self._next())
-        more = yield from self.api.submit("looks", self._next(), 0.0, *refs)
+        refs = self.api.call(handle, "add", self._next())
+        more = self.api.submit("looks", self._next(), 0.0, *refs)
         found = Expect(ANY, deps=[expect])
         self._keep(refs, found)
         self._keep(more, Expect(ANY, deps=[found]))
 
-    def _named(self) -> Flow:
+    def _named(self) -> Any:
         rng = self.rng
         name = f"actor{rng.randint(1, 2)}"
         expect = Expect((), errors={"ActorDiedError"}, actor=True)
         try:
             if rng.random() < 0.5:
-                handle = yield from self.api.actor("Counter", name=name, get_if_exists=True)
+                handle = self.api.actor("Counter", name=name, get_if_exists=True)
             elif rng.random() < 0.5:
-                handle = yield from self.api.get_actor(name)
+                handle = self.api.get_actor(name)
             else:
-                handle = yield from self.api.actor("Counter", name=name)
+                handle = self.api.actor("Counter", name=name)
         except ValueError:
             return
         # It may be the other driver's, which drops it when it likes.
         self.handles.append((handle, expect))
 
-    def _handle_back(self) -> Flow:
+    def _handle_back(self) -> Any:
         tag = self._next()
-        refs = yield from self.api.submit("makes_actor", tag, options=self._options())
+        refs = self.api.submit("makes_actor", tag, options=self._options())
         try:
-            values = yield from self._get(refs)
+            values = self._get(refs)
         except SimFailure:
             raise
         except Exception as error:
@@ -541,8 +637,8 @@ class Drive:
             return
         self.handles.append((values[0][2], Expect((), actor=True)))
 
-    def _kill(self) -> Flow:
-        yield Sleep(0.0)
+    def _kill(self) -> Any:
+        sleep(0.0)
         if self.handles and self.rng.random() < 0.5:
             handle, expect = self.rng.choice(self.handles)
             expect.errors |= {"ActorDiedError", "ActorUnavailableError"}
@@ -575,5 +671,5 @@ class _Note:
         from nbray.wire.pickling import unpack
 
         if entry.state == READY:
-            payload = unpack(entry.value, self._api.restore)
+            payload = unpack(entry.value, self._api.engine.memory.restore)
             self._order.append((payload[1], payload[2]))

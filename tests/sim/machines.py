@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from sim.loops import Memory
 from sim.world import World, who
 
 from nbray.config import STATS_INTERVAL
 from nbray.events import Figures
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
+from nbray.runtime.core import versions
 from nbray.runtime.core.head import HeadBrain
 from nbray.runtime.core.mesh import Got, Mesh, Out
 from nbray.runtime.core.node import NodeBrain
@@ -29,7 +31,7 @@ from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, recei
 if TYPE_CHECKING:
     from sim.clients import DriverProcess
 
-VERSIONS = m.Versions(1, "3.11.9", "0.1")
+VERSIONS = versions.own()
 CLUSTER = 7
 STORE = 400 << 20
 
@@ -103,6 +105,9 @@ class Process:
             world.pipe(self.me, to, [encode(message)])
         else:
             world.pipe(self.me, node_client(self.number), [envelope(to), encode(message)])
+
+    def forget(self) -> None:
+        """The story is over: hold no memory any more."""
 
     def die(self) -> None:
         """The kernel ends the process, wherever it is."""
@@ -274,15 +279,19 @@ class NodeProcess(Process):
         self.world.tell(self.me, "<=", message.sender, message)
         for effect in self.brain.handle(message, self.world.now):
             if isinstance(effect, fx.WriteSlot):
-                cell = self.world.memory.setdefault(
-                    (self.number, effect.slot.generation), {"data": b"", "chunks": set()}
-                )
-                cell["data"] = frames[1]
-                cell["chunks"].add(effect.start)
+                self._write(effect.slot, effect.start, frames[1])
             else:
                 self._perform([effect])
         if self.alive:
             self._plan()
+
+    def _write(self, slot: m.Slot, start: int, data: bytes) -> None:
+        if not self.books.is_live(slot):
+            self.world.fail(f"node{self.number} writes into the freed {slot}")
+        memory = self.world.segments[self.number, slot.segment]
+        memory.fill(slot.offset + start, [(0, data)])
+        chunks = self.world.chunks.setdefault((self.number, slot.generation), set())
+        chunks.add(start)
 
     # -- links ------------------------------------------------------------------------
 
@@ -377,12 +386,14 @@ class NodeProcess(Process):
         elif self.alive:
             number = next(self._numbers)
             self.segments.add(number)
+            self.world.segments[self.number, number] = Memory(number, size)
             self._perform(self.brain.segment_added(number, size))
 
     def _segment_dropped(self, segment: int) -> None:
         if segment not in self.segments:
             self.world.fail(f"node{self.number} drops segment {segment}, which it does not have")
         self.segments.discard(segment)
+        self.world.segments.pop((self.number, segment), None)
         for process in self.world.processes.values():
             api = getattr(process, "api", None)
             if process.alive and api is not None:
@@ -405,7 +416,9 @@ class NodeProcess(Process):
         slot = effect.slot
         if not self.books.is_live(slot):
             self.world.fail(f"node{self.number} reads the freed {slot}")
-        data = self.world.memory[self.number, slot.generation]["data"]
+        memory = self.world.segments[self.number, slot.segment]
+        start = slot.offset + effect.start
+        data = bytes(memory.view(start, min(effect.size, slot.size - effect.start)))
         self.world.tell(self.me, "=>", effect.to, effect.message)
         lane, frames = self._mesh.bulk(node_of(effect.to), [encode(effect.message), data])
         self.world.transmit(self.number, lane, list(frames), True)

@@ -1,21 +1,17 @@
-"""What simulated tasks and actors do. Each takes its worker's process first.
+"""What simulated tasks and actors do: ordinary functions that block in virtual time.
 
-A program is a generator: it yields `Sleep`, `Until` or `Exit`, and calls the
-API with `yield from`. Its value is a tuple that tells which program made it
-from what, so that a scenario can say beforehand what it must be.
+Its value is a tuple that tells which program made it from what, so that a scenario
+can say beforehand what it must be.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sim.api import Big, Exit, Flow, Handle, Sleep
+from sim.threads import here, sleep, thread
+from sim.values import Big, Handle
 
 from nbray.refs import ObjectRef
-
-if TYPE_CHECKING:
-    from sim.clients import WorkerProcess
-
 
 METHODS = ("add", "hold", "open_held", "give_held", "make")
 
@@ -23,8 +19,8 @@ METHODS = ("add", "hold", "open_held", "give_held", "make")
 def plain(value: Any) -> Any:
     """*value* with what lies in the store taken out; checks that its memory still stands."""
     if isinstance(value, Big):
-        if value.view is not None:
-            value.view.check()
+        value.check()
+        here().check_views()
         return plain(value.payload)
     if isinstance(value, list | tuple):
         if len(value) == 5 and value[0] in METHODS:
@@ -33,181 +29,186 @@ def plain(value: Any) -> Any:
     return value
 
 
-def value(me: WorkerProcess, tag: int, seconds: float) -> Flow:
-    yield Sleep(seconds)
+def value(tag: int, seconds: float, filler: Any = None) -> Any:
+    if filler is not None:
+        plain(filler)
+    sleep(seconds)
     return ("value", tag)
 
 
-def combine(me: WorkerProcess, tag: int, seconds: float, *deps: Any, **more: Any) -> Flow:
-    yield Sleep(seconds)
+def combine(tag: int, seconds: float, *deps: Any, **more: Any) -> Any:
+    sleep(seconds)
     return ("combine", tag, plain(deps), tuple((key, plain(more[key])) for key in sorted(more)))
 
 
-def opens(me: WorkerProcess, tag: int, refs: list[ObjectRef[Any]]) -> Flow:
-    values = yield from me.api.get(refs)
+def opens(tag: int, refs: list[ObjectRef[Any]]) -> Any:
+    values = here().get(refs)
     del refs
     return ("opens", tag, plain(values))
 
 
-def nested(me: WorkerProcess, tag: int, count: int, depth: int, seconds: float) -> Flow:
+def nested(tag: int, count: int, depth: int, seconds: float) -> Any:
     refs = []
     for index in range(count):
         if depth:
-            refs += yield from me.api.submit("nested", index, count, depth - 1, seconds)
+            refs += here().submit("nested", index, count, depth - 1, seconds)
         else:
-            refs += yield from me.api.submit("value", index, seconds)
-    yield Sleep(seconds)
-    values = yield from me.api.get(refs)
+            refs += here().submit("value", index, seconds)
+    sleep(seconds)
+    values = here().get(refs)
     return ("nested", tag, plain(values))
 
 
-def spawn(me: WorkerProcess, tag: int, seconds: float, large: bool) -> Flow:
-    refs = yield from me.api.submit("value", tag, seconds)
-    refs.append((yield from me.api.put(("put", tag))))
+def spawn(tag: int, seconds: float, large: bool) -> Any:
+    refs = here().submit("value", tag, seconds)
+    refs.append(here().put(("put", tag)))
     if large:
-        refs.append((yield from me.api.put(Big(("put", tag), 200_000))))
+        refs.append(here().put(Big(("put", tag), 200_000)))
     return ("spawn", tag, refs)
 
 
-def pass_on(me: WorkerProcess, tag: int, seconds: float, refs: list[ObjectRef[Any]]) -> Flow:
-    yield Sleep(seconds)
+def pass_on(tag: int, seconds: float, refs: list[ObjectRef[Any]]) -> Any:
+    sleep(seconds)
     return ("pass_on", tag, refs)
 
 
-def relay(me: WorkerProcess, tag: int, refs: list[ObjectRef[Any]]) -> Flow:
+def relay(tag: int, refs: list[ObjectRef[Any]]) -> Any:
     """Hand references on to a task of its own, and its result's reference back."""
-    inner = yield from me.api.submit("opens", tag, refs)
+    inner = here().submit("opens", tag, refs)
     return ("relay", tag, inner)
 
 
-def big(me: WorkerProcess, tag: int, seconds: float, size: int) -> Flow:
-    yield Sleep(seconds)
+def big(tag: int, seconds: float, size: int) -> Any:
+    sleep(seconds)
     return Big(("big", tag), size)
 
 
-def big_with_refs(me: WorkerProcess, tag: int, refs: list[ObjectRef[Any]]) -> Flow:
-    yield Sleep(0.001)
+def big_with_refs(tag: int, refs: list[ObjectRef[Any]]) -> Any:
+    sleep(0.001)
     return Big(("big_with_refs", tag, refs), 150_000)
 
 
-def looks(me: WorkerProcess, tag: int, seconds: float, *deps: Any) -> Flow:
-    """View large arguments for a while."""
+def looks(tag: int, seconds: float, *deps: Any) -> Any:
+    """View large arguments for a while, and print."""
+    here().say(f"looks {tag}\n")
     plain(deps)
-    yield Sleep(seconds)
+    sleep(seconds)
     return ("looks", tag, plain(deps))
 
 
-def multi(me: WorkerProcess, tag: int, count: int) -> Flow:
-    yield Sleep(0.001)
+def hasty(tag: int, seconds: float, size: int) -> Any:
+    """Give the second return before the end."""
+    give = here().engine.context.early(1)
+    sleep(seconds)
+    late = ("hasty", tag, 1)
+    give(Big(late, size) if size else late)
+    sleep(seconds)
+    return ("hasty", tag, 0), None
+
+
+def multi(tag: int, count: int) -> Any:
+    sleep(0.001)
     parts: list[Any] = [("multi", tag, index) for index in range(count)]
     parts[0] = Big(parts[0], 100_000)
     return parts
 
 
-def fails(me: WorkerProcess, tag: int, seconds: float) -> Flow:
-    yield Sleep(seconds)
+def fails(tag: int, seconds: float) -> Any:
+    sleep(seconds)
     raise ValueError(tag)
 
 
-def flaky(me: WorkerProcess, tag: int, times: int) -> Flow:
-    yield Sleep(0.002)
-    assert me.item is not None
-    attempt = me.item.extra.attempt if me.item.extra is not None else 0
-    if attempt < times:
+def flaky(tag: int, times: int) -> Any:
+    sleep(0.002)
+    if here().engine.context.runtime().attempt < times:
         raise KeyError(tag)
     return ("flaky", tag)
 
 
-def dies(me: WorkerProcess, tag: int, times: int) -> Flow:
-    yield Sleep(0.002)
-    assert me.item is not None
-    attempt = me.item.extra.attempt if me.item.extra is not None else 0
-    if attempt < times:
-        yield Exit()
+def dies(tag: int, times: int) -> Any:
+    sleep(0.002)
+    if here().engine.context.runtime().attempt < times:
+        thread().exit()
     return ("dies", tag)
 
 
-def calls(me: WorkerProcess, tag: int, handle: Handle, count: int) -> Flow:
+def calls(tag: int, handle: Handle, count: int) -> Any:
     refs = []
     for index in range(count):
-        refs += yield from me.api.call(handle, "add", (tag, index))
-    values = yield from me.api.get(refs)
+        refs += here().call(handle, "add", (tag, index))
+    values = here().get(refs)
     orders = [one[1:3] for one in values]
     assert orders == sorted(orders), orders
     return ("calls", tag, len(values))
 
 
-def makes_actor(me: WorkerProcess, tag: int) -> Flow:
+def makes_actor(tag: int) -> Any:
     """Hand back the handle of an actor that this worker owns."""
-    handle = yield from me.api.actor("Counter")
+    handle = here().actor("Counter")
     return ("makes_actor", tag, handle)
 
 
-def waits(me: WorkerProcess, tag: int, refs: list[ObjectRef[Any]], timeout: float) -> Flow:
-    yield from me.api.wait(refs, len(refs), timeout)
+def waits(tag: int, refs: list[ObjectRef[Any]], timeout: float) -> Any:
+    here().wait(refs, len(refs), timeout)
     return ("waits", tag)
 
 
 class Counter:
     """An actor that notes in which order it was called."""
 
-    def __init__(self, incarnation: int) -> None:
-        self.incarnation = incarnation
+    def __init__(self, *deps: Any) -> None:
+        worker = here().process.worker
+        self.incarnation = worker.actor.incarnation
         self.log: list[Any] = []
         self.held: list[Any] = []
-
-    def init(self, me: WorkerProcess, *deps: Any) -> Flow:
-        yield Sleep(0.002)
+        sleep(0.002)
         self.deps = plain(deps)
 
-    def add(self, me: WorkerProcess, tag: Any, seconds: float = 0.0, dep: Any = None) -> Flow:
+    def add(self, tag: Any, seconds: float = 0.0, dep: Any = None) -> Any:
         self.log.append(tag)
         if seconds:
-            yield Sleep(seconds)
+            sleep(seconds)
         return ("add", self.incarnation, len(self.log), tag, plain(dep))
 
-    def hold(self, me: WorkerProcess, tag: Any, refs: list[ObjectRef[Any]]) -> Flow:
+    def hold(self, tag: Any, refs: list[ObjectRef[Any]]) -> Any:
         self.log.append(tag)
         self.held += refs
-        yield Sleep(0.0)
+        sleep(0.0)
         return ("hold", self.incarnation, len(self.log), tag, None)
 
-    def open_held(self, me: WorkerProcess, tag: Any) -> Flow:
+    def open_held(self, tag: Any) -> Any:
         self.log.append(tag)
         count = len(self.log)
-        values = yield from me.api.get(self.held)
+        values = here().get(self.held)
         return ("open_held", self.incarnation, count, tag, plain(values))
 
-    def give_held(self, me: WorkerProcess, tag: Any) -> Flow:
+    def give_held(self, tag: Any) -> Any:
         self.log.append(tag)
         held, self.held = self.held, []
-        yield Sleep(0.0)
+        sleep(0.0)
         return ("give_held", self.incarnation, len(self.log), tag, held)
 
-    def make(self, me: WorkerProcess, tag: Any) -> Flow:
+    def make(self, tag: Any) -> Any:
         self.log.append(tag)
         count = len(self.log)
-        ref = yield from me.api.put(("made", tag))
-        large = yield from me.api.put(Big(("made", tag), 120_000))
+        ref = here().put(("made", tag))
+        large = here().put(Big(("made", tag), 120_000))
         return ("make", self.incarnation, count, tag, [ref, large])
 
-    def fails(self, me: WorkerProcess, tag: Any) -> Flow:
+    def fails(self, tag: Any) -> Any:
         self.log.append(tag)
-        yield Sleep(0.001)
+        sleep(0.001)
         raise ValueError(tag)
 
-    def dies(self, me: WorkerProcess, tag: Any) -> Flow:
+    def dies(self, tag: Any) -> Any:
         self.log.append(tag)
-        yield Sleep(0.001)
-        yield Exit()
+        sleep(0.001)
+        thread().exit()
 
 
 class Broken:
     """An actor whose constructor raises."""
 
-    def __init__(self, incarnation: int) -> None:
-        pass
-
-    def init(self, me: WorkerProcess) -> Flow:
-        yield Sleep(0.001)
+    def __init__(self) -> None:
+        sleep(0.001)
         raise LookupError("broken")

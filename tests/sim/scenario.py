@@ -104,7 +104,7 @@ class Scenario:
         driver = DriverProcess(self.world, client_id(node, DRIVER_FLAG | number))
         self.drivers.append(driver)
         drive = Drive(self, driver.api, self.world.rng.randint(20, 60))
-        driver.main(lambda _api: drive.run())
+        driver.main(drive.run)
         return drive
 
     # -- faults ---------------------------------------------------------------------------
@@ -194,6 +194,7 @@ class Scenario:
             text = f"seed {self.world.seed} ({self.kind}): {type(error).__name__}: {error}"
             raise SimFailure(f"{text}\n{self.world.story()}") from error
         finally:
+            self.world.end()
             gc.unfreeze()
             gc.enable()
 
@@ -211,6 +212,8 @@ class Scenario:
             drive.live.clear()
             drive.handles.clear()
         gc.collect()
+        for driver in self.drivers:
+            driver.notice()
         world.lossy = False
         world.run(lambda: not (self.faults.active or self.faults.apart), HANG)
         # Long enough to notice that a machine is gone.

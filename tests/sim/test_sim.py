@@ -5,6 +5,11 @@ A failing seed prints itself and its story; `python -m tests.sim SEED KIND` tell
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from sim.scenario import Scenario
 
@@ -42,3 +47,14 @@ def test_a_seed_tells_the_same_story_every_time() -> None:
     second.run()
     assert first.world.steps == second.world.steps
     assert first.world.notes == second.world.notes
+
+
+def test_a_seed_tells_the_same_story_in_every_process() -> None:
+    told = {
+        subprocess.run(
+            [sys.executable, "-m", "sim", "3", "storm"], cwd=Path(__file__).parents[1],
+            env={**os.environ, "PYTHONHASHSEED": chance}, capture_output=True, check=True,
+        ).stdout
+        for chance in ("1", "2")
+    }  # fmt: skip
+    assert len(told) == 1

@@ -14,6 +14,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from greenlet import getcurrent
+
 from nbray.config import MAX_FRAME, NODE_TIMEOUT
 from nbray.ids import HEAD, client_hex, is_driver, local_of, node_of
 from nbray.wire.messages import Load, Members, Picture
@@ -76,8 +78,16 @@ class World:
         self.carriers: dict[tuple[int, int], Carrier] = {}
         self.apart: Counter[tuple[int, int]] = Counter()
         """Pairs of machines that do not reach each other, and for how many reasons."""
-        self.memory: dict[tuple[int, int], dict[str, Any]] = {}
-        """(node, generation) -> bytes of a slot, and which chunks of it have been written."""
+        self.hub = getcurrent()
+        """What runs the events; threads of processes are switched to from there."""
+        self.threads: list[Any] = []
+        self.over = False
+        """The story has been told: what is left is taken down."""
+        self.failure: SimFailure | None = None
+        self.segments: dict[tuple[int, int], Any] = {}
+        """(node, segment) -> memory."""
+        self.chunks: dict[tuple[int, int], set[int]] = {}
+        """(node, generation) -> which chunks of a slot have been written that comes from afar."""
         self.ran: Counter[tuple[int, int]] = Counter()
         """(caller, seq) -> how often user code was started."""
         self.charged: dict[tuple[int, int], int] = {}
@@ -107,8 +117,21 @@ class World:
             self.now, _, action, arguments = heapq.heappop(events)
             self.steps += 1
             action(*arguments)
+            if self.failure is not None:  # whatever code caught it
+                raise self.failure
             self.on_step()
         return True
+
+    def end(self) -> None:
+        """Take down what is left of the processes' threads and memory."""
+        self.over = True
+        for thread in self.threads:
+            thread.close()
+        for process in self.processes.values():
+            process.forget()
+        self.threads.clear()
+        self.segments.clear()
+        self._events.clear()
 
     def rest(self, seconds: float) -> None:
         """Let *seconds* pass."""
@@ -134,7 +157,12 @@ class World:
 
     def fail(self, text: str) -> None:
         """Raise with the story."""
-        raise SimFailure(f"seed {self.seed} at {self.now:.6f}: {text}\n{self.story()}")
+        if self.over:
+            return
+        self.failure = self.failure or SimFailure(
+            f"seed {self.seed} at {self.now:.6f}: {text}\n{self.story()}"
+        )
+        raise self.failure
 
     def story(self) -> str:
         """What each process did last."""

@@ -19,6 +19,7 @@ IMPURE = {
     "concurrent",
 }  # fmt: skip
 HARD_LIMIT = 600
+"""Lines; in the package itself 500."""
 SOFT_LIMIT = 400
 
 
@@ -99,7 +100,11 @@ def test_version_is_said_once() -> None:
 def test_files_stay_short() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in sources()}
     long = {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > SOFT_LIMIT}
-    too_long = {name: n for name, n in long.items() if n > HARD_LIMIT}
+    too_long = {
+        name: n
+        for name, n in long.items()
+        if n > (500 if name.startswith("nbray/") else HARD_LIMIT)
+    }
     if long:
         print(f"look for the second noun: {long}")
     assert not too_long

@@ -10,10 +10,7 @@ Answers gather for a millisecond, and leave at once when nothing is queued.
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-import gc
-import linecache
 import os
 import pickle
 import signal
@@ -26,10 +23,8 @@ from types import FrameType, GeneratorType
 from typing import Any, NoReturn
 
 from nbray import gpus, session
-from nbray.config import INLINE_LIMIT, MOST_RETURNED
 from nbray.engine import method_of
 from nbray.exceptions import (
-    ObjectStoreFullError,
     RayError,
     TaskCancelledError,
     on_behalf,
@@ -37,14 +32,14 @@ from nbray.exceptions import (
 )
 from nbray.hosting.classes import is_async, made
 from nbray.hosting.imports import Imports
-from nbray.hosting.modules import Packed
 from nbray.hosting.output import Origin, Output
-from nbray.refs import ObjectRef
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.machine.oom_scores import become_actor
+from nbray.runtime.shell.worker.functions import Functions
+from nbray.runtime.shell.worker.returns import Returns
 from nbray.wire.failures import one_line
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
@@ -54,8 +49,6 @@ NUMBERS = frozenset({type(None), bool, int, float, complex})
 TEXTS = frozenset({str, bytes})
 SHORT = 1000
 """Characters up to which texts, like numbers, are pickled at once, without a closer look."""
-TINY = 1024
-"""Bytes of a return that rides in a message even behind many others."""
 _dumps = pickle.dumps
 FLUSH_SECONDS = 0.005
 """Seconds that answers gather while work is queued; then the loop thread sends them, so that
@@ -64,10 +57,6 @@ OVERDUE_SECONDS = 0.05
 """Seconds after which the main thread sends them itself: the loop thread does not come by."""
 MOST_WORDS = 300
 """Characters of an error that are kept for screens."""
-LARGE_SECONDS = 3.0
-"""Seconds that a function which lies in the store stays loaded without being used."""
-COLLECT_SECONDS = 0.5
-"""Least time between two collections of functions that are not defined any more."""
 
 running: contextvars.ContextVar[Item | None] = contextvars.ContextVar("nbray_task", default=None)
 """What this context runs."""
@@ -94,17 +83,12 @@ class Executor:
         self.leaving = False
         """`exit_actor` was called: end after this call."""
         self._node_name = node_name
-        self._imports = imports
         self._becomes = becomes
         """Tells the system that this process is an actor's from now on."""
         self._pid = os.getpid()
-        self._functions: dict[bytes, Callable[..., Any]] = {}
-        self._large: dict[bytes, tuple[Callable[..., Any], float]] = {}
-        """Functions that lie in the store, and when they were last used."""
-        self._litter = False
-        """Functions were unloaded since garbage was last collected, at `_collected`."""
-        self._collected = 0.0
-        self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
+        self.functions = Functions(brain, loop, memory, imports)
+        self._function = self.functions.get
+        self._returns = Returns(brain, loop, memory)
         self._latest: Item | None = None
         """What has run last, for output of threads that no context has reached."""
         self._bracket: tuple[int, int] | None = None
@@ -190,7 +174,7 @@ class Executor:
 
         while not (ended.ended or loop.closed or self.leaving):
             if brain.undefined:
-                self._undefine()
+                self.functions.undefine()
             try:
                 item = popleft()
             except IndexError:
@@ -279,7 +263,7 @@ class Executor:
             self.devices.show(item.gpus, os.environ)
         try:
             name = spec.method or spec.name
-            function = self.function(spec.function) if spec.function else self.method(name)
+            function = self._function(spec.function) if spec.function else self.method(name)
             if item.extra is None:
                 args, kwargs = unpack(item.args, self.memory.restore) if item.args else ((), {})
             else:
@@ -322,60 +306,6 @@ class Executor:
                 kwargs[where] = memory.value(value, key)
         return filled, kwargs
 
-    def function(self, digest: bytes) -> Callable[..., Any]:
-        """The loaded function or class of this hash."""
-        function = self._functions.get(digest) or self._used(digest)
-        if function is None:
-            known = self.brain.functions
-            filename, source, blob, modules, *inside = pickle.loads(known[digest])
-            if modules != self._imports.digest:
-                # Functions that use another version's modules are loaded anew when called.
-                self._functions.clear()
-                self._imports.use(Packed(modules, inside[0] if inside else known[modules]))
-            if source and filename:
-                lines = source.splitlines(keepends=True)
-                linecache.cache[filename] = (len(source), None, lines, filename)
-            function = unpack(blob, self.memory.restore)
-            if isinstance(function, ObjectRef):  # a large one, in the store
-                function = self.memory.fetched(function)
-                self._large[digest] = (function, self.loop.now())
-            else:
-                self._functions[digest] = function
-        return function
-
-    def _used(self, digest: bytes) -> Callable[..., Any] | None:
-        """A large function that is loaded, marked as used now."""
-        found = self._large.get(digest)
-        if found is None:
-            return None
-        self._large[digest] = (found[0], self.loop.now())
-        return found[0]
-
-    def let_go(self, now: float) -> None:
-        """Unload large functions that are not used: what they took along lies in the store.
-
-        What was unloaded because its definition went is collected, too.
-
-        In the loop thread; a function that runs is held by its call.
-        """
-        idle = [digest for digest, (_, used) in list(self._large.items())
-                if now - used > LARGE_SECONDS]  # fmt: skip
-        for digest in idle:
-            self._large.pop(digest, None)
-        if idle or (self._litter and now - self._collected > COLLECT_SECONDS):
-            self._litter = False
-            self._collected = now
-            gc.collect()  # a function and its globals hold each other
-
-    def _undefine(self) -> None:
-        """Unload functions whose last definition went; what they took along is let go."""
-        gone: list[bytes] = []
-        self.loop.locked(lambda: gone.extend(self.brain.let_go()))
-        for digest in gone:
-            self._functions.pop(digest, None)
-            self._large.pop(digest, None)
-        self._litter = self._litter or bool(gone)
-
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the actor."""
         method: Callable[..., Any] = method_of(self.instance, name)
@@ -396,7 +326,7 @@ class Executor:
             return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
         name = self._task_name(item)
         if spec.num_returns == 1:
-            value, data = self._value(item, result, f"the result of {name}")
+            value, data = self._returns.one(item, result, f"the result of {name}")
             if value is None:
                 third = self._third(item)
                 return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
@@ -406,7 +336,7 @@ class Executor:
                 deque(result, maxlen=0)  # its body has not run yet
             values = [Value(NONE)]
         else:
-            values = self._values(item, self._parts(result, spec.num_returns, name), name)
+            values = self._returns.several(item, result, name)
         refs = tuple(ref for value in values for ref in value.refs)
         self.brain.client.objects.hold(refs)
         outcome = Outcome(item.seq, values)
@@ -415,48 +345,6 @@ class Executor:
     def _micros(self, started: float) -> int:
         """Microseconds of the user's code since *started*, without the moving of data."""
         return self.brain.own_time(int((self.loop.now() - started) * 1e6))
-
-    @staticmethod
-    def _parts(result: Any, wanted: int, name: str) -> list[Any]:
-        """The values of a task with several returns."""
-        try:
-            values = iter(result)
-        except TypeError:
-            kind = type(result).__name__
-            text = f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
-            raise on_behalf(ValueError(text)) from None
-        parts = list(values)
-        if len(parts) != wanted:
-            text = f"{name} has num_returns={wanted} but returned {len(parts)} values"
-            raise on_behalf(ValueError(text))
-        return parts
-
-    def _values(self, item: Item, parts: list[Any], name: str) -> list[Value]:
-        """All of *parts* packed; if one cannot be, what was stored of the others is freed."""
-        values: list[Value] = []
-        room = MOST_RETURNED
-        try:
-            for index, part in enumerate(parts):
-                most = INLINE_LIMIT if room > 0 else TINY
-                value, data = self._value(item, part, f"result {index + 1} of {name}", most)
-                values.append(value if value is not None else Value(data))
-                room -= len(values[-1].data)
-        except BaseException:
-            slots = [slot for value in values for slot in value.slots]  # nobody hears of them
-            self.loop.locked(lambda: self.brain.client.objects.free_slots(slots))
-            raise
-        return values
-
-    def _value(
-        self, item: Item, result: Any, what: str, most: int = INLINE_LIMIT
-    ) -> tuple[Value | None, bytes]:
-        packed = pack(result, what)
-        if packed.size > most:
-            slot = self.memory.store(packed, item.caller, what)
-            return Value(b"", [slot], list(packed.refs)), b""
-        if packed.refs:
-            return Value(packed.join(), [], list(packed.refs)), b""
-        return None, packed.join()
 
     def failure(self, item: Item, error: BaseException, started: float) -> Done:
         """The answer for an exception."""
@@ -472,7 +360,7 @@ class Executor:
         if isinstance(error, SystemExit):
             self._exit(error)
         if spec.retry_on and not cancelled:
-            retry = self._names(spec.retry_on, error)
+            retry = self.functions.retries(spec.retry_on, error)
         data = pack_error(error, name, self._node_name, self._pid)
         outcome = Outcome(item.seq, [Value(data, failed=True)], True, retry, cancelled)
         BaseException.with_traceback(error, None)  # its class may let nothing be set
@@ -495,16 +383,6 @@ class Executor:
         self.loop.locked(self.output.take)
         self.loop.close(linger=0.5)
         os._exit(error.code if isinstance(error.code, int) else 1 if error.code else 0)
-
-    def _names(self, retry_on: bytes, error: BaseException) -> bool:
-        if retry_on == b"*":
-            return isinstance(error, Exception) and not isinstance(error, ObjectStoreFullError)
-        kinds = self._retry_on.get(retry_on)
-        if kinds is None:
-            with contextlib.suppress(Exception):
-                kinds = tuple(unpack(retry_on, self.memory.restore))
-            kinds = self._retry_on[retry_on] = kinds or ()
-        return isinstance(error, kinds)
 
     def _third(self, item: Item) -> tuple[Ref, ...]:
         """References among the arguments that belong to neither caller nor worker."""
@@ -534,7 +412,7 @@ class Executor:
         self._latest = item
         try:
             try:
-                cls = self.function(spec.function)
+                cls = self._function(spec.function)
                 args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)
             except Exception as error:
                 self._not_loaded(error, f"{spec.class_name}.__init__")

@@ -110,7 +110,7 @@ def main(config: WorkerConfig) -> None:
 
     def look_after(now: float) -> list[ClientEffect]:
         """In the loop thread, while the main thread is busy: answers leave without it."""
-        executor.let_go(now)
+        executor.functions.let_go(now)
         executor.remind()
         effects: list[ClientEffect] = []
         since = now - executor.flushed

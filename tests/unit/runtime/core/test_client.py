@@ -485,3 +485,13 @@ def test_what_lies_in_the_store_keeps_how_it_was_made() -> None:
     made_by = play.brain.objects.owned[task.seq].maker
     assert made_by is task
     assert (made_by.deps, made_by.pins, made_by.held) == ([(0, (ME, dep))], ((ME, dep),), False)
+
+
+def test_what_a_dead_worker_had_launched_for_a_cell_has_failed() -> None:
+    play = Play()
+    tally = play.brain.tally("c", play.now)
+    tally.nested[WORKER] = m.Counted(WORKER, "c", 3, {1: 1}, {}, {}, {1: 2}, 0)
+    play.say(m.Died(NODE, [m.Death(OTHER, "it was killed", False)]))
+    assert play.brain.cells(play.now)["c"].failed == 0
+    play.say(m.Died(NODE, [m.Death(WORKER, "it was killed", False)]))
+    assert play.brain.cells(play.now)["c"].failed == 2

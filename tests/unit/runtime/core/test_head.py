@@ -468,3 +468,12 @@ def test_actors_that_nbray_makes_for_itself_are_not_counted(
     assert play.brain.directory.living == counted
     play.say(m.Watch(BEN))
     assert play.take(m.Picture, BEN)[-1].actors == counted
+
+
+def test_a_node_s_history_has_a_figure_a_second() -> None:
+    play = Play()
+    for percent, pause in ((10, 0.4), (20, 0.4), (30, 0.4), (40, 1.0)):
+        play.say(m.Load(node_client(1), CPU, Figures(cpu_percent=percent)))
+        play.tick(pause)
+    (view,) = play.brain.membership.views()
+    assert view.history == (10, 40)

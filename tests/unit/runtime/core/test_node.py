@@ -35,6 +35,27 @@ def test_another_python_is_refused() -> None:
     assert not play.take(m.Registered)
 
 
+@pytest.mark.parametrize("driver", [True, False])
+def test_a_worker_of_another_python_ends(driver: bool) -> None:
+    play = Play()
+    play.say(m.Register(ANNA, 1, driver, m.Versions(1, "3.12.1", "0.1")))
+    assert len(play.take(m.Exit, ANNA)) == (not driver)
+
+
+def test_a_lease_is_left_alone_from_when_its_worker_is_there() -> None:
+    play = Play(cpus=1, auto=False)
+    for client in (ANNA, BEN):
+        play.register(client, driver=True)
+    play.demand(ANNA, 100)
+    play.tick(1)  # its process takes long to start
+    play.register(play.forked.pop())
+    assert play.granted(ANNA)
+    play.demand(BEN, 1)
+    assert not play.take(m.Reclaim, ANNA)
+    play.tick(0.03)
+    assert play.take(m.Reclaim, ANNA)
+
+
 def test_workers_are_started_before_anybody_asks() -> None:
     play = Play(ready=2, auto=False)
     assert len(play.forked) == 2

@@ -80,3 +80,12 @@ def test_the_childs_cpu_is_set_aside_until_its_own_is_back() -> None:
     assert lease.parked
     play.say(m.Resume(NODE))
     assert not lease.parked
+
+
+def test_whoever_went_on_unasked_lends_again_when_he_waits_again() -> None:
+    play = Play(NEAR, CPU)
+    play.worker.unblock(play.item)
+    assert sent(play.worker.pauses.go_on(), m.Unblocked)
+    assert play.worker.pauses.go_on() == []
+    assert sent(play.worker.block(play.item), m.Blocked)
+    assert sent(play.say(m.Lend(NODE)), m.Lent)

@@ -85,3 +85,11 @@ def test_who_was_sent_away_is_known_until_he_has_gone() -> None:
     assert some.overdue(PATIENCE) == [(1, "a")]
     assert some.overdue(2 * PATIENCE) == []
     assert some.gone(1) == "a"
+
+
+def test_what_was_told_in_one_minute_is_not_taken_for_told_in_the_next() -> None:
+    some = Strangers(10)
+    for minute in range(3):
+        lines = some.refused("a", "no proof", minute * MINUTE)
+        assert len(lines) == 1  # the connection, and no summary of what was told
+    assert some.summary(3 * MINUTE) == []

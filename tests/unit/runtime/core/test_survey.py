@@ -185,3 +185,18 @@ def test_what_no_worker_speaks_for_is_asked_for_from_there_on() -> None:
     (question,) = survey.ask([1], d.TASKS, 12.0)
     assert isinstance(question, Send)
     assert question.message.lost_seen == {DRIVER: 1}
+
+
+def test_what_is_not_known_to_have_ended_is_kept() -> None:
+    """A client answers before its node has told that it is there."""
+    survey = started()
+    early = client_id(3, 2)
+    running = [record(1, d.RUNNING, early, started=9.0)]
+    survey.answered(m.Described(early, 10.0, d.TASKS, running), 10.0)
+    survey.details(10.0, {1, 2, 3})
+    survey.answered(presence(3, early), 10.0)
+    assert [one.worker for one in survey.details(10.0, {1, 2, 3}).tasks] == [early]
+    survey.answered(presence(3), 10.5)
+    survey.details(10.5, {1, 2, 3})
+    survey.answered(presence(3, early), 11.0)
+    assert not survey.details(11.0, {1, 2, 3}).tasks

@@ -43,7 +43,7 @@ FUNCTIONS = """
 @remote
 def known():
     import gc
-    return max(len(e._functions) for e in gc.get_objects() if type(e).__name__ == 'Executor')
+    return max(len(e._loaded) for e in gc.get_objects() if type(e).__name__ == 'Functions')
 
 nbray.get(known.remote()) < 10
 """

@@ -18,6 +18,8 @@ from nbray.config import DESCRIPTORS, OWN_DESCRIPTORS, RESERVED_DESCRIPTORS, RES
 
 SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What calls say that would make a descriptor, when there is none left (or no memory for it)."""
+REFUSED: tuple[type[Exception], ...] = (OSError, ImportError)
+"""What is raised where the system refuses something: loading a module takes a descriptor, too."""
 AGAIN = 0.05
 """Seconds after which what failed for want of a descriptor is tried again."""
 _FRESH = 0.02

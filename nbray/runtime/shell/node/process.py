@@ -30,7 +30,7 @@ from nbray.runtime.core import idle
 from nbray.runtime.core.node import NodeBrain
 from nbray.runtime.core.room import DRIVER, WORKER
 from nbray.runtime.shell.machine import resources as machine
-from nbray.runtime.shell.machine.descriptors import Room
+from nbray.runtime.shell.machine.descriptors import REFUSED, Room
 from nbray.runtime.shell.network.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.listener import Door
@@ -209,7 +209,7 @@ class Node:
         """What the machine is doing, and what hinders it."""
         try:
             figures = machine.figures()
-        except OSError as error:  # no descriptor left to read them: those of before stand
+        except REFUSED as error:  # no descriptor left to read them: those of before stand
             self._refused("looking at the machine", error)
             return
         trouble = hindrance(self._settings.directory)
@@ -486,7 +486,7 @@ class Node:
 def refusals() -> tuple[type[Exception], ...]:
     """How the system refuses something: ZeroMQ has an error of its own, once it is loaded."""
     zmq = sys.modules.get("zmq")
-    return (OSError,) if zmq is None else (OSError, zmq.ZMQError)
+    return REFUSED if zmq is None else (*REFUSED, zmq.ZMQError)
 
 
 def _poller(links: Links) -> Any:

@@ -32,7 +32,7 @@ import msgspec
 
 from nbray.hosting import kept
 from nbray.ids import HEAD, client_hex
-from nbray.runtime.shell.machine.descriptors import widen
+from nbray.runtime.shell.machine.descriptors import REFUSED, widen
 from nbray.runtime.shell.machine.oom_scores import TASKS, base_of, offer
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.process.log import Notes
@@ -132,7 +132,7 @@ class Root:
         while self._node_pid:
             try:
                 self._round(owner)
-            except OSError as error:  # it costs what it concerned, and not the cluster
+            except REFUSED as error:  # it costs what it concerned, and not the cluster
                 self._notes.rarely(f"a round failed: {error}", time.monotonic())
                 time.sleep(PAUSE)
             if self._ending and time.monotonic() >= self._ending:

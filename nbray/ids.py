@@ -11,6 +11,8 @@ an inbox follows from the identity. Numbers are never used twice in a cluster.
 
 from __future__ import annotations
 
+import os
+
 ObjectKey = tuple[int, int]
 """Names one object, or an actor's life. What the two numbers mean knows the engine that made them:
 they may be of any size, and nobody else takes them apart."""
@@ -27,6 +29,11 @@ DRIVER_FLAG = 1 << 31
 FIRST_NODE = 1
 OWN_CELL = "nbray"
 """The cell of what nbray itself asks of a cluster for its users: screens leave it out."""
+
+
+def drawn() -> int:
+    """A number of 63 random bits, never 0 (`secrets` would load OpenSSL: 5 ms)."""
+    return int.from_bytes(os.urandom(8), "big") >> 1 | 1
 
 
 def client_id(node: int, local: int) -> int:

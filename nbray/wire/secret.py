@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
-import hmac
 import math
-import secrets
+import os
 from typing import NamedTuple
 
 SECRET_BYTES = 32
@@ -77,7 +75,7 @@ class Secret:
     @classmethod
     def generate(cls) -> Secret:
         """A new secret of 256 random bits, 43 characters of base64url text."""
-        root = secrets.token_bytes(SECRET_BYTES)
+        root = os.urandom(SECRET_BYTES)
         return cls(_encode(root), root)
 
     @classmethod
@@ -113,6 +111,8 @@ class Secret:
 
     def accepts(self, credential: bytes) -> bool:
         """Whether *credential* is this secret's; takes the same time either way."""
+        import hmac
+
         return hmac.compare_digest(self.credential, credential)
 
     def __repr__(self) -> str:
@@ -173,6 +173,8 @@ def _decode(text: str) -> bytes | None:
 
 @functools.lru_cache(maxsize=4)
 def _stretch(password: str) -> bytes:
+    import hashlib
+
     return hashlib.scrypt(
         password.encode(), salt=_SALT, n=2**14, r=8, p=1, maxmem=64 << 20, dklen=SECRET_BYTES
     )
@@ -180,5 +182,7 @@ def _stretch(password: str) -> bytes:
 
 def _hkdf(root: bytes, purpose: bytes) -> bytes:
     """32 bytes of HKDF-SHA256 over *root*: one block of expansion is enough."""
+    import hmac  # late: it loads OpenSSL, and a cluster on one machine needs no keys
+
     key = hmac.digest(_SALT, root, "sha256")
     return hmac.digest(key, b"nbray " + purpose + b"\x01", "sha256")

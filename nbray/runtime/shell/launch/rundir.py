@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 import signal
 import stat
 import time
@@ -169,7 +167,7 @@ def new_session() -> Path:
     """
     root = run_directory()
     while True:
-        path = root / f"s-{secrets.token_hex(4)}"
+        path = root / f"s-{os.urandom(4).hex()}"
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
             return path
@@ -277,6 +275,8 @@ def find(address: str) -> Record | None:
 
 def remove(session_dir: Path) -> None:
     """Remove a session's folder with its sockets; nothing if it is gone."""
+    import shutil  # late: with all archives that it knows it takes a while
+
     shutil.rmtree(session_dir, ignore_errors=True)
 
 

@@ -8,14 +8,13 @@ lost once.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nbray.ids import FIRST_NODE
+from nbray.ids import FIRST_NODE, drawn
 from nbray.runtime.core.link import Payload
 from nbray.runtime.core.mesh import Got, Mesh, Out
 from nbray.runtime.shell.network.lane_events import Arrived, Connected, Disconnected, Lane, Refused
@@ -50,7 +49,7 @@ class Links:
         self.lanes: Lanes | Door = lanes
         self._address = address
         self.mesh = Mesh(
-            lambda: secrets.randbits(63) | 1, lambda peer: bool(address(peer)), lanes.number
+            drawn, lambda peer: bool(address(peer)), lanes.number
         )
         self.unmet: set[int] = set()
         """Peers whose address is not known yet: what is sent to them waits until it is."""

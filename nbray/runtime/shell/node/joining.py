@@ -7,13 +7,12 @@ one sentence why not, and nothing left behind.
 
 from __future__ import annotations
 
-import secrets
 import time
 
 import zmq
 
 from nbray.exceptions import AuthenticationError, VersionMismatchError
-from nbray.ids import FIRST_NODE, HEAD
+from nbray.ids import FIRST_NODE, HEAD, drawn
 from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.probe import probe
 from nbray.wire import messages as m
@@ -38,7 +37,7 @@ def join(
     probe(address, secret)
     now = time.monotonic()
     links.dial(FIRST_NODE, address, now)
-    ticket = secrets.randbits(63) | 1
+    ticket = drawn()
     request = m.Join(0, ticket, info, versions, was)
     links.send(FIRST_NODE, [envelope(HEAD), encode(request)], now)
     decode = node_decoder().decode

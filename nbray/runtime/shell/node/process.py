@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import sys
 import time
 import traceback
@@ -480,6 +479,8 @@ class Node:
         self._links.lanes.close()
         self._post.close(linger=0.1)
         if self._channel.closed:  # root cannot do it any more
+            import shutil
+
             shutil.rmtree(self._settings.directory, ignore_errors=True)
 
 

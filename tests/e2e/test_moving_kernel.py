@@ -48,6 +48,7 @@ def front() -> Iterator[Front]:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert eventually(lambda: made.run("len(nbray.nodes())").result == "2")
+        made.run("nbray.get(far.remote(0))[0]")  # the first takes long: its cell would have bars
         yield made
 
 

@@ -25,7 +25,10 @@ def most() -> int:
 
 def address_of(fd: int) -> str:
     """The other end's address, 'IP:port' ('': there is none any more)."""
-    stream = socket.socket(fileno=fd) if _is_socket(fd) else None
+    try:
+        stream = socket.socket(fileno=fd) if _is_socket(fd) else None
+    except OSError:
+        return ""  # it went between the two looks
     if stream is None:
         return ""
     try:

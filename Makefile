@@ -93,10 +93,11 @@ test:
 	@$(MAKE) --no-print-directory -j2 types suite
 
 suite: $(READY) $(SYSTEM)
-	@mkdir -p artifacts
+	@mkdir -p artifacts && rm -f artifacts/suite.status
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts \
-	  --junitxml=artifacts/tests.xml --durations=12
+	  --junitxml=artifacts/tests.xml --durations=12; \
+	  status=$$?; echo $$status > artifacts/suite.status; exit $$status
 
 # What failed the last time, by itself: what was only crowded passes, a fault fails again. The cells
 # of a notebook need those before them.

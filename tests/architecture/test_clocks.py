@@ -9,9 +9,10 @@ SHELL = Path(__file__).resolve().parents[2] / "nbray/runtime/shell"
 CLOCKS = {"monotonic", "perf_counter", "sleep"}
 LOOPS = {"loop.py", "quick_look.py", "registering.py", "callbacks.py"}
 """What the simulation has its own of."""
+EXECUTING = {"executor.py", "functions.py", "returns.py"}
 RUN = [
     *(path for path in sorted((SHELL / "client").glob("*.py")) if path.name not in LOOPS),
-    *(path for path in sorted((SHELL / "worker").glob("*.py")) if path.name.startswith("execut")),
+    *(path for path in sorted((SHELL / "worker").glob("*.py")) if path.name in EXECUTING),
 ]
 
 

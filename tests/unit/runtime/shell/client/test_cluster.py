@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from client_play import FakeLoop, brain_of_two_nodes
 
 from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.shell.client.cluster import NativeCluster
 from nbray.wire import messages as m
-
-ME = client_id(1, DRIVER_FLAG | 1)
-
-
-class FakeLoop:
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    def flush(self) -> None:
-        """Nothing has arrived."""
-
-    def locked(self, action: Callable[[], Any]) -> None:
-        self.sent += action()
-
-
-def brain_of_two_nodes() -> ClientBrain:
-    brain = ClientBrain(ME, 1, lambda *_: b"")
-    for number, alive in ((1, True), (2, False)):
-        brain.members[number] = m.NodeInfo(number, "host", "127.0.0.1", 1, {}, {}, alive=alive)
-    return brain
 
 
 def cluster(loop: FakeLoop, brain: ClientBrain) -> NativeCluster:

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any, cast
 
+from client_play import ME, FakeLoop, brain_of_two_nodes
 from details import EVERYTHING
 
 from nbray import details as d
-from nbray.ids import DRIVER_FLAG, client_id, node_client
+from nbray.ids import node_client
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.insight import NativeInsight
 from nbray.wire import messages as m
-
-ME = client_id(1, DRIVER_FLAG | 1)
-
-
-class FakeLoop:
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-        self.now = time.monotonic
-
-    def flush(self) -> None:
-        """Nothing has arrived."""
-
-    def locked(self, action: Callable[[], Any]) -> None:
-        self.sent += action()
-
-
-def brain_of_two_nodes() -> ClientBrain:
-    brain = ClientBrain(ME, 1, lambda *_: b"")
-    for number, alive in ((1, True), (2, False)):
-        brain.members[number] = m.NodeInfo(number, "host", "127.0.0.1", 1, {}, {}, alive=alive)
-    return brain
 
 
 def insight(loop: FakeLoop, brain: ClientBrain) -> NativeInsight:

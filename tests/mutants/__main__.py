@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import subprocess
 import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from pathlib import Path
 
 import msgspec
@@ -23,6 +25,10 @@ from mutants.drawing import Change, changes
 
 ROOT = Path(__file__).resolve().parents[2]
 BRAINS = "nbray/runtime/core"
+PATIENCE = 3
+"""Of what all of it takes without a change, in CPU time: then it does not end, and is caught."""
+UNCHANGED = 3600
+"""CPU seconds, for the one without a change."""
 AIM = 0.85
 """Part of those that change behaviour."""
 
@@ -54,10 +60,11 @@ def draw(seed: str, count: int) -> list[Change]:
     return [rng.choice(by_line[line]) for line in chosen]
 
 
-def tried(change: Change, seeds: int) -> str:
+def tried(change: Change, seeds: int, seconds: int) -> str:
     """Who notices the change; '' if nobody."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.mutants.trial", str(seeds)], cwd=ROOT, check=False,
+        [sys.executable, "-m", "tests.mutants.trial", str(seeds), str(seconds)],
+        cwd=ROOT, check=False,
         input=msgspec.json.encode(change), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     said = done.stdout.decode().strip()
@@ -77,15 +84,18 @@ def main() -> int:
     drawn = draw(wanted.seed, wanted.count)[wanted.first :]
     print(f"{len(drawn)} changes, drawn with seed {wanted.seed}", flush=True)
     same = msgspec.structs.replace(drawn[0], now=drawn[0].was)
-    if tried(same, 1):
-        print("the tests fail without any change")
+    if who := tried(same, wanted.seeds, UNCHANGED):
+        print(f"the tests fail without any change: {who}")
         return 1
+    times = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = ceil(PATIENCE * (times.ru_utime + times.ru_stime))
+    print(f"one takes at most {seconds // PATIENCE} CPU seconds, or {seconds} and is caught", flush=True)
     account: Counter[str] = Counter()
 
     def one(item: tuple[int, Change]) -> None:
         number, change = item
         why = known.get(change.key, "")
-        who = "" if why else tried(change, wanted.seeds)
+        who = "" if why else tried(change, wanted.seeds, seconds)
         account["cannot be seen" if why else who.split(" (")[0] or "survived"] += 1
         place = f"{number:3} {change.file}:{change.line}"
         print(f"{place}: {who or why or 'SURVIVED'}", flush=True)

@@ -89,7 +89,7 @@ def main() -> int:
         return 1
     times = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = ceil(PATIENCE * (times.ru_utime + times.ru_stime))
-    print(f"one takes at most {seconds // PATIENCE} CPU seconds, or {seconds} and is caught", flush=True)
+    print(f"one takes {seconds // PATIENCE} CPU seconds; with {seconds} it is caught", flush=True)
     account: Counter[str] = Counter()
 
     def one(item: tuple[int, Change]) -> None:

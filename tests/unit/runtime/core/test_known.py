@@ -72,6 +72,17 @@ def test_what_is_still_needed_stays(still: str) -> None:
         assert not known.ended  # it ends once more when that definition goes
 
 
+@pytest.mark.parametrize("still", ["a task runs it", "it is defined again"])
+def test_one_that_is_still_needed_holds_up_no_other(still: str) -> None:
+    known = Known(ME)
+    known.news(ONE, work(1))
+    known.news(ONE, work(2, G))
+    known.ended.extend([F, G])
+    runs = still == "a task runs it"
+    tasks = (Task(1, work(1), b"", 1),) if runs else ()
+    assert undefined(known, 1.0, tasks=tasks, defined=b"" if runs else F) == {ONE: [G]}
+
+
 def test_the_dead_are_forgotten() -> None:
     known = Known(ME)
     for worker in (ONE, TWO):

@@ -89,3 +89,19 @@ def test_whoever_went_on_unasked_lends_again_when_he_waits_again() -> None:
     assert play.worker.pauses.go_on() == []
     assert sent(play.worker.block(play.item), m.Blocked)
     assert sent(play.say(m.Lend(NODE)), m.Lent)
+
+
+@pytest.mark.parametrize("how", ["resumed", "overdrawn"])
+def test_whoever_awaits_its_cpus_is_woken_once(how: str) -> None:
+    play = Play(NEAR, CPU)
+    play.worker.unblock(play.item)
+    pauses = play.worker.pauses
+    woken: list[tuple[int, bool]] = []
+    for number in (1, 2):
+        pauses.wakers.append(lambda number=number: woken.append((number, pauses.awaits)))
+    for _ in range(2):
+        if how == "resumed":
+            play.say(m.Resume(NODE))
+        else:
+            pauses.go_on()
+        assert woken == [(1, False), (2, False)]

@@ -96,9 +96,13 @@ def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:
         survey.answered(
             m.Described(DRIVER, 10.0, d.TEXTS, texts=[text], texts_count=seq + 1), 10.0
         )
+        survey.answered(presence(1, DRIVER, WORKER, client_id(1, 100 + seq)), 10.0)
     found = survey.details(10.0, {1, 2})
     assert [one.seq for one in found.tasks] == list(range(499, 399, -1))
     assert sum(len(one.text) for one in found.texts) <= 1_000
+    assert [one.client for one in found.gone] == [client_id(1, 100 + n) for n in range(399, 499)]
+    sizes = {name: len(kept) for name, kept in vars(survey).items() if isinstance(kept, dict)}
+    assert max(sizes.values()) <= 100, sizes
 
 
 def test_other_machines_clocks_are_turned_into_ours() -> None:

@@ -1,0 +1,90 @@
+"""What a node asks of which others, for its own clients."""
+
+from __future__ import annotations
+
+from node_play import ANNA, CPU, Play
+
+from nbray.ids import HEAD, node_client, node_of
+from nbray.options import UNIT
+from nbray.wire import messages as m
+
+
+def playing(free: dict[int, int], total: int = 4) -> Play:
+    """A node without CPUs beside others, each with so many of its *total* CPUs *free*."""
+    play = Play(cpus=0)
+    play.register(ANNA, driver=True)
+    told(play, free, total)
+    return play
+
+
+def told(play: Play, free: dict[int, int], total: int = 4) -> None:
+    shape = {"CPU": total * UNIT}
+    others = [
+        m.NodeInfo(number, f"m{number}", "10.0.0.2", 7000, shape, {"CPU": count * UNIT})
+        for number, count in free.items()
+    ]
+    play.say(m.Members(HEAD, [*play.members.values(), *others]))
+
+
+def asked(play: Play) -> dict[int, int]:
+    """What was asked of whom since the last look; nobody twice."""
+    found = [(node_of(to), said.count) for to, said in play.sent if isinstance(said, m.Demand)]
+    play.take(m.Demand)
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def test_what_has_the_most_room_is_asked_first_and_the_rest_of_the_next() -> None:
+    play = playing({2: 1, 3: 3, 4: 2})
+    play.demand(ANNA, 3)
+    assert asked(play) == {3: 3}
+    play.demand(ANNA, 4)
+    assert asked(play) == {4: 1}
+    play.demand(ANNA, 6)
+    assert asked(play) == {2: 1, 4: 2}
+
+
+def test_what_nobody_has_free_is_asked_of_all_as_far_as_they_could_ever_hold_it() -> None:
+    play = playing({2: 0, 3: 1})
+    play.demand(ANNA, 2)
+    assert asked(play) == {2: 1, 3: 2}
+    play.demand(ANNA, 50)
+    assert asked(play) == {2: 4, 3: 4}
+
+
+def test_what_a_node_holds_is_still_asked_of_it() -> None:
+    play = playing({2: 2, 3: 0})
+    play.demand(ANNA, 2)
+    assert asked(play) == {2: 2}
+    play.say(m.Holding(node_client(2), ANNA, 1, 2))
+    told(play, {2: 0, 3: 0})
+    play.demand(ANNA, 3)
+    assert asked(play) == {2: 3, 3: 1}
+
+
+def test_one_that_has_been_asked_already_does_not_hide_a_later_one() -> None:
+    play = playing({2: 1})
+    play.demand(ANNA, 2)
+    assert asked(play) == {2: 2}
+    told(play, {2: 0, 3: 0})
+    assert asked(play) == {3: 2}
+    play.demand(ANNA, 0)
+    assert asked(play) == {2: 0, 3: 0}
+
+
+def test_all_that_a_node_holds_may_be_withdrawn_by_its_loss() -> None:
+    play = playing({2: 1, 3: 1})
+    play.demand(ANNA, 1)
+    assert asked(play) == {2: 1}
+    play.say(m.Holding(node_client(2), ANNA, 1, 1))
+    play.say(m.NodeLost(HEAD, 2, "it is gone"))
+    assert asked(play) == {3: 1}
+
+
+def test_explanations_of_what_waits_are_not_given_to_who_asks_for_another() -> None:
+    """Its own node gives them."""
+    play = Play(cpus=1, others={2: 1})
+    far = m.Demand(node_client(2), 7, CPU, 3, 0, 0, ANNA + (1 << 32))
+    play.say(far)
+    play.tick(10)
+    assert not play.take(m.Waiting)

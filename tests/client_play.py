@@ -1,4 +1,4 @@
-"""A client's brain without processes, for tests of the shells around it."""
+"""A client's brain without processes: on a stage for its playbooks, and for shells around it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nbray.ids import DRIVER_FLAG, client_id
+from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.tally import Tally
+from nbray.runtime.core.work import Task, Work
 from nbray.wire import messages as m
 
 ME = client_id(1, DRIVER_FLAG | 1)
+NODE = node_client(1)
+WORKER, OTHER, OWNER = client_id(1, 2), client_id(1, 3), client_id(1, 4)
+CPU = {"CPU": 10_000}
 
 
 class FakeLoop:
@@ -33,3 +39,44 @@ def brain_of_two_nodes() -> ClientBrain:
     for number, alive in ((1, True), (2, False)):
         brain.members[number] = m.NodeInfo(number, "host", "127.0.0.1", 1, {}, {}, alive=alive)
     return brain
+
+
+def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+    return f"{kind}: {text}".encode() + cause
+
+
+def sent(effects: list[Effect], kind: type, to: int | None = None) -> list[Any]:
+    return [
+        effect.message
+        for effect in effects
+        if isinstance(effect, Send) and isinstance(effect.message, kind) and to in (None, effect.to)
+    ]
+
+
+class Play:
+    """A client whose messages are said to it, one by one."""
+
+    def __init__(self) -> None:
+        self.brain = ClientBrain(ME, 1, make_error)
+        self.now = 10.0
+
+    def say(self, message: Any) -> list[Effect]:
+        return [*self.brain.handle(message, self.now), *self.brain.pump(self.now)]
+
+    def work(self, name: str = "f", retries: int = 3, spec: int = 1) -> Work:
+        described = m.Spec(spec, name.encode(), name, 1, b"", "", ME, 0, CPU)
+        pool = self.brain.tasks.pools.pool(CPU, 0, 0)
+        return Work(described, retries, pool, Tally("", self.now), b"code")
+
+    def task(self, work: Work, deps: tuple[m.Ref, ...] = ()) -> Task:
+        seq = next(self.brain.objects.numbers)
+        task = Task(seq, work, b"", 1)
+        if deps:
+            task.deps = list(enumerate(deps))
+            task.pins = deps
+        self.brain.objects.promise(task, seq, 1)
+        self.brain.submitted.append(task)
+        return task
+
+    def grant(self, worker: int = WORKER, lease: int = 7) -> list[Effect]:
+        return self.say(m.Granted(NODE, 1, lease, worker))

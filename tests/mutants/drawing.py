@@ -1,8 +1,9 @@
 """Which one-line changes of a source there are, and what the line looks like then.
 
 Owns the kinds of change. Does not own running anything. Left out are the names
-of things, docstrings, annotations, the checks of invariants, and the times and
-sizes at the top of a module, which are a matter of taste.
+of things, docstrings, annotations, the checks of invariants, what only the type checker
+asks for (`assert_never`), and the times and sizes at the top of a module, which
+are a matter of taste.
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def _of(node: ast.AST) -> Iterator[Edit]:
             yield line, start, end, "continue"
         case ast.AugAssign() | ast.Delete():
             yield line, start, end, "pass"
+        case ast.Expr(value=ast.Call(func=ast.Name("assert_never"))):
+            return
         case ast.Expr(value=ast.Call()):
             yield line, start, end, "pass"
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 
+import msgspec
 import pytest
+from mutants.__main__ import ROOT, Memory
 from mutants.drawing import Change, changed, changes
 
 SOURCE = '''
@@ -19,6 +21,7 @@ def f(self, x: "int < 2" = 0) -> bool:
     for one in x:
         continue
     self.tell(f"{x + 1}")
+    assert_never(x)
     return x is None
 
 def check(self):
@@ -49,3 +52,11 @@ def test_a_source_that_has_changed_meanwhile_is_refused() -> None:
 def test_a_change_is_known_wherever_its_line_moves() -> None:
     one, other = changes("f.py", SOURCE), changes("f.py", "\n" + SOURCE)
     assert [change.key for change in one] == [change.key for change in other]
+
+
+def test_what_is_remembered_is_of_lines_that_are_there() -> None:
+    memory = msgspec.toml.decode((ROOT / "tests/mutants/known.toml").read_bytes(), type=Memory)
+    assert memory.known
+    for one in memory.known:
+        drawn = changes(one.file, (ROOT / one.file).read_text())
+        assert (one.file, one.was, one.now) in {change.key for change in drawn}

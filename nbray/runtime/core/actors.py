@@ -59,8 +59,8 @@ CALLS_AHEAD = 10_000
 class ActorLink:
     """One actor as this client sees it."""
 
-    __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
-                 "inflight", "key", "kind", "known", "name", "needs", "order", "queue", "since",
+    __slots__ = ("cause", "created", "detached", "error", "held", "incarnation", "inflight",
+                 "key", "kind", "known", "name", "needs", "order", "queue", "since",
                  "state", "waits", "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
@@ -80,7 +80,6 @@ class ActorLink:
         self.detached = False
         self.created = False
         """This client made it."""
-        self.ended = False
         self.needs: Shape = {}
         """What it takes to live, if this client made it."""
         self.since = 0.0
@@ -159,7 +158,6 @@ class Callers:
         self.answers.append(message)
         link = self.links.get((self.me, message.actor))
         if link is not None and (message.existing is not None or message.why):
-            link.ended = True
             return self._die(link, message.why or "an actor of this name exists already", b"")
         return []
 
@@ -203,10 +201,7 @@ class Callers:
             if link.state == ALIVE:
                 self._send_calls(link, effects)
             elif link.state == DEAD:
-                while link.queue:
-                    task = link.queue.popleft()
-                    if not task.cancelled:
-                        effects += self._submitter.fail(task, self._death(link))
+                effects += self._fail_queued(link)
             elif not link.since:
                 link.since = now
         self._dirty.clear()
@@ -219,7 +214,6 @@ class Callers:
             return []  # its last handle went while its constructor's arguments were not ready
         failure = fill_dependencies(self.objects, task)
         if failure is not None:
-            link.ended = True
             why = "an argument of its constructor failed"
             told = Send(HEAD, EndActor(self.me, *link.key, True, why))  # others may hold handles
             return [told, *self._die(link, why, failure.data)]
@@ -378,14 +372,16 @@ class Callers:
         self._let_go(link)
         link.cause = cause
         link.error = error or link.error
-        effects: list[ClientEffect] = []
-        for task in [*link.inflight.values(), *link.queue]:
-            if not task.cancelled or task.lease is not None:
-                task.lease = None
-                effects += self._submitter.fail(task, self._death(link))
-        link.inflight.clear()
-        link.queue.clear()
         self._by_worker.pop(link.worker, None)
+        return self._fail_queued(link)
+
+    def _fail_queued(self, link: ActorLink) -> list[ClientEffect]:
+        """The actor is dead: calls that have not been sent fail."""
+        effects: list[ClientEffect] = []
+        while link.queue:
+            task = link.queue.popleft()
+            if not task.cancelled:
+                effects += self._submitter.fail(task, self._death(link))
         return effects
 
     def _let_go(self, link: ActorLink) -> None:
@@ -407,11 +403,9 @@ class Callers:
             return []  # a detached one may be found again: its calls are numbered on
         del self.links[entry.key]
         self._let_go(link)
-        if link.ended:
-            return []
-        self._by_worker.pop(link.worker, None)
         if link.state == DEAD:
             return []
+        self._by_worker.pop(link.worker, None)
         why = "its last handle went out of scope"
         return [Send(HEAD, EndActor(self.me, *entry.key, True, why))]
 

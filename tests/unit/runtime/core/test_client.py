@@ -3,63 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 import pytest
+from client_play import CPU, ME, NODE, OTHER, OWNER, WORKER, Play, make_error, sent
 
 from nbray.config import DEAD_GRACE, LEASE_LINGER
-from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.ids import HEAD, client_id, node_client
 from nbray.runtime.core.client import UNCLAIMED_SECONDS, ClientBrain, Gathering, Group
-from nbray.runtime.core.effects import Effect, Send
 from nbray.runtime.core.objects import FAILED, LIFE, READY, STORED, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.runtime.core.worker import Done, WorkerBrain
 from nbray.wire import messages as m
-
-ME = client_id(1, DRIVER_FLAG | 1)
-NODE = node_client(1)
-WORKER, OTHER, OWNER = client_id(1, 2), client_id(1, 3), client_id(1, 4)
-CPU = {"CPU": 10_000}
-
-
-def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
-    return f"{kind}: {text}".encode() + cause
-
-
-def sent(effects: list[Effect], kind: type, to: int | None = None) -> list[Any]:
-    return [
-        effect.message
-        for effect in effects
-        if isinstance(effect, Send) and isinstance(effect.message, kind) and to in (None, effect.to)
-    ]
-
-
-class Play:
-    def __init__(self) -> None:
-        self.brain = ClientBrain(ME, 1, make_error)
-        self.now = 10.0
-
-    def say(self, message: Any) -> list[Effect]:
-        return [*self.brain.handle(message, self.now), *self.brain.pump(self.now)]
-
-    def work(self, name: str = "f", retries: int = 3, spec: int = 1) -> Work:
-        described = m.Spec(spec, name.encode(), name, 1, b"", "", ME, 0, CPU)
-        pool = self.brain.tasks.pools.pool(CPU, 0, 0)
-        return Work(described, retries, pool, Tally("", self.now), b"code")
-
-    def task(self, work: Work, deps: tuple[m.Ref, ...] = ()) -> Task:
-        seq = next(self.brain.objects.numbers)
-        task = Task(seq, work, b"", 1)
-        if deps:
-            task.deps = list(enumerate(deps))
-            task.pins = deps
-        self.brain.objects.promise(task, seq, 1)
-        self.brain.submitted.append(task)
-        return task
-
-    def grant(self, worker: int = WORKER, lease: int = 7) -> list[Effect]:
-        return self.say(m.Granted(NODE, 1, lease, worker))
 
 
 def test_a_dropped_argument_lives_until_its_submission_has_been_taken() -> None:

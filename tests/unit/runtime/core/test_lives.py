@@ -131,6 +131,22 @@ def test_a_dead_actor_is_remembered_while_somebody_has_a_handle(held: bool) -> N
     assert (KEY in caller.brain.actors.links) is held
 
 
+@pytest.mark.parametrize("how", ["it dies", "it dies, then its handle goes", "its handle goes"])
+def test_nothing_is_remembered_of_an_actor_that_is_over(caller: Caller, how: str) -> None:
+    brain = caller.brain
+    caller.told(RESTARTING, 1)
+    caller.told(ALIVE, 2, SECOND)
+    if how == "it dies":  # and nobody has a handle
+        del brain.objects.owned[KEY[1]]
+    if how.startswith("it dies"):
+        caller.told(DEAD, 2)
+    brain.objects.drop([KEY])
+    ended = [*brain.pump(1.0), *brain.pump(1.0)]
+    assert len(sent(ended, m.EndActor)) == (how == "its handle goes")
+    kept = {name for name, held in vars(brain.actors).items() if held in ({}, [])}
+    assert {"links", "creations", "_by_worker", "_dirty"} <= kept
+
+
 # -- in the actor's process ------------------------------------------------------------
 
 

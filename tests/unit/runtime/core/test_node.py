@@ -27,6 +27,16 @@ def test_a_driver_is_welcomed_and_watched() -> None:
     assert fx.WatchPid(ANNA, ANNA & 0xFFFF) in play.effects
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_head_s_node_introduces_itself_and_no_other_does(number: int) -> None:
+    """The answer is for itself: a ticket would send it to a node that has no number yet."""
+    brain = Play(number=number).brain
+    for effects in (brain.start(100.0), brain.moved("10.0.0.9", "10.0.0.9:1") * (number == 1)):
+        joins = [e.message for e in effects if isinstance(e, fx.Send) and e.to == HEAD]
+        asked = [(one.ticket, one.info.number) for one in joins if isinstance(one, m.Join)]
+        assert asked == [(0, 1)] * (number == 1)
+
+
 def test_another_python_is_refused() -> None:
     play = Play()
     play.say(m.Register(ANNA, 1, True, m.Versions(1, "3.12.1", "0.1")))

@@ -133,6 +133,9 @@ REPLY_SECONDS = HEAD_PATIENCE + 10.0
 """Longest wait for an answer from node or head, which may be asleep; else they answer at once."""
 REJOIN_SECONDS = 3600.0
 """Seconds in which a machine that has lost its cluster tries to join it again."""
+FIRST_STATS = 0.15
+"""Seconds until a node first looks at its machine: psutil takes 12 ms to load, and the first tasks
+come before."""
 STATS_INTERVAL = 0.5
 """Seconds between a node's figures."""
 STORE_SHARE = 0.3

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from types import FunctionType, MethodType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -21,6 +20,9 @@ from nbray.events import CellView, Display, Output, Snapshot
 from nbray.ids import ObjectKey, object_hex
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future  # with it comes `logging`: few programs ask for one
 
 
 class Function:

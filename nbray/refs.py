@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -18,6 +17,8 @@ from nbray.exceptions import RaySystemError, reference_ended
 from nbray.ids import ObjectKey, object_hex
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future  # with it comes `logging`
+
     from nbray.engine import Engine
 
 T = TypeVar("T")

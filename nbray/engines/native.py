@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nbray.config import InitConfig, NodeRequest, Owner, join_line
 from nbray.exceptions import AuthenticationError, RaySystemError
-from nbray.ids import DRIVER_FLAG, client_id
+from nbray.ids import DRIVER_FLAG, client_id, drawn
 from nbray.runtime.shell.launch.starting import Root, dismiss, reap, spawn, start_root
 from nbray.runtime.shell.machine.descriptors import widen
 
@@ -142,8 +142,12 @@ def _nothing() -> None:
 
 def _import_client() -> None:
     """What this process needs to attach, loaded while the node starts."""
-    import nbray.runtime.shell.client.engine
-    import nbray.runtime.shell.client.registering  # noqa: F401
+    from nbray.runtime.core import troubles  # noqa: F401
+    from nbray.runtime.shell.client import engine, registering  # noqa: F401
+    from nbray.runtime.shell.process import watching  # noqa: F401
+    from nbray.wire import codec
+
+    codec.client_decoder()
 
 
 def _record(folder: Path) -> Record:
@@ -228,8 +232,6 @@ def _joined(record: Record) -> Record:
 
 
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
-    import secrets
-
     from nbray.runtime.core.troubles import WHO
     from nbray.runtime.shell.client.engine import NativeEngine
     from nbray.runtime.shell.client.loop import Loop
@@ -240,7 +242,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
 
     record = _joined(record)
     folder = Path(record.directory)
-    me = client_id(record.node, DRIVER_FLAG | secrets.randbits(31))
+    me = client_id(record.node, DRIVER_FLAG | drawn() >> 32)
     post, brain = open_brain(me, folder)
     loop = Loop(post, brain, brain.handle, swap_handler=True)
     try:

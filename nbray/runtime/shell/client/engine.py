@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
@@ -32,7 +31,7 @@ from nbray.runtime.shell.client.cells import NativeCells
 from nbray.runtime.shell.client.cluster import NativeCluster
 from nbray.runtime.shell.client.context import NativeContext
 from nbray.runtime.shell.client.delivery import Delivery
-from nbray.runtime.shell.client.futures import Futures
+from nbray.runtime.shell.client.futures import Futures, failed
 from nbray.runtime.shell.client.insight import NativeInsight
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
@@ -40,6 +39,9 @@ from nbray.runtime.shell.client.pausing import Pause, waited
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class NativeEngine:
@@ -261,9 +263,7 @@ class NativeEngine:
     def future(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future (see `Engine.future`)."""
         if self._closed:
-            failed: Future[Any] = Future()
-            failed.set_exception(ref.ended())
-            return failed
+            return failed(ref.ended())
         return self._futures.of(ref)
 
     # -- callbacks outside the lock -----------------------------------------------------

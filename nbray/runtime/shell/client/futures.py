@@ -8,8 +8,7 @@ cluster's end completes all with its error.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbray.exceptions import cluster_ended, in_future
 from nbray.refs import ObjectRef
@@ -19,6 +18,18 @@ from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.client.callbacks import Callbacks
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+def failed(error: BaseException) -> Future[Any]:
+    """A future that has failed."""
+    from concurrent.futures import Future  # late: with it comes `logging`
+
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 class Futures:
@@ -34,6 +45,8 @@ class Futures:
 
     def of(self, ref: ObjectRef[Any]) -> Future[Any]:
         """A future (see `Engine.future`)."""
+        from concurrent.futures import Future  # as in `failed`
+
         brain, memory = self._brain, self._memory
         entry = memory.entries([ref])[0]
         future: Future[Any] = Future()

@@ -109,7 +109,7 @@ class Node:
         self._poller.register(self._channel.fileno(), select.POLLIN)
         if isinstance(self._links.lanes, Door):
             self._poller.register(self._links.lanes.fd, select.POLLIN)
-        self._stats_due = now + 0.05  # the first report; psutil is imported by then
+        self._stats_due = now + constants.FIRST_STATS
         self._do(self._brain.start(now), now)
         try:
             self._serve()

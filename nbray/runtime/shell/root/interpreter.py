@@ -7,13 +7,21 @@ what workers need, and starts no thread.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_WORKER = (
+    "dataclasses", "cloudpickle", "nbray.hosting.output", "nbray.runtime.core.worker",
+    "nbray.runtime.shell.client.memory", "nbray.runtime.shell.client.engine",
+    "nbray.runtime.shell.worker.process",
+)  # fmt: skip
+"""In steps of a few milliseconds."""
 
 
 def import_common() -> None:
@@ -38,13 +46,20 @@ def complete_package() -> None:
     spec.loader.exec_module(package)
 
 
-def import_worker() -> None:
-    """What every worker needs, imported once, so that a fork has it."""
+def import_worker(between: Callable[[], None]) -> None:
+    """What every worker needs, imported once, so that a fork has it.
+
+    Args:
+        between: done now and then meanwhile.
+    """
+    from nbray.wire import codec
+
     try:
         complete_package()
-        import cloudpickle  # noqa: F401
-
-        import nbray.runtime.shell.worker.process  # noqa: F401
+        for name in _WORKER:
+            between()
+            importlib.import_module(name)
+        codec.client_decoder()
     except ImportError:
         pass  # workers say it again, in their logs
 

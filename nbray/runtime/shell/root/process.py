@@ -80,6 +80,10 @@ class Root:
         """When patience with the node ends (0: nothing is ending)."""
         self._again = 0
         """The number of a node that is to be followed by another one."""
+        self._loaded = False
+        """What workers need is here."""
+        self._early: list[p.ToRoot] = []
+        """Wanted before that."""
         self._orphan = False
         """The owner has ended."""
         self._outlives = False
@@ -122,10 +126,11 @@ class Root:
         node_pid = self._fork(0, "node", lambda: self._be_node(cluster, root_pid))
         self._node_pid = node_pid
         self._its.close()
-        import_worker()  # while head and node start
-        gc.collect()
-        gc.freeze()
+        import_worker(self._serve)  # while head and node start
+        self._loaded = True
+        gc.freeze()  # next to nothing of it is garbage
         gc.enable()
+        self._serve()
         self._poll.register(self._channel.fileno(), select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
         owner = self._watch_owner()
@@ -254,7 +259,12 @@ class Root:
             self._drop(client)
 
     def _serve(self) -> None:
-        for message in self._channel.receive():
+        arrived = [*self._early, *self._channel.receive()]
+        self._early = []
+        for message in arrived:
+            if not self._loaded and not isinstance(message, (p.Ready, p.Failed)):
+                self._early.append(message)
+                continue
             match message:
                 case p.ForkWorker(worker=worker, threads=threads):
                     self._fork_worker(worker, threads)
@@ -325,7 +335,6 @@ class Root:
             self._pids[client] = pid
             return pid
         code = 1
-        gc.enable()
         try:
             self._settle(root, name, client)
             body()
@@ -386,6 +395,7 @@ class Root:
     def _be_node(self, cluster: int, root_pid: int) -> None:
         from nbray.runtime.shell.node.founding import main as node_main
 
+        gc.enable()
         channel: p.Channel[p.FromRoot] = p.Channel(self._its, p.FromRoot)
         node_main(self._config, cluster, root_pid, channel)
 
@@ -419,6 +429,7 @@ class Root:
 def _head(config: p.RootConfig, cluster: int) -> None:
     from nbray.runtime.shell.head.process import main as head_main
 
+    gc.enable()  # nothing of what is imported is garbage
     head_main(Path(config.directory), cluster)
 
 

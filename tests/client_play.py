@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nbray.ids import DRIVER_FLAG, client_id, node_client
+from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core.client import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.objects import LIFE, Entry
 from nbray.runtime.core.tally import Tally
 from nbray.runtime.core.work import Task, Work
 from nbray.wire import messages as m
@@ -80,3 +81,30 @@ class Play:
 
     def grant(self, worker: int = WORKER, lease: int = 7) -> list[Effect]:
         return self.say(m.Granted(NODE, 1, lease, worker))
+
+
+KEY = (ME, 900)
+CALL = m.Spec(1, b"", "add", 1, b"", "", ME, 0, {})
+
+
+class Caller:
+    """A client that calls one actor, `KEY`."""
+
+    def __init__(self) -> None:
+        self.brain = ClientBrain(ME, 1, make_error)
+        self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
+
+    def call(self, retries: int = 0, *deps: m.Ref) -> tuple[Entry, list[m.Calls]]:
+        seq = next(self.brain.objects.numbers)
+        task = Task(seq, Work(CALL, retries, None, Tally("", 0.0), b""), b"", 1)
+        if deps:
+            task.deps, task.pins = list(enumerate(deps)), deps
+        self.brain.objects.promise(task, seq, 1)
+        entry = self.brain.objects.owned[seq]
+        self.brain.submitted.append((self.brain.actors.call, KEY, "A", task))
+        return entry, sent(self.brain.pump(1.0), m.Calls)
+
+    def told(self, state: int, incarnation: int, worker: int = 0) -> list[m.Calls]:
+        message = m.ActorState(HEAD, *KEY, state, incarnation, worker, "it was killed", b"")
+        effects = [*self.brain.handle(message, 1.0), *self.brain.pump(1.0)]
+        return sent(effects, m.Calls)

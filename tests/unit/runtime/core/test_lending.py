@@ -85,3 +85,31 @@ def test_who_lends_already_lends_once(says: list[type]) -> None:
     play.give_back(BEN, grant)
     assert play.take(m.Resume, worker)
     assert not play.granted(BEN)
+
+
+@pytest.mark.parametrize("first", [{"GPU": UNIT}, {**CPU, "GPU": UNIT}])
+def test_one_for_whom_nobody_is_asked_hides_no_other(first: m.Shape) -> None:
+    play, workers = waiting(1, gpus=1)
+    play.demand(BEN, 1, resources={"GPU": UNIT}, shape=1)
+    assert play.granted(BEN)
+    play.demand(ANNA, 1, shape=2, resources=first, depth=1)
+    play.demand(BEN, 1, shape=3)
+    assert asked(play) == workers
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_one_who_lacks_only_a_process_hides_nobody_who_lacks_a_cpu(waits: bool) -> None:
+    play = Play(cpus=1, cap=1)
+    for client in (ANNA, BEN):
+        play.register(client, driver=True)
+    play.demand(ANNA, 1)
+    play.demand(ANNA, 1, shape=2, resources={})
+    first, _ = play.granted(ANNA)
+    if waits:
+        play.say(m.Blocked(first.worker))
+    play.demand(BEN, 1, shape=1, resources={}, depth=1)
+    play.take(m.Reclaim)
+    play.demand(BEN, 1, shape=2)
+    assert [want.stuck != "" for want in play.brain.leases.wants_of(BEN)] == [True, False]
+    assert asked(play) == [first.worker] * waits
+    assert [one.lease for one in play.take(m.Reclaim, ANNA)] == [first.lease]

@@ -7,50 +7,18 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
 
 import pytest
+from client_play import CALL, KEY, ME, Caller, sent
 
-from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.ids import HEAD, client_id, node_client
 from nbray.runtime.core.actors import ALIVE, DEAD, RESTARTING
 from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import FAILED, LIFE, Entry
-from nbray.runtime.core.tally import Tally
-from nbray.runtime.core.work import Task, Work
+from nbray.runtime.core.objects import FAILED
 from nbray.runtime.core.worker import REPORT_SECONDS, WorkerBrain
 from nbray.wire import messages as m
 
-ME = client_id(1, DRIVER_FLAG | 1)
 FIRST, SECOND = client_id(1, 2), client_id(1, 3)
-KEY = (ME, 900)
-CALL = m.Spec(1, b"", "add", 1, b"", "", ME, 0, {})
-
-
-def sent(effects: list[Effect], kind: type) -> list[Any]:
-    sends = [effect.message for effect in effects if isinstance(effect, Send)]
-    return [message for message in sends if isinstance(message, kind)]
-
-
-class Caller:
-    """A client that calls one actor."""
-
-    def __init__(self) -> None:
-        self.brain = ClientBrain(ME, 1, lambda kind, text, _cause=b"": f"{kind}: {text}".encode())
-        self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
-
-    def call(self, retries: int = 0) -> tuple[Entry, list[m.Calls]]:
-        seq = next(self.brain.objects.numbers)
-        task = Task(seq, Work(CALL, retries, None, Tally("", 0.0), b""), b"", 1)
-        self.brain.objects.promise(task, seq, 1)
-        entry = self.brain.objects.owned[seq]
-        self.brain.submitted.append((self.brain.actors.call, KEY, "A", task))
-        return entry, sent(self.brain.pump(1.0), m.Calls)
-
-    def told(self, state: int, incarnation: int, worker: int = 0) -> list[m.Calls]:
-        message = m.ActorState(HEAD, *KEY, state, incarnation, worker, "it was killed", b"")
-        effects = [*self.brain.handle(message, 1.0), *self.brain.pump(1.0)]
-        return sent(effects, m.Calls)
 
 
 @pytest.fixture

@@ -66,6 +66,25 @@ def test_an_actor_without_cpus_does_not_wait_behind_one_that_needs_some(play: Pl
     assert play.take(m.BecomeActor)
 
 
+@pytest.mark.parametrize("fits", [2, 1])
+def test_all_actors_start_that_there_is_room_for_and_the_others_wait(play: Play, fits: int) -> None:
+    play.demand(ANNA, 1, resources={"CPU": 2 * UNIT})
+    (grant,) = play.granted(ANNA)
+    need = {"CPU": 2 * UNIT // fits}
+    for incarnation in range(3):
+        play.say(m.StartActor(HEAD, actor(need, need), incarnation))
+    assert not play.take(m.BecomeActor)
+    play.demand(ANNA, 0)
+    started: list[list[int]] = []
+    play.give_back(ANNA, grant)
+    while became := [(to, x.incarnation) for to, x in play.sent if isinstance(x, m.BecomeActor)]:
+        play.take(m.BecomeActor)
+        started.append([incarnation for _, incarnation in became])
+        for worker, _ in became:
+            play.do(play.brain.worker_gone(worker, "crashed", play.now))
+    assert started == ([[0, 1], [2]] if fits == 2 else [[0], [1], [2]])
+
+
 def test_a_stopped_actor_is_killed_quietly(play: Play) -> None:
     play.say(m.StartActor(HEAD, actor(CPU, CPU), 0))
     ((worker, _),) = [(to, x) for to, x in play.sent if isinstance(x, m.BecomeActor)]

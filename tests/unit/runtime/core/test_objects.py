@@ -158,3 +158,10 @@ def test_a_copy_that_arrives_after_its_object_is_freed() -> None:
     assert objects.moved(m.Moved(node_client(2), 7, THERE)) == [
         Send(node_client(2), m.Free(ME, [THERE]))
     ]
+
+
+def test_a_name_of_what_is_gone_holds_up_no_other_drop() -> None:
+    objects = Objects(ME, 1)
+    kept = objects.keep(b"1", ())
+    drop(objects, (ME, 777), (OTHER, 5), (ME, kept))
+    assert kept not in objects.owned

@@ -37,6 +37,12 @@ def test_slots_of_a_shape() -> None:
     assert placement.slots({}, {}, {"CPU": 8 * UNIT}) == 16
 
 
+def test_why_never_says_nothing_of_what_is_not_asked_for() -> None:
+    need = {"CPU": 0, "GPU": UNIT}
+    why = placement.why_never(need, [node(1, {"CPU": UNIT})])
+    assert why == "needs 1 GPU, but no node has that much: node 1 (m1) has 0 GPUs"
+    why = placement.why_never(need, [node(1, {"CPU": UNIT})], pinned=1)
+    assert why == "needs 1 GPU on node 1 (m1), which has 0 GPUs"
 
 
 def test_why_never_names_need_and_nodes() -> None:

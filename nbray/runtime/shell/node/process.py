@@ -14,7 +14,6 @@ import os
 import select
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
@@ -114,6 +113,8 @@ class Node:
         try:
             self._serve()
         except Exception as error:  # noqa: BLE001 - a process's edge: everybody is told
+            import traceback  # with it come the tokenizer and `re`
+
             traceback.print_exc()
             why = f"the node failed: {type(error).__name__}: {error}"
             self._do(self._brain.stop(why), time.monotonic())

@@ -31,6 +31,12 @@ def import_common() -> None:
     import nbray.wire.messages  # noqa: F401
 
 
+def import_ties() -> None:
+    """What `die_with_parent` needs: not the node."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: F401
+
+
 def complete_package() -> None:
     """Give root's package `nbray` its public names (see `launch.starting`)."""
     package = sys.modules["nbray"]

@@ -40,6 +40,7 @@ from nbray.runtime.shell.root.dashboard_port import Bell
 from nbray.runtime.shell.root.interpreter import (
     die_with_parent,
     import_common,
+    import_ties,
     import_worker,
     run_hooks,
     threads_here,
@@ -120,11 +121,12 @@ class Root:
         import_common()
         gc.freeze()
         cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
-        if request.head:
-            self._fork(HEAD, "head", lambda: _head(self._config, cluster))
         root_pid = os.getpid()
         node_pid = self._fork(0, "node", lambda: self._be_node(cluster, root_pid))
-        self._node_pid = node_pid
+        self._node_pid = node_pid  # it takes longest to start: the head is there when it asks
+        import_ties()
+        if request.head:
+            self._fork(HEAD, "head", lambda: _head(self._config, cluster))
         self._its.close()
         import_worker(self._serve)  # while head and node start
         self._loaded = True

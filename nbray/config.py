@@ -107,6 +107,8 @@ RESUME_SECONDS = 10.0
 """Seconds for which a task that lent its CPUs, while it waited, waits to have them again."""
 LATE_RESUME_SECONDS = 1.0
 """The same where what it waited for has not come in the time that its call allowed."""
+TASKS_REMEMBERED = 2_000
+"""Ended tasks that a worker remembers, for detailed screens."""
 IDLE_WORKER_SECONDS = 30.0
 """Seconds after which a node ends workers beyond one per CPU."""
 MOST_WORKERS = "NBRAY_MAX_WORKERS"

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
+from nbray.runtime.core.client.objects.objects import LIFE, Entry
+from nbray.runtime.core.client.tally import Tally
+from nbray.runtime.core.client.task_records import Task, Work
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.objects import LIFE, Entry
-from nbray.runtime.core.tally import Tally
-from nbray.runtime.core.work import Task, Work
 from nbray.wire import messages as m
 
 ME = client_id(1, DRIVER_FLAG | 1)

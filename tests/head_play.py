@@ -6,7 +6,7 @@ from nbray.events import Figures
 from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.options import UNIT
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.head import HeadBrain
+from nbray.runtime.core.head.brain import HeadBrain
 from nbray.wire import messages as m
 
 VERSIONS = m.Versions(1, "3.11.7", "0.1")

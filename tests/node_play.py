@@ -5,9 +5,9 @@ from __future__ import annotations
 from nbray.ids import DRIVER_FLAG, HEAD, client_id
 from nbray.options import UNIT
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core.node import NodeBrain
-from nbray.runtime.core.settings import NodeConfig
-from nbray.runtime.core.slots import StoreBooks
+from nbray.runtime.core.node.brain import NodeBrain
+from nbray.runtime.core.node.settings import NodeConfig
+from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.wire import messages as m
 
 VERSIONS = m.Versions(1, "3.11.7", "0.1")

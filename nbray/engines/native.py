@@ -124,7 +124,7 @@ def start_node(request: NodeRequest, root: Root | None = None) -> Record:
             cannot; one sentence. Nothing is left running.
     """
     if request.head:
-        from nbray.runtime.core.idle import limits
+        from nbray.runtime.core.node.idle import limits
 
         limits(request.idle_timeout, os.environ)  # or what is wrong with them is said by nobody
     owner, meanwhile = 0, _nothing
@@ -142,7 +142,7 @@ def _nothing() -> None:
 
 def _import_client() -> None:
     """What this process needs to attach, loaded while the node starts."""
-    from nbray.runtime.core import troubles  # noqa: F401
+    from nbray.runtime.core.node import troubles  # noqa: F401
     from nbray.runtime.shell.client import engine, registering  # noqa: F401
     from nbray.runtime.shell.process import watching  # noqa: F401
     from nbray.wire import codec
@@ -232,7 +232,7 @@ def _joined(record: Record) -> Record:
 
 
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
-    from nbray.runtime.core.troubles import WHO
+    from nbray.runtime.core.node.troubles import WHO
     from nbray.runtime.shell.client.engine import NativeEngine
     from nbray.runtime.shell.client.loop import Loop
     from nbray.runtime.shell.client.registering import open_brain, register

@@ -7,7 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "nbray"
-COY = {"bell", "door", "ends", "inside", "outside", "sorry", "stay", "things"}
+COY = {
+    "bell", "crowd", "door", "ends", "inside", "known", "outside", "room", "sorry", "spread",
+    "stay", "things",
+}  # fmt: skip
 """Modules that were called so: what they hold had to be looked up."""
 
 

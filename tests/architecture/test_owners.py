@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RUNTIME = Path(__file__).resolve().parents[2] / "nbray" / "runtime"
-OWNER = RUNTIME / "core" / "objects.py"
+OWNER = RUNTIME / "core" / "client" / "objects" / "objects.py"
 FIELDS = {"asked", "borrowers", "count", "local", "maker", "refs", "state", "value", "waiters"}
 """What an `Entry` has: `objects.Objects` alone assigns it."""
-OTHERS = {("actors.py", "link.state"), ("directory.py", "actor.state")}
+OTHERS = {("actors.py", "link.state"), ("actor_directory.py", "actor.state")}
 """States of other records, assigned by their own owners."""
 
 
@@ -32,7 +32,8 @@ def test_only_objects_writes_entries() -> None:
     for path in sorted(RUNTIME.rglob("*.py")):
         if path == OWNER:
             continue
-        sees_entries = re.search(r"runtime\.core\.(objects|client) import", path.read_text())
+        source = path.read_text()
+        sees_entries = re.search(r"core\.client\.(objects\.objects|brain) import", source)
         for target in targets(path):
             text = ast.unparse(target)
             of, _, field = text.partition("[")[0].rpartition(".")
@@ -41,7 +42,7 @@ def test_only_objects_writes_entries() -> None:
             watched = FIELDS if sees_entries else {"state"}
             if field in (("owned", "foreign") if "[" in text else watched):
                 wrong.append(f"{path.name}:{target.lineno} {text}")
-    assert not wrong, "entries change by the verbs of core.objects.Objects"
+    assert not wrong, "entries change by the verbs of core.client.objects.objects.Objects"
 
 
 def test_only_objects_makes_entries() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from nbray.runtime.core.mesh import ANEW, SILENT
+from nbray.runtime.core.network.mesh import ANEW, SILENT
 from nbray.runtime.shell.network.lanes import Lanes, make_context
 from nbray.runtime.shell.network.links import Links
 from nbray.wire.secret import Secret

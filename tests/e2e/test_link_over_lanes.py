@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from nbray.runtime.core.link import Link
+from nbray.runtime.core.network.link import Link
 from nbray.runtime.shell.network.lanes import (
     Arrived,
     Connected,

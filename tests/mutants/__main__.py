@@ -51,7 +51,7 @@ class Memory(msgspec.Struct, frozen=True):
 def draw(seed: str, count: int) -> list[Change]:
     """*count* changes; lines first, so that a line with many operators is not drawn more often."""
     by_line: dict[tuple[str, int], list[Change]] = {}
-    for path in sorted((ROOT / BRAINS).glob("*.py")):
+    for path in sorted((ROOT / BRAINS).rglob("*.py")):
         file = str(path.relative_to(ROOT))
         for change in changes(file, path.read_text()):
             by_line.setdefault((file, change.line), []).append(change)

@@ -11,7 +11,7 @@ from sim.threads import sleep
 from sim.values import Handle
 from sim.world import SimFailure
 
-from nbray.runtime.core.objects import READY
+from nbray.runtime.core.client.objects.objects import READY
 from nbray.wire.pickling import unpack
 
 

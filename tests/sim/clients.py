@@ -20,9 +20,9 @@ from nbray.hosting.modules import Packed
 from nbray.hosting.output import Output
 from nbray.ids import node_client
 from nbray.options import UNIT
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Forget, Send
-from nbray.runtime.core.worker import Done, Item, WorkerBrain
+from nbray.runtime.core.worker.brain import Done, Item, WorkerBrain
 from nbray.runtime.shell.client.engine import NativeEngine
 from nbray.runtime.shell.client.registering import make_error
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, Executor, running

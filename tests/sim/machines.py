@@ -20,11 +20,11 @@ from nbray.events import Figures
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core import versions
-from nbray.runtime.core.head import HeadBrain
-from nbray.runtime.core.mesh import Got, Mesh, Out
-from nbray.runtime.core.node import NodeBrain
-from nbray.runtime.core.settings import NodeConfig
-from nbray.runtime.core.slots import StoreBooks
+from nbray.runtime.core.head.brain import HeadBrain
+from nbray.runtime.core.network.mesh import Got, Mesh, Out
+from nbray.runtime.core.node.brain import NodeBrain
+from nbray.runtime.core.node.settings import NodeConfig
+from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.wire import messages as m
 from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, receiver
 
@@ -170,7 +170,7 @@ class NodeProcess(Process):
             self.books,
         )
         for member in members:
-            self.brain.spread.members.setdefault(member.number, member)
+            self.brain.peers.members.setdefault(member.number, member)
         self._decode = node_decoder().decode
         self._spawn = spawn
         sessions = itertools.count(number * 1_000_000 + 1)
@@ -207,7 +207,7 @@ class NodeProcess(Process):
             if self._member(peer):
                 self._unmet.discard(peer)
                 self._dial(peer)
-            elif self.brain.spread.gone(peer):
+            elif self.brain.peers.gone(peer):
                 self._unmet.discard(peer)
                 self._mesh.forget(peer)
         due = self._mesh.next_deadline()
@@ -248,7 +248,7 @@ class NodeProcess(Process):
         node = node_of(to)
         if node == self.number:
             self.world.pipe(self.me, to, frames)
-        elif not self.brain.spread.gone(node):
+        elif not self.brain.peers.gone(node):
             self._send_control(node, [envelope(to), *frames])
 
     def carried(self, peer: int, frames: list[Any], bulk: bool) -> None:
@@ -296,7 +296,7 @@ class NodeProcess(Process):
     # -- links ------------------------------------------------------------------------
 
     def _member(self, peer: int) -> bool:
-        return self.brain.spread.alive(peer)
+        return self.brain.peers.alive(peer)
 
     def connected(self, peer: int) -> None:
         """A connection to *peer* stands."""
@@ -315,7 +315,7 @@ class NodeProcess(Process):
         if peer not in self._mesh.links:
             if self._member(peer):
                 self._dial(peer)
-            elif self.brain.spread.gone(peer):
+            elif self.brain.peers.gone(peer):
                 return
             else:
                 self._mesh.open(peer, self.world.now)

@@ -54,7 +54,7 @@ class Scenario:
             self._add_node(number, total)
         everybody = set(world.nodes)
         assert world.run(
-            lambda: all(set(n.brain.spread.members) == everybody for n in world.nodes.values()), 9.0
+            lambda: all(set(n.brain.peers.members) == everybody for n in world.nodes.values()), 9.0
         )
         # An actor that holds part of a CPU must leave a whole one to tasks of that node.
         self.roomy = all(node.brain.ledger.total["CPU"] > UNIT for node in world.nodes.values())
@@ -244,7 +244,7 @@ class Scenario:
             self.world.fail(f"of machines {machines} only nodes {sorted(nodes)} are back")
         members = {member.number for member in self.head.brain.membership.alive()}
         for node in nodes.values():
-            known = {one.number for one in node.brain.spread.members.values() if one.alive}
+            known = {one.number for one in node.brain.peers.members.values() if one.alive}
             if not known == members == set(nodes):
                 self.world.fail(
                     f"node{node.number} knows {known}, the head {members}, there are {set(nodes)}"

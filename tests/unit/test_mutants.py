@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import tomllib
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -27,6 +29,14 @@ def f(self, x: "int < 2" = 0) -> bool:
 def check(self):
     return 1 == 1
 '''
+
+
+def test_what_is_known_of_changes_is_still_said_of_lines_that_are_there() -> None:
+    root = Path(__file__).resolve().parents[2]
+    memory = tomllib.loads((root / "tests" / "mutants" / "known.toml").read_text())
+    for one in memory["known"]:
+        lines = (root / one["file"]).read_text().splitlines()
+        assert one["was"] in map(str.strip, lines), one
 
 
 def test_what_is_changed_and_what_is_left_alone() -> None:

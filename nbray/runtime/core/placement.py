@@ -1,7 +1,7 @@
 """What fits where: arithmetic on resource vectors, the choice of a node, and the reasons.
 
 Owns sums, comparisons and sentences about resources. Does not own who holds
-what (`leases`). Pure functions over `Shape`s (name to ten-thousandths); a name
+what (`node.scheduling.leases`). Pure functions over `Shape`s (name to ten-thousandths); a name
 that is absent counts as zero. `take` and `give` change their first argument.
 """
 

@@ -1,1 +1,1 @@
-"""The object store of one machine: its shared memory (the books over it are `core.slots`)."""
+"""The object store of one machine: its shared memory (the books are `core.node.store.slots`)."""

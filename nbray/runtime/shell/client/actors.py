@@ -1,7 +1,7 @@
 """Actors as a native client's users ask for them: made, called, found by name, ended.
 
 Owns the translation of calls. Does not own an actor's life as its callers see it
-(`core.actors`), nor the directory of names (`core.directory`, at the head).
+(`core.client.actors`), nor the directory of names (`core.head.actor_directory`, at the head).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference
 from nbray.ids import HEAD
 from nbray.options import ActorOptions, MethodOptions
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
+from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.effects import ClientEffect
-from nbray.runtime.core.work import Task
 from nbray.runtime.shell.client.calls import Calls, placement
 from nbray.runtime.shell.client.context import NativeContext
 from nbray.runtime.shell.client.loop import Loop

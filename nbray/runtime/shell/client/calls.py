@@ -1,7 +1,7 @@
 """From a user's call to a task: specs, packed functions, packed arguments.
 
 Owns what a client derives from `Function`s and options, once each. Does not
-own what becomes of a task (`core.tasks`).
+own what becomes of a task (`core.client.tasks`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from nbray.engine import Function
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Modules
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand, spec_key
-from nbray.runtime.core.client import ClientBrain
-from nbray.runtime.core.objects import MOST_RETURNS
-from nbray.runtime.core.tally import Tally
-from nbray.runtime.core.work import Task, Work
-from nbray.runtime.core.worker import Item
+from nbray.runtime.core.client.brain import ClientBrain
+from nbray.runtime.core.client.objects.objects import MOST_RETURNS
+from nbray.runtime.core.client.tally import Tally
+from nbray.runtime.core.client.task_records import Task, Work
+from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.defined import Definitions
 from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.messages import Extra, Ref, Spec, Value

@@ -1,7 +1,7 @@
 """A native client's work by cell: what is left of it, what screens count, how it is stopped.
 
 Owns which tasks a cell's cancelling has asked to end. Does not own the counts
-(`core.tally`), nor how output becomes events (`delivery`).
+(`core.client.tally`), nor how output becomes events (`delivery`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nbray.events import CellView, Display, Output
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.client.delivery import Delivery
 from nbray.runtime.shell.client.loop import Loop

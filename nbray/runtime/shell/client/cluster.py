@@ -1,7 +1,7 @@
 """The machines of a native cluster, as one client sees and changes them.
 
-Owns the wording for users. Does not own membership (`core.membership`), nor how a
-node leaves (`core.drain`).
+Owns the wording for users. Does not own membership (`core.head.membership`), nor how a
+node leaves (`core.node.drain`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbray.exceptions import RaySystemError
 from nbray.ids import FIRST_NODE, node_client, node_hex
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.core.placement import total, units
 from nbray.runtime.shell.client.loop import Loop

@@ -1,7 +1,7 @@
 """Where the calling code runs, natively: a driver, a task, or an actor's process.
 
 Owns what work submitted here and now descends from (`origin`). Does not own the
-running task (`executor`) nor the actor (`core.worker`).
+running task (`executor`) nor the actor (`core.worker.brain`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from nbray import gpus
 from nbray.engine import ActorInfo, RuntimeInfo
 from nbray.ids import client_hex, node_hex
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.placement import units
-from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.runtime.core.worker.brain import Item, WorkerBrain
 from nbray.wire.messages import Registered
 from nbray.wire.pickling import unpack
 

@@ -2,7 +2,7 @@
 
 Owns the pickled form of each definition, the references inside it, and whether it
 is still what the user's names mean. Does not own specs (`calls`) nor which worker
-knows what (`core.known`).
+knows what (`core.client.sent_definitions`).
 
 Rules. What runs is what the names meant when the call was made: the first call of
 each cell pickles again, and every call compares what the function's global names

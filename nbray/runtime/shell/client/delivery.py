@@ -17,7 +17,7 @@ from collections.abc import Callable
 from nbray.config import PRINTED_AHEAD
 from nbray.events import Display, Output
 from nbray.ids import node_of
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.folding import Folding
 from nbray.runtime.shell.client.loop import Loop

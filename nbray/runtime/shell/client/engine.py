@@ -19,11 +19,11 @@ from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Modules
 from nbray.options import TaskOptions
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain, Host
+from nbray.runtime.core.client.brain import ClientBrain, Host
+from nbray.runtime.core.client.objects.objects import FAILED, Entry
+from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.core.objects import FAILED, Entry
-from nbray.runtime.core.work import Task
-from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.runtime.core.worker.brain import Item, WorkerBrain
 from nbray.runtime.shell.client.actors import NativeActors
 from nbray.runtime.shell.client.callbacks import Callbacks
 from nbray.runtime.shell.client.calls import Calls

@@ -1,7 +1,7 @@
 """What one native client shows of the whole cluster: the picture, all processes, what is held.
 
 Owns the lock around the survey and around the list of what is held. Does not own
-the questions and answers (`core.survey`, `core.describing`).
+the questions and answers (`core.client.survey`, `core.client.describing`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from nbray.details import Details, HoldingRecord
 from nbray.events import Snapshot
 from nbray.ids import HEAD
-from nbray.runtime.core import describing
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client import describing
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.shell.client.loop import Loop
 from nbray.wire import messages as m

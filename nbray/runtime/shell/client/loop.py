@@ -24,7 +24,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, assert_never
 
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Forget, Send
 from nbray.runtime.shell.client.quick_look import SPIN, QuickLook
 from nbray.runtime.shell.process.sockets import Post

@@ -30,10 +30,10 @@ from nbray.exceptions import (
 from nbray.ids import node_client
 from nbray.postmortem import counted
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
+from nbray.runtime.core.client.objects.objects import FAILED, READY, STORED, Entry
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.core.objects import FAILED, READY, STORED, Entry
-from nbray.runtime.core.worker import Item
+from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.waiting import Waiting
 from nbray.runtime.shell.machine.descriptors import limit

@@ -1,7 +1,7 @@
 """The waits of a worker's task: its CPUs are offered meanwhile, and taken again after.
 
 Owns the waiting for CPUs, in whatever thread of the task. Does not own what was lent
-(`core.pauses`). Rule: a wait that may be over in a moment is not offered at all; see
+(`core.worker.pauses`). Rule: a wait that may be over in a moment is not offered at all; see
 `soon`.
 """
 
@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from nbray.config import LATE_RESUME_SECONDS, RESUME_SECONDS
+from nbray.runtime.core.client.objects.objects import Entry
 from nbray.runtime.core.effects import ClientEffect
-from nbray.runtime.core.objects import Entry
-from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.runtime.core.worker.brain import Item, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 
 GRACE = 0.002

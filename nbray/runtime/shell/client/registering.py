@@ -14,7 +14,7 @@ from nbray import exceptions
 from nbray.exceptions import RaySystemError, VersionMismatchError
 from nbray.ids import node_client, node_of
 from nbray.runtime.core import versions
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.process.sockets import Post

@@ -14,7 +14,7 @@ from pathlib import Path
 from nbray.ids import HEAD
 from nbray.runtime.core import versions
 from nbray.runtime.core.effects import HeadEffect
-from nbray.runtime.core.head import HeadBrain
+from nbray.runtime.core.head.brain import HeadBrain
 from nbray.runtime.shell.process.log import Notes
 from nbray.runtime.shell.process.sockets import Post
 from nbray.wire.codec import CorruptFrame, head_decoder

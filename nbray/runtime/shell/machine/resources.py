@@ -27,7 +27,7 @@ from nbray.config import (
 from nbray.events import Figures
 from nbray.figures import memory as shown
 from nbray.options import UNIT
-from nbray.runtime.core.slots import ARENA
+from nbray.runtime.core.node.store.slots import ARENA
 from nbray.runtime.shell.machine import cgroups, descriptors
 from nbray.wire.messages import Shape
 

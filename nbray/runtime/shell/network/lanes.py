@@ -2,7 +2,7 @@
 
 Owns one ROUTER (the port), two DEALERs for each node that this one dialled
 (control and bulk), the ZAP handler and the sockets' monitors. Does not own
-reliability (`core.link`), meaning, or threads: everything is polled in the
+reliability (`core.network.link`), meaning, or threads: everything is polled in the
 loop of its owner, and nothing here blocks.
 
 Rules. Nobody gets in without the secret: CURVE on every socket, and ZAP admits
@@ -11,7 +11,7 @@ dialled; a path this node dialled is preferred. Nothing is handed to a lane that
 does not stand; what was on its way when one broke may arrive late, twice or
 never, and the link mends that. A malformed message from an authenticated peer,
 or one before its dialler has presented itself, is dropped and counted. Whoever
-has not presented itself is a stranger (`core.strangers`): there are never many.
+has not presented itself is a stranger (`core.network.strangers`): there are never many.
 
 A node that dials presents itself on each lane with its number (0 before it has
 one). Until `adopt` gives such a peer a number it goes by a negative one.
@@ -32,7 +32,7 @@ from collections.abc import Container, Iterable, Sequence
 import zmq
 
 from nbray.config import HEARTBEAT, MAX_FRAME, NODE_TIMEOUT
-from nbray.runtime.core.strangers import PATIENCE, Strangers
+from nbray.runtime.core.network.strangers import PATIENCE, Strangers
 from nbray.runtime.shell.network.address import join_address, parse_address
 from nbray.runtime.shell.network.lane_events import Arrived as Arrived
 from nbray.runtime.shell.network.lane_events import Connected as Connected

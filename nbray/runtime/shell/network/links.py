@@ -1,6 +1,6 @@
 """The links of one node to all others: reliable control and idempotent bulk over the lanes.
 
-Owns carrying the frames of `core.mesh` over the lanes, and when lanes are
+Owns carrying the frames of `core.network.mesh` over the lanes, and when lanes are
 opened and closed. Does not own meaning: what arrives is handed out as frames.
 Rule: a link that is dead or stale is gone for good, and its peer is reported
 lost once.
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nbray.ids import FIRST_NODE, drawn
-from nbray.runtime.core.link import Payload
-from nbray.runtime.core.mesh import Got, Mesh, Out
+from nbray.runtime.core.network.link import Payload
+from nbray.runtime.core.network.mesh import Got, Mesh, Out
 from nbray.runtime.shell.network.lane_events import Arrived, Connected, Disconnected, Lane, Refused
 from nbray.runtime.shell.network.listener import Door
 from nbray.runtime.shell.network.suspects import Suspects
@@ -173,7 +173,7 @@ class Links:
                 got.lost.append((peer, why))
 
     def _judges(self, peer: int) -> bool:
-        """Whether this node may say that a peer is dead (see `core.mesh`)."""
+        """Whether this node may say that a peer is dead (see `core.network.mesh`)."""
         return peer > 0 and FIRST_NODE in (self.mesh.number, peer)
 
     def _transmit(self, out: Iterable[Out]) -> None:

@@ -1,7 +1,7 @@
 """Whether a node whose connections have closed is dead: its machine is asked, who knows at once.
 
 Owns the short connections by which its port is tried. Does not own links, nor
-silence (`core.link`), which decides wherever this cannot. Rule: a node is dead
+silence (`core.network.link`), which decides wherever this cannot. Rule: a node is dead
 only if its machine says, twice, that nobody listens at the port at which it
 was reached before. A cable that is out, a machine that sleeps, a firewall or
 an address behind one say nothing of the kind, and cost nobody his place.

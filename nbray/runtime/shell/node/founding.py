@@ -20,9 +20,9 @@ from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import versions
-from nbray.runtime.core.node import NodeBrain
-from nbray.runtime.core.settings import NodeConfig
-from nbray.runtime.core.slots import StoreBooks
+from nbray.runtime.core.node.brain import NodeBrain
+from nbray.runtime.core.node.settings import NodeConfig
+from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.runtime.shell.launch import rundir
 from nbray.runtime.shell.machine import resources as machine
 from nbray.runtime.shell.machine.descriptors import Room
@@ -102,7 +102,7 @@ def _start(
     brain: NodeBrain | None = None
 
     def address_of(number: int) -> str:
-        info = brain.spread.members.get(number) if brain is not None else None
+        info = brain.peers.members.get(number) if brain is not None else None
         return join_address(info.ip, info.port) if info is not None and info.alive else ""
 
     links = Links(lanes, address_of)
@@ -143,7 +143,7 @@ def _start(
     capacity = machine.store_bytes(request)
     brain = NodeBrain(config, StoreBooks(capacity, number, machine.arena(capacity)), room)
     for member in members:
-        brain.spread.members.setdefault(member.number, member)
+        brain.peers.members.setdefault(member.number, member)
     post = Post(node_client(number), Path(settings.directory))
     started = p.Started(
         number, cluster, settings.directory, address, head_address, root_pid, os.getpid(),

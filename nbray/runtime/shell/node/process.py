@@ -24,9 +24,9 @@ import msgspec
 from nbray import config as constants
 from nbray.ids import FIRST_NODE, HEAD, node_of
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core import idle
-from nbray.runtime.core.node import NodeBrain
-from nbray.runtime.core.room import DRIVER, WORKER
+from nbray.runtime.core.node import idle
+from nbray.runtime.core.node.brain import NodeBrain
+from nbray.runtime.core.node.descriptors import DRIVER, WORKER
 from nbray.runtime.shell.machine import resources as machine
 from nbray.runtime.shell.machine.descriptors import REFUSED, Room
 from nbray.runtime.shell.network.address import is_loopback, join_address, primary_ip
@@ -190,7 +190,7 @@ class Node:
         due = self._brain.next_deadline(now)
         if due is not None and due <= now:
             self._do(self._brain.tick(now), now)
-        for node in [one for one in self._links.unmet if self._brain.spread.gone(one)]:
+        for node in [one for one in self._links.unmet if self._brain.peers.gone(one)]:
             self._links.counted_out(node)
         link_due = self._links.next_deadline()
         if link_due is not None and link_due <= now:
@@ -259,7 +259,7 @@ class Node:
         if node == self._brain.number:
             if to in self._brain.clients or to == HEAD:  # else it has ended meanwhile
                 self._post.send_frames(to, frames)
-        elif not self._brain.spread.gone(node):
+        elif not self._brain.peers.gone(node):
             self._links.send(node, [envelope(to), *frames], now)
 
     def _hear_links(self, now: float, ready: Container[object] | None = None) -> None:

@@ -1,7 +1,7 @@
 """The segments of a node's shared memory: made, written to, read for others, given back.
 
 Owns them, by number, and those that are still to be closed. Does not own what lies where in them
-(`core.slots`), nor how one is made (`store.segments`).
+(`core.node.store.slots`), nor how one is made (`store.segments`).
 """
 
 from __future__ import annotations

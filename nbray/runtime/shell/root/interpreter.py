@@ -17,7 +17,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _WORKER = (
-    "dataclasses", "cloudpickle", "nbray.hosting.output", "nbray.runtime.core.worker",
+    "dataclasses", "cloudpickle", "nbray.hosting.output", "nbray.runtime.core.worker.brain",
     "nbray.runtime.shell.client.memory", "nbray.runtime.shell.client.engine",
     "nbray.runtime.shell.worker.process",
 )  # fmt: skip

@@ -9,7 +9,7 @@ imports only what workers need, never numpy (which starts threads); the secret
 comes by standard input and leaves by fork only.
 
 It ends on SIGTERM, when the node ends, and when its owner ends, unless the node
-has said that the cluster outlives it (`core.outliving`). If root itself
+has said that the cluster outlives it (`core.node.outliving`). If root itself
 is killed, the kernel kills head and workers with it, and the node, which sees
 the channel close, ends in order.
 """

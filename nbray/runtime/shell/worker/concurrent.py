@@ -15,7 +15,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING
 
 from nbray import session
-from nbray.runtime.core.worker import Item
+from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, running
 
 if TYPE_CHECKING:

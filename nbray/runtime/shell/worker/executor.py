@@ -34,7 +34,7 @@ from nbray.hosting.classes import is_async, made
 from nbray.hosting.imports import Imports
 from nbray.hosting.output import Origin, Output
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.core.worker import Done, Item, Start, WorkerBrain
+from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.machine.oom_scores import become_actor

@@ -17,7 +17,7 @@ from nbray.exceptions import ObjectStoreFullError
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Packed
 from nbray.refs import ObjectRef
-from nbray.runtime.core.worker import WorkerBrain
+from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.pickling import unpack

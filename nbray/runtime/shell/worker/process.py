@@ -21,7 +21,7 @@ from nbray.hosting.output import Origin, Output, Shown, plain_streams, raw_strea
 from nbray.ids import client_hex
 from nbray.patches import threads
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.runtime.core.worker import WorkerBrain
+from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.engine import NativeEngine
 from nbray.runtime.shell.client.loop import REST_POLL, Loop
 from nbray.runtime.shell.client.registering import open_brain, register

@@ -10,7 +10,7 @@ from typing import Any
 
 from nbray.config import INLINE_LIMIT, MOST_RETURNED
 from nbray.exceptions import on_behalf
-from nbray.runtime.core.worker import Item, WorkerBrain
+from nbray.runtime.core.worker.brain import Item, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.messages import Value

@@ -8,7 +8,7 @@ import pytest
 from client_play import FakeLoop, brain_of_two_nodes
 
 from nbray.ids import DRIVER_FLAG, client_id, node_client
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.shell.client.cluster import NativeCluster
 from nbray.wire import messages as m
 

@@ -9,7 +9,7 @@ from details import EVERYTHING
 
 from nbray import details as d
 from nbray.ids import node_client
-from nbray.runtime.core.client import ClientBrain
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.insight import NativeInsight
 from nbray.wire import messages as m

@@ -1,0 +1,1 @@
+"""What a driver and a worker have in common: their tasks, actors and objects."""

@@ -1,0 +1,1 @@
+"""A client's objects: their states, who holds them, and who has asked for them."""

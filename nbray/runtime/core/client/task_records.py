@@ -1,0 +1,235 @@
+"""One client's tasks as records: what is known of a function, a task, a lease, a queue.
+
+Owns the records and what follows from one alone: how much a worker may be
+given ahead, whether dependencies are ready. Does not own what happens to them
+(`tasks`, `actors`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nbray.config import PIPELINE_MAX, PIPELINE_SECONDS
+from nbray.ids import node_client, node_of
+from nbray.runtime.core.client.objects.objects import PENDING, Entry, Objects
+from nbray.runtime.core.client.tally import Tally
+from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.wire.messages import Extra, Ref, Returned, Shape, Spec, Value
+
+ErrorMaker = Callable[..., bytes]
+"""(class name in nbray.exceptions, message, packed cause = b"") -> packed error; the shell's."""
+
+BATCH_BYTES = 1 << 20
+"""Most bytes of arguments in one message."""
+
+
+class Work:
+    """What a client knows of one spec: how long it takes, and whom it was sent to."""
+
+    __slots__ = ("captured", "erratic", "estimate", "function", "max_retries", "modules", "pool",
+                 "spec", "tally")  # fmt: skip
+
+    def __init__(
+        self, spec: Spec, max_retries: int, pool: ShapePool | None, tally: Tally, function: bytes
+    ) -> None:
+        self.spec = spec
+        self.max_retries = max_retries
+        self.pool = pool
+        self.tally = tally
+        self.function = function
+        """The pickled function, for workers that have not seen it."""
+        self.modules: tuple[bytes, bytes] | None = None
+        """(hash, packed form) of the driver's own modules, for the same."""
+        self.captured: tuple[Ref, ...] = ()
+        """What the function takes along: every task holds it."""
+        self.estimate = -1.0
+        """Seconds a task takes (moving average); negative: unknown."""
+        self.erratic = False
+
+    def ahead(self, remote: bool) -> int:
+        """How many tasks a worker may hold, the running one included."""
+        estimate = self.estimate
+        if estimate < 0 or self.erratic or self.max_retries == 0:
+            return 1
+        if estimate > 0.1:
+            return 1
+        budget = 2 * PIPELINE_SECONDS if remote else PIPELINE_SECONDS
+        return max(2, min(PIPELINE_MAX, int(budget / (estimate + 2e-6)) + 1))
+
+    def measured(self, count: int, micros: int, longest: int) -> None:
+        """A batch of *count* tasks took *micros* in all, the longest *longest*."""
+        mean = micros / count / 1e6
+        if self.estimate < 0:
+            self.estimate = mean
+        else:
+            weight = 0.5 if count > 1 else 0.3
+            self.estimate += weight * (mean - self.estimate)
+        self.erratic = longest > 50_000 and longest > 10 * micros / count
+
+
+class Task:
+    """One task or actor call between submission and outcome.
+
+    A return that lies in the store keeps the task that made it, as the recipe by which it
+    can be made again: `work`, `args`, `extra`, `deps` and `pins` stay as they are after the
+    outcome. A recipe names objects and holds none (`held`).
+    """
+
+    __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "held", "lease", "life",
+                 "missing", "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
+
+    def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
+        self.seq = seq
+        self.work = work
+        self.args = args
+        self.returns = returns
+        self.extra: Extra | None = None
+        self.deps: list[tuple[int | str, Ref]] | None = None
+        """Top-level references among the arguments; `extra` has their values when it is sent."""
+        self.pins: tuple[Ref, ...] = ()
+        """Objects that it takes, in whatever way."""
+        self.held = False
+        """`pins` are held: from its submission until it ends."""
+        self.life: Ref | None = None
+        """The life of the actor that it calls, held likewise."""
+        self.missing = 0
+        """Dependencies that are not ready."""
+        self.lease: Any = None
+        """The lease or actor link it was sent to."""
+        self.attempt = 0
+        self.cancelled = False
+        self.parent: tuple[int, int] | None = None
+        """(caller, number) of the task or call that submitted it, in a worker."""
+        self.sink: Any = None
+        """Told when the dependencies are ready."""
+
+    @property
+    def tried(self) -> str:
+        """' (the last of 4 attempts: max_retries=3)', for an error; '' if this was the first."""
+        if not self.attempt:
+            return ""
+        return f" (the last of {self.attempt + 1} attempts: max_retries={self.work.max_retries})"
+
+    @property
+    def unsent(self) -> bool:
+        """Whether it waits for its arguments."""
+        return bool(self.missing) and self.lease is None
+
+    def settle(self, entry: Entry) -> None:
+        """A dependency is ready (see `objects.Waiter`)."""
+        self.missing -= 1
+        if self.missing == 0:
+            self.sink.runnable(self)
+
+
+class LeasedWorker:
+    """A worker that runs tasks of one shape for this client."""
+
+    __slots__ = ("alone", "began", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
+                 "reclaimed", "stalled", "worker")  # fmt: skip
+
+    def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
+        self.id = number
+        self.worker = worker
+        self.node = node_of(worker)
+        self.gpus = gpus
+        self.inflight: dict[int, Task] = {}
+        self.reclaimed = False
+        self.stalled = False
+        self.parked = False
+        """The task that runs here had lent its CPU, and goes on with this lease's."""
+        self.alone = False
+        """What it runs must not run twice, so nothing is queued behind it."""
+        self.dead = False
+        self.idle_since = now
+        self.began = now
+        """When what it runs was sent, or what ran before it ended."""
+
+
+class ShapePool:
+    """Tasks of one shape, and the leases that serve them."""
+
+    __slots__ = ("depth", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
+                 "waiting")  # fmt: skip
+
+    def __init__(self, number: int, resources: Shape, depth: int, node: int) -> None:
+        self.id = number
+        self.resources = resources
+        self.depth = depth
+        self.node = node
+        self.queue: deque[Task] = deque()
+        self.leases: dict[int, LeasedWorker] = {}
+        self.sent = 0
+        """The count of the last `Demand`."""
+        self.waiting = ""
+        self.infeasible = ""
+
+
+def returned(client: int, lease: int, worker: int) -> list[ClientEffect]:
+    """A lease goes back to the node of its worker."""
+    return [Send(node_client(node_of(worker)), Returned(client, lease, worker))]
+
+
+def at_work(leases: dict[int, LeasedWorker]) -> Iterator[tuple[str, LeasedWorker]]:
+    """The leases of these workers that run something, with its cell; it looks at copies."""
+    for lease in list(leases.values()):
+        for first in list(lease.inflight.values())[:1]:
+            yield first.work.spec.cell, lease
+
+
+def why_unrun(work: Work) -> str:
+    """Why a task failed that has not run, in a few words for a table."""
+    if work.pool is None:
+        return "its actor has ended"
+    return work.pool.infeasible or "one of its arguments failed"
+
+
+def with_attempt(extra: Extra | None, attempt: int) -> Extra:
+    """*extra* as sent for this attempt."""
+    if extra is None:
+        return Extra(attempt=attempt)
+    if attempt == extra.attempt:
+        return extra
+    return Extra(extra.args, extra.args_ref, extra.deps, attempt, extra.captured)
+
+
+def weight(extra: Extra | None) -> int:
+    """Bytes of values that travel in *extra*."""
+    if extra is None:
+        return 0
+    size = sum(len(value.data) for _, value, _ in extra.deps)
+    return size + len(extra.args.data) if extra.args is not None else size
+
+
+def watch_dependencies(objects: Objects, task: Task) -> list[ClientEffect]:
+    """Count the task's pending dependencies and have it told of each."""
+    effects = objects.settle_added()
+    pending: list[Entry] = []
+    for _, key in task.deps or ():
+        entry = objects.require(key)
+        if entry.state == PENDING:
+            objects.put_waiter(entry, task)
+            pending.append(entry)
+    task.missing = len(pending)
+    effects += objects.ask(pending)
+    return effects
+
+
+def fill_dependencies(objects: Objects, task: Task) -> Value | None:
+    """Put the values of ready dependencies into the task, as they are known now.
+
+    Returns:
+        The error of one that failed, instead.
+    """
+    deps: list[tuple[int | str, Value, Ref]] = []
+    for where, key in task.deps or ():
+        entry = objects.require(key)
+        value = objects.value_of(entry)
+        if value.failed:
+            return value
+        deps.append((where, value, key))
+    extra = task.extra or Extra()
+    task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt, extra.captured)
+    return None

@@ -1,0 +1,1 @@
+"""The head's brain: who is in the cluster, and where its actors live."""

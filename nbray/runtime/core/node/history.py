@@ -1,0 +1,58 @@
+"""What workers ran that are gone, and the node's answer to who asks what goes on.
+
+Owns what workers have told of ended tasks while they rested, and the short memory of those
+that have ended since. Does not own what a live one says of itself (`worker.describing`), nor what a
+watcher remembers (`client.survey`). Rule: bounded, the oldest go first; nothing is told per task.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+
+from nbray.config import TASKS_REMEMBERED
+from nbray.details import TASKS, ProcessRecord, TaskRecord
+from nbray.wire.messages import Describe, Described
+
+RETIRED = 10_000
+"""Ended tasks of workers that are gone, which a node remembers."""
+GONE = 1_000
+"""Workers that are gone, whose process number is remembered."""
+
+
+class History:
+    """One node's. *me* is its client id."""
+
+    def __init__(self, me: int) -> None:
+        self._me = me
+        self._told: dict[int, deque[TaskRecord]] = {}
+        """By live worker."""
+        self._retired: deque[TaskRecord] = deque(maxlen=RETIRED)
+        self._count = 0
+        self._gone: deque[ProcessRecord] = deque(maxlen=GONE)
+
+    def told(self, worker: int, ended: Iterable[TaskRecord]) -> None:
+        """A worker that rests tells what it has run since it last did."""
+        self._told.setdefault(worker, deque(maxlen=TASKS_REMEMBERED)).extend(ended)
+
+    def gone(self, worker: int, pid: int) -> None:
+        """A worker has ended."""
+        ended = self._told.pop(worker, None)
+        if ended:
+            self._retired.extend(ended)
+            self._count += len(ended)
+            self._gone.append(ProcessRecord(worker, pid, False))
+
+    def described(
+        self, message: Describe, processes: list[ProcessRecord], now: float
+    ) -> Described:
+        """The node's answer: which processes live, and what those ran that do not."""
+        if not message.wanted & TASKS:
+            return Described(self._me, now, message.wanted, processes=processes)
+        fresh = min(len(self._retired), self._count - message.tasks_seen.get(self._me, 0))
+        ended = list(islice(self._retired, len(self._retired) - max(0, fresh), None))
+        return Described(
+            self._me, now, message.wanted, processes=processes, ended=ended,
+            ended_count=self._count, gone=list(self._gone),
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The books of a node's object store, and what moves between nodes."""

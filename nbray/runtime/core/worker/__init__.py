@@ -1,0 +1,1 @@
+"""What only a worker has: its queue, and what it lends while it waits."""

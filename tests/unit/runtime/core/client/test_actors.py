@@ -1,0 +1,91 @@
+"""Calls of an actor that wait at their caller: which of them go, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+from client_play import KEY, ME, Caller, sent
+
+from nbray.ids import client_id
+from nbray.runtime.core.client.actors import ALIVE, RESTARTING
+from nbray.runtime.core.client.objects.objects import FAILED, Entry
+from nbray.runtime.core.client.task_records import Task
+from nbray.wire import messages as m
+
+FIRST, SECOND = client_id(1, 2), client_id(1, 3)
+
+
+class Waiting(Caller):
+    """An actor that does not live yet."""
+
+    def argument(self) -> int:
+        """The number of an object that is not ready."""
+        seq = next(self.brain.objects.numbers)
+        self.brain.objects.owned[seq] = Entry((ME, seq), 1)
+        return seq
+
+    def ready(self, seq: int, failed: bool = False) -> list[m.Calls]:
+        value = m.Value(b"an error", failed=True) if failed else m.Value(b"1")
+        effects = self.brain.objects.resolve(self.brain.objects.owned[seq], value)
+        return sent([*effects, *self.brain.pump(1.0)], m.Calls)
+
+    def lives(self) -> list[int]:
+        return self.seqs(self.told(ALIVE, 0, FIRST))
+
+    @staticmethod
+    def seqs(calls: list[m.Calls]) -> list[int]:
+        assert [one.order for one in calls] == sorted(one.order for one in calls)
+        return [seq for one in calls for seq in one.seqs]
+
+    def cancel(self, entry: Entry) -> None:
+        assert isinstance(entry.maker, Task)
+        self.brain.cancel([entry.maker], force=False)
+
+
+@pytest.fixture
+def caller() -> Waiting:
+    return Waiting()
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_call_that_was_cancelled_while_it_waited_holds_back_no_other(
+    caller: Waiting, which: int
+) -> None:
+    entries = [caller.call()[0] for _ in range(3)]
+    caller.cancel(entries[which])
+    assert entries[which].value.data.startswith(b"TaskCancelledError")
+    left = [entry.key[1] for entry in entries if entry is not entries[which]]
+    assert caller.lives() == left
+
+
+def test_a_call_waits_for_its_argument_and_those_behind_it_wait_for_it(caller: Waiting) -> None:
+    argument = caller.argument()
+    entries = [caller.call()[0], caller.call(0, (ME, argument))[0], caller.call()[0]]
+    first, *others = [entry.key[1] for entry in entries]
+    assert caller.lives() == [first]
+    assert caller.seqs(caller.ready(argument)) == others
+
+
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_call_whose_argument_failed_fails_and_those_behind_it_go(
+    caller: Waiting, lives: bool
+) -> None:
+    argument = caller.argument()
+    entries = [caller.call()[0], caller.call(0, (ME, argument))[0], caller.call()[0]]
+    first, _, last = [entry.key[1] for entry in entries]
+    went = caller.lives() if lives else []
+    went += caller.seqs(caller.ready(argument, failed=True))
+    went += [] if lives else caller.lives()
+    assert went == [first, last]
+    assert (entries[1].state, entries[1].value.data) == (FAILED, b"an error")
+
+
+def test_of_those_under_way_at_a_death_each_is_judged_by_itself(caller: Waiting) -> None:
+    """Those that may run again do so in their order, before what was called later."""
+    entries = [caller.call(retries)[0] for retries in (1, 0, 1)]
+    assert len(caller.lives()) == 3
+    caller.told(RESTARTING, 0)
+    late, _ = caller.call()
+    again = [entries[0].key[1], entries[2].key[1], late.key[1]]
+    assert caller.seqs(caller.told(ALIVE, 1, SECOND)) == again
+    assert entries[1].value.data.startswith(b"ActorUnavailableError")
+    assert KEY in caller.brain.actors.links

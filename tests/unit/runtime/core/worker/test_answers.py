@@ -1,0 +1,113 @@
+"""What a worker says when tasks have ended: counts, times, answers, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbray.ids import DRIVER_FLAG, client_id
+from nbray.runtime.core.client.brain import ClientBrain
+from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.worker.brain import REPORT_SECONDS, Done, WorkerBrain
+from nbray.wire import messages as m
+
+ME = client_id(1, 2)
+ANNA, BEN = client_id(1, DRIVER_FLAG | 1), client_id(1, DRIVER_FLAG | 2)
+
+
+def said(effects: list[Effect], *kinds: type) -> list[m.Message]:
+    sends = [effect.message for effect in effects if isinstance(effect, Send)]
+    return [message for message in sends if isinstance(message, kinds)]
+
+
+@pytest.fixture
+def brain() -> WorkerBrain:
+    return WorkerBrain(ClientBrain(ME, 1, lambda *_: b""))
+
+
+def ends(brain: WorkerBrain, *callers: int) -> list[Effect]:
+    """A small task of each of the *callers* has ended, in this order."""
+    for seq, caller in enumerate(callers, 1):
+        brain.done.append(Done(caller, seq, 1, b"1", None, 10, (), ()))
+    return brain.flush()
+
+
+def test_what_a_task_has_launched_is_counted_before_its_answer(brain: WorkerBrain) -> None:
+    """When it has ended, its cell is not taken for finished."""
+    tally = brain.client.tally("cell", 1.0)
+    tally.job, tally.submitted = ANNA, 1
+    assert said(brain.report(1.0), m.Counted)
+    tally.submitted = 2  # soon after: a report would wait
+    counted, answer = said(ends(brain, ANNA), m.Counted, m.Results)
+    assert isinstance(counted, m.Counted)
+    assert counted.submitted == 2
+    assert isinstance(answer, m.Results)
+    assert said(ends(brain, ANNA), m.Counted) == []  # nothing is new
+
+
+@pytest.mark.parametrize("cell", [True, False])
+def test_what_ends_elsewhere_is_counted_too(brain: WorkerBrain, cell: bool) -> None:
+    if cell:
+        tally = brain.client.tally("cell", 1.0)
+        tally.job, tally.submitted = ANNA, 1
+    told = brain.handle(m.Results(client_id(1, 3), [], []), 1.0)
+    assert len(said(told, m.Counted)) == cell
+
+
+@pytest.mark.parametrize("job", [0, ME])
+def test_counts_of_its_own_work_are_told_to_nobody(brain: WorkerBrain, job: int) -> None:
+    tally = brain.client.tally("cell", 1.0)
+    tally.job, tally.submitted = job, 1
+    assert said(brain.report(1.0), m.Counted) == []
+    assert said(ends(brain, ANNA), m.Counted) == []
+
+
+def test_waiting_for_data_is_told_apart_from_a_task_s_own_time(brain: WorkerBrain) -> None:
+    brain.client.waited_for_data(300)
+    brain.client.waited_for_data(200)
+    assert brain.own_time(2_000) == 1_500
+    assert brain.own_time(1_000) == 1_000  # the next one did not wait
+    brain.client.waited_for_data(50)
+    assert brain.own_time(100) == 50
+    (answer,) = said(ends(brain, ANNA), m.Results)
+    assert isinstance(answer, m.Results)
+    assert answer.moved == 550
+    (answer,) = said(ends(brain, ANNA), m.Results)
+    assert isinstance(answer, m.Results)
+    assert answer.moved == 0
+
+
+def test_no_task_has_waited_for_longer_than_it_ran(brain: WorkerBrain) -> None:
+    brain.client.waited_for_data(300)
+    assert brain.own_time(100) == 0
+    assert brain.own_time(100) == 100
+    (answer,) = said(ends(brain, ANNA), m.Results)
+    assert isinstance(answer, m.Results)
+    assert answer.moved == 100
+
+
+def test_the_times_of_a_process_are_told_to_one_caller_each_once() -> None:
+    clocks = {"cpu": 5.0, "held": 2.0}
+    brain = WorkerBrain(
+        ClientBrain(ME, 1, lambda *_: b""), lambda: clocks["cpu"], lambda: clocks["held"]
+    )
+    brain.ready()
+    clocks.update(cpu=8.0, held=3.0)
+    brain.client.waited_for_data(7)
+    brain.own_time(9)
+    answers = said(ends(brain, ANNA, BEN, ANNA), m.Results)
+    times = [(one.cpu, one.held, one.moved) for one in answers if isinstance(one, m.Results)]
+    assert times == [(3_000_000, 1_000_000, 7), (0, 0, 0)]
+    clocks.update(cpu=8.5)
+    answers = said(ends(brain, BEN), m.Results)
+    times = [(one.cpu, one.held, one.moved) for one in answers if isinstance(one, m.Results)]
+    assert times == [(500_000, 0, 0)]
+
+
+def test_counts_are_told_now_and_then_while_a_task_runs(brain: WorkerBrain) -> None:
+    tally = brain.client.tally("cell", 1.0)
+    tally.job = ANNA
+    told = []
+    for step in range(8):
+        tally.submitted += 1
+        told += [step] * len(said(brain.report(1.0 + step * REPORT_SECONDS / 4), m.Counted))
+    assert told == [0, 4]

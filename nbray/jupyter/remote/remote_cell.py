@@ -15,7 +15,7 @@ import re
 import tokenize
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -204,27 +204,25 @@ class RemoteCells:
             print(jobs.STAYS.format(plan.name))
         jobs.trail(job)
         refs, _, several = job.result()
-
-        def assign(results: list[body.Result]) -> Any:
-            self._shell.user_ns.update(outputs_of(results, asked.outputs, several))
-            return shown_of(results, several)
-
-        handle = NamedBackground(job, refs, assign)
+        handle = NamedBackground(job, refs, self._taking(asked, several))
         self._background.append(handle)
         return handle
 
     def _in_background(
         self, refs: list[ObjectRef[Any]], asked: RemoteLine, name: str
     ) -> Background:
-        several = bool(asked.target) or asked.all_nodes
+        handle = Background(name, refs, self._taking(asked, bool(asked.target) or asked.all_nodes))
+        self._background.append(handle)
+        return handle
+
+    def _taking(self, asked: RemoteLine, several: bool) -> Callable[[list[body.Result]], Any]:
+        """What takes a background cell's results: assigns `-o` variables, gives what it shows."""
 
         def assign(results: list[body.Result]) -> Any:
             self._shell.user_ns.update(outputs_of(results, asked.outputs, several))
             return shown_of(results, several)
 
-        handle = Background(name, refs, assign)
-        self._background.append(handle)
-        return handle
+        return assign
 
 
 def _plan(

@@ -1,12 +1,14 @@
 """Pickling functions and classes by value: cloudpickle, but code keeps the name of its file.
 
-Owns how code objects travel. Tracebacks and the post-mortem find a cell's lines by
-the file name of its code, which cloudpickle 3.1.3 and later replace by a constant.
+Owns how code objects travel, and where texts that travel with them are found. Tracebacks and
+the post-mortem find a cell's lines by the file name of its code, which cloudpickle 3.1.3 and
+later replace by a constant.
 """
 
 from __future__ import annotations
 
 import io
+import linecache
 import types
 from typing import Any
 
@@ -48,6 +50,12 @@ class Nowhere:
 def restore_code(parts: tuple[Any, ...], filename: str) -> types.CodeType:
     """The code object that was pickled as *parts*, of the file *filename*."""
     return types.CodeType(*parts).replace(co_filename=filename)
+
+
+def remember_source(filename: str, text: str) -> None:
+    """Let tracebacks find *text* under *filename*, which may be no file, or hold another text."""
+    # A modification time of None tells linecache never to look for the file.
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
 
 
 def trial(value: Any) -> int:

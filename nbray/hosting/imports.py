@@ -17,6 +17,7 @@ from importlib.util import decode_source, spec_from_file_location
 from types import CodeType, ModuleType
 from typing import Any
 
+from nbray.definitions import remember_source
 from nbray.engine import Function
 from nbray.hosting.modules import Bundle, Module, Packed, read
 
@@ -118,7 +119,7 @@ class _Loader(SourceFileLoader):
         self._imports.loaded(fullname, self._module)
         text = decode_source(source)
         # Tracebacks show the text that ran, also where the file is another or none.
-        linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
+        remember_source(path, text)
         code: CodeType = compile(source, path, "exec", dont_inherit=True)
         return code
 

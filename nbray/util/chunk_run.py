@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from nbray import session
+from nbray.definitions import remember_source
 from nbray.exceptions import RayError
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
@@ -186,9 +187,7 @@ _held = _Held()
 
 def _loaded(plan: Plan, large: list[ObjectRef[Any]]) -> Callable[..., Any]:
     if plan.source and plan.filename not in linecache.cache:
-        lines = plan.source.splitlines(keepends=True)
-        # A modification time of None tells linecache never to look for the file.
-        linecache.cache[plan.filename] = (len(plan.source), None, lines, plan.filename)
+        remember_source(plan.filename, plan.source)
     key = tuple(ref.hex() for ref in large)
     known, values = _held.now
     if known != key:

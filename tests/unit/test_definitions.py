@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 import pickle
 import types
 
-from nbray.definitions import dumps
+from nbray.definitions import dumps, remember_source
 
 
 def _cell(filename: str) -> dict[str, object]:
@@ -22,6 +23,13 @@ def test_code_keeps_the_name_of_its_file() -> None:
     assert again(6)(3) == 2
     (inner,) = [one for one in again.__code__.co_consts if isinstance(one, types.CodeType)]
     assert inner.co_filename == "<ipython-input-7>"
+
+
+def test_a_text_that_is_no_file_is_found() -> None:
+    remember_source("Cell In[78]", "a = 1\nb = 2")
+    linecache.checkcache("Cell In[78]")
+    assert linecache.getline("Cell In[78]", 2) == "b = 2"
+    del linecache.cache["Cell In[78]"]
 
 
 def test_the_same_function_has_the_same_form() -> None:

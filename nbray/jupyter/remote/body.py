@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from nbray.definitions import trial
+from nbray.definitions import remember_source, trial
 from nbray.exceptions import on_behalf
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
@@ -85,7 +85,8 @@ def run(program: Program, values: Values, index: int, item: Any, *large: Any) ->
     namespace |= zip(values.large, large, strict=True)
     for filename, text in (*program.sources.items(), (program.filename, program.source)):
         if _remembered.get(filename) != text or filename not in linecache.cache:
-            remember(filename, text)
+            remember_source(filename, text)
+            _remembered[filename] = text
     statements, last = compiled(program.source, program.filename)
     try:
         if program.target:
@@ -108,13 +109,6 @@ def element(program: Program, values: Values, *rest: Any) -> Result:
     """
     *large, index, item = rest
     return run(program, values, index, item, *large)
-
-
-def remember(filename: str, text: str) -> None:
-    """Let tracebacks find *text* under *filename*, which is no file."""
-    # A modification time of None tells linecache never to look for the file.
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
-    _remembered[filename] = text
 
 
 @lru_cache(maxsize=16)

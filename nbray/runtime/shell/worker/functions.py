@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import linecache
 import pickle
 from collections.abc import Callable
 from typing import Any
 
+from nbray.definitions import remember_source
 from nbray.exceptions import ObjectStoreFullError
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Packed
@@ -55,8 +55,7 @@ class Functions:
                 self._loaded.clear()
                 self._imports.use(Packed(modules, inside[0] if inside else known[modules]))
             if source and filename:
-                lines = source.splitlines(keepends=True)
-                linecache.cache[filename] = (len(source), None, lines, filename)
+                remember_source(filename, source)
             function = unpack(blob, self._memory.restore)
             if isinstance(function, ObjectRef):  # a large one, in the store
                 function = self._memory.fetched(function)

@@ -8,6 +8,7 @@ beside it say what is missing.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import dataclass_transform
 
 import msgspec
@@ -147,14 +148,25 @@ class TextRecord(Record):
     """When it came to its driver: by the reader's monotonic clock (0: unknown)."""
 
 
+class JobState(StrEnum):
+    """What has become of a named job; screens show the word."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"
+    """Its keeper has died, and with it all but its output."""
+
+
 class JobRecord(Record):
     """A named background job, told by its keeper."""
 
     name: str
     line: str
     """The first line of its code."""
-    state: str
-    """'waiting', 'running', 'done', 'failed', 'stopped' or 'lost' (with its keeper)."""
+    state: JobState
     started: float
     """Seconds since the epoch."""
     seconds: float
@@ -171,7 +183,7 @@ class JobRecord(Record):
     @property
     def ended(self) -> bool:
         """Whether nothing of it is left to do."""
-        return self.state in {"done", "failed", "stopped", "lost"}
+        return self.state not in {JobState.WAITING, JobState.RUNNING}
 
 
 class Details(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from nbray import api, session
 from nbray.actor import ActorHandle
-from nbray.details import JobRecord
+from nbray.details import JobRecord, JobState
 from nbray.events import Display
 from nbray.exceptions import ActorUnavailableError, GetTimeoutError, OwnerDiedError, RayError
 from nbray.figures import duration
@@ -53,7 +53,7 @@ class Job:
     def lost(self) -> OwnerDiedError | None:
         """That its keeper has died, and all but its output with it; None while it has not."""
         record = self.record()
-        return _lost(record) if record.state == "lost" else None
+        return _lost(record) if record.state is JobState.LOST else None
 
     def result(self) -> tuple[list[ObjectRef[Any]], tuple[str, ...], bool]:
         """See `Keeper.result`."""
@@ -159,7 +159,7 @@ def _make_room(name: str) -> None:
             f"the job {name} runs already: nbray.fetch({name!r}) waits for it, "
             f"%nbray jobs stop {name} ends it"
         )
-    if not record.fetched and record.state == "done":
+    if not record.fetched and record.state is JobState.DONE:
         raise ValueError(
             f"the job {name} has a result that nobody has fetched: nbray.fetch({name!r}) gives "
             f"it, %nbray jobs forget {name} drops it"
@@ -215,7 +215,7 @@ def fetch(name: str, timeout: float | None = None) -> Any:
         record = _follow(job, show, until)
         if not record.ended:
             raise GetTimeoutError(_runs(record))
-        if record.state == "lost":
+        if record.state is JobState.LOST:
             raise _lost(record)
         refs, outputs, several = job.result()
         try:
@@ -258,5 +258,5 @@ def _runs(record: JobRecord) -> str:
     view = record.view
     tasks = f"{view.done + view.failed} of {view.submitted} tasks have ended"
     what = tasks if view.submitted > 1 else record.line
-    verb = "waits for a free worker" if record.state == "waiting" else "still runs"
+    verb = "waits for a free worker" if record.state is JobState.WAITING else "still runs"
     return f"the job {record.name} {verb}, {duration(record.seconds)} after its start: {what}"

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from nbray import api, session
-from nbray.details import JobRecord
+from nbray.details import JobRecord, JobState
 from nbray.engine import Function
 from nbray.events import CellView, Display, Output
 from nbray.jobs.journal import Journal
@@ -164,14 +164,15 @@ class Keeper:
             fetched=self._fetched,
         )
 
-    def _state(self, view: CellView, over: bool) -> str:
+    def _state(self, view: CellView, over: bool) -> JobState:
         if self._lost:
-            return "lost"
+            return JobState.LOST
         if not over:
-            return "running" if view.running or view.done or view.failed else "waiting"
+            begun = view.running or view.done or view.failed
+            return JobState.RUNNING if begun else JobState.WAITING
         if self._stopped and view.cancelled:
-            return "stopped"
-        return "failed" if view.failed else "done"
+            return JobState.STOPPED
+        return JobState.FAILED if view.failed else JobState.DONE
 
     def news(self, position: int = 0) -> News:
         """How it is, and what was printed after *position* (below 0: nothing of it)."""

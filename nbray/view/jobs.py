@@ -9,14 +9,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nbray.details import JobRecord
+from nbray.details import JobRecord, JobState
 from nbray.figures import count, duration, noun
 from nbray.view.render import render
 
 NONE = 'no named jobs: %%remote --bg --name train starts one, nbray.fetch("train") gets its result'
 _TONES = {
-    "failed": "nbray-dot-bad", "stopped": "nbray-dot-bad", "lost": "nbray-dot-bad",
-    "waiting": "nbray-dot-off",
+    JobState.FAILED: "nbray-dot-bad", JobState.STOPPED: "nbray-dot-bad",
+    JobState.LOST: "nbray-dot-bad", JobState.WAITING: "nbray-dot-off",
 }  # fmt: skip
 
 
@@ -35,11 +35,11 @@ class JobRow(msgspec.Struct, frozen=True):
 
 def _row(job: JobRecord, now: float) -> JobRow:
     view = job.view
-    state = job.state
-    if job.state in {"done", "failed"}:
+    state: str = job.state
+    if job.state in {JobState.DONE, JobState.FAILED}:
         state += ", fetched" if job.fetched else ", not fetched"
     progress = f"{count(view.done)} of {count(view.submitted)}"
-    if job.state == "lost":
+    if job.state is JobState.LOST:
         progress = ""  # who counted them is gone
     elif view.failed:
         progress += f", {noun(view.failed, 'failed', 'failed')}"

@@ -12,7 +12,7 @@ from harness import ARTIFACTS
 from playwright.sync_api import Page
 from scenes import DONE, RUNNING, SOME_FAILED, cluster
 
-from nbray.details import JobRecord
+from nbray.details import JobRecord, JobState
 from nbray.postmortem import Frame, Local
 from nbray.view.failure import failure_html, traceback_html
 from nbray.view.jobs import jobs_html
@@ -46,7 +46,7 @@ def shown() -> dict[str, str]:
     """What there is to look at, by its name."""
     nodes, details = cluster(), many(60, 3)
     view = (SOME_FAILED, 106.0)
-    job = JobRecord("nightly", "failed", "train(model)", NOW - 60, 30.0, "laptop", *view)
+    job = JobRecord("nightly", JobState.FAILED, "train(model)", NOW - 60, 30.0, "laptop", *view)
     return {
         "panel": panel_html(nodes),
         "stopped": panel_html(nodes, stopped=True),

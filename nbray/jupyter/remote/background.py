@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nbray import api, session
+from nbray.details import JobState
 from nbray.exceptions import ObjectLostError, RayError
 from nbray.jobs import Job
 from nbray.jupyter.waiting.following import follow
@@ -173,7 +174,8 @@ class NamedBackground(Background):
             record = self._job.record()
         except (RayError, ValueError):
             return ""
-        return f", {record.state}" if record.state in {"failed", "stopped", "lost"} else ""
+        bad = {JobState.FAILED, JobState.STOPPED, JobState.LOST}
+        return f", {record.state}" if record.state in bad else ""
 
     def _said(self, state: str) -> str:
         return f"<job {self._name}: {state}>"

@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from nbray import jobs
-from nbray.details import JobRecord
+from nbray.details import JobRecord, JobState
 from nbray.events import CellView, Display, NodeCounts, Output
 from nbray.jobs.keeper import News
 
 
 def record(state: str, done: int = 0) -> JobRecord:
     view = CellView("job train", 3, (NodeCounts(1, "lab", done=done),))
-    return JobRecord("train", "fit()", state, 100.0, 5.0, "lab", view, 7.0)
+    return JobRecord("train", "fit()", JobState(state), 100.0, 5.0, "lab", view, 7.0)
 
 
 def text(line: str, stream: str = "stdout") -> Output:

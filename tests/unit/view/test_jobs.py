@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scenes import HOSTILE
 
-from nbray.details import JobRecord
+from nbray.details import JobRecord, JobState
 from nbray.events import CellView, NodeCounts
 from nbray.view.jobs import jobs_html, jobs_text
 
@@ -12,7 +12,7 @@ from nbray.view.jobs import jobs_html, jobs_text
 def job(name: str = "train", state: str = "running", fetched: bool = False, failed: int = 0,
         line: str = "model.fit(data)") -> JobRecord:  # fmt: skip
     view = CellView("job", 10, (NodeCounts(1, "lab", done=4, failed=failed),))
-    return JobRecord(name, line, state, 1_000.0, 90.0, "lab", view, 5.0, fetched)
+    return JobRecord(name, line, JobState(state), 1_000.0, 90.0, "lab", view, 5.0, fetched)
 
 
 def test_a_row_says_what_it_is_and_how_far() -> None:

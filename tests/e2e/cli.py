@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 from harness import ROOT, private_folder
 
 NBRAY = [str(Path(sys.executable).with_name("nbray"))]
@@ -75,3 +76,8 @@ def secret_of(line: Sequence[str]) -> str:
     """The secret in a worker's line."""
     (word,) = [word for word in line if word.startswith("--redis-password=")]
     return word.partition("=")[2]
+
+
+def node_of(root_pid: int) -> psutil.Process:
+    """The node of a machine's part: the first that its root has forked."""
+    return min(psutil.Process(root_pid).children(), key=lambda one: one.pid)

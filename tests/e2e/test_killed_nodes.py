@@ -57,8 +57,7 @@ class Three:
         (record,) = set(Path(os.environ["NBRAY_RUN_DIR"]).glob("*/record.json")) - before
         self.logs.append(record.parent)
         root = json.loads(record.read_text())["root_pid"]
-        # Head and node are the first that root forks.
-        self.nodes.append(sorted(psutil.Process(root).children(), key=lambda p: p.pid)[index == 0])
+        self.nodes.append(cli.node_of(root))
         return done.stdout
 
     def within(self, seconds: float, wanted: int) -> bool:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from e2e import cli
 from harness import eventually, private_folder
@@ -58,8 +57,7 @@ class Served:
         host, _, port = self.address.rpartition(":")
         self.where = (host, int(port))
         (self.record,) = Path(self.run_dir).glob("*/record.json")
-        children = psutil.Process(json.loads(self.record.read_text())["root_pid"]).children()
-        self.node = max(children[:2], key=lambda one: one.pid)
+        self.node = cli.node_of(json.loads(self.record.read_text())["root_pid"])
         argv = [sys.executable, "-c", WORK, self.address, self.secret]
         self.driver = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -296,7 +296,8 @@ class NodeProcess(Process):
     # -- links ------------------------------------------------------------------------
 
     def _member(self, peer: int) -> bool:
-        return self.brain.peers.alive(peer)
+        member = self.brain.peers.members.get(peer)
+        return member is not None and member.alive
 
     def connected(self, peer: int) -> None:
         """A connection to *peer* stands."""

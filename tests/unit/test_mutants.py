@@ -64,9 +64,9 @@ def test_a_change_is_known_wherever_its_line_moves() -> None:
     assert [change.key for change in one] == [change.key for change in other]
 
 
-def test_what_is_remembered_is_of_lines_that_are_there() -> None:
+def test_what_is_remembered_is_of_one_line_that_is_there() -> None:
     memory = msgspec.toml.decode((ROOT / "tests/mutants/known.toml").read_bytes(), type=Memory)
     assert memory.known
     for one in memory.known:
         drawn = changes(one.file, (ROOT / one.file).read_text())
-        assert (one.file, one.was, one.now) in {change.key for change in drawn}
+        assert [change.key for change in drawn].count((one.file, one.was, one.now)) == 1, one

@@ -92,7 +92,7 @@ class Strangers:
         late = []
         for fd, one in list(self._known.items()):
             if one.since + PATIENCE > now:
-                break
+                break  # those that follow came later
             if one.address and not one.told_to_go:
                 late.append(fd)
             elif not one.address or one.since + FORGOTTEN <= now:

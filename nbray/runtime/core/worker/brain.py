@@ -213,8 +213,8 @@ class WorkerBrain:
         for _ in range(len(queue)):
             try:
                 item = queue.popleft()
-            except IndexError:  # the executor took the last one meanwhile
-                break
+            except IndexError:
+                break  # the executor took the last one meanwhile
             if isinstance(item, Item) and item.caller == caller and item.seq in wanted:
                 wanted.discard(item.seq)
                 outcomes.append(m.Outcome(item.seq, [m.Value(failed=True)], True, False, True))

@@ -130,7 +130,7 @@ class Lending:
                 out.append(Send(worker, m.Lend(self._me)))
             coming -= need
             if not ready and coming <= 0:
-                break
+                break  # nobody is left to ask
         return out
 
     def check(self) -> None:

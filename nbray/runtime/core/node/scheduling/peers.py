@@ -44,13 +44,6 @@ class Peers:
         """The live nodes but this one."""
         return [m for m in self.members.values() if m.alive and m.number != self._node]
 
-    def alive(self, node: int) -> bool:
-        """Whether *node* is this one or a live member."""
-        if node == self._node:
-            return True
-        member = self.members.get(node)
-        return member is not None and member.alive
-
     def gone(self, node: int) -> bool:
         """Whether *node* is known to be dead. One that nobody has told us of yet may just have
         joined, and its messages may have come faster than the head's."""
@@ -113,13 +106,10 @@ class Peers:
     def _nodes(self) -> list[NodeInfo]:
         """All nodes, this one with what it has free at this moment."""
         nodes = [m for m in self.members.values() if m.number != self._node]
-        mine = self.members.get(self._node)
-        if mine is None:
-            mine = NodeInfo(self._node, "", "", 0, self._ledger.total, self._ledger.free)
-        else:
-            mine = NodeInfo(
-                mine.number, mine.name, mine.ip, mine.port, self._ledger.total, self._ledger.free
-            )
+        mine = self.members[self._node]
+        mine = NodeInfo(
+            mine.number, mine.name, mine.ip, mine.port, self._ledger.total, self._ledger.free
+        )
         return sorted([*nodes, mine], key=lambda m: m.number)
 
     def never(self, want: Want) -> list[NodeEffect]:

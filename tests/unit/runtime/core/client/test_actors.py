@@ -89,3 +89,30 @@ def test_of_those_under_way_at_a_death_each_is_judged_by_itself(caller: Waiting)
     assert caller.seqs(caller.told(ALIVE, 1, SECOND)) == again
     assert entries[1].value.data.startswith(b"ActorUnavailableError")
     assert KEY in caller.brain.actors.links
+
+
+@pytest.mark.parametrize(("retries", "goes"), [(0, 0), (1, 1), (2, 2), (-1, 3)])
+def test_a_call_whose_exception_is_to_be_retried_goes_again_as_often_as_it_may(
+    caller: Waiting, retries: int, goes: int
+) -> None:
+    entry, _ = caller.call(retries)
+    seq = entry.key[1]
+    caller.lives()
+    attempts = []
+    for _ in range(3):
+        outcome = m.Outcome(seq, [m.Value(b"raised", failed=True)], True, True)
+        effects = caller.brain.handle(m.Results(FIRST, [], [], [outcome]), 1.0)
+        calls = sent([*effects, *caller.brain.pump(1.0)], m.Calls)
+        attempts += [one.extras[0].attempt for one in calls]
+    assert attempts == list(range(1, goes + 1))
+    assert (entry.state == FAILED) is (goes < 3)
+
+
+def test_a_call_that_was_cancelled_is_not_retried(caller: Waiting) -> None:
+    entry, _ = caller.call(3)
+    caller.lives()
+    caller.cancel(entry)
+    outcome = m.Outcome(entry.key[1], [m.Value(b"raised", failed=True)], True, True)
+    effects = caller.brain.handle(m.Results(FIRST, [], [], [outcome]), 1.0)
+    assert sent([*effects, *caller.brain.pump(1.0)], m.Calls) == []
+    assert entry.state == FAILED

@@ -80,6 +80,15 @@ def test_tasks_at_workers_in_queues_and_waiting_for_arguments() -> None:
     assert {one.cell for one in answer.tasks} == {"cell"}
 
 
+def test_one_that_waits_is_listed_once_however_many_returns_it_has() -> None:
+    play = Play()
+    play.brain.objects.owned[90] = Entry((ME, 90), 1)
+    (task,) = play.submit(1, deps=((ME, 90),))
+    task.returns = 2
+    play.brain.objects.promise(task, task.seq, 2)
+    assert [one.seq for one in ask(play.brain).tasks] == [task.seq]
+
+
 def test_the_list_is_bounded_and_says_how_many_there_are() -> None:
     play = Play()
     play.submit(500)

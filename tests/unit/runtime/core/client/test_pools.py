@@ -75,11 +75,12 @@ def test_what_was_cancelled_and_is_given_back_is_not_sent_again() -> None:
     assert play.went(play.grant(OTHER, 8)) == [(OTHER, kept.seq)]
 
 
-def test_what_has_ended_already_cannot_be_given_back() -> None:
+@pytest.mark.parametrize("backwards", [False, True])
+def test_what_has_ended_already_cannot_be_given_back(backwards: bool) -> None:
     play = Pipeline()
     first, second, *_ = play.tasks
     play.say(m.Results(WORKER, [first.seq], [b"1"]))
-    play.bounce([first, second])
+    play.bounce([second, first] if backwards else [first, second])
     assert play.went(play.grant(OTHER, 8)) == [(OTHER, second.seq)]
     assert play.brain.objects.owned[first.seq].value == b"1"
 

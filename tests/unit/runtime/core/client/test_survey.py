@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from details import STATES
 
 from nbray import details as d
@@ -117,6 +118,11 @@ def test_other_machines_clocks_are_turned_into_ours() -> None:
     found = survey.details(12.5, {1, 2})
     assert (found.tasks[0].started, found.tasks[0].ended) == (10.0, 11.0)
     assert (found.cells[0].view.started, found.cells[0].view.updated) == (0.0, 12.0)
+    assert found.cells[0].view.began == 0.0  # nothing has
+    view = msgspec.structs.replace(view, began=4_995.0)
+    cells = [d.CellRecord(OTHER, view)]
+    survey.answered(m.Described(OTHER, 5_003.0, d.TASKS, cells=cells), 13.0)
+    assert survey.details(13.0, {1, 2}).cells[0].view.began == 5.0
 
 
 def test_what_was_not_asked_this_time_stays_as_it_was() -> None:

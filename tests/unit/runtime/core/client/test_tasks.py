@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from client_play import ME, OTHER, WORKER, Play, sent
+from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
 from nbray.config import LEASE_LINGER
 from nbray.ids import client_id
@@ -94,3 +94,61 @@ def test_one_that_was_cancelled_meanwhile_holds_up_none_whose_argument_came_with
     (demand,) = sent(play.brain.pump(play.now), m.Demand)
     assert demand.count == 1
     assert went(play.grant()) == [[kept.seq]]
+
+
+def test_answers_to_what_is_over_hide_no_other() -> None:
+    """To what is gone, and to what has been answered already."""
+    play = Play()
+    over, task = [play.task(short(play)) for _ in range(2)]
+    play.brain.pump(play.now)
+    play.grant()
+    play.say(m.Results(WORKER, [over.seq], [b"0"]))
+    play.say(m.Results(WORKER, [777, over.seq, task.seq], [b"?", b"?", b"1"]))
+    values = [play.brain.objects.owned[one.seq].value for one in (over, task)]
+    assert values == [b"0", b"1"]
+    assert play.brain.tasks.unfinished == 0
+
+
+def test_a_return_that_nobody_wants_any_more_hides_none_behind_it() -> None:
+    play = Play()
+    task = play.task(play.work())
+    task.returns = 3
+    for further in (1, 2):
+        play.brain.objects.promise(task, task.seq + further, 1)
+    play.brain.pump(play.now)
+    play.grant()
+    play.say(m.Early(WORKER, task.seq + 1, m.Value(b"early")))
+    play.brain.objects.drop([(ME, task.seq + 1)])
+    play.brain.pump(play.now)
+    values = [m.Value(b"0"), m.Value(b"1"), m.Value(b"2")]
+    play.say(m.Results(WORKER, [], [], [m.Outcome(task.seq, values)]))
+    owned = play.brain.objects.owned
+    assert {seq: owned[seq].value for seq in owned} == {task.seq: b"0", task.seq + 2: b"2"}
+
+
+def test_what_was_submitted_first_is_taken_first() -> None:
+    play = Play()
+    seen: list[int] = []
+
+    def look() -> list[Effect]:
+        seen.append(play.brain.tasks.unfinished)
+        return []
+
+    for _ in range(2):
+        play.task(play.work())
+        play.brain.submitted.append((look,))
+    play.brain.pump(play.now)
+    assert seen == [1, 2]
+
+
+def test_what_a_result_contains_is_let_go_when_its_receiver_has_died() -> None:
+    """Nobody else will say that he has borrowed it."""
+    play = Play()
+    objects = play.brain.objects
+    kept = objects.keep(b"1", ())
+    objects.lend(OTHER, -1, ((ME, kept),))  # it is held for whoever has the result
+    for client in (THIRD, OTHER):
+        assert kept in objects.owned
+        play.say(m.Died(NODE, [m.Death(client, "it was killed")]))
+    assert kept not in objects.owned
+    assert not objects.in_use

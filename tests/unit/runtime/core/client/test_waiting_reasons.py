@@ -93,6 +93,28 @@ def test_an_actor_that_does_not_start_says_what_it_needs_after_a_while() -> None
     )
 
 
+def test_an_actor_of_ours_needs_what_it_was_made_with() -> None:
+    play = Play()
+    spec = m.ActorSpec(
+        *ACTOR, "", "", "Counter", b"", b"", m.Value(), (0, 0), [], GPU, GPU, 0, 1, False, False,
+        b"", "", ME,
+    )  # fmt: skip
+    play.brain.actors.create(Task(ACTOR[1], play.work("c", pool=False), b"", 1), spec)
+    play.call(1)
+    view = NodeView(1, "1", "lab", "", resources={"GPU": 2.0}, available={"GPU": 0.0})
+    play.brain.handle(m.Picture(HEAD, [view], 1), 16.0)
+    (why,) = play.why(16.0)
+    assert why.endswith("need 1 GPU; lab has 0 of 2 GPUs free")
+
+
+def test_who_has_been_given_a_worker_does_not_wait() -> None:
+    play = Play()
+    play.submit(3)
+    play.brain.handle(m.Waiting(NODE, play.pool.id, "need 1 GPU"), 15.0)
+    play.brain.handle(m.Granted(NODE, play.pool.id, 7, client_id(1, 5)), 16.0)
+    assert play.why(16.0) == ()
+
+
 def test_tasks_whose_arguments_do_not_come_say_so_after_a_while() -> None:
     play = Play()
     (first,) = play.submit(1, "other")

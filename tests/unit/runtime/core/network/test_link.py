@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from nbray.config import HEARTBEAT, NODE_TIMEOUT, PIECE
+from nbray.config import DETOUR, HEARTBEAT, NODE_TIMEOUT, PIECE
 from nbray.runtime.core.network.link import (
     ACK_DELAY,
     ACK_FRAMES,
@@ -94,6 +94,32 @@ def test_nothing_leaves_while_the_carrier_is_down_and_all_is_replayed_after() ->
     assert one.send([b"kept"]) == []
     assert one.tick(HEARTBEAT / 2) == []
     assert carry(one.connected(HEARTBEAT), two) == [b"lost", b"kept"]
+
+
+def test_another_way_is_sought_as_soon_as_the_one_in_use_was_silent_for_so_long() -> None:
+    one, _ = pair()
+    found = []
+    for step in range(1, 8):
+        one.tick(step * DETOUR / 5)
+        found.append(one.seeking)
+    assert found == [False] * 4 + [True] * 3
+
+
+def test_a_heartbeat_after_its_carrier_broke_an_end_seeks_another_way() -> None:
+    one, two = pair()
+    one.lost()
+    assert one.tick(HEARTBEAT / 2) == []
+    (sign,) = one.tick(HEARTBEAT)
+    assert two.receive(sign, HEARTBEAT, via=3).transmit  # answered by the way it came
+    assert two.via == 3
+
+
+@pytest.mark.parametrize(("steps", "dead"), [(14, False), (15, True)])
+def test_an_end_is_dead_when_it_was_silent_for_all_the_patience(steps: int, dead: bool) -> None:
+    one, _ = pair()
+    for step in range(1, steps + 1):
+        one.tick(step * NODE_TIMEOUT / 15)
+    assert one.dead is dead
 
 
 def test_a_gap_is_reported_once_and_filled() -> None:

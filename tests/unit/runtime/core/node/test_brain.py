@@ -136,6 +136,21 @@ def test_the_deepest_is_served_first(play: Play) -> None:
     assert not play.granted(ANNA)
 
 
+def test_nothing_is_planned_where_nothing_waits(play: Play) -> None:
+    play.tick(60)
+    play.demand(ANNA, 1)
+    assert play.brain.next_deadline(play.now + 1) is None
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_who_is_deeper_gives_nothing_back_to_who_is_not(play: Play, depth: int) -> None:
+    play.demand(ANNA, 100, depth=1)
+    play.granted(ANNA)
+    play.demand(BEN, 1, depth=depth)
+    play.tick(0.03)
+    assert len(play.take(m.Reclaim, ANNA)) == (depth >= 1)
+
+
 def test_a_fair_share_is_asked_back_once(play: Play) -> None:
     play.demand(ANNA, 100)
     grants = play.granted(ANNA)

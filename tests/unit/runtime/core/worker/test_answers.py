@@ -31,6 +31,16 @@ def ends(brain: WorkerBrain, *callers: int) -> list[Effect]:
     return brain.flush()
 
 
+@pytest.mark.parametrize("callers", [(ANNA, BEN), (ANNA, BEN, ANNA), (ANNA, ANNA, BEN)])
+def test_every_caller_is_answered(brain: WorkerBrain, callers: tuple[int, ...]) -> None:
+    sends = [effect for effect in ends(brain, *callers) if isinstance(effect, Send)]
+    told = [(one.to, one.message.seqs) for one in sends if isinstance(one.message, m.Results)]
+    assert sorted((to, seq) for to, seqs in told for seq in seqs) == sorted(
+        zip(callers, (1, 2, 3), strict=False)
+    )
+    assert len(told) == 2
+
+
 def test_what_a_task_has_launched_is_counted_before_its_answer(brain: WorkerBrain) -> None:
     """When it has ended, its cell is not taken for finished."""
     tally = brain.client.tally("cell", 1.0)

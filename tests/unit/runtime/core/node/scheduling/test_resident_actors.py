@@ -172,6 +172,22 @@ def test_a_fetch_fails_over_to_another_copy_and_then_says_so() -> None:
     assert play.brain.storage.books.used == 0
 
 
+def test_every_fetch_from_a_lost_node_fails_over() -> None:
+    play = Play(others={2: 2, 3: 2})
+    play.register(ANNA, driver=True)
+    for seq, nodes in ((1, (3, 2)), (2, (2, 3)), (3, (2, 3)), (4, (2, 3))):
+        size = 100 << 20 if seq == 4 else 100  # for which there is no room yet
+        copies = [m.Slot(node, 9, 4096 * seq, size, 1) for node in nodes]
+        play.say(m.Fetch(ANNA, seq, BEN, seq, copies))
+        if seq == 1:
+            play.do(play.brain.segment_added(17, 64 << 20))
+    assert len(play.take(m.Pull)) == 3
+    play.say(m.NodeLost(HEAD, 2, "gone"))
+    assert [pull.slot.offset for pull in play.take(m.Pull, node_client(3))] == [8192, 12288]
+    play.do(play.brain.segment_added(18, 128 << 20))
+    assert {pull.slot.offset for pull in play.take(m.Pull, node_client(3))} == {16384}
+
+
 def test_a_fetch_into_a_full_store_says_that_it_is_full() -> None:
     play = Play(others={2: 2})
     play.register(ANNA, driver=True)

@@ -276,13 +276,14 @@ def pack_call(
         kinds.update(map(type, kwargs.values()))
     if ObjectRef in kinds:
         args = [_take(refs, place, value) for place, value in enumerate(args)]
-        kwargs = {key: _take(refs, key, value) for key, value in kwargs.items()}
-        for place, _ in refs:
-            if isinstance(place, str) and safe(place) != place:
-                raise TypeError(
-                    f"argument {place!r} of {name}: a reference cannot be passed under a name "
-                    "that is not text; pass it within a dictionary"
-                )
+        if kwargs:
+            kwargs = {key: _take(refs, key, value) for key, value in kwargs.items()}
+            for place, _ in refs:
+                if isinstance(place, str) and safe(place) != place:
+                    raise TypeError(
+                        f"argument {place!r} of {name}: a reference cannot be passed under a name "
+                        "that is not text; pass it within a dictionary"
+                    )
         kinds.discard(ObjectRef)
     call = (tuple(args), kwargs)
     if _ATOMS.issuperset(kinds):

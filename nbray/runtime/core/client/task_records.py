@@ -199,21 +199,27 @@ def weight(extra: Extra | None) -> int:
     """Bytes of values that travel in *extra*."""
     if extra is None:
         return 0
-    size = sum(len(value.data) for _, value, _ in extra.deps)
-    return size + len(extra.args.data) if extra.args is not None else size
+    size = 0 if extra.args is None else len(extra.args.data)
+    for _, value, _ in extra.deps:
+        size += len(value.data)
+    return size
 
 
 def watch_dependencies(objects: Objects, task: Task) -> list[ClientEffect]:
     """Count the task's pending dependencies and have it told of each."""
-    effects = objects.settle_added()
+    effects: list[ClientEffect] = []
     pending: list[Entry] = []
     for _, key in task.deps or ():
-        entry = objects.require(key)
+        entry = objects.find(key)
+        if entry is None or not entry.count:  # it is new here: its owner hears of us first
+            effects += objects.settle_added()
+            entry = objects.require(key)
         if entry.state == PENDING:
             objects.put_waiter(entry, task)
             pending.append(entry)
     task.missing = len(pending)
-    effects += objects.ask(pending)
+    if pending:
+        effects += objects.ask(pending)
     return effects
 
 
@@ -230,6 +236,9 @@ def fill_dependencies(objects: Objects, task: Task) -> Value | None:
         if value.failed:
             return value
         deps.append((where, value, key))
-    extra = task.extra or Extra()
-    task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt, extra.captured)
+    extra = task.extra
+    if extra is None:
+        task.extra = Extra(deps=deps)
+    else:
+        task.extra = Extra(extra.args, extra.args_ref, deps, extra.attempt, extra.captured)
     return None

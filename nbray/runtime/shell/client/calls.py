@@ -203,11 +203,16 @@ class Calls:
         else:
             task = Task(seq, work, packed.join(), returns)
         if deps:
-            for _, ref in deps:
-                if ref._engine is not self._memory.engine and ref._engine.ended:
+            keys = []
+            engine = self._memory.engine
+            task.deps = []
+            for where, ref in deps:
+                if ref._engine is not engine and ref._engine.ended:
                     raise ref.ended()
-            task.deps = [(where, (ref.owner, ref.seq)) for where, ref in deps]
-            pins = (*pins, *(key for _, key in task.deps))
+                key = (ref.owner, ref.seq)
+                task.deps.append((where, key))
+                keys.append(key)
+            pins = (*pins, *keys)
         task.pins = pins
         return task
 

@@ -84,4 +84,3 @@ class Joiner:
         self.dropped += 1
         self._frames = []
         self._frame = None
-        self._filled = 0

@@ -145,7 +145,7 @@ class ClientBrain:
         self.host = Host()
         self._survey: Survey | None = None
         """Made when this client first asks what all others are doing."""
-        self._moved = 0
+        self.moved = 0
         """Microseconds for which what runs now has waited for data from other nodes."""
         self.restless = True
         """Something happened since the last `pump`."""
@@ -317,11 +317,11 @@ class ClientBrain:
 
     def waited_for_data(self, micros: int) -> None:
         """What runs now has waited so long for data from another node."""
-        self._moved += micros
+        self.moved += micros
 
     def waited(self, most: int) -> int:
         """Microseconds of *most* that what has just ended waited for data."""
-        moved, self._moved = min(self._moved, most), 0
+        moved, self.moved = min(self.moved, most), 0
         return moved
 
     def _results(self, message: m.Results, now: float) -> list[ClientEffect]:

@@ -258,6 +258,8 @@ class WorkerBrain:
 
     def own_time(self, micros: int) -> int:
         """Microseconds of *micros*, in which an item ran, that it did not wait for data."""
+        if not self.client.moved:
+            return micros
         moved = self.client.waited(micros)
         self._moved += moved
         return micros - moved

@@ -44,7 +44,6 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
         return bool(brain.done) and executor.loop.now() - executor.flushed > FLUSH_SECONDS
 
     def serve() -> None:
-        nonlocal unfinished
         while True:
             try:
                 item = waiting.get_nowait()
@@ -53,12 +52,11 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
                     executor.flush()
                 item = waiting.get()
             contextvars.copy_context().run(run, item)
-            with counting:
-                unfinished -= 1
-            if late() or executor.output.pending():
+            if late() or executor.output.waiting:
                 executor.flush()
 
     def run(item: Item) -> None:
+        nonlocal unfinished
         running.set(item)
         session.cell.set(item.spec.cell)
         with counting:
@@ -73,6 +71,7 @@ def serve_threads(executor: Executor, concurrency: int) -> None:
             executor.note(item, error, started, done)
         with counting:
             brain.leave()
+            unfinished -= 1
         brain.cancelled.discard((item.caller, item.seq))
         brain.done.append(done)
         if executor.leaving:

@@ -204,7 +204,7 @@ class Executor:
             output.drain(self.origin() or self._before())
         self.flushed = self.loop.now()
         objects = brain.client.objects
-        if brain.done or output.pending() or objects.added or objects.dropped:
+        if brain.done or output.waiting or objects.added or objects.dropped:
             self.loop.locked(lambda: [*output.take(), *brain.flush()])
 
     # -- one item ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ threads and the segments. Rule: whatever would block lets the world go on.
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -136,7 +137,7 @@ class Memory(Segment):
         self.id = number
         self.size = size
         self.path = ""
-        self._map: Any = bytearray(size)
+        self._map: Any = mmap.mmap(-1, size)  # what nobody writes costs nothing
         self._descriptor = -1
         self._touched = -1
 

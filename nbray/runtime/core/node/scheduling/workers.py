@@ -277,6 +277,8 @@ class WorkerPool:
 
     def _surplus(self) -> list[Worker]:
         """Idle workers beyond those kept ready, those that have waited longest."""
+        if len(self._workers) <= self._ready:
+            return []
         idle = self._idle()
         if len(idle) <= self._ready:
             return []

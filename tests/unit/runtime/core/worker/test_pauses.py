@@ -105,3 +105,25 @@ def test_whoever_awaits_its_cpus_is_woken_once(how: str) -> None:
         else:
             pauses.go_on()
         assert woken == [(1, False), (2, False)]
+
+
+@pytest.mark.parametrize("thread", [False, True])
+@pytest.mark.parametrize("cpus", [0, 10_000])
+def test_a_wait_that_nobody_makes_use_of_begins_and_ends_by_one_word(
+    cpus: int, thread: bool
+) -> None:
+    """None at all of a task that runs on no CPU: it has none to lend."""
+    client = ClientBrain(ME, 1, lambda *_: b"error")
+    worker = WorkerBrain(client)
+    spec = m.Spec(1, b"f", "f", 1, b"", "", DRIVER, 0, {"CPU": cpus} if cpus else {})
+    item = worker.current = Item(DRIVER, spec, 1, b"", None, [], 1.0)
+    for _ in range(2):
+        begins = sent(worker.block(item), m.Blocked)
+        if thread:  # another one of the task's waits, too
+            assert worker.block(item, main=False) == []
+        ends = sent(worker.unblock(item), m.Unblocked)
+        assert (len(begins), [one.waits for one in ends]) == (cpus > 0, [False] * (cpus > 0))
+        assert not worker.pauses.awaits
+        if thread:
+            assert worker.unblock(item) == []
+        assert not worker.waits()

@@ -30,6 +30,16 @@ def test_take_and_give_are_inverse_and_may_go_negative() -> None:
     assert free == {"CPU": UNIT, "x": 0}
 
 
+@pytest.mark.parametrize("amount", [1, 2, UNIT])
+def test_the_scarcest_resource_counts_however_small_it_is(amount: int) -> None:
+    total = {"CPU": 4 * UNIT, "x": amount, "none": 0}
+    assert placement.load(node(1, total)) == 0.0
+    assert placement.load(node(1, total, {**total, "CPU": 3 * UNIT})) == 0.25
+    assert placement.load(node(1, total, {**total, "x": 0})) == 1.0
+    assert placement.slots({"CPU": 1, "x": amount}, total, total) == 1
+    assert placement.total([total]) == {"CPU": 4.0, "x": amount / UNIT}
+
+
 def test_slots_of_a_shape() -> None:
     assert placement.slots(CPU, {"CPU": 3 * UNIT}, {"CPU": 4 * UNIT}) == 3
     assert placement.slots(CPU, {"CPU": -UNIT}, {"CPU": 4 * UNIT}) == 0

@@ -81,3 +81,32 @@ def test_an_actor_is_shown_where_it_lives_and_nowhere_while_it_does_not() -> Non
     shows(m.RESTARTING, 1, 0, 1)
     play.say(m.ActorUp(ONE, ANNA, 5, 1, worker=43))
     shows(m.ALIVE, 1, 43, 1)
+
+
+def test_an_actor_of_a_lost_node_lives_again_when_there_is_room() -> None:
+    play = Play(nodes=2)
+    need = {"CPU": 2 * UNIT}
+    for number in (4, 5):
+        play.say(m.CreateActor(ANNA, spec(number, resources=need, placement=need, max_restarts=1)))
+    play.load(1, {"CPU": 0})
+    play.take(m.StartActor)
+    lost = next(one for one in play.brain.directory.records() if one.node == 2)
+    play.say(m.NodeLost(ONE, 2, "silent"))
+    play.say(m.ActorUp(TWO, ANNA, lost.actor, 0, worker=42))  # it was on its way
+    assert not play.take(m.StartActor)
+    play.say(m.Join(0, 3, info(0), VERSIONS))
+    to, start = started(play)
+    assert (to, start.spec.actor, start.incarnation) == (node_client(3), lost.actor, 1)
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_an_actor_s_place_is_free_when_its_process_has_ended(restarts: int) -> None:
+    """Its node need not have said so, and is not told to end it."""
+    play = Play()
+    need = {"CPU": 2 * UNIT}
+    play.say(m.CreateActor(ANNA, spec(resources=need, placement=need, max_restarts=restarts)))
+    started(play)
+    play.load(1, {"CPU": 0})
+    play.say(m.ActorDown(ONE, ANNA, 5, 0, "crashed", True))
+    assert [one.incarnation for one in play.take(m.StartActor, ONE)] == [1] * restarts
+    assert not play.take(m.StopActor)

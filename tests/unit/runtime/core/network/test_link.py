@@ -9,6 +9,7 @@ import pytest
 
 from nbray.config import DETOUR, HEARTBEAT, NODE_TIMEOUT, PIECE
 from nbray.runtime.core.network.link import (
+    ACK_BYTES,
     ACK_DELAY,
     ACK_FRAMES,
     HEADER_SIZE,
@@ -79,6 +80,15 @@ def test_many_messages_are_acknowledged_at_once() -> None:
     assert len(answers) == 1
     carry(answers, one)
     assert one.waiting == 0
+
+
+def test_large_messages_are_acknowledged_sooner_and_counted_anew() -> None:
+    one, two = pair()
+    answers = []
+    for _ in range(6):
+        (raw,) = one.send([b"x" * (ACK_BYTES // 2)])
+        answers.append(len(two.receive(raw, 0.0).transmit))
+    assert answers == [0, 1] * 3
 
 
 def test_duplicates_are_delivered_once() -> None:

@@ -7,7 +7,7 @@ import pytest
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
-from nbray.runtime.core.worker.brain import REPORT_SECONDS, Done, WorkerBrain
+from nbray.runtime.core.worker.brain import REPORT_SECONDS, Done, Item, WorkerBrain
 from nbray.wire import messages as m
 
 ME = client_id(1, 2)
@@ -121,3 +121,19 @@ def test_counts_are_told_now_and_then_while_a_task_runs(brain: WorkerBrain) -> N
         tally.submitted += 1
         told += [step] * len(said(brain.report(1.0 + step * REPORT_SECONDS / 4), m.Counted))
     assert told == [0, 4]
+
+
+def test_a_worker_is_busy_while_something_runs_and_until_its_node_knows_what_did(
+    brain: WorkerBrain,
+) -> None:
+    spec = m.Spec(1, b"f", "f", 1, b"", "", ANNA, 0, {})
+    assert not brain.busy()
+    brain.begin(Item(ANNA, spec, 1, b"", None, [], 1.0), 1.0)
+    assert brain.busy()
+    assert [one.running for one in said(brain.report(1.0), m.Worked)] == [1]
+    ends(brain, ANNA)
+    brain.rest()
+    assert brain.busy()
+    (worked,) = said(brain.report(1.0 + REPORT_SECONDS), m.Worked)
+    assert (worked.finished, worked.failed, worked.running) == (1, 0, 0)
+    assert not brain.busy()

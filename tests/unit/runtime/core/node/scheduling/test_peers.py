@@ -88,3 +88,15 @@ def test_explanations_of_what_waits_are_not_given_to_who_asks_for_another() -> N
     play.say(far)
     play.tick(10)
     assert not play.take(m.Waiting)
+
+
+def test_work_for_one_other_node_is_told_why_it_waits() -> None:
+    play = playing({2: 0, 3: 1})
+    play.demand(ANNA, 1, node=2)
+    assert asked(play) == {2: 1}
+    play.tick(6)
+    (waiting,) = play.take(m.Waiting, ANNA)
+    assert "m2 has 0 of 4 CPUs free" in waiting.why
+    told(play, {2: 1})
+    play.say(m.Holding(node_client(2), ANNA, 1, 1))
+    assert play.take(m.Waiting, ANNA)[-1].why == ""

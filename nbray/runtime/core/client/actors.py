@@ -183,7 +183,6 @@ class Callers:
             task.sink = self
             effects += watch_dependencies(self.objects, task)
         link.queue.append(task)
-        task.lease = None
         self._dirty[key] = link
         return effects
 

@@ -121,7 +121,7 @@ class Pools:
             lease = pool.leases[message.lease]
             lease.reclaimed = True
             if not lease.inflight:
-                self.give_back(pool, lease, effects)
+                self.rested(lease, effects)
         return effects
 
     def answered(self, lease: LeasedWorker, now: float, effects: list[ClientEffect]) -> None:
@@ -130,10 +130,13 @@ class Pools:
         lease.stalled = False
         if not lease.inflight:
             lease.idle_since = now
-            if lease.reclaimed:
-                pool = self.by_lease.get(lease.id)
-                if pool is not None:
-                    self.give_back(pool, lease, effects)
+            self.rested(lease, effects)
+
+    def rested(self, lease: LeasedWorker, effects: list[ClientEffect]) -> None:
+        """Nothing is at the worker of a lease any more: it goes back if it is wanted back."""
+        pool = self.by_lease.get(lease.id)
+        if lease.reclaimed and pool is not None:
+            self.give_back(pool, lease, effects)
 
     # -- time --------------------------------------------------------------------------------
 

@@ -267,6 +267,8 @@ class Submitter:
             task.lease.inflight.pop(outcome.seq, None)
             task.lease = None
             work = task.work
+            if outcome.failed and not outcome.cancelled and lease is not None and lease.gpus:
+                lease.reclaimed = True  # its process may have no use of the GPU any more
             effects += self.outcome(task, outcome, sender)
         if message.count and work is not None and work.spec.id == message.spec:
             work.measured(message.count, message.micros, message.longest)
@@ -364,6 +366,8 @@ class Submitter:
                 self.pools.put_back(task.work.pool, [task])
         if lease is not None:
             lease.stalled = bool(lease.inflight)
+            if not lease.inflight:
+                self.pools.rested(lease, effects)
         return effects
 
     # -- cancelling ---------------------------------------------------------------------

@@ -118,8 +118,7 @@ class NodeBrain:
             return []
         out = self.transfers.tick(now)
         for worker in self.pool.overdue(now):
-            self.pool.ask(worker, now)
-            out.append(Send(worker.client, m.Exit(self.me, "idle", if_idle=True)))
+            out.append(self.pool.ask(worker, "idle", now))
         return [*out, *self._settle(now)]
 
     def next_deadline(self, now: float) -> float | None:
@@ -415,6 +414,8 @@ class NodeBrain:
             want.rests = now + (REST_REMOTE if want.asker else REST)
         out = self.lending.settle(lease.worker)
         self.lending.gone(lease.worker)
+        if worker is not None and lease.gpus:  # or it would keep memory of it that others need
+            out.append(self.pool.ask(worker, "it has had a GPU", now))
         return [*out, *self.demands.end(lease, now)]
 
     def _kill(self, message: m.KillWorker, now: float) -> list[NodeEffect]:

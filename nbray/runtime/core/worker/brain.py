@@ -103,6 +103,10 @@ class WorkerBrain:
         self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)
         self._order: dict[int, int] = {}
         self._bouncing: Item | None = None
+        self._lease = 0
+        """Under which the last tasks came."""
+        self._spoiled = 0
+        """A task of this one has failed that had GPUs."""
         self.finished = 0
         self.failed = 0
         self.told = 0
@@ -163,7 +167,9 @@ class WorkerBrain:
         if message.functions:
             self.functions.update(message.functions)
             self.undefined.difference_update(message.functions)
-        if self.waits() or (self._bouncing is not None and self._bouncing is self.current):
+        self._lease = message.lease
+        spoiled = message.lease == self._spoiled
+        if spoiled or self.waits() or self._bounces:
             return [Send(message.sender, m.Bounced(self.me, message.seqs))]
         spec = specs[message.spec]
         if spec.function not in self.functions:  # another client has had it taken back
@@ -291,6 +297,19 @@ class WorkerBrain:
             if isinstance(item, Item):
                 returned[item.caller].append(item.seq)
         return [Send(caller, m.Bounced(self.me, seqs)) for caller, seqs in returned.items()]
+
+    @property
+    def _bounces(self) -> bool:
+        """Whether what runs has run for too long for more to be queued behind it."""
+        return self._bouncing is not None and self._bouncing is self.current
+
+    def spoil(self) -> list[ClientEffect]:
+        """A task has failed that had GPUs: no other of its lease runs in this process.
+
+        A failure may be CUDA's, after which nothing works there; the caller gives the lease back.
+        """
+        self._spoiled = self._lease
+        return [*self.flush(), *self.give_back()]
 
     def _cpus(self) -> int:
         item = self.current

@@ -242,6 +242,13 @@ class Executor:
         if key in self.brain.cancelled:
             self.brain.cancelled.discard(key)
         self.brain.done.append(done)
+        if done.outcome is not None and item.gpus and self.actor is None:
+            self._look_at_gpus(done.outcome)
+
+    def _look_at_gpus(self, outcome: Outcome) -> None:
+        """What had GPUs has ended: are they of use here?"""
+        if outcome.failed and not outcome.cancelled:
+            self.loop.locked(self.brain.spoil)
 
     def _before(self) -> Origin | None:
         """Whose text it is that was written before the running task began."""

@@ -17,7 +17,7 @@ from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.node.scheduling.leases import Lease, Leases, Ledger, Want
 from nbray.runtime.core.node.scheduling.workers import State, Worker, WorkerPool
 from nbray.runtime.core.placement import fits, give, take, threads, zero_limit
-from nbray.wire.messages import Exit, Granted, Reclaim, Shape
+from nbray.wire.messages import Granted, Reclaim, Shape
 
 SLICE = 0.02
 """Seconds a lease is left alone before it is asked back for somebody's fair share."""
@@ -171,9 +171,7 @@ class Scheduler:
                 self.stuck = self._pool.why_full()
                 idle = self._pool.evict(now)
                 if idle is not None:
-                    self._pool.ask(idle, now)
-                    why = "room for another kind of worker"
-                    out.append(Send(idle.client, Exit(self._me, why, if_idle=True)))
+                    out.append(self._pool.ask(idle, "room for another kind of worker", now))
                 return None  # a death makes the room
             worker, effects = self.fork(setting, now)
             out.extend(effects)

@@ -18,10 +18,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 
-from nbray.ids import client_hex
-from nbray.runtime.core.effects import Fork, Kill, NodeEffect
+from nbray.ids import client_hex, node_client, node_of
+from nbray.runtime.core.effects import Fork, Kill, NodeEffect, Send
 from nbray.runtime.core.node.descriptors import WORKER, Plenty, Room
-from nbray.wire.messages import Worked
+from nbray.wire.messages import Exit, Worked
 
 STORY = 12
 """How many of its last events a worker remembers."""
@@ -212,10 +212,12 @@ class WorkerPool:
                 forking = worker
         return best or forking
 
-    def ask(self, worker: Worker, now: float) -> None:
-        """Note that *worker* is asked to end; it may decline."""
+    def ask(self, worker: Worker, why: str, now: float) -> Send:
+        """Ask *worker* to end, as nobody needs it; it may decline."""
         worker.asked = now
         worker.leaving = True
+        me = node_client(node_of(worker.client))
+        return Send(worker.client, Exit(me, why, if_idle=True))
 
     def evict(self, now: float) -> Worker | None:
         """The idle worker to ask next to make room for another kind; None while one is leaving."""

@@ -23,7 +23,7 @@ def pool_of(*kinds: str) -> tuple[WorkerPool, list[Worker]]:
             worker.move("returned", now)
         worker.booked = kind in ("leased", "booked")
         if kind == "leaving":
-            pool.ask(worker, now)
+            pool.ask(worker, "idle", now)
     return pool, workers
 
 

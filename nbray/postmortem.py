@@ -1,7 +1,7 @@
 """The frames of a failed task, as they travel with its error.
 
 Owns these records, their bytes and how a value looks in a line. Does not own
-the capturing (`nbray.wire.autopsy`) nor the looking at them
+the capturing (`nbray.wire.frame_capture`) nor the looking at them
 (`nbray.jupyter.failures.debug`). Rule: a record can be shown whatever is in it; a value
 is rebuilt only when somebody asks for it.
 """

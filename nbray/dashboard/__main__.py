@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     if order.listening >= 0:
-        _answer_the_bell(order)
+        _serve_handed_down(order)
         return
     if os.fork():
         os._exit(0)  # whoever started this need not reap what stays
@@ -102,7 +102,7 @@ def bind(port: int) -> list[Any]:
     raise OSError("no port is free")
 
 
-def _answer_the_bell(order: Order) -> None:
+def _serve_handed_down(order: Order) -> None:
     """Serve at the socket that was handed down; where that fails, whoever waits is told why."""
     os.chdir("/")
     listening = socket.socket(fileno=order.listening)

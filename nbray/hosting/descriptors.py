@@ -1,10 +1,10 @@
 """What is written past Python: by C code and by child processes, to descriptors 1 and 2.
 
-Owns two files (`kept`) that these descriptors of a worker append to, and how far they have been
-read. Files and not pipes, because nobody has to read them in time, nothing blocks, and the last
-words of a worker that has died are still there for root. Rules: looking costs two system calls
-and allocates nothing; what was read is given back; what comes faster than it is read, beyond
-`KEPT_OUTPUT`, is dropped with a sentence.
+Owns two files (`output_files`) that these descriptors of a worker append to, and how far they
+have been read. Files and not pipes, because nobody has to read them in time, nothing blocks, and
+the last words of a worker that has died are still there for root. Rules: looking costs two system
+calls and allocates nothing; what was read is given back; what comes faster than it is read,
+beyond `KEPT_OUTPUT`, is dropped with a sentence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbray.config import KEPT_OUTPUT, KEPT_SHARE
-from nbray.hosting import kept
+from nbray.hosting import output_files
 
 CHUNK = 1 << 20
 """Bytes read at once, and given back at once."""
@@ -58,7 +58,7 @@ class Descriptors:
             if number == 2 and given:
                 source = os.dup(2)
             else:
-                source = kept.make(f"{stem.name}-{name}", stem.parent)
+                source = output_files.make(f"{stem.name}-{name}", stem.parent)
                 os.dup2(source, number)
             self._read[number - 1] = os.lseek(source, 0, os.SEEK_END)
             self._files.append(_File(name, source))
@@ -103,8 +103,8 @@ class Descriptors:
     @staticmethod
     def _give_back(file: _File, read: int) -> None:
         """What was read takes no room any more, but for the last words."""
-        if read - file.gone >= CHUNK + kept.LAST:
-            file.gone = kept.let_go(file.source, file.gone, read - kept.LAST)
+        if read - file.gone >= CHUNK + output_files.LAST:
+            file.gone = output_files.let_go(file.source, file.gone, read - output_files.LAST)
 
     def __del__(self) -> None:
         for file in self._files:

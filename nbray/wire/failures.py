@@ -25,7 +25,7 @@ from nbray.definitions import dumps
 from nbray.exceptional import Bare
 from nbray.exceptions import RayError, RayTaskError, UnserializableException, told_of
 from nbray.postmortem import WHERE
-from nbray.wire.autopsy import capture, values_on_line
+from nbray.wire.frame_capture import capture, values_on_line
 from nbray.wire.shorten import Shortened, cut
 
 MOST_TEXT = 256 * 1024

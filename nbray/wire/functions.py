@@ -16,7 +16,7 @@ from types import FrameType, FunctionType
 from typing import Any
 
 from nbray.figures import memory
-from nbray.wire import blame
+from nbray.wire import pickling_errors
 from nbray.wire.digest import begin, digest
 from nbray.wire.pickling import Packed, Refs, pack
 
@@ -43,7 +43,7 @@ def warn_of_size(call: Callable[..., Any], name: str) -> None:
     """Warn of a function or class that takes much along, and say of what."""
     captured, size = largest_capture(call)
     what = f"{captured!r} ({memory(size)})" if captured else "much data"
-    if captured.isidentifier() and captured in blame.defaults(call):
+    if captured.isidentifier() and captured in pickling_errors.defaults(call):
         advice = f"give it at the call, {captured}=nbray.put(...) made once, and not as a default"
     elif captured.isidentifier():
         advice = f"put it yourself, {captured} = nbray.put({captured}), and pass it as an argument"
@@ -95,7 +95,7 @@ def largest_capture(call: Callable[..., Any], depth: int = 0) -> tuple[str, int]
     What a function takes along that *call* calls counts as well.
     """
     best = ("", 0)
-    for name, value in blame.carried(call).items():
+    for name, value in pickling_errors.carried(call).items():
         if isinstance(value, FunctionType) and depth < 5:
             best = max(best, largest_capture(value, depth + 1), key=operator.itemgetter(1))
             continue

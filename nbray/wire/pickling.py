@@ -3,7 +3,7 @@
 Owns the layout, what is pickled how, and how references inside values are
 noticed and rebuilt. Does not own errors as results (`failures`), functions and
 classes (`functions`), nor the
-search for what cannot be pickled (`blame`), nor where bytes travel.
+search for what cannot be pickled (`pickling_errors`), nor where bytes travel.
 
 Rule: the first byte decides. 0x80 is a bare pickle stream; `MAGIC` is a header
 (count, length of the stream, length of each buffer), the stream, then each
@@ -29,7 +29,7 @@ from nbray.config import INLINE_LIMIT
 from nbray.exceptions import RaySystemError
 from nbray.refs import ObjectRef
 from nbray.text import safe
-from nbray.wire import blame
+from nbray.wire import pickling_errors
 from nbray.wire.failures import pack_error, unpack_error
 
 __all__ = [
@@ -253,7 +253,7 @@ def pack(value: Any, what: str = "value") -> Packed:
     except (MemoryError, RaySystemError):
         raise
     except Exception as error:  # users' __reduce__ methods raise what they like
-        raise blame.unpicklable(value, what, error) from error
+        raise pickling_errors.unpicklable(value, what, error) from error
 
 
 def pack_call(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "nbray"
 COY = {
-    "bell", "crowd", "door", "ends", "inside", "known", "outside", "room", "sorry", "spread",
-    "stay", "things",
+    "autopsy", "bell", "blame", "crowd", "door", "ends", "held", "inside", "kept", "known",
+    "leaving", "outside", "room", "sorry", "spread", "stay", "things",
 }  # fmt: skip
 """Modules that were called so: what they hold had to be looked up."""
 

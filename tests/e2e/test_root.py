@@ -289,9 +289,9 @@ def test_a_root_that_gets_no_orders_is_ended(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_start_that_finds_no_port_for_the_dashboard_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    none = "import nbray.runtime.shell.root.dashboard_port as bell\nbell.DASHBOARD_PORTS = 1\n"
+    none = "import nbray.runtime.shell.root.dashboard_port as port\nport.DASHBOARD_PORTS = 1\n"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        none += f"bell.DASHBOARD_PORT = {taken.getsockname()[1]}\nmain()\n"
+        none += f"port.DASHBOARD_PORT = {taken.getsockname()[1]}\nmain()\n"
         monkeypatch.setattr(launch, "_PROGRAM", launch._PROGRAM.replace("main()\n", none))
         started = start_root(head())
         try:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from nbray import session
 from nbray.jupyter.cells.front_ends import draws_updates
-from nbray.jupyter.cells.held import Held, captured
+from nbray.jupyter.cells.output_holders import OutputHolders, captured
 from nbray.jupyter.cells.titles import title
 from nbray.patches import threads
 
@@ -48,7 +48,7 @@ class Cells:
         self.on_end: list[Callable[[str], None]] = []
         self.at_end: list[Callable[[str], None]] = []
         self.aside: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(False)
-        self.held = Held(self)
+        self.held = OutputHolders(self)
         self._updates: bool | None = None
         self._shell: Any = None
         self._lock = threading.Lock()

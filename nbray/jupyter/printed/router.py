@@ -21,7 +21,7 @@ import msgspec
 
 from nbray.events import Display, Output
 from nbray.jupyter.cells.cells import Cells
-from nbray.jupyter.cells.held import write
+from nbray.jupyter.cells.output_holders import write
 from nbray.jupyter.printed.file_names import named
 from nbray.jupyter.printed.lines import Lines
 from nbray.jupyter.printed.logs import CellLog, Logs

@@ -234,7 +234,7 @@ class Segment:
         """Give whole pages back to the system, though other processes may still map them.
 
         They keep mappings for reuse and are not told; views would read zeros. It
-        takes 0.2 seconds a gigabyte: see `leaving`.
+        takes 0.2 seconds a gigabyte: see `discarding`.
         """
         remove: Any = getattr(mmap, "MADV_REMOVE", None)
         if remove is not None and self._descriptor >= 0:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nbray.hosting import kept
+from nbray.hosting import output_files
 
 PROGRAM = """
 import ctypes, os, sys, json
@@ -48,12 +48,12 @@ def test_everything_is_read_once_and_in_whole_characters(tmp_path: Path) -> None
 
 
 def test_a_crash_leaves_its_last_words(tmp_path: Path) -> None:
-    said = kept.make("stderr", tmp_path)
+    said = output_files.make("stderr", tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path), "crash", "given"],
         stdout=subprocess.DEVNULL, stderr=said, check=False,
     )  # fmt: skip
-    words = kept.tail(said)
+    words = output_files.tail(said)
     os.close(said)
     assert done.returncode < 0
     assert "Fatal Python error: Segmentation fault" in words

@@ -90,14 +90,14 @@ class NativeEngine:
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
         self._closed = False
-        self._outside = callbacks or Callbacks()
-        self._futures = Futures(loop, brain, self.memory, self._outside)
+        self._callbacks = callbacks or Callbacks()
+        self._futures = Futures(loop, brain, self.memory, self._callbacks)
         brain.attach(
             Host(
                 held_views=self.memory.held_views,
                 cell_label=session.cell_label,
                 defined=self.calls.definitions.defined,
-                crowded=lambda: self._outside.later(self._deliver),
+                crowded=lambda: self._callbacks.later(self._deliver),
             )
         )
 
@@ -273,7 +273,7 @@ class NativeEngine:
         if self._brain.ended:
             self._futures.end()
         if self._brain.printed or 0.0 < self._delivery.folding.due <= now:
-            self._outside.later(self._deliver)
+            self._callbacks.later(self._deliver)
         return []
 
     # -- the end ---------------------------------------------------------------------------------
@@ -295,5 +295,5 @@ class NativeEngine:
         self._brain.end("nbray.shutdown() was called")
         self._loop.locked(self._futures.end)
         self._loop.close()
-        self._outside.close()
+        self._callbacks.close()
         self._on_shutdown()

@@ -35,11 +35,13 @@ def failed(error: BaseException) -> Future[Any]:
 class Futures:
     """Those of one client."""
 
-    def __init__(self, loop: Loop, brain: ClientBrain, memory: Memory, outside: Callbacks) -> None:
+    def __init__(
+        self, loop: Loop, brain: ClientBrain, memory: Memory, callbacks: Callbacks
+    ) -> None:
         self._loop = loop
         self._brain = brain
         self._memory = memory
-        self._outside = outside
+        self._callbacks = callbacks
         self._open: dict[Callable[[], None], None] = {}
         """What completes each that is not done; changed under the loop's lock."""
 
@@ -69,7 +71,7 @@ class Futures:
 
         def settle() -> None:
             if self._open.pop(complete, self) is None:
-                self._outside.later(complete)
+                self._callbacks.later(complete)
 
         def register() -> list[ClientEffect]:
             effects = brain.pump(self._loop.now())
@@ -88,4 +90,4 @@ class Futures:
         """Complete all: the cluster has ended. Under the loop's lock."""
         for complete in list(self._open):
             if self._open.pop(complete, self) is None:
-                self._outside.later(complete)
+                self._callbacks.later(complete)

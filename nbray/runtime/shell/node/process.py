@@ -177,7 +177,7 @@ class Node:
             self._known_sockets = sockets
 
     def _timeout(self, now: float) -> int:
-        if self._own or self._segments.leaving:
+        if self._own or self._segments.discarding:
             return 0
         planned = (
             self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due,

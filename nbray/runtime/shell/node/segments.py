@@ -7,7 +7,7 @@ Owns them, by number, and those that are still to be closed. Does not own what l
 from __future__ import annotations
 
 from nbray.runtime.shell.machine.descriptors import Room
-from nbray.runtime.store.leaving import Leaving
+from nbray.runtime.store.discarding import Discarding
 from nbray.runtime.store.segments import SEGMENT_DESCRIPTORS, Segment
 from nbray.wire.messages import Slot
 
@@ -20,7 +20,7 @@ class Segments:
         self._room = room
         self._segments: dict[int, Segment] = {}
         self._serial = 0
-        self.leaving = Leaving()
+        self.discarding = Discarding()
         """Those that were dropped, until they are closed."""
 
     def add(self, size: int) -> int | str:
@@ -39,11 +39,11 @@ class Segments:
         """Give a segment back, a little at a time."""
         dropped = self._segments.pop(number, None)
         if dropped is not None:
-            self.leaving.add(dropped)
+            self.discarding.add(dropped)
 
     def release(self) -> None:
         """Give back a little of what was dropped."""
-        self.leaving.step()
+        self.discarding.step()
 
     def write(self, slot: Slot, start: int, data: bytes | memoryview) -> None:
         """Write *data* into *slot* from its byte *start* on."""

@@ -40,7 +40,7 @@ _SORRY = (
 )
 
 
-class Bell:
+class DashboardPort:
     """The port, and whoever answers there.
 
     Args:
@@ -100,7 +100,7 @@ class Bell:
             why=f"none of the ports {DASHBOARD_PORT} to {last} on {LOOPBACK} can be used: {why}"
         )
 
-    def ring(self, now: float) -> None:
+    def wake(self, now: float) -> None:
         """Somebody has come: wake the process, or say that it has to be waited for."""
         if self._socket is None or self._pid:
             return

@@ -30,13 +30,13 @@ from typing import NoReturn
 
 import msgspec
 
-from nbray.hosting import kept
+from nbray.hosting import output_files
 from nbray.ids import HEAD, client_hex
 from nbray.runtime.shell.machine.descriptors import REFUSED, widen
 from nbray.runtime.shell.machine.oom_scores import TASKS, base_of, offer
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.process.log import Notes
-from nbray.runtime.shell.root.dashboard_port import Bell
+from nbray.runtime.shell.root.dashboard_port import DashboardPort
 from nbray.runtime.shell.root.interpreter import (
     die_with_parent,
     import_common,
@@ -74,7 +74,7 @@ class Root:
         """Client id by pid."""
         self._pids: dict[int, int] = {}
         self._said: dict[int, int] = {}
-        """Worker to the file that its stderr appends to (`kept`)."""
+        """Worker to the file that its stderr appends to (`output_files`)."""
         self._node_pid = 0
         self._started: p.Started | None = None
         self._ending = 0.0
@@ -92,7 +92,7 @@ class Root:
         self._mine, self._its = socket.socketpair()
         self._channel: p.Channel[p.ToRoot] = p.Channel(self._mine, p.ToRoot)
         self._poll = select.poll()
-        self._bell = Bell(self._directory, self._poll)
+        self._dashboard = DashboardPort(self._directory, self._poll)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -113,11 +113,11 @@ class Root:
         request = self._config.request
         if request.head and request.dashboard:
             try:
-                self._bell.bind(request.dashboard_port)
+                self._dashboard.bind(request.dashboard_port)
             except OSError as error:
                 self._say(p.Failed(p.Fault.PORT, str(error)))
                 return
-            self._config = msgspec.structs.replace(self._config, front=self._bell.front)
+            self._config = msgspec.structs.replace(self._config, front=self._dashboard.front)
         import_common()
         gc.freeze()
         cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
@@ -154,8 +154,8 @@ class Root:
         for descriptor, _ in self._poll.poll(timeout):
             if descriptor == self._wake_read:
                 self._on_signals(os.read(self._wake_read, 4096))
-            elif descriptor == self._bell.fd:
-                self._bell.ring(time.monotonic())
+            elif descriptor == self._dashboard.fd:
+                self._dashboard.wake(time.monotonic())
             elif descriptor == owner:
                 self._poll.unregister(owner)
                 self._orphan = True
@@ -170,7 +170,7 @@ class Root:
 
     def finish(self, why: str = "") -> None:
         """Kill what is left and remove the session's folder; *why* if root itself failed."""
-        self._bell.end()
+        self._dashboard.end()
         for pid in list(self._children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -209,7 +209,7 @@ class Root:
         if not self._ending:
             self._ending = time.monotonic() + ORDERLY_SECONDS
             self._channel.send(p.Quit(why))
-            self._bell.end()
+            self._dashboard.end()
 
     def _watch_owner(self) -> int | None:
         pid = self._config.owner_pid
@@ -245,7 +245,7 @@ class Root:
                 return
             client = self._children.pop(pid, None)
             if client is None:
-                self._bell.ended(pid, status, time.monotonic())
+                self._dashboard.ended(pid, status, time.monotonic())
                 continue
             if pid == self._node_pid:
                 self._pids.pop(client, None)
@@ -312,7 +312,7 @@ class Root:
     def _end_of(self, client: int) -> str:
         """What a worker said last."""
         descriptor = self._said.get(client, -1)
-        return kept.tail(descriptor) if descriptor >= 0 else ""
+        return output_files.tail(descriptor) if descriptor >= 0 else ""
 
     def _drop(self, client: int) -> None:
         """A worker is dead: nobody reads what it said any more."""
@@ -376,7 +376,7 @@ class Root:
         if self._answer >= 0:
             os.close(self._answer)
         self._mine.close()
-        self._bell.close()
+        self._dashboard.close()
         if name != "node":
             self._its.close()
         if client not in (0, HEAD):
@@ -421,7 +421,7 @@ class Root:
 
         name = f"worker-{client_hex(worker)}"
         try:
-            self._said[worker] = kept.make(name, self._logs)
+            self._said[worker] = output_files.make(name, self._logs)
         except OSError as error:  # no descriptor: what else the node wants is done
             self._not_forked(worker, error)
             return

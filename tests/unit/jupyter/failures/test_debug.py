@@ -7,7 +7,7 @@ import pytest
 from nbray.exceptions import WorkerCrashedError
 from nbray.jupyter.failures.debug import PostMortem, last_error
 from nbray.jupyter.failures.errors import NotebookError, remember
-from nbray.wire import autopsy
+from nbray.wire import frame_capture
 from nbray.wire.failures import pack_error, unpack_error
 
 FAILING = """@remote
@@ -23,7 +23,7 @@ nbray.get(outer.remote(3))"""
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    autopsy._seen().clear()
+    frame_capture._seen().clear()
 
 
 def test_the_last_failure_is_shown_with_its_locals(say):
@@ -69,7 +69,7 @@ def test_errors_without_frames_say_why():
     try:
         raise ValueError("again")
     except ValueError as error:
-        for _ in range(autopsy.FULL + 1):
+        for _ in range(frame_capture.FULL + 1):
             last = unpack_error(pack_error(error, "f", "lab", 1))
     assert "captured several times already" in repr(PostMortem(last))
     assert dict(PostMortem(last)) == {}

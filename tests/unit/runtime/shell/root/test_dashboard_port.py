@@ -15,7 +15,7 @@ import pytest
 from harness import eventually
 
 from nbray.runtime.shell.root import dashboard_port as module
-from nbray.runtime.shell.root.dashboard_port import LONGEST_PAUSE, STEADY, Bell
+from nbray.runtime.shell.root.dashboard_port import LONGEST_PAUSE, STEADY, DashboardPort
 
 FAILED = 1 << 8
 """The wait status of a process that exited with 1."""
@@ -51,15 +51,15 @@ def poll() -> select.poll:
 
 
 @pytest.fixture
-def bell(tmp_path: Path, poll: select.poll, spawner: Spawner) -> Iterator[Bell]:
-    made = Bell(tmp_path, poll, spawner)
+def dash(tmp_path: Path, poll: select.poll, spawner: Spawner) -> Iterator[DashboardPort]:
+    made = DashboardPort(tmp_path, poll, spawner)
     made.bind()
     yield made
     made.close()
 
 
-def come(bell: Bell) -> socket.socket:
-    visitor = socket.create_connection(("127.0.0.1", bell.front.port), 20)
+def come(dash: DashboardPort) -> socket.socket:
+    visitor = socket.create_connection(("127.0.0.1", dash.front.port), 20)
     visitor.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return visitor
 
@@ -72,25 +72,25 @@ def heard(visitor: socket.socket) -> str:
     return answer.decode()
 
 
-def looked_at(poll: select.poll, bell: Bell) -> bool:
-    return bell.fd in dict(poll.poll(20_000 if bell.fd >= 0 else 0))
+def looked_at(poll: select.poll, dash: DashboardPort) -> bool:
+    return dash.fd in dict(poll.poll(20_000 if dash.fd >= 0 else 0))
 
 
 def test_whoever_comes_first_wakes_the_process_and_waits(
-    bell: Bell, poll: select.poll, spawner: Spawner, tmp_path: Path
+    dash: DashboardPort, poll: select.poll, spawner: Spawner, tmp_path: Path
 ) -> None:
     assert poll.poll(0) == []
-    with come(bell) as visitor:
-        assert looked_at(poll, bell)
-        bell.ring(5.0)
+    with come(dash) as visitor:
+        assert looked_at(poll, dash)
+        dash.wake(5.0)
         assert spawner.orders == [
             {
-                "directory": str(tmp_path), "port": bell.front.port, "key": bell.front.key,
-                "listening": bell.fd,
+                "directory": str(tmp_path), "port": dash.front.port, "key": dash.front.key,
+                "listening": dash.fd,
             }
         ]  # fmt: skip
         assert poll.poll(0) == [], "the socket is the process's now"
-        bell.ring(6.0)
+        dash.wake(6.0)
         assert len(spawner.orders) == 1
         visitor.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -98,37 +98,37 @@ def test_whoever_comes_first_wakes_the_process_and_waits(
 
 
 def test_after_an_orderly_end_the_next_one_wakes_another(
-    bell: Bell, poll: select.poll, spawner: Spawner
+    dash: DashboardPort, poll: select.poll, spawner: Spawner
 ) -> None:
-    with come(bell):
-        bell.ring(5.0)
-        bell.ended(77, FAILED, 6.0)  # some other child of root's
+    with come(dash):
+        dash.wake(5.0)
+        dash.ended(77, FAILED, 6.0)  # some other child of root's
         assert poll.poll(0) == []
-        bell.ended(spawner.pid, 0, 6.0)
-        assert looked_at(poll, bell), "whoever still waits is not forgotten"
-        bell.ring(6.0)
+        dash.ended(spawner.pid, 0, 6.0)
+        assert looked_at(poll, dash), "whoever still waits is not forgotten"
+        dash.wake(6.0)
     assert len(spawner.orders) == 2
 
 
 def test_bad_ends_are_answered_logged_and_followed_by_pauses(
-    bell: Bell, spawner: Spawner, tmp_path: Path
+    dash: DashboardPort, spawner: Spawner, tmp_path: Path
 ) -> None:
     now, pauses = 100.0, []
     for _ in range(10):
-        visitor = come(bell)
+        visitor = come(dash)
         before = len(spawner.orders)
-        bell.ring(now)
+        dash.wake(now)
         assert len(spawner.orders) == before + 1
-        bell.ended(spawner.pid, FAILED, now)
+        dash.ended(spawner.pid, FAILED, now)
         answer = heard(visitor)
         assert answer.startswith("HTTP/1.1 503 ")
         assert "`nbray dashboard`" in answer
-        assert bell.front.key not in answer
+        assert dash.front.key not in answer
         log = (tmp_path / "dashboard.log").read_text()
         pauses.append(float(log.rpartition(" try in ")[2].split()[0]))
         if pauses[-1]:
-            early = come(bell)
-            bell.ring(now + pauses[-1] - 0.01)
+            early = come(dash)
+            dash.wake(now + pauses[-1] - 0.01)
             assert "503" in heard(early)
             assert len(spawner.orders) == before + 1, "it rests"
         now += pauses[-1]
@@ -136,58 +136,60 @@ def test_bad_ends_are_answered_logged_and_followed_by_pauses(
     assert pauses[-1] == LONGEST_PAUSE
     assert "exit code 1" in (tmp_path / "dashboard.log").read_text()
     # One that served for a while was well: its end is a first one again.
-    come(bell).close()
-    bell.ring(now)
-    bell.ended(spawner.pid, signal.SIGKILL, now + STEADY)
-    come(bell).close()
-    bell.ring(now + STEADY)
+    come(dash).close()
+    dash.wake(now)
+    dash.ended(spawner.pid, signal.SIGKILL, now + STEADY)
+    come(dash).close()
+    dash.wake(now + STEADY)
     assert len(spawner.orders) == 12
 
 
 def test_a_process_that_cannot_be_started_is_a_bad_end_too(
-    bell: Bell, poll: select.poll, spawner: Spawner, tmp_path: Path
+    dash: DashboardPort, poll: select.poll, spawner: Spawner, tmp_path: Path
 ) -> None:
     spawner.error = OSError(11, "Resource temporarily unavailable")
-    visitor = come(bell)
-    bell.ring(5.0)
+    visitor = come(dash)
+    dash.wake(5.0)
     assert "503" in heard(visitor)
     assert "temporarily unavailable" in (tmp_path / "dashboard.log").read_text()
     assert poll.poll(0) == []
     spawner.error = None
-    come(bell).close()
-    assert looked_at(poll, bell)
-    bell.ring(5.0)
+    come(dash).close()
+    assert looked_at(poll, dash)
+    dash.wake(5.0)
     assert len(spawner.orders) == 1
 
 
 def test_the_next_port_is_taken_and_none_is_no_error(
-    bell: Bell, tmp_path: Path, poll: select.poll, monkeypatch: pytest.MonkeyPatch
+    dash: DashboardPort, tmp_path: Path, poll: select.poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    second = Bell(tmp_path, poll)
+    second = DashboardPort(tmp_path, poll)
     second.bind()
-    assert second.front.port > bell.front.port
-    assert second.front.key != bell.front.key
-    with pytest.raises(OSError, match=f"port {bell.front.port} cannot be used for the dashboard"):
-        Bell(tmp_path, poll).bind(bell.front.port)
-    monkeypatch.setattr(module, "DASHBOARD_PORT", bell.front.port)
+    assert second.front.port > dash.front.port
+    assert second.front.key != dash.front.key
+    with pytest.raises(OSError, match=f"port {dash.front.port} cannot be used for the dashboard"):
+        DashboardPort(tmp_path, poll).bind(dash.front.port)
+    monkeypatch.setattr(module, "DASHBOARD_PORT", dash.front.port)
     monkeypatch.setattr(module, "DASHBOARD_PORTS", 1)
-    third = Bell(tmp_path, poll)
+    third = DashboardPort(tmp_path, poll)
     third.bind()
     assert (third.fd, third.front.port, third.front.key) == (-1, 0, "")
     assert "in use" in third.front.why
-    third.ring(1.0)
+    third.wake(1.0)
     third.end()
     second.close()
 
 
-def test_a_child_that_closes_it_leaves_it_to_its_parent(bell: Bell, poll: select.poll) -> None:
+def test_a_child_that_closes_it_leaves_it_to_its_parent(
+    dash: DashboardPort, poll: select.poll
+) -> None:
     pid = os.fork()
     if not pid:
-        bell.close()
+        dash.close()
         os._exit(0)
     os.waitpid(pid, 0)
-    with come(bell):
-        assert looked_at(poll, bell)
+    with come(dash):
+        assert looked_at(poll, dash)
 
 
 def test_its_end_frees_the_port_and_tells_the_process(
@@ -195,16 +197,16 @@ def test_its_end_frees_the_port_and_tells_the_process(
 ) -> None:
     hears = [signal.SIGHUP]  # whatever these tests were started with, as `nohup`
     pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ, setsigdef=hears)
-    bell = Bell(tmp_path, poll, lambda *_: pid)
-    bell.bind()
-    come(bell).close()
-    bell.ring(1.0)
-    port = bell.front.port
-    bell.end()
+    dash = DashboardPort(tmp_path, poll, lambda *_: pid)
+    dash.bind()
+    come(dash).close()
+    dash.wake(1.0)
+    port = dash.front.port
+    dash.end()
     _, status = os.waitpid(pid, 0)
     assert os.WTERMSIG(status) == signal.SIGHUP
-    bell.ended(pid, status, 2.0)
-    bell.end()
+    dash.ended(pid, status, 2.0)
+    dash.end()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 5)
 
@@ -219,25 +221,25 @@ def test_the_process_gets_its_orders_and_the_socket(
         "visitor.sendall(order['key'].encode()); sys.stderr.write('told')"
     )
     monkeypatch.setattr(module, "_PROGRAM", program.replace("{", "{{").replace("}", "}}"))
-    bell = Bell(tmp_path, poll)
-    bell.bind()
-    visitor = come(bell)
-    bell.ring(time.monotonic())
+    dash = DashboardPort(tmp_path, poll)
+    dash.bind()
+    visitor = come(dash)
+    dash.wake(time.monotonic())
     visitor.settimeout(60)
-    assert heard(visitor) == bell.front.key
-    assert not os.get_inheritable(bell.fd)
-    pid, status = os.waitpid(bell._pid, 0)
-    bell.ended(pid, status, time.monotonic())
+    assert heard(visitor) == dash.front.key
+    assert not os.get_inheritable(dash.fd)
+    pid, status = os.waitpid(dash._pid, 0)
+    dash.ended(pid, status, time.monotonic())
     assert eventually(lambda: (tmp_path / "dashboard.log").read_text() == "told")
-    bell.close()
+    dash.close()
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="only Linux can do it")
 @pytest.mark.parametrize("count", [1, 30])
-def test_who_says_nothing_wakes_nobody(bell: Bell, poll: select.poll, count: int) -> None:
-    silent = [socket.create_connection(("127.0.0.1", bell.front.port), 20) for _ in range(count)]
+def test_who_says_nothing_wakes_nobody(dash: DashboardPort, poll: select.poll, count: int) -> None:
+    silent = [socket.create_connection(("127.0.0.1", dash.front.port), 20) for _ in range(count)]
     assert poll.poll(300) == []
-    visitor = come(bell)
+    visitor = come(dash)
     assert poll.poll(5000)
     for one in (visitor, *silent):
         one.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nbray.hosting import kept
+from nbray.hosting import output_files
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.root.process import Root
 
@@ -21,7 +21,7 @@ def test_a_worker_without_a_file_ends_at_once_and_all_else_is_done(
     def refuse(*_: object) -> int:
         raise OSError(code, "refused")
 
-    monkeypatch.setattr(kept, "make", refuse)
+    monkeypatch.setattr(output_files, "make", refuse)
     sent: list[Any] = []
     asked = [p.ForkWorker(7, 1), p.ForkWorker(8, 1), p.Outlive(True)]
     root: Any = Root.__new__(Root)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nbray.runtime.store import leaving as module
-from nbray.runtime.store.leaving import Leaving
+from nbray.runtime.store import discarding as module
+from nbray.runtime.store.discarding import Discarding
 from nbray.runtime.store.segments import MEMFD, Segment, SegmentGone
 
 SIZE = 1 << 20
@@ -30,24 +30,24 @@ def test_memory_goes_slice_by_slice_though_others_map_it() -> None:
         return [os.fstat(descriptor).st_blocks * 512 for descriptor in descriptors]
 
     try:
-        leaving = Leaving()
-        assert not leaving
-        leaving.step()
+        discarding = Discarding()
+        assert not discarding
+        discarding.step()
         for segment in segments:
             segment.view(0, SIZE)[:] = bytes([1]) * SIZE
-            leaving.add(segment)
-        leaving.step()
+            discarding.add(segment)
+        discarding.step()
         assert taken() == [SIZE - SLICE, SIZE]
         for _ in range(3):
             assert Segment.attach(segments[0].id, segments[0].path)
-            leaving.step()
+            discarding.step()
         assert taken() == [0, SIZE]
         with pytest.raises(SegmentGone):
             Segment.attach(segments[0].id, segments[0].path)
         for _ in range(4):
-            assert leaving
-            leaving.step()
-        assert not leaving
+            assert discarding
+            discarding.step()
+        assert not discarding
         assert taken() == [0, 0]
         assert len(mapped) == 2
     finally:
@@ -56,8 +56,8 @@ def test_memory_goes_slice_by_slice_though_others_map_it() -> None:
 
 
 def test_a_file_is_unlinked(tmp_path: Path) -> None:
-    leaving = Leaving()
-    leaving.add(Segment.create(SIZE, 3, str(tmp_path), memfd=False))
-    while leaving:
-        leaving.step()
+    discarding = Discarding()
+    discarding.add(Segment.create(SIZE, 3, str(tmp_path), memfd=False))
+    while discarding:
+        discarding.step()
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from ipykernel.iostream import OutStream
 from ipykernel.kernelbase import Kernel
 from IPython.core.displaypub import CapturingDisplayPublisher, DisplayPublisher
 
-from nbray.jupyter.cells.held import Held, captured, write
+from nbray.jupyter.cells.output_holders import OutputHolders, captured, write
 
 
 class Cells:
@@ -35,7 +35,7 @@ class Sulky:
 
 @pytest.fixture
 def held():
-    return Held(Cells())
+    return OutputHolders(Cells())
 
 
 def test_a_stream_in_the_kernels_place_holds_the_running_cells_text(held, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_stream_in_the_kernels_place_holds_the_running_cells_text(held, monkey
 
 def test_outside_a_kernel_streams_are_what_they_are(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert Held(Cells(kernel=False)).stream("now", "stdout") is None
+    assert OutputHolders(Cells(kernel=False)).stream("now", "stdout") is None
 
 
 def test_a_publisher_that_keeps_displays(held):

@@ -1,6 +1,6 @@
 """Segments that were dropped, and whose memory is still to go back to the system.
 
-Owns them until they are closed. Does not own which these are (`books`). Rule:
+Owns them until they are closed. Does not own which these are (`core.node.store.slots`). Rule:
 a little at a time. Giving up a gigabyte takes 0.2 seconds, in which the node
 would answer nobody.
 """
@@ -15,7 +15,7 @@ SLICE = 16 << 20
 """Bytes given back in one step, in about 3 milliseconds."""
 
 
-class Leaving:
+class Discarding:
     """True while something is left to do: call `step` after every round."""
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ class Follows(Protocol):
         """The innermost cell that runs ('' if none does)."""
 
 
-class Held:
+class OutputHolders:
     """Asks a process's streams, shell and widgets."""
 
     def __init__(self, cells: Follows) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nbray.postmortem import unpack_frames
-from nbray.wire import autopsy
-from nbray.wire.autopsy import capture, values_on_line
+from nbray.wire import frame_capture
+from nbray.wire.frame_capture import capture, values_on_line
 
 
 def is_user(name: str) -> bool:
@@ -24,7 +24,7 @@ def nobody(name: str) -> bool:
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
-    autopsy._seen().clear()
+    frame_capture._seen().clear()
 
 
 def caught(call: Any, *args: Any) -> BaseException:
@@ -157,8 +157,8 @@ def test_everything_is_bounded() -> None:
 
     data = capture(caught(deep, 60), is_user, nobody)
     frames = unpack_frames(data)
-    assert len(frames) == autopsy.MOST_FRAMES
-    assert len(data) < autopsy.MOST_TEXT + autopsy.MOST_VALUES + 64 * 1024
+    assert len(frames) == frame_capture.MOST_FRAMES
+    assert len(data) < frame_capture.MOST_TEXT + frame_capture.MOST_VALUES + 64 * 1024
 
 
 def test_many_names_are_counted() -> None:
@@ -166,15 +166,15 @@ def test_many_names_are_counted() -> None:
     source = "".join(f"    n{i} = {i}\n" for i in range(100))
     exec(compile(f"def many():\n{source}    1 / 0\n", __file__, "exec"), scope)
     (frame,) = unpack_frames(capture(caught(scope["many"]), is_user, nobody))
-    assert (len(frame.locals), frame.left_out) == (autopsy.MOST_NAMES, 40)
+    assert (len(frame.locals), frame.left_out) == (frame_capture.MOST_NAMES, 40)
 
 
 def test_the_same_failure_is_captured_a_few_times_and_again_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     captured = [bool(capture(caught(fail, 0), is_user, nobody)) for _ in range(20)]
-    assert captured == [True] * autopsy.FULL + [False] * (20 - autopsy.FULL)
-    autopsy._since()[0] -= autopsy.STRETCH + 1
+    assert captured == [True] * frame_capture.FULL + [False] * (20 - frame_capture.FULL)
+    frame_capture._since()[0] -= frame_capture.STRETCH + 1
     assert capture(caught(fail, 0), is_user, nobody)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from links_play import closed_after
 
 from nbray.runtime.core.network.mesh import ANEW, SILENT
 from nbray.runtime.shell.network.lanes import Lanes, make_context
@@ -53,12 +54,7 @@ class Two:
 
 @pytest.fixture
 def two() -> Iterator[Two]:
-    made = Two()
-    yield made
-    for links in made.links.values():
-        links.lanes.close()
-    for context in made.contexts:
-        context.term()
+    yield from closed_after(Two())
 
 
 @pytest.mark.parametrize("told", [False, True])

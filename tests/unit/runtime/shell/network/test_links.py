@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from links_play import closed_after
 
 from nbray.runtime.shell.network.lanes import Lanes, make_context
 from nbray.runtime.shell.network.links import Links
@@ -44,12 +45,7 @@ class Two:
 
 @pytest.fixture
 def two() -> Iterator[Two]:
-    made = Two()
-    yield made
-    for links in made.links.values():
-        links.lanes.close()
-    for context in made.contexts:
-        context.term()
+    yield from closed_after(Two())
 
 
 def test_what_is_sent_waits_until_its_address_is_known(two: Two) -> None:

@@ -218,7 +218,7 @@ def get(
         RayError: the value cannot be had (worker, actor or node died, cancelled, ...).
         ValueError, TypeError: not a reference, or a negative time.
     """
-    _check_timeout(timeout)
+    check_timeout(timeout)
     single = isinstance(refs, ObjectRef)
     if single:
         asked: Sequence[ObjectRef[Any]] = [cast("ObjectRef[Any]", refs)]
@@ -268,7 +268,12 @@ def _hint(value: Any) -> str:
     return ""
 
 
-def _check_timeout(timeout: Any) -> None:
+def check_timeout(timeout: Any) -> None:
+    """Refuse what is no time to wait.
+
+    Raises:
+        TypeError, ValueError: it is no number, or negative.
+    """
     if timeout is None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
@@ -312,7 +317,7 @@ def wait(
     global _last_rest  # noqa: PLW0603 - a memo of names, not of state
     if not refs or _identity(refs) != _last_rest:
         _check_wait(refs)
-    _check_timeout(timeout)
+    check_timeout(timeout)
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
     if not refs:

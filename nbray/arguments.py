@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from nbray.config import InitConfig
-from nbray.options import did_you_mean
-from nbray.text import safe
+from nbray.options import did_you_mean, number, text_of
 
 _SILENT = {
     "configure_logging", "logging_level", "logging_format", "logging_config",
@@ -99,21 +98,11 @@ def address(given: str | None) -> str:
 
 
 def text(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
-    return safe(value)
+    return "" if value is None else text_of(name, value)
 
 
 def amount(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{name} must be a finite number of at least 0, not {value}")
-    return value
+    return None if value is None else cast("float", number()(name, value))
 
 
 def size(name: str, value: Any) -> int | None:

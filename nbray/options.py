@@ -84,11 +84,13 @@ class MethodOptions(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
 
 
-def _number(minimum: float = 0) -> Callable[[str, Any], Any]:
+def number(minimum: float = 0) -> Callable[[str, Any], Any]:
+    """What checks a finite number; as the others here: (name, value) -> value, or raises."""
+
     def check(name: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-        if math.isnan(value) or math.isinf(value) or value < minimum:
+        if not minimum <= value < math.inf:
             raise ValueError(f"{name} must be a finite number of at least {minimum:g}, not {value}")
         return value
 
@@ -99,7 +101,9 @@ def _optional(inner: Callable[[str, Any], Any], default: Any) -> Callable[[str, 
     return lambda name, value: default if value is None else inner(name, value)
 
 
-def _integer(minimum: int) -> Callable[[str, Any], Any]:
+def integer(minimum: int) -> Callable[[str, Any], Any]:
+    """What checks a whole number."""
+
     def check(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
@@ -110,7 +114,8 @@ def _integer(minimum: int) -> Callable[[str, Any], Any]:
     return check
 
 
-def _text(name: str, value: Any) -> str:
+def text_of(name: str, value: Any) -> str:
+    """A text as it is shown."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {type(value).__name__}")
     return safe(value)
@@ -118,7 +123,7 @@ def _text(name: str, value: Any) -> str:
 
 def found_by(name: str, value: Any) -> str:
     """A name by which something is looked up: it travels as it is, and is bounded."""
-    text = _text(name, value)
+    text = text_of(name, value)
     if len(text) > MOST_NAME:
         raise ValueError(f"{name} must have at most {MOST_NAME:,} characters, not {len(text):,}")
     return text
@@ -145,7 +150,7 @@ def _resources(name: str, value: Any) -> dict[str, float]:
             raise ValueError(
                 f"{name}: use num_cpus, num_gpus or memory instead of {key!r} in resources"
             )
-        _number()(f"{name}[{key!r}]", amount)
+        number()(f"{name}[{key!r}]", amount)
     return {safe(key): float(amount) for key, amount in value.items() if amount}
 
 
@@ -168,36 +173,36 @@ def _lifetime(name: str, value: Any) -> str:
 
 
 _RESOURCES = {
-    "num_gpus": _optional(_number(), 0),
-    "memory": _optional(_number(), 0),
+    "num_gpus": _optional(number(), 0),
+    "memory": _optional(number(), 0),
     "resources": _optional(_resources, {}),
-    "name": _optional(_text, ""),
-    "node": _optional(_integer(0), 0),
+    "name": _optional(text_of, ""),
+    "node": _optional(integer(0), 0),
 }
 _TASK: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
-    "num_cpus": _optional(_number(), 1),
-    "num_returns": _optional(_integer(0), 1),
-    "max_retries": _integer(-1),
+    "num_cpus": _optional(number(), 1),
+    "num_returns": _optional(integer(0), 1),
+    "max_retries": integer(-1),
     "retry_exceptions": _retry_on,
 }
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
-    "num_cpus": _optional(_number(), None),
+    "num_cpus": _optional(number(), None),
     "name": _optional(found_by, ""),
     "namespace": _optional(found_by, ""),
     "get_if_exists": _flag,
     "lifetime": _lifetime,
-    "max_restarts": _integer(-1),
-    "max_task_retries": _integer(-1),
-    "max_concurrency": _optional(_integer(1), 0),
-    "max_pending_calls": _integer(-1),
+    "max_restarts": integer(-1),
+    "max_task_retries": integer(-1),
+    "max_concurrency": _optional(integer(1), 0),
+    "max_pending_calls": integer(-1),
 }
 _METHOD: dict[str, Callable[[str, Any], Any]] = {
-    "num_returns": _optional(_integer(0), 1),
-    "max_task_retries": _integer(-1),
+    "num_returns": _optional(integer(0), 1),
+    "max_task_retries": integer(-1),
     "retry_exceptions": _retry_on,
-    "name": _optional(_text, ""),
+    "name": _optional(text_of, ""),
 }
 
 

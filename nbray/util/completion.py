@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from nbray import session
-from nbray.api import wait
+from nbray.api import check_timeout, wait
 from nbray.exceptions import GetTimeoutError
 from nbray.refs import ObjectRef
 
@@ -149,11 +149,7 @@ def as_completed(refs: Iterable[ObjectRef[Any]], timeout: float | None = None) -
         TypeError, ValueError: an argument is of the wrong kind, or the time is negative.
         GetTimeoutError: while iterating, also a `TimeoutError`: the time ran out.
     """
-    if timeout is not None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
-        if not timeout >= 0:
-            raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
+    check_timeout(timeout)
     return Completed(_checked(refs, "as_completed"), timeout)
 
 

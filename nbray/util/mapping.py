@@ -18,7 +18,7 @@ import msgspec
 from nbray import session
 from nbray.config import INLINE_LIMIT
 from nbray.definitions import trial
-from nbray.options import TaskOptions
+from nbray.options import TaskOptions, integer
 from nbray.remote import RemoteFunction, Shape, refuse_generators, short_name, source_of
 from nbray.util.chunk_run import Plan
 from nbray.util.map_run import Run
@@ -186,12 +186,8 @@ def _check(chunk_seconds: Any, max_in_flight: Any) -> None:
         raise TypeError(f"chunk_seconds must be a number of seconds, not {kind}")
     if not 0 < chunk_seconds < float("inf"):
         raise ValueError(f"chunk_seconds must be more than 0, not {chunk_seconds}")
-    if max_in_flight is None:
-        return
-    if isinstance(max_in_flight, bool) or not isinstance(max_in_flight, int):
-        raise TypeError(f"max_in_flight must be an integer, not {type(max_in_flight).__name__}")
-    if max_in_flight < 1:
-        raise ValueError(f"max_in_flight must be at least 1, not {max_in_flight}")
+    if max_in_flight is not None:
+        integer(1)("max_in_flight", max_in_flight)
 
 
 def _is_large(call: Any) -> bool:

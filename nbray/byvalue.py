@@ -3,8 +3,8 @@
 A worker's `__main__` is another, so "the `helper` of `__main__`" means nothing
 there. cloudpickle knows this of functions and classes; functools' wrappers,
 `NewType` and the like, and objects whose `__reduce__` gives a name, it leaves to
-pickle. Owns how each of these is taken apart. Rule: whatever can be imported
-by its name still travels by name.
+pickle, and of enumerations it keeps values only. Owns how each of these is taken
+apart. Rule: whatever can be imported by its name still travels by name.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import sys
 import typing
 import weakref
 from collections.abc import Callable
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from cloudpickle import cloudpickle
 
 _Reduced = tuple[Any, ...]
 _MAIN = ("__main__", "__mp_main__")
-HOMES = frozenset({*_MAIN, "functools", "typing", "typing_extensions"})
+HOMES = frozenset({*_MAIN, "enum", "functools", "typing", "typing_extensions"})
 """Modules of the classes of what may be ours, besides functions."""
 _DISPATCH = frozenset({"register", "dispatch", "registry", "_clear_cache"})
 """What `singledispatch` puts on its function."""
@@ -40,6 +40,8 @@ def reduced_by_value(obj: Any) -> Any:
     how: Callable[[Any], Any] | None
     if kind is FunctionType:
         how = _dispatching if "registry" in obj.__dict__ else None
+    elif issubclass(kind, enum.EnumMeta):
+        how = _enumeration
     elif kind.__module__ in _MAIN:
         how = _named if _says_itself(kind) else None
     elif kind.__name__ == "_TypedDictMeta":
@@ -153,6 +155,84 @@ def _typed_dict(obj: Any) -> Any:
 def make_typed_dict(meta: Any, name: str, bases: tuple[type, ...]) -> Any:
     """A `TypedDict` without keys, as its metaclass makes one."""
     return type.__new__(meta, name, bases, {})
+
+
+# -- enumerations -------------------------------------------------------------------------------
+
+_OF_MEMBERS = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
+"""What `enum` itself keeps of a member."""
+
+
+def _enumeration(kind: Any) -> Any:
+    """An enumeration with its aliases, and with what `__new__` and `__init__` gave its members.
+
+    cloudpickle makes members of their values alone.
+    """
+    members: dict[str, Any] = dict(kind.__members__)
+    data = next(base for base in kind._member_type_.__mro__ if _made_by_c(base))
+    if copyreg._slotnames(kind) or not (data is object or hasattr(data, "__getnewargs__")):  # type: ignore[attr-defined]
+        return NotImplemented
+    try:
+        _, shape, (own, slots), *_ = cloudpickle._dynamic_class_reduce(kind)
+    except AttributeError:  # of a name that cloudpickle does not know
+        return NotImplemented
+    bases, name, qualname, _, module, tracked, _ = shape
+    values = {
+        member_name: (member._value_, () if data is object else data.__getnewargs__(member))
+        for member_name, member in members.items()
+    }
+    boundary = getattr(kind, "_boundary_", None)
+    parts = (bases, name, qualname, module, tracked, data, values, boundary)
+    own = {key: value for key, value in own.items() if key not in members}
+    given = {
+        member_name: {key: vars(member)[key] for key in vars(member).keys() - _OF_MEMBERS}
+        for member_name, member in members.items()
+    }
+    return make_enumeration, parts, ((own, slots), given), None, None, fill_enumeration
+
+
+def _made_by_c(base: type) -> bool:
+    return isinstance(vars(base).get("__new__"), BuiltinFunctionType)
+
+
+def make_enumeration(
+    bases: tuple[type, ...], name: str, qualname: str, module: str, tracked: str, data: Any,
+    values: dict[str, tuple[Any, tuple[Any, ...]]], boundary: Any,
+) -> Any:  # fmt: skip
+    """The enumeration with its members, without running what is written in it."""
+    known = list(values.values())
+
+    def new(kind: Any, place: Any) -> Any:
+        while isinstance(place, tuple):  # where members are tuples
+            (place,) = place
+        value, parts = known[place]
+        member = data.__new__(kind, *parts)
+        member._value_ = value
+        return member
+
+    meta: Any = type(bases[-1])
+    space = meta.__prepare__(name, bases)
+    space["__new__"] = new
+    space["__init__"] = lambda _self, *_: None
+    for place, member_name in enumerate(values):
+        space[member_name] = place
+    more = {} if boundary is None else {"boundary": boundary}
+    kind = meta.__new__(meta, name, bases, space, **more)
+    for ours in ("__init__", "__new_member__"):
+        if ours in vars(kind):
+            type.__delattr__(kind, ours)
+    kind.__module__, kind.__qualname__ = module, qualname
+    return cloudpickle._lookup_class_or_track(tracked, kind)
+
+
+def fill_enumeration(kind: Any, state: tuple[Any, dict[str, dict[str, Any]]]) -> None:
+    """Give it its methods, and its members what they lack."""
+    own, given = state
+    cloudpickle._class_setstate(kind, own)
+    for name, attributes in given.items():
+        held = vars(kind.__members__[name])
+        for key, value in attributes.items():
+            held.setdefault(key, value)
 
 
 # -- objects that give a name ---------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+from cloudpickle import cloudpickle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -287,3 +288,90 @@ def test_a_trial_measures_without_copying(size: int) -> None:
     definitions.trial(held)
     del held
     assert kept() is None
+
+
+# -- enumerations -----------------------------------------------------------------------------
+
+ENUMERATIONS = """
+import dataclasses, enum
+
+class Planet(enum.Enum):
+    EARTH = 5.9, 6.3
+    MARS = 6.4, 3.3
+    WORLD = 5.9, 6.3
+    def __init__(self, mass, radius):
+        self.mass, self.radius, self.kin = mass, radius, type(self)
+    @property
+    def density(self): return self.mass / self.radius
+
+class Coordinate(bytes, enum.Enum):
+    def __new__(cls, value, label):
+        made = bytes.__new__(cls, [value])
+        made._value_, made.label = value, label
+        return made
+    X = 0, "across"
+    Y = 1, "up"
+
+class Rights(enum.Flag):
+    READ = enum.auto()
+    WRITE = enum.auto()
+    BOTH = READ | WRITE
+
+class Kept(enum.IntFlag, boundary=enum.KEEP):
+    ONE = 1
+    MANY = 6
+
+class Level(int, enum.Enum):
+    LOW = 1
+    HIGH = 2
+    TOP = 2
+    def __init__(self, number): self.twice = 2 * number
+
+class Pair(tuple, enum.Enum):
+    FIRST = (1, 2)
+
+@dataclasses.dataclass
+class Size:
+    width: int
+    height: int = 1
+
+class Paper(Size, enum.Enum):
+    A4 = 210, 297
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "Planet.MARS.mass, Planet.MARS.density, Planet['WORLD'] is Planet.EARTH",
+        "list(Planet.__members__), len(Planet), Planet.EARTH.value, Planet((6.4, 3.3)).name",
+        "Planet.MARS.kin is Planet, isinstance(Planet.MARS, Planet)",
+        "Coordinate.Y.label, bytes(Coordinate.Y), Coordinate(1) is Coordinate.Y",
+        "Rights.BOTH is Rights.READ | Rights.WRITE, len(Rights), str(Rights.BOTH)",
+        "~Rights.READ is Rights.WRITE, Rights(3) is Rights.BOTH",
+        "repr(Kept(9)), int(Kept.MANY | 8), Kept(6) is Kept.MANY",
+        "Level.HIGH > Level.LOW, Level.TOP is Level.HIGH, Level.HIGH.twice, Level.LOW + 1",
+        "Pair.FIRST.value, tuple(Pair.FIRST), Pair((1, 2)) is Pair.FIRST",
+        "Paper.A4.width, Paper.A4.height, Paper['A4'] is Paper.A4",
+    ],
+)
+def test_enumerations_are_what_they_were(what: str) -> None:
+    space = main(f"{ENUMERATIONS}\ndef told(): return {what}")
+    here = space["told"]()
+    data = pack(space["told"]).join()
+    cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.clear()  # as in another process
+    assert repr(unpack(data, _no_refs)()) == repr(here)
+
+
+def test_a_member_that_comes_back_is_the_same_and_what_it_has_learnt_stays() -> None:
+    space = main(ENUMERATIONS)
+    for member in (*space["Planet"], space["Rights"].BOTH, space["Level"].TOP):
+        assert travel(member) is member
+    data = pack(space["Planet"]).join()
+    space["Planet"].MARS.mass = 7
+    assert unpack(data, _no_refs) is space["Planet"]
+    assert space["Planet"].MARS.mass == 7
+
+
+def _no_refs(owner: int, seq: int) -> Any:
+    raise AssertionError((owner, seq))

@@ -123,18 +123,13 @@ class Modules:
         roots = _roots()
         found: dict[str, Module] = {}
         stale: set[str] = set()
-        size = 0
-        for name, path in _imported(roots):
-            module = self._read(path) if size < MOST_IMPORTED else None
-            if module is None:
-                continue
-            found[name] = module
-            size += len(module.text)
+        for name, one in self._imported(roots):
+            found[name] = one
             live = sys.modules.get(name)
             first = self._first.get(name)
             if first is None or first[0] is not live:
-                first = self._first[name] = (live, module.digest)
-            if first[1] != module.digest:
+                first = self._first[name] = (live, one.digest)
+            if first[1] != one.digest:
                 stale.add(name)
         self._stale = frozenset(stale)
         size = 0
@@ -148,6 +143,30 @@ class Modules:
                 found[name] = module
                 size += len(module.text)
         return Bundle(found, tuple(_own_paths()))
+
+    def _imported(self, roots: list[str]) -> Iterator[tuple[str, Module]]:
+        """What was imported from *roots*; a package that is too large stays as a whole.
+
+        Parts of one would be found without the rest, and without what its
+        `__init__` does.
+        """
+        packages: dict[str, list[tuple[str, str]]] = {}
+        for name, path in _imported(roots):
+            packages.setdefault(name.partition(".")[0], []).append((name, path))
+        left = MOST_IMPORTED
+        for parts in packages.values():
+            read: list[tuple[str, Module]] = []
+            size = 0
+            for name, path in parts:
+                module = self._read(path)
+                if module is not None:
+                    read.append((name, module))
+                    size += len(module.text)
+                if size > left:
+                    break
+            else:
+                left -= size
+                yield from read
 
     def _read(self, path: str) -> Module | None:
         try:

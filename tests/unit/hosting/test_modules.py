@@ -87,6 +87,21 @@ def test_a_great_heap_of_files_stays_where_it_is(
     assert len(found) <= 4
 
 
+def test_of_a_package_that_is_too_large_nothing_travels(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules, "MOST_IMPORTED", 3000)
+    # As Python does it, a package stands behind the parts that its own file imports.
+    write(folder / "vast" / "__init__.py", "from vast import one, two\n" + "# \n" * 500)
+    write(folder / "vast" / "one.py", "#" * 1000)
+    write(folder / "vast" / "two.py", "#" * 1000)
+    write(folder / "small" / "__init__.py", "from small import part\n")
+    write(folder / "small" / "part.py", "#" * 1000)
+    importlib.import_module("vast")
+    importlib.import_module("small")
+    assert names(Modules()) == {"small", "small.part"}
+
+
 def test_python_itself_stays_where_it_is_even_inside_the_working_directory(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -202,3 +203,52 @@ def test_a_forked_process_of_a_task_takes_interrupts_as_any():
             os._exit(7)
 
     assert ray.get(forks.remote(), timeout=60) == 7
+
+
+class Forks:
+    """Forks, and comes back in both processes."""
+
+    def __init__(self, end=""):
+        self.code = self.fork(end) if end else None
+
+    def fork(self, end):
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if end == "raise":
+            raise ValueError("in the other process")
+        if end == "exit":
+            sys.exit(7)
+        return "of the other process"
+
+    def known(self):
+        return self.code
+
+
+class ForksAsync(Forks):
+    async def fork(self, end):
+        return super().fork(end)
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize(("end", "code"), [("return", 0), ("raise", 1), ("exit", 7)])
+def test_a_forked_process_that_comes_back_ends_and_does_none_of_the_workers_work(end, code):
+    @ray.remote
+    def forks():
+        return Forks().fork(end)
+
+    @ray.remote
+    def same(value):
+        return value
+
+    plain = ray.remote(Forks)
+    assert ray.get(forks.remote(), timeout=60) == code
+    assert ray.get([same.remote(i) for i in range(50)], timeout=60) == list(range(50))
+    born = plain.remote(end)
+    assert ray.get([born.known.remote(), born.fork.remote(end)], timeout=60) == [code, code]
+    several = plain.options(max_concurrency=2).remote()
+    assert ray.get(several.fork.remote(end), timeout=60) == code
+    coroutines = ray.remote(ForksAsync).remote()
+    assert ray.get(coroutines.fork.remote(end), timeout=60) == code
+    for actor in (born, several, coroutines):
+        assert ray.get([actor.known.remote() for _ in range(50)], timeout=60)

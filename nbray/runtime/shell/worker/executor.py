@@ -20,7 +20,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from types import FrameType, GeneratorType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from nbray import gpus, session
 from nbray.engine import method_of
@@ -82,6 +82,8 @@ class Executor:
         self.actor: BecomeActor | None = None
         self.leaving = False
         """`exit_actor` was called: end after this call."""
+        self.forked = False
+        """This process was forked from the worker by what the worker ran."""
         self._node_name = node_name
         self._becomes = becomes
         """Tells the system that this process is an actor's from now on."""
@@ -109,10 +111,16 @@ class Executor:
         """Have SIGINT end the running task if that was cancelled, and do nothing otherwise."""
         signal.signal(signal.SIGINT, self._on_sigint)
 
-    def leave_interrupt(self) -> None:
-        """In a process forked from this one: SIGINT means what it means anywhere."""
+    def in_fork(self) -> None:
+        """In a process forked from this one: leave the worker's signals and work to it."""
         if signal.getsignal(signal.SIGINT) == self._on_sigint:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        from nbray.runtime.shell.worker.forked import Left, leave  # where there is one at all
+
+        # What began in user's code ends where that returns or raises.
+        self.forked = True
+        self.loop = cast("Loop", Left())
+        self.__dict__["failure"] = leave
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
         if self.loop.critical:
@@ -426,6 +434,8 @@ class Executor:
                 raise
             self.instance, self.runner = made(cls, args, kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever __init__ raises is the answer
+            if self.forked:
+                self.failure(item, error, 0.0)
             name = f"{spec.class_name}.__init__"
             error_data = pack_error(error, name, self._node_name, self._pid)
         running.set(None)

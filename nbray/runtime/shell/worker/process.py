@@ -141,7 +141,7 @@ def main(config: WorkerConfig) -> None:
         setattr(sys, f"__{stream}__", raw)
         setattr(sys, stream, output.stream(stream, raw))
     os.register_at_fork(after_in_child=plain_streams)
-    os.register_at_fork(after_in_child=executor.leave_interrupt)
+    os.register_at_fork(after_in_child=executor.in_fork)
     session.install(engine)
     session.publish_to(output)
     threads.follow()

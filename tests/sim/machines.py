@@ -182,6 +182,8 @@ class NodeProcess(Process):
         self._stats_due = 0.05
         self._killed: set[int] = set()
         self.failing_segments = 0
+        self._planned: float | None = None
+        """When the brain wanted to be called, before this round."""
         self.failing_forks = 0
         self.stale = 0
         """Slots that were freed twice, other than by the last words of a dead owner."""
@@ -200,8 +202,7 @@ class NodeProcess(Process):
             self._perform(self.brain.handle(message, now))
         if not self.alive:
             return
-        due = self.brain.next_deadline(now)
-        if due is not None and due <= now:
+        if self._planned is not None and self._planned <= now:
             self._perform(self.brain.tick(now))
         for peer in sorted(self._unmet):
             if self._member(peer):
@@ -221,7 +222,8 @@ class NodeProcess(Process):
 
     def _plan(self) -> None:
         now = self.world.now
-        planned = (self._mesh.next_deadline(), self.brain.next_deadline(now), self._stats_due)
+        self._planned = self.brain.next_deadline(now)
+        planned = (self._mesh.next_deadline(), self._planned, self._stats_due)
         self.wake(max(min(due for due in planned if due is not None), now + 1e-4))
         if self._own:
             self.wake(now)

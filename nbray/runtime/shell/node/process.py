@@ -91,6 +91,8 @@ class Node:
         self._poller: Any = _poller(links)
         self._known_sockets: list[Any] = []
         self._stats_due = 0.0
+        self._brain_due: float | None = None
+        """As planned before this round: asked anew, the brain names what is due later."""
         limits = idle.limits(seat.settings.request.idle_timeout, os.environ)
         self._idle = idle.Idle(*limits) if seat.settings.request.head and any(limits) else None
         self._causes = Causes(seat.settings.directory)
@@ -114,7 +116,6 @@ class Node:
             self._serve()
         except Exception as error:  # noqa: BLE001 - a process's edge: everybody is told
             import traceback  # with it come the tokenizer and `re`
-
             traceback.print_exc()
             why = f"the node failed: {type(error).__name__}: {error}"
             self._do(self._brain.stop(why), time.monotonic())
@@ -179,16 +180,15 @@ class Node:
     def _timeout(self, now: float) -> int:
         if self._own or self._segments.discarding:
             return 0
+        self._brain_due = self._brain.next_deadline(now)
         planned = (
-            self._brain.next_deadline(now), self._links.next_deadline(), self._stats_due,
-            self._post.retry_at,
-        )  # fmt: skip
+            self._brain_due, self._links.next_deadline(), self._stats_due, self._post.retry_at
+        )
         due = min(one for one in planned if one is not None)
         return max(0, min(500, int((due - now) * 1000) + 1)) if due > now else 0
 
     def _time(self, now: float) -> None:
-        due = self._brain.next_deadline(now)
-        if due is not None and due <= now:
+        if self._brain_due is not None and self._brain_due <= now:
             self._do(self._brain.tick(now), now)
         for node in [one for one in self._links.unmet if self._brain.peers.gone(one)]:
             self._links.counted_out(node)

@@ -63,7 +63,7 @@ class Tally:
         """What that driver knows: submitted, left."""
         self._kept: CellView | None = None
         """What a screen shows of a cell whose work is over, and for which counts."""
-        self._kept_for: tuple[float, int, int, int] = (0.0, 0, 0, 0)
+        self._kept_for: tuple[float, int, int, int] | None = None
 
     def end(self, node: int, failed: bool, cancelled: bool = False) -> None:
         """One task ended on *node* (0: it never ran)."""

@@ -226,7 +226,7 @@ class NodeBrain:
             case m.Demand():
                 return self._demand(message, now)
             case m.Holding():
-                self.demands.holding(message)
+                self.demands.holding(message, now)
             case m.Returned():
                 return self._returned(message, now)
             case m.Blocked():

@@ -77,7 +77,7 @@ class Deaths:
         """A whole node is dead."""
         number = member.number
         self._peers.members[number] = msgspec.structs.replace(member, alive=False)
-        self._peers.lost(number)
+        self._peers.lost(number, now)
         told = m.NodeLost(self._me, number, why)
         out: list[NodeEffect] = [Send(client, told) for client in self._clients]
         gone = {lease.key[0] for lease in self._leases}

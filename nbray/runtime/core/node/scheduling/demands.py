@@ -40,7 +40,7 @@ class Demands:
             want.passed = 0.0
         return self._peers.never(want)
 
-    def holding(self, message: Holding) -> None:
+    def holding(self, message: Holding, now: float) -> None:
         """Another node says how many leases a client of this one has there."""
         want = self._leases.wants.get((message.client, message.shape))
         if want is not None:
@@ -48,7 +48,7 @@ class Demands:
             if message.count:
                 want.remote[node] = message.count
             else:
-                want.remote.pop(node, None)
+                want.none_on(node, now)
 
     def end(self, lease: Lease, now: float) -> list[NodeEffect]:
         """A lease has ended, with its client, its worker, or because it was given back."""

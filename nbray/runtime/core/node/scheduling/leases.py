@@ -174,6 +174,11 @@ class Want:
         """Nothing is wanted and nothing held: it can be forgotten."""
         return not (self.count or self.leases or self.asked or self.remote)
 
+    def none_on(self, node: int, now: float) -> None:
+        """It holds no lease on another *node* any more."""
+        if self.remote.pop(node, 0) and not self.leases and not self.remote:
+            self.since = now
+
 
 class Leases:
     """The wants and the leases of one node, indexed every way they are looked up."""

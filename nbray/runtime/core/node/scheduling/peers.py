@@ -50,10 +50,10 @@ class Peers:
         member = self.members.get(node)
         return node != self._node and member is not None and not member.alive
 
-    def lost(self, node: int) -> None:
+    def lost(self, node: int, now: float) -> None:
         """A node is gone, with every lease it gave."""
         for want in self._leases.wants.values():
-            want.remote.pop(node, None)
+            want.none_on(node, now)
             want.asked.pop(node, None)
 
     # -- asking others --------------------------------------------------------------

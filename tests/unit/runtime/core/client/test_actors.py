@@ -6,6 +6,7 @@ import pytest
 from client_play import KEY, ME, Caller, sent
 
 from nbray.ids import client_id
+from nbray.runtime.core.client import actors
 from nbray.runtime.core.client.actors import ALIVE, RESTARTING
 from nbray.runtime.core.client.objects.objects import FAILED, Entry
 from nbray.runtime.core.client.task_records import Task
@@ -116,3 +117,18 @@ def test_a_call_that_was_cancelled_is_not_retried(caller: Waiting) -> None:
     effects = caller.brain.handle(m.Results(FIRST, [], [], [outcome]), 1.0)
     assert sent([*effects, *caller.brain.pump(1.0)], m.Calls) == []
     assert entry.state == FAILED
+
+
+def test_no_more_calls_are_under_way_than_there_may_be(
+    caller: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors, "CALLS_AHEAD", 1500)
+    for _ in range(2500):
+        caller.call()
+    seqs = caller.lives()
+    assert len(seqs) == 2000, "messages of a thousand, until enough are under way"
+    more = sent(caller.brain.handle(m.Results(FIRST, seqs[:400], [b"1"] * 400), 1.0), m.Calls)
+    more += sent(caller.brain.pump(1.0), m.Calls)
+    assert more == []
+    caller.brain.handle(m.Results(FIRST, seqs[400:501], [b"1"] * 101), 1.0)
+    assert [len(one.seqs) for one in sent(caller.brain.pump(1.0), m.Calls)] == [500]

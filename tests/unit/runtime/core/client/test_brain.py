@@ -324,6 +324,7 @@ def test_a_wait_ends_with_the_last_and_a_get_with_the_first_that_failed(
     group = kind(3, lambda: calls.append(group.done))
     counts = []
     for number, state in enumerate(states):
+        assert group.done is bool(calls)
         group.settle(Entry((ME, number), 1, state))
         counts.append(len(calls))
     assert counts == woken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
 from nbray.config import LEASE_LINGER
@@ -152,3 +153,18 @@ def test_what_a_result_contains_is_let_go_when_its_receiver_has_died() -> None:
         play.say(m.Died(NODE, [m.Death(client, "it was killed")]))
     assert kept not in objects.owned
     assert not objects.in_use
+
+
+@pytest.mark.parametrize(("worker", "more"), [(WORKER, False), (client_id(2, 3), True)])
+def test_a_worker_of_another_node_has_more_queued(worker: int, more: bool) -> None:
+    """A message to it takes longer."""
+    play = Play()
+    work = short(play)
+    work.estimate = 1e-3
+    here, there = work.ahead(remote=False), work.ahead(remote=True)
+    assert here < there
+    for _ in range(there):
+        play.task(work)
+    play.brain.pump(play.now)
+    (seqs,) = went(play.grant(worker), worker)
+    assert len(seqs) == (there if more else here)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from head_play import ANNA, CPU, VERSIONS, Play, info, spec, started
+from head_play import ANNA, BEN, CPU, VERSIONS, Play, info, spec, started
 
 from nbray.events import Figures
-from nbray.ids import node_client
+from nbray.ids import client_id, node_client
 from nbray.options import UNIT
+from nbray.runtime.core.head import actor_directory
 from nbray.runtime.core.head.brain import MEMBERS_PAUSE
 from nbray.wire import messages as m
 
@@ -110,3 +111,45 @@ def test_an_actor_s_place_is_free_when_its_process_has_ended(restarts: int) -> N
     play.say(m.ActorDown(ONE, ANNA, 5, 0, "crashed", True))
     assert [one.incarnation for one in play.take(m.StartActor, ONE)] == [1] * restarts
     assert not play.take(m.StopActor)
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [m.Goodbye(ANNA), m.Watch(ANNA, on=False), m.NodeLost(node_client(1), 2, "silent")],
+)
+def test_who_looks_no_more_is_sent_no_picture(gone: m.Message) -> None:
+    far = client_id(2, 5)
+    play = Play(nodes=3)
+    for watcher in (ANNA, BEN, far):
+        play.say(m.Watch(watcher))
+    play.sent.clear()
+    play.say(gone)
+    play.load(1, {"CPU": 1})
+    play.tick(1)
+    seen = {to for to, told in play.sent if isinstance(told, m.Picture)}
+    assert seen == ({ANNA} if isinstance(gone, m.NodeLost) else {BEN, far})
+
+
+@pytest.mark.parametrize("how", ["early", "ended", "clients"])
+def test_the_oldest_of_what_is_gone_is_forgotten(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actor_directory, "GONE_KEPT", 3)
+    monkeypatch.setattr(actor_directory, "DEAD_KEPT", 0)
+    play = Play()
+    for number in range(1, 6):
+        if how == "clients":
+            play.say(m.Died(node_client(1), [m.Death(client_id(1, number), "killed")]))
+            continue
+        if how == "ended":
+            play.say(m.CreateActor(ANNA, spec(number)))
+        play.say(m.EndActor(ANNA, ANNA, number, True, f"cause {number}"))
+    play.sent.clear()
+    for number in range(1, 6):
+        key = (client_id(1, number), 1) if how == "clients" else (ANNA, number)
+        play.say(m.WatchActor(BEN, *key))
+    told = [one.cause for one in play.take(m.ActorState, BEN)]
+    if how == "clients":
+        assert told == ["its owner has died"] * 3
+    else:
+        assert told == ["cause 3", "cause 4", "cause 5"]

@@ -137,3 +137,24 @@ def test_a_worker_is_busy_while_something_runs_and_until_its_node_knows_what_did
     (worked,) = said(brain.report(1.0 + REPORT_SECONDS), m.Worked)
     assert (worked.finished, worked.failed, worked.running) == (1, 0, 0)
     assert not brain.busy()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_task_that_begins_to_wait_hands_back_what_is_queued_behind_it(
+    brain: WorkerBrain, waits: bool
+) -> None:
+    spec = m.Spec(1, b"f", "f", 1, b"", "", ANNA, 0, {"CPU": 10_000})
+    running = Item(ANNA, spec, 1, b"", None, [], 1.0)
+    brain.begin(running, 1.0)
+    if waits:
+        brain.block(running)
+    brain.queue.extend(Item(caller, spec, seq, b"", None, [], 1.0) for caller, seq in
+                       ((ANNA, 2), (BEN, 3), (ANNA, 4)))  # fmt: skip
+    brain.done.append(Done(BEN, 9, 1, b"9", None, 10, (), ()))
+    effects = brain.block(running, main=False)
+    bounced = {(one.to, *one.message.seqs) for one in effects
+               if isinstance(one, Send) and isinstance(one.message, m.Bounced)}  # fmt: skip
+    assert bounced == (set() if waits else {(ANNA, 2, 4), (BEN, 3)})
+    assert len(said(effects, m.Results)) == (not waits)
+    assert brain.waits()
+    assert brain.client.restless

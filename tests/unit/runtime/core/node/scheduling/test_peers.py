@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from node_play import ANNA, CPU, Play
 
-from nbray.ids import HEAD, node_client, node_of
+from nbray.ids import HEAD, client_id, node_client, node_of
 from nbray.options import UNIT
 from nbray.wire import messages as m
 
@@ -100,3 +101,52 @@ def test_work_for_one_other_node_is_told_why_it_waits() -> None:
     told(play, {2: 1})
     play.say(m.Holding(node_client(2), ANNA, 1, 1))
     assert play.take(m.Waiting, ANNA)[-1].why == ""
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_only_who_still_wants_it_hears_that_nobody_can_do_it_any_more(wanted: bool) -> None:
+    play = Play(cpus=0, others={2: 1})
+    play.register(ANNA, driver=True)
+    play.demand(ANNA, 1)
+    play.say(m.Holding(node_client(2), ANNA, 1, 1))
+    if not wanted:
+        play.demand(ANNA, 0)
+    play.say(m.NodeLost(HEAD, 2, "it is gone"))
+    assert len(play.take(m.Infeasible, ANNA)) == wanted
+
+
+def test_who_asks_for_another_says_by_itself_what_nobody_can_do() -> None:
+    play = Play(cpus=1, others={2: 1})
+    play.say(m.Demand(node_client(2), 7, {"GPU": UNIT}, 3, 0, 0, client_id(2, 5)))
+    assert not play.take(m.Infeasible)
+
+
+def test_what_a_node_has_free_itself_is_in_what_it_explains() -> None:
+    play = Play(cpus=2)
+    play.register(ANNA, driver=True)
+    play.demand(ANNA, 1)
+    play.demand(ANNA, 1, shape=2, resources={"CPU": 2 * UNIT})
+    play.tick(6)
+    (waiting,) = play.take(m.Waiting, ANNA)
+    assert "1 of 2 CPUs free" in waiting.why
+    play.tick(6)
+    assert not play.take(m.Waiting), "nothing has changed"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [m.Holding(node_client(2), ANNA, 1, 0), m.NodeLost(HEAD, 2, "it is gone")],
+)
+def test_a_client_is_told_why_only_after_it_has_had_nothing_for_a_while(end: m.Message) -> None:
+    play = playing({2: 0, 3: 0})
+    play.demand(ANNA, 2)
+    play.tick(4.9)
+    assert not play.take(m.Waiting)
+    play.say(m.Holding(node_client(2), ANNA, 1, 1))
+    play.tick(9)
+    assert not play.take(m.Waiting), "it has one"
+    play.say(end)
+    play.tick(4.9)
+    assert not play.take(m.Waiting)
+    play.tick(0.2)
+    assert play.take(m.Waiting, ANNA)

@@ -7,10 +7,13 @@ from collections import Counter
 import pytest
 from node_play import ANNA, BEN, Play, actor
 
-from nbray.ids import HEAD
+from nbray.ids import HEAD, node_client
 from nbray.options import UNIT
-from nbray.runtime.core.node.scheduling.workers import ASK_AGAIN
+from nbray.runtime.core.node.scheduling.process_limit import ProcessLimit
+from nbray.runtime.core.node.scheduling.workers import ASK_AGAIN, WorkerPool
 from nbray.wire import messages as m
+
+NODE = node_client(1)
 
 
 def crowded(actors: int) -> Play:
@@ -94,3 +97,28 @@ def test_who_declines_to_make_room_is_asked_again_after_a_while() -> None:
         play.tick(ASK_AGAIN / 10)
     assert set(asked) == {grant.worker for grant in grants}
     assert set(asked.values()) <= {3, 4}, "about once in a second of four"
+
+
+def test_who_was_told_is_told_again_after_a_minute() -> None:
+    pool = WorkerPool(0, 1, 30.0)
+    limit = ProcessLimit(NODE, 9, "m1", pool, lambda: [ANNA])
+    told = [
+        now for now in (0.0, 0.75, 1.0, 2.0, 60.0, 61.0, 62.0, 121.0) if limit.look("full", (), now)
+    ]
+    assert told == [1.0, 61.0, 121.0]
+
+
+def test_a_process_that_ends_soon_enough_is_never_spoken_of() -> None:
+    limit = ProcessLimit(NODE, 9, "m1", WorkerPool(0, 1, 30.0), lambda: [ANNA])
+    assert not limit.look("full", (), 0.0)
+    assert limit.due == 1.0
+    assert not limit.look("", (), 0.5)
+    assert limit.due is None
+    assert not limit.look("full", (), 1.25)
+    assert limit.due == 2.25
+
+
+def test_a_node_with_room_for_a_process_says_nothing() -> None:
+    limit = ProcessLimit(NODE, 9, "m1", WorkerPool(0, 2, 30.0), lambda: [ANNA])
+    assert not limit.look("full", (), 0.0)
+    assert limit.due is None

@@ -18,7 +18,6 @@ from IPython.core.magic import no_var_expand
 from nbray import session
 from nbray.engine import Engine
 from nbray.jupyter import cluster_magic, commands
-from nbray.jupyter.cells.stop import InterruptHook
 from nbray.jupyter.failures import errors
 from nbray.jupyter.insight import environment, holdings
 from nbray.jupyter.insight.signatures import original
@@ -39,7 +38,6 @@ class Extension:
         self._errors = ErrorHandler(shell, errors.SHOWN, errors.show, errors.ours)
         self._inspector = Inspector(shell, original)
         self._remote = RemoteCells(shell)
-        self._interrupts = InterruptHook()
         self._names = dict(names)
 
     def install(self) -> None:
@@ -51,9 +49,8 @@ class Extension:
         holdings.install(self.notebook, shell)
         self._inspector.install()
         shell.events.register("pre_run_cell", self._names_back)
-        shell.events.register("pre_run_cell", self._interrupts.before)
+        self.notebook.interrupts.follow(shell)
         shell.events.register("pre_run_cell", self._remote.collect)
-        shell.events.register("post_run_cell", self._interrupts.after)
         shell.register_magic_function(_literal(self._remote), "cell", "remote")
         shell.register_magic_function(cluster_magic.magic, "line", "nbray")
         shell.set_hook("complete_command", _complete, str_key="%nbray")
@@ -69,12 +66,10 @@ class Extension:
             session.on_install.remove(self._engine_changed)
         for event, hook in (
             ("pre_run_cell", self._names_back),
-            ("pre_run_cell", self._interrupts.before),
             ("pre_run_cell", self._remote.collect),
-            ("post_run_cell", self._interrupts.after),
         ):
             shell.events.unregister(event, hook)
-        self._interrupts.let_go()
+        self.notebook.interrupts.leave(shell)
         magics = shell.magics_manager.magics
         magics["cell"].pop("remote", None)
         magics["line"].pop("nbray", None)

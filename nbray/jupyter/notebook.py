@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from nbray.exceptions import RayError
 from nbray.jupyter.cells.cells import Cells
+from nbray.jupyter.cells.stop import InterruptHook
 from nbray.refs import ObjectRef
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class Notebook:
 
     Attributes:
         cells: the cells of its shell.
+        interrupts: who hears of the Stop button.
         last_error: what `%nbray debug` looks at.
         puts: those who say what they have put in the store for the notebook, by the variable's
             name; every shell that has loaded the extension has one.
@@ -33,6 +35,7 @@ class Notebook:
 
     def __init__(self) -> None:
         self.cells = Cells()
+        self.interrupts = InterruptHook()
         self.last_error: RayError | None = None
         self.puts: list[Callable[[], dict[str, ObjectRef[Any]]]] = []
         self._parts: dict[Callable[[Notebook], Any], Any] = {}
@@ -61,6 +64,7 @@ class Notebook:
         shell = ipython.get_ipython() if ipython is not None else None
         if shell is not None:
             self.cells.attach(shell)
+            self.interrupts.follow(shell)
         return self
 
 

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 from nbray import session
 from nbray.engine import Engine
@@ -117,6 +118,25 @@ class InterruptHook:
         """The cells that run, each inside the one before, and what ran before each."""
         self._previous: Callable[[int, FrameType | None], Any] | None = None
         self._handler = self._on_sigint  # one object, so that it is recognised
+        self._shells: WeakSet[Any] = WeakSet()
+
+    def follow(self, shell: Any) -> None:
+        """Hear of the cells of *shell*, also of the one that runs; again changes nothing."""
+        if shell in self._shells:
+            return
+        self._shells.add(shell)
+        shell.events.register("pre_run_cell", self.before)
+        shell.events.register("post_run_cell", self.after)
+        if session.cell.get():
+            self.before()
+
+    def leave(self, shell: Any) -> None:
+        """Hear of the cells of *shell* no longer."""
+        if shell in self._shells:
+            self._shells.discard(shell)
+            shell.events.unregister("pre_run_cell", self.before)
+            shell.events.unregister("post_run_cell", self.after)
+            self.let_go()
 
     def before(self, _info: object = None) -> None:
         """`pre_run_cell`; runs after `cells` has named the cell."""

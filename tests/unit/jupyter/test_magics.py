@@ -71,7 +71,7 @@ def test_an_interrupted_wait_is_shown_short(say, ip, capsys, monkeypatch):
 def test_an_interrupted_plain_cell_is_stopped(ip, monkeypatch):
     stopped = []
     extension = current().part(magics.Extensions).by_shell[ip]
-    monkeypatch.setattr(extension._interrupts, "_stop", stopped.append)
+    monkeypatch.setattr(extension.notebook.interrupts, "_stop", stopped.append)
     ip.run_cell("raise KeyboardInterrupt", store_history=True)
     ip.run_cell("1", store_history=True)
     assert len(stopped) == 1

@@ -8,6 +8,7 @@ one always yields an error that can be raised.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import site
@@ -46,7 +47,10 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
         return _packed_error(error, function_name, node, pid)
     except Exception:  # noqa: BLE001 - users' classes raise what they like when looked at
         line = cut(one_line(error), MOST_LINE)
-        return pickle.dumps((function_name, line, b"", line, node, pid, b""), 5)
+        pickled = b""
+        with contextlib.suppress(Exception):
+            pickled = _pickled(error)
+        return pickle.dumps((function_name, line, pickled, line, node, pid, b""), 5)
 
 
 def _packed_error(error: BaseException, function_name: str, node: str, pid: int) -> bytes:

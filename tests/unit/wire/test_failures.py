@@ -201,3 +201,21 @@ def test_code_without_source_still_names_the_line() -> None:
     exec(compile("\n\ndef f(): return {}['key']", "gone/cell.py", "exec"), scope)
     back = travel(caught(scope["f"]))
     assert back.traceback_str.splitlines()[0].endswith("cell.py, line 3, in f")  # type: ignore[attr-defined]
+
+
+class Trap(Exception):
+    """Raises something of its own when Python's traceback looks for what it lacks."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+def test_an_error_that_cannot_be_looked_at_keeps_its_class() -> None:
+    error = travel(caught(_raise, Trap("odd", 1)))
+    assert isinstance(error, Trap)
+    assert isinstance(error, RayTaskError)
+    assert error.args == ("odd", 1)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

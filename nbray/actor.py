@@ -82,6 +82,10 @@ def exit_actor() -> NoReturn:
     raise SystemExit(0)
 
 
+_CACHED = type(functools.lru_cache(len))
+"""What `functools.cache` and `lru_cache` make of a method."""
+
+
 class _Blueprint:
     """What is read from a class once: its methods, their signatures and defaults."""
 
@@ -100,11 +104,13 @@ class _Blueprint:
         generators: list[str] = []
         for method_name in dir(self.target.call):
             found = inspect.getattr_static(self.target.call, method_name)
-            if isinstance(found, functools.partialmethod):
+            if isinstance(found, (functools.partialmethod, functools.singledispatchmethod)):
                 found = getattr(self.target.call, method_name)
             bound = isinstance(found, (classmethod, staticmethod))
             plain = found.__func__ if bound else found
-            if not inspect.isfunction(plain) or method_name in {"__init__", "__new__"}:
+            if method_name in {"__init__", "__new__"} or not (
+                inspect.isfunction(plain) or isinstance(plain, _CACHED)
+            ):
                 continue
             unwrapped = inspect.unwrap(plain)
             if inspect.isasyncgenfunction(unwrapped):
@@ -263,7 +269,7 @@ class ActorMethod:
         self._options = options
         self._shape = shape
 
-    def remote(self, *args: Any, **kwargs: Any) -> Any:
+    def remote(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the method; calls of one caller run in the order they were made.
 
         Returns an `ObjectRef` (a list of n for `num_returns=n`, None for 0).

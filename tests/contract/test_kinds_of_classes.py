@@ -129,6 +129,47 @@ def test_partial_methods():
 
 
 @pytest.mark.concurrent  # inline, the class is the user's own
+class Functools:
+    """Methods that functools has wrapped, and arguments with the names of nbray's own."""
+
+    made = 0
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - an actor's process goes with it
+    def squared(self, value):
+        self.made += 1
+        return value**2, self.made
+
+    @functools.cache  # noqa: B019
+    def nothing(self):
+        return "nothing"
+
+    @functools.singledispatchmethod
+    def kind(self, value):
+        return "thing"
+
+    @kind.register
+    def _(self, value: int):
+        return "int"
+
+    def named(this, self=None, name=None, args=None, **more):
+        return self, name, args, more
+
+
+def test_methods_that_functools_has_wrapped():
+    actor = ray.remote(Functools).remote()
+    assert ray.get([actor.squared.remote(i) for i in (3, 3, 4)]) == [(9, 1), (9, 1), (16, 2)]
+    assert ray.get(actor.nothing.remote()) == "nothing"
+    assert ray.get([actor.kind.remote(value) for value in (1, "")]) == ["int", "thing"]
+    with pytest.raises(TypeError, match="value"):
+        actor.squared.remote()
+
+
+def test_arguments_of_methods_may_have_any_name():
+    actor = ray.remote(Functools).remote()
+    got = ray.get(actor.named.remote(self=1, name=2, args=3, method=4, options=5))
+    assert got == (1, 2, 3, {"method": 4, "options": 5})
+
+
 def test_super_of_the_remote_class_by_name():
     @ray.remote(num_cpus=0)
     class Kid(Base):

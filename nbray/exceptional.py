@@ -148,7 +148,10 @@ def _says_itself(error: BaseException) -> bool:
         return True
     for name in _SAYINGS:
         said = getattr(kind, name, None)
-        if said is not None and id(said) not in _USUAL[name]:
+        if said is None or id(said) in _USUAL[name]:
+            continue
+        # What a dataclass with slots gets speaks of slots, which Python's own way leaves out.
+        if getattr(said, "__module__", "") != "dataclasses":
             return True
     return False
 
@@ -249,8 +252,10 @@ def fill(error: BaseException, state: State) -> None:
     """Give *error* what was taken from the other one."""
     args, own, members, beside, suppress = state
     _put(error, "args", args)
-    error.__dict__.update(own)
-    found = dict(members)
+    # A class that travelled by value has no slots: one here may have been an attribute there.
+    slots = [name for name in own if isinstance(_found(type(error), name), MemberDescriptorType)]
+    found = {**members, **{name: own[name] for name in slots}}
+    error.__dict__.update((name, value) for name, value in own.items() if name not in slots)
     for name, data in beside.items():
         with contextlib.suppress(Exception):  # users' classes raise what they like when rebuilt
             found[name] = pickle.loads(data)
@@ -261,11 +266,16 @@ def fill(error: BaseException, state: State) -> None:
     _put(error, "__suppress_context__", suppress)
 
 
+def _found(kind: type, name: str) -> Any:
+    """What a class has under a name, as it lies there."""
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+
+
 def _set(error: BaseException, members: dict[str, Any]) -> None:
     for name, value in members.items():
-        for base in type(error).__mro__:
-            member = vars(base).get(name)
-            if isinstance(member, MemberDescriptorType | GetSetDescriptorType):
-                with contextlib.suppress(Exception):  # it can be read only
-                    member.__set__(error, value)
-                break
+        member = _found(type(error), name)
+        if isinstance(member, MemberDescriptorType | GetSetDescriptorType):
+            with contextlib.suppress(Exception):  # it can be read only
+                member.__set__(error, value)
+        elif member is None:  # a slot there, and none here
+            error.__dict__[name] = value

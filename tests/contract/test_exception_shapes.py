@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 
 import pytest
@@ -165,3 +166,27 @@ def test_a_stop_iteration_ends_nobodys_loop():
     with pytest.raises(StopIteration) as caught:
         ray.get(fail.remote(StopIteration(3)))
     assert caught.value.value == 3
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "open"])
+def test_a_dataclass_with_slots_keeps_its_fields_whether_it_has_slots_there_or_not(frozen, engine):
+    @dataclasses.dataclass(frozen=frozen, slots=True)
+    class Sized(Exception):
+        code: int
+        text: str = "x"
+
+    @ray.remote
+    def back(error):
+        return error, (error.code, error.text), Sized(4)
+
+    @ray.remote
+    def fails():
+        raise Sized(5, text="y")
+
+    given, seen, made = ray.get(back.remote(Sized(3, "z")))
+    assert (given, seen, made) == (Sized(3, "z"), (3, "z"), Sized(4))
+    if frozen and engine == "inline":
+        return  # Python's contextlib sets its traceback, which its class does not let be set
+    with pytest.raises(Sized) as raised:
+        ray.get(fails.remote())
+    assert (raised.value.code, raised.value.text) == (5, "y")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import psutil
@@ -56,3 +57,18 @@ def test_fractions_share_it_and_a_plain_task_s_process_stays() -> None:
     first = ray.get(plain.remote())
     assert eventually(lambda: ray.available_resources().get("GPU") == 1)
     assert psutil.pid_exists(first)
+
+
+def test_a_worker_without_streams_ends_alone() -> None:
+    """What stands behind a worker's end in its program is root's own work."""
+
+    @ray.remote(num_gpus=1)
+    def deletes() -> int:
+        del sys.stdout, sys.stderr
+        return os.getpid()
+
+    before = {node["NodeID"] for node in ray.nodes()}
+    gone = ray.get(deletes.remote())
+    assert eventually(lambda: not psutil.pid_exists(gone))
+    assert ray.get(pid.options(num_gpus=0).remote(), timeout=30) != gone
+    assert {node["NodeID"] for node in ray.nodes()} == before

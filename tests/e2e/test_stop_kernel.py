@@ -20,6 +20,9 @@ def slow():
 @remote
 def quick(value=1):
     return value
+@remote
+def nested(count):
+    return nbray.get([slow.remote() for _ in range(count)])
 def go():
     print("go"); sys.stdout.flush()
 """
@@ -116,6 +119,7 @@ WAITING = {
         "go()\nawait asyncio.gather(\n"
         "    *[asyncio.to_thread(lambda: nbray.get(slow.remote())) for _ in range(3)])"
     ),
+    "for tasks of a task": "go()\nnbray.get([nested.remote(2), nested.remote(1)])",
     "in a coroutine that blocks": "await asyncio.sleep(0)\ngo()\nnbray.get(slow.remote())",
 }
 

@@ -39,7 +39,7 @@ class NativeCells:
             elif asked is not None:  # what was launched since then was not meant
                 tasks = [task for task in tasks if task.seq in asked]
             count = len(tasks)
-            return effects + self._brain.cancel(tasks, force)
+            return effects + self._brain.cancel(tasks, force, True, self._loop.now())
 
         self._loop.locked(act)
         return count

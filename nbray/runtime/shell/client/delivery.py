@@ -101,6 +101,8 @@ def print_event(event: Output | Display) -> None:
     prefix = f"({event.task} pid={event.pid}) "
     lines = text.splitlines(keepends=True)
     said = "".join(prefix + line if line.strip() else line for line in lines)
+    if stream is None:
+        return  # the program was started without it
     with contextlib.suppress(ValueError, OSError):  # the stream is closed: the program ends
         stream.write(fitting(said, getattr(stream, "encoding", None)))
         stream.flush()

@@ -348,10 +348,10 @@ class Root:
 
             traceback.print_exc()
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
-                    stream.flush()
-            os._exit(code)
+            for stream in ("stdout", "stderr"):
+                with contextlib.suppress(BaseException):  # a task may have made them anything
+                    getattr(sys, stream).flush()
+            os._exit(code)  # whatever happens: behind this stands root's own work
 
     def _not_forked(self, client: int, error: OSError) -> None:
         self._notes.rarely(f"cannot fork: {error}", time.monotonic())

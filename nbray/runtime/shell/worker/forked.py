@@ -27,7 +27,8 @@ def leave(_item: object, error: BaseException, _started: float) -> NoReturn:
     if isinstance(error, SystemExit):
         code = error.code
         if code is not None and not isinstance(code, int):
-            sys.stderr.write(f"{code}\n")
+            with contextlib.suppress(Exception):  # as below
+                sys.stderr.write(f"{code}\n")
             code = 1
     else:
         with contextlib.suppress(Exception):  # users' classes raise what they like
@@ -36,7 +37,7 @@ def leave(_item: object, error: BaseException, _started: float) -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # it may be anything
-            stream.flush()
+    for name in ("stdout", "stderr"):
+        with contextlib.suppress(Exception):  # it may be anything, or gone
+            getattr(sys, name).flush()
     os._exit(code & 0xFF)

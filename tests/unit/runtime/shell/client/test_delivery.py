@@ -33,6 +33,13 @@ def test_each_line_tells_its_origin(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "(f pid=9) oops\n"
 
 
+def test_a_program_without_streams_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)  # started with `>&-`
+    monkeypatch.setattr("sys.stderr", None)
+    for stream in ("stdout", "stderr"):
+        print_event(Output("", 1, "lab", 9, "f", stream, "a\n"))
+
+
 class Sent:
     """A loop that notes what is sent."""
 

@@ -7,6 +7,7 @@ from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
 from nbray.config import DEAD_GRACE, LEASE_LINGER
 from nbray.ids import client_id, node_client
+from nbray.runtime.core.client import task_records
 from nbray.runtime.core.client.objects.objects import Entry
 from nbray.runtime.core.client.task_records import Task, Work
 from nbray.runtime.core.effects import Effect
@@ -322,15 +323,55 @@ def test_what_runs_is_counted_by_cell_and_node() -> None:
     assert play.brain.tasks.pools.oldest(play.now + 1) == {"one": 3.0, "two": 1.0}
 
 
-def test_work_is_shared_out_among_all_workers_and_sent_in_large_batches() -> None:
-    play = Cell(0)
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """Two workers with a long task each, behind which short ones may be queued."""
+    monkeypatch.setattr(task_records, "PIPELINE_MAX", 8)
+    play = Cell(0, retries=3)
     for lease, worker in ((7, WORKER), (8, OTHER)):
-        blocker = play.task(play.work("g", spec=2))
+        play.tasks.append(play.task(play.work("g", spec=2)))
         play.brain.pump(play.now)
         play.grant(worker, lease)
-        assert blocker.lease is not None
-    play.f.max_retries = 3
-    tasks = [play.task(play.f) for _ in range(8)]
-    effects = play.brain.pump(play.now)
-    shares = [play.went(effects, worker) for worker in (WORKER, OTHER)]
-    assert shares == [[one.seq for one in tasks[:4]], [one.seq for one in tasks[4:]]]
+    return play
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_work_is_shared_out_among_all_workers(two: Cell, count: int) -> None:
+    tasks = [two.task(two.f).seq for _ in range(count)]
+    effects = two.brain.pump(two.now)
+    shares = [two.went(effects, worker) for worker in (WORKER, OTHER)]
+    assert shares == [tasks[: count // 2], tasks[count // 2 :]]
+
+
+def test_who_has_the_least_to_do_gets_what_comes_next(two: Cell) -> None:
+    two.task(two.f)
+    assert two.went(two.brain.pump(two.now), WORKER)
+    late = two.task(two.f)
+    assert two.went(two.brain.pump(two.now), OTHER) == [late.seq]
+
+
+def test_a_worker_is_refilled_by_halves(two: Cell) -> None:
+    two.dies(OTHER)
+    two.later(DEAD_GRACE)
+    two.say(m.Results(WORKER, [two.first.seq], [b"1"]))
+    two.say(m.Results(WORKER, [two.tasks[1].seq], [b"1"]))
+    tasks = [two.task(two.f).seq for _ in range(20)]
+    effects = two.brain.pump(two.now)
+    if not two.went(effects):
+        effects = two.grant(WORKER, 9)
+    assert two.went(effects) == tasks[:8]
+    sizes = [len(two.went(two.say(m.Results(WORKER, [seq], [b"1"])))) for seq in tasks[:9]]
+    assert sizes == [0, 0, 0, 4, 0, 0, 0, 4, 0]
+
+
+def test_a_dead_worker_gets_nothing_more(two: Cell) -> None:
+    two.dies(WORKER)
+    tasks = [two.task(two.f).seq for _ in range(3)]
+    effects = two.brain.pump(two.now)
+    assert (two.went(effects, WORKER), two.went(effects, OTHER)) == ([], tasks)
+
+
+def test_only_the_last_ends_are_remembered() -> None:
+    play = Cell(600)
+    play.say(m.Infeasible(NODE, 1, "nobody has a GPU"))
+    assert [seq for _, seq, _, _ in play.brain.tasks.ends] == [one.seq for one in play.tasks[100:]]

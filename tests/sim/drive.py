@@ -140,7 +140,7 @@ class Drive(TaskShapes, ActorShapes):
         cells = self.api.engine.cells
         cell = session.cell.get()
         for expect in self.cells.pop(cell, []):
-            expect.errors |= {"TaskCancelledError", *expect.attempts}
+            expect.may_be_cancelled()
         force = self.scenario.kind != "calm" and self.rng.random() < 0.3
         if force:
             self.scenario.break_something(f"cell {cell!r} is cancelled with force")

@@ -44,6 +44,12 @@ class Expect(msgspec.Struct):
             names.add("ActorDiedError")  # its constructor's argument failed
         return names
 
+    def may_be_cancelled(self) -> None:
+        """Its cell is stopped: it, or what it has launched and would name in its value, may end."""
+        self.errors |= {"TaskCancelledError", *self.attempts}
+        for one in self.inner or ():
+            one.may_be_cancelled()
+
     def calls_actors(self) -> bool:
         """Whether it comes from an actor: an actor that waits for it may wait for itself."""
         return self.actor or self.call or any(dep.calls_actors() for dep in self.deps)

@@ -242,6 +242,7 @@ def test_tasks_are_searched_and_filtered(clean: Page, link: str) -> None:
     expect(rows.first).to_contain_text("measure")
     expect(clean).to_have_url(re.compile("text=measure"))
     expect(clean.get_by_role("searchbox")).to_be_focused()
+    expect(clean.locator("#section a").filter(has_text="“measure”")).to_be_visible()
     # Both before the page can be drawn again: the second link was made while the filter stood.
     clean.locator("#section").evaluate(
         """section => {

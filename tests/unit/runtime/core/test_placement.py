@@ -124,3 +124,9 @@ def test_of_many_nodes_eight_are_named(more: int, said: str) -> None:
     why = placement.why_waiting(CPU, nodes)
     assert [f"{one.name} has" in why for one in nodes] == [True] * 8 + [False] * more
     assert why.endswith(f"; and {said}")
+
+
+def test_of_two_needs_the_larger_counts_in_each_resource() -> None:
+    assert placement.together({"CPU": 0, "a": 3}, {"a": 2, "b": 0}) == {"CPU": 0, "a": 3, "b": 0}
+    assert placement.together({"a": 1}, {"a": 2, "b": 5}) == {"a": 2, "b": 5}
+    assert placement.together({}, {}) == {}

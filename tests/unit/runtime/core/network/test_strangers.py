@@ -31,6 +31,7 @@ def test_who_has_proved_himself_is_none_any_more() -> None:
         some.gone(fd)
     assert len(some) == 0
     assert some.gone(7) is None
+    assert not some._counts  # nor is his address kept
 
 
 def test_time_runs_out_for_each() -> None:

@@ -45,7 +45,7 @@ def test_each_watcher_hears_what_it_has_not_seen(seen: int) -> None:
     answer = history.described(ask(seen), [], 9.0)
     assert [one.seq for one in answer.ended] == [1, 2, 3][seen:]
     assert answer.ended_count == 3
-    assert [one.pid for one in answer.gone] == [4321, 4322]
+    assert [(one.pid, one.driver) for one in answer.gone] == [(4321, False), (4322, False)]
 
 
 def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

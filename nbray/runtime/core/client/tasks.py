@@ -149,7 +149,10 @@ class Submitter:
             share = -(-(len(queue) + sum(len(x.inflight) for x in leases)) // len(leases)) - held
             room = min(room, max(1, share))
             while room > 0 and queue:
-                if lease.inflight and queue[0].work.max_retries == 0:
+                first = queue[0]
+                if lease.inflight and (
+                    lease.alone or first.work.max_retries == 0 or first.attempt
+                ):
                     break
                 room -= self._push(lease, queue, room, effects)
 
@@ -167,7 +170,7 @@ class Submitter:
             lease.began = self._now
         while queue and taken < room and size < BATCH_BYTES:
             task = queue[0]
-            if task.work is not work:
+            if task.work is not work or (task.attempt and seqs):
                 break
             queue.popleft()
             if task.cancelled:
@@ -182,9 +185,12 @@ class Submitter:
             seqs.append(task.seq)
             args.append(task.args)
             size += len(task.args)
+            if task.attempt:
+                break
         if not seqs:
             return taken
-        lease.alone = work.max_retries == 0
+        # Beside others one may be charged with their deaths: who is tried again goes alone.
+        lease.alone = work.max_retries == 0 or task.attempt > 0
         spec = work.spec
         specs, functions = self.known.news(lease.worker, work)
         patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000

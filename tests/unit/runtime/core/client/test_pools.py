@@ -130,3 +130,20 @@ def test_much_that_is_printed_is_shown_at_once_and_then_counted_anew(rich: bool)
         else:
             play.say(m.Printed(NODE, "c", 9, "f", "stdout", "x" * (CROWDED // 2)))
     assert calls == [3, 6, 9]
+
+
+def test_who_is_tried_again_goes_alone_so_that_he_is_charged_with_nobodys_death() -> None:
+    """Who has ended and not been answered for is charged with the death of who runs behind."""
+    play = Play()
+    work = play.work(retries=1)
+    work.estimate = 1e-5
+    tasks = [play.task(work) for _ in range(4)]
+    tasks[1].attempt = 1
+    play.brain.pump(play.now)
+    first, second, third, last = (task.seq for task in tasks)
+    (sends,) = (sent(play.grant(), m.Tasks, WORKER),)
+    assert [list(one.seqs) for one in sends] == [[first]]
+    sends = sent(play.say(m.Results(WORKER, [first], [b"1"])), m.Tasks, WORKER)
+    assert [list(one.seqs) for one in sends] == [[second]]
+    sends = sent(play.say(m.Results(WORKER, [second], [b"1"])), m.Tasks, WORKER)
+    assert [list(one.seqs) for one in sends] == [[third, last]]

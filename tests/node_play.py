@@ -94,3 +94,12 @@ class Play:
 
     def give_back(self, client: int, grant: m.Granted) -> None:
         self.say(m.Returned(client, grant.lease, grant.worker))
+
+
+def with_two_drivers() -> Play:
+    """A node of two CPUs that Anna and Ben use."""
+    made = Play()
+    made.register(ANNA, driver=True)
+    made.register(BEN, driver=True)
+    made.sent.clear()
+    return made

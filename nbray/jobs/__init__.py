@@ -187,9 +187,11 @@ class Plain:
         """Print what was printed."""
         for event in news.events:
             if isinstance(event, Display):
-                sys.stdout.write(f"{event.data.get('text/plain', '')}\n")
+                text, stream = f"{event.data.get('text/plain', '')}\n", sys.stdout
             else:
-                (sys.stderr if event.stream == "stderr" else sys.stdout).write(event.text)
+                text, stream = event.text, sys.stderr if event.stream == "stderr" else sys.stdout
+            if stream is not None:  # None: the program was started without it
+                stream.write(text)
 
     def end(self) -> None:
         """Nothing is open."""

@@ -46,6 +46,13 @@ def test_it_is_followed_from_where_it_was_read_to(capsys: pytest.CaptureFixture[
     assert (out, err) == ("a\n<Figure>\n", "oh\n")
 
 
+def test_a_program_without_streams_follows_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    job = FakeJob(News(record("done", 3), [text("a\n"), text("oh\n", "stderr")], 20, False))
+    assert jobs._follow(job, jobs.Plain(), None).state == "done"  # type: ignore[arg-type]
+
+
 def test_it_is_not_waited_for_beyond_the_time() -> None:
     job = FakeJob(News(record("running", 1), [], 0, False))
     assert jobs._follow(job, jobs.Plain(), 0.0).state == "running"  # type: ignore[arg-type]

@@ -415,6 +415,7 @@ class NodeBrain:
         out = self.lending.settle(lease.worker)
         self.lending.gone(lease.worker)
         if worker is not None and lease.gpus:  # or it would keep memory of it that others need
+            worker.had_gpus = True
             out.append(self.pool.ask(worker, "it has had a GPU", now))
         return [*out, *self.demands.end(lease, now)]
 

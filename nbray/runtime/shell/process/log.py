@@ -7,7 +7,9 @@ anything; what could not be written is counted and said where people look.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +17,13 @@ LEAST = 64 * 1024
 """Bytes; with fewer left a disk is full."""
 AGAIN = 60.0
 """Seconds for which a line that says the same is not written again (see `Notes.rarely`)."""
+
+
+def flush_streams() -> None:
+    """Flush this process's streams at its end: users' code may have made them anything, or none."""
+    for name in ("stdout", "stderr"):
+        with contextlib.suppress(BaseException):
+            getattr(sys, name).flush()
 
 
 class Notes:

@@ -35,7 +35,7 @@ from nbray.ids import HEAD, client_hex
 from nbray.runtime.shell.machine.descriptors import REFUSED, widen
 from nbray.runtime.shell.machine.oom_scores import TASKS, base_of, offer
 from nbray.runtime.shell.process import channel as p
-from nbray.runtime.shell.process.log import Notes
+from nbray.runtime.shell.process.log import Notes, flush_streams
 from nbray.runtime.shell.root.dashboard_port import DashboardPort
 from nbray.runtime.shell.root.interpreter import (
     die_with_parent,
@@ -348,9 +348,7 @@ class Root:
 
             traceback.print_exc()
         finally:
-            for stream in ("stdout", "stderr"):
-                with contextlib.suppress(BaseException):  # a task may have made them anything
-                    getattr(sys, stream).flush()
+            flush_streams()
             os._exit(code)  # whatever happens: behind this stands root's own work
 
     def _not_forked(self, client: int, error: OSError) -> None:

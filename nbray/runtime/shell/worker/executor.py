@@ -10,6 +10,7 @@ Answers gather for a millisecond, and leave at once when nothing is queued.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
 import pickle
@@ -269,7 +270,8 @@ class Executor:
             assert self.output.at_end is not None
             self.output.at_end()
         except Exception:  # noqa: BLE001 - a figure that cannot be drawn fails no task
-            sys.stderr.write(traceback.format_exc())
+            with contextlib.suppress(Exception):  # the task may have taken its streams away
+                sys.stderr.write(traceback.format_exc())
 
     def _call(self, item: Item) -> Any:
         spec = item.spec

@@ -13,6 +13,8 @@ import sys
 import traceback
 from typing import NoReturn
 
+from nbray.runtime.shell.process.log import flush_streams
+
 
 class Left:
     """Stands for the worker's loop: whoever asks it for anything ends."""
@@ -27,7 +29,7 @@ def leave(_item: object, error: BaseException, _started: float) -> NoReturn:
     if isinstance(error, SystemExit):
         code = error.code
         if code is not None and not isinstance(code, int):
-            with contextlib.suppress(Exception):  # as below
+            with contextlib.suppress(Exception):  # it may be anything, or gone
                 sys.stderr.write(f"{code}\n")
             code = 1
     else:
@@ -37,7 +39,5 @@ def leave(_item: object, error: BaseException, _started: float) -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    for name in ("stdout", "stderr"):
-        with contextlib.suppress(Exception):  # it may be anything, or gone
-            getattr(sys, name).flush()
+    flush_streams()
     os._exit(code & 0xFF)

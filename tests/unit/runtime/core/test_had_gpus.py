@@ -49,6 +49,10 @@ def test_one_that_owns_objects_may_stay_and_work() -> None:
     play.demand(ANNA, 1, shape=2)
     (other,) = play.granted(ANNA)
     assert other.worker == grant.worker
+    play.give_back(ANNA, other)
+    play.demand(ANNA, 1, shape=3, resources={"CPU": UNIT, "GPU": UNIT})
+    (third,) = play.granted(ANNA)
+    assert third.worker != grant.worker  # a failure may have spoiled it for these
 
 
 def test_a_worker_without_gpus_stays() -> None:

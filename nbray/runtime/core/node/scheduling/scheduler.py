@@ -159,7 +159,7 @@ class Scheduler:
         for its end.
         """
         setting = threads(need)
-        worker = self._pool.spare(setting, fresh)
+        worker = self._pool.spare(setting, fresh, bool(need.get("GPU")))
         if fresh and not self._pool.spares_one():
             self.stuck = self._pool.why_full()
             return None

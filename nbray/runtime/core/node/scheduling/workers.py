@@ -66,8 +66,8 @@ class WrongMove(AssertionError):
 class Worker:
     """One worker process."""
 
-    __slots__ = ("asked", "booked", "born", "client", "leaving", "pid", "since", "state", "story",
-                 "threads", "used", "why", "worked")  # fmt: skip
+    __slots__ = ("asked", "booked", "born", "client", "had_gpus", "leaving", "pid", "since",
+                 "state", "story", "threads", "used", "why", "worked")  # fmt: skip
 
     def __init__(self, client: int, threads: int, now: float) -> None:
         self.client = client
@@ -83,6 +83,8 @@ class Worker:
         """When it was asked to end because nobody needs it (it may decline: it owns objects)."""
         self.leaving = False
         """It was asked and has not declined: nothing may be given to it."""
+        self.had_gpus = False
+        """It has given GPUs back, and gets none again, should it stay for its objects."""
         self.used = False
         """It has run tasks, and may own objects that others use."""
         self.why = ""
@@ -193,15 +195,18 @@ class WorkerPool:
         self._workers[client] = worker
         return worker, [Fork(client, threads)]
 
-    def spare(self, threads: int, fresh: bool) -> Worker | None:
+    def spare(self, threads: int, fresh: bool, gpus: bool = False) -> Worker | None:
         """An unbooked worker with this thread setting: an idle one, else one being forked.
 
         *fresh*: none that has run tasks; an actor's end takes its process's objects along.
+        *gpus*: none that has had some.
         """
         forking = None
         best = None
         for worker in self._workers.values():
             if worker.booked or worker.leaving or worker.threads != threads:
+                continue
+            if gpus and worker.had_gpus:
                 continue
             if worker.state is State.IDLE:
                 if fresh and worker.used:

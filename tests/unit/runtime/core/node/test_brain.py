@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from node_play import ANNA, BEN, CPU, FAR, Play
+from node_play import ANNA, BEN, CPU, FAR, Play, with_two_drivers
 
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.options import UNIT
@@ -13,11 +13,7 @@ from nbray.wire import messages as m
 
 @pytest.fixture
 def play() -> Play:
-    made = Play()
-    made.register(ANNA, driver=True)
-    made.register(BEN, driver=True)
-    made.sent.clear()
-    return made
+    return with_two_drivers()
 
 
 def test_a_driver_is_welcomed_and_watched() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from node_play import ANNA, BEN, CPU, FAR, Play
+from node_play import ANNA, BEN, CPU, FAR, Play, with_two_drivers
 
 from nbray.events import Figures
 from nbray.ids import HEAD, node_client
@@ -17,11 +17,7 @@ from nbray.wire import messages as m
 
 @pytest.fixture
 def play() -> Play:
-    made = Play()
-    made.register(ANNA, driver=True)
-    made.register(BEN, driver=True)
-    made.sent.clear()
-    return made
+    return with_two_drivers()
 
 
 # -- actors -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ remote call does so too), `%load_ext nbray` adds the notebook's part.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbray import actor, dashboard, exceptions, session, util
 from nbray.actor import method
@@ -50,6 +50,7 @@ __all__ = [
     "get_gpu_ids",
     "get_runtime_context",
     "init",
+    "install_as_ray",
     "is_initialized",
     "kill",
     "load_ipython_extension",
@@ -96,6 +97,23 @@ def fetch(name: str, timeout: float | None = None) -> Any:
     return fetch_job(name, timeout)
 
 
+def install_as_ray() -> None:
+    """Have `import ray` give nbray from now on, in this process and its workers.
+
+    For programs and libraries that import Ray; `nbray run --as-ray` does it for a command that
+    cannot be changed. `ray.__version__` is that of the Ray whose Core API nbray has. Of Ray's
+    other libraries there is none: importing one says so.
+
+    Warns:
+        RuntimeWarning: the real Ray is imported here already; what has it keeps it.
+    """
+    from nbray import as_ray
+
+    as_ray.install()
+    for hook in session.on_modules:
+        hook()
+
+
 def panel(controls: bool = True) -> Any:
     """The cluster's status as a live widget: nodes, CPU, memory, tasks, object store.
 
@@ -137,3 +155,14 @@ def unload_ipython_extension(shell: Any) -> None:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """What programs for Ray use of what is private, or old: loaded where it is asked for."""
+        if name in {"ObjectID", "SCRIPT_MODE", "WORKER_MODE", "_private", "_raylet", "worker"}:
+            from nbray._private import names
+
+            return getattr(names, name)
+        raise AttributeError(f"module 'nbray' has no attribute {name!r}")

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import click
 
+from nbray.as_ray.command import run
 from nbray.clusters.local import Local
 from nbray.clusters.record import Record
 from nbray.config import DEFAULT_PORT, HEAD_PATIENCE, MOST_WORKERS, NodeRequest, join_line
@@ -364,6 +365,8 @@ def doctor() -> None:
         raise click.ClickException(f"{things} to mend: the line below each says how")
     click.echo(verdict(found))
 
+
+main.add_command(run)
 
 # -- what is printed ---------------------------------------------------------------
 

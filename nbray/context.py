@@ -105,6 +105,14 @@ class RuntimeContext:
         """'{}': nbray has no per-task environments."""
         return "{}"
 
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """The environment of the running code, by Ray's keys."""
+        import json  # late: few ask
+
+        found: dict[str, Any] = json.loads(self.get_runtime_env_string())
+        return found
+
     def get(self) -> dict[str, Any]:
         """The main ids in one dictionary, with Ray's keys."""
         info = self._info()

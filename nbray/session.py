@@ -102,6 +102,9 @@ class Screens(Protocol):
 on_install: list[Callable[[Engine | None], None]] = []
 """Called with every engine that becomes the one in use (None: none is any more)."""
 
+on_modules: list[Callable[[], None]] = []
+"""Called when names may be other modules than before (see `nbray.as_ray`)."""
+
 named_actors: dict[tuple[str, str], str] = {}
 """(namespace, name) of actors that this process made, and the cell that did (it may again)."""
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbray import session
 from nbray.config import InitConfig, NodeRequest, Owner, join_line
 from nbray.exceptions import AuthenticationError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id, drawn
@@ -255,6 +256,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         return join_line(address or record.head_address, record.secret)
 
     def end() -> None:
+        session.on_modules.remove(engine.calls.modules_changed)
         if mine and not rundir.outlives(record):
             with contextlib.suppress(OSError):
                 stop_session(record, 3.0)
@@ -269,6 +271,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         on_shutdown=end,
         joinable=joinable if record.head else None,
     )
+    session.on_modules.append(engine.calls.modules_changed)
     if not config.log_to_driver:
         engine.cells.on_output(lambda _output: None)
     loop.after.append(engine.after_round)

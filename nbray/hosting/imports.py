@@ -19,7 +19,7 @@ from typing import Any
 
 from nbray.definitions import remember_source
 from nbray.engine import Function
-from nbray.hosting.modules import Bundle, Module, Packed, read
+from nbray.hosting.modules import Bundle, Module, Packed, gives_ray, read
 
 
 class Imports:
@@ -45,6 +45,9 @@ class Imports:
         """What to pickle for *function*: itself, for nothing here is older than what travelled."""
         return function.call
 
+    def changed(self) -> None:
+        """Nested work takes along what this task has."""
+
     def use(self, packed: Packed) -> None:
         """Have imports find what *packed* holds, and drop what was imported in another version."""
         bundle = read(packed.data) if packed.data else Bundle()
@@ -54,6 +57,10 @@ class Imports:
         self._forget(before)
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)  # before the folders: another machine's may differ
+        if bundle.as_ray or gives_ray():
+            from nbray import as_ray  # where it is asked for only
+
+            (as_ray.install if bundle.as_ray else as_ray.remove)()
         known = set(sys.path)
         sys.path += [path for path in bundle.paths if path not in known and os.path.isdir(path)]
 

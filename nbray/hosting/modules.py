@@ -50,6 +50,8 @@ class Bundle(msgspec.Struct, frozen=True):
     """By dotted name; a package's own file is named as the package."""
     paths: tuple[str, ...] = ()
     """The driver's `sys.path` without what is installed; for compiled modules on its machine."""
+    as_ray: bool = False
+    """Whether `ray` is nbray there (see `nbray.as_ray`)."""
 
 
 class Packed(msgspec.Struct, frozen=True):
@@ -90,6 +92,10 @@ class Modules:
             self._packed = self._pack(self._scan())
         return self._packed
 
+    def changed(self) -> None:
+        """Names may be other modules from now on."""
+        self._asked = None
+
     def target(self, function: Function) -> Any:
         """What to pickle for *function*.
 
@@ -114,6 +120,7 @@ class Modules:
             state.update(f"{name}\0{module.path}\0".encode("utf-8", "surrogatepass"))
             state.update(module.digest)
         state.update("\0".join(bundle.paths).encode("utf-8", "surrogatepass"))
+        state.update(b"\0ray" if bundle.as_ray else b"")
         digest = state.digest()
         if before is not None and before.digest == digest:
             return before
@@ -142,7 +149,7 @@ class Modules:
             if module is not None:
                 found[name] = module
                 size += len(module.text)
-        return Bundle(found, tuple(_own_paths()))
+        return Bundle(found, tuple(_own_paths()), gives_ray())
 
     def _imported(self, roots: list[str]) -> Iterator[tuple[str, Module]]:
         """What was imported from *roots*; a package that is too large stays as a whole.
@@ -282,7 +289,7 @@ def _beside(roots: list[str]) -> Iterator[tuple[str, str]]:
             elif os.path.exists(os.path.join(path, "__init__.py")):
                 packages.append((name, path))
     for name, path in packages:
-        if not _ours(name) and not _taken(name):
+        if not _taken(name):
             yield from _package(name, path)
 
 
@@ -312,14 +319,22 @@ def _listed(folder: str) -> list[tuple[str, str, bool]]:
     return sorted(found)
 
 
+def gives_ray() -> bool:
+    """Whether `import ray` gives nbray in this process."""
+    return any(getattr(finder, "gives_ray", False) for finder in sys.meta_path)
+
+
 def _ours(name: str) -> bool:
-    return name in {"__main__", "__mp_main__", "nbray"} or name.startswith("nbray.")
+    top = name.partition(".")[0]
+    return name in {"__main__", "__mp_main__"} or top == "nbray" or (top == "ray" and gives_ray())
 
 
 def _taken(name: str) -> bool:
     """Whether the notebook means another module by *name*."""
     top = name.partition(".")[0]
-    return top in sys.stdlib_module_names or name in sys.modules or top in _SCRIPTS
+    return (
+        top in sys.stdlib_module_names or name in sys.modules or top in _SCRIPTS or _ours(name)
+    )
 
 
 _SCRIPTS = frozenset({"setup", "conftest"})

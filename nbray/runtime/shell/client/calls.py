@@ -46,6 +46,8 @@ class Calls:
         running: Callable[[], Item | None] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._since = object()
+        """Stands for this client, and for what names mean here; another one when that changes."""
         self._running = running
         """What runs here and submits; None in a driver."""
         self._now = now
@@ -69,11 +71,11 @@ class Calls:
             found: Work = last[3]
             if (
                 found.tally is self._brain.tallies.get(cell)
-                and last[4] is self
+                and last[4] is self._since
                 and (not last[5] or same(last[5]))
             ):
                 return found
-        key = (self, cell, origin, spec_key(options))
+        key = (self._since, cell, origin, spec_key(options))
         works: dict[Any, Work] = function.cache.get("works", {})
         work = works.get(key)
         if (
@@ -87,7 +89,7 @@ class Calls:
                 works.clear()
             works[key] = work
         function.cache["last"] = (
-            options, cell, origin, work, self, self.definitions.watch(function)
+            options, cell, origin, work, self._since, self.definitions.watch(function)
         )  # fmt: skip
         return work
 
@@ -120,6 +122,11 @@ class Calls:
         work.modules = (definition.modules.digest, definition.modules.data)
         work.captured = (*definition.captured, *captured)
         return work
+
+    def modules_changed(self) -> None:
+        """What was made of functions is made again, with the modules that there are now."""
+        self.definitions.modules_changed()
+        self._since = object()
 
     def method(
         self, class_name: str, name: str, options: MethodOptions, retries: int

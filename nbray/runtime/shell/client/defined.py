@@ -102,6 +102,10 @@ class Definitions:
         """Whether something here can call the function of this hash."""
         return digest in self._by_digest
 
+    def modules_changed(self) -> None:
+        """Names may be other modules from now on (see `session.on_modules`)."""
+        self._modules.changed()
+
     def watch(self, function: Function) -> Watch:
         """What is to be compared at each call of *function*, see `same`."""
         made: _Made | None = function.cache.get("made")

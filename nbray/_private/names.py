@@ -1,0 +1,23 @@
+"""Names of `ray` that are no public API, or that nbray has no other use for.
+
+Owns what `ray.NAME` is where nbray itself has no such name.
+"""
+
+from __future__ import annotations
+
+from nbray import _private
+from nbray._private import worker as worker
+from nbray._private.stand_ins import _raylet as _raylet
+from nbray._private.worker import (
+    LOCAL_MODE,
+    RESTORE_WORKER_MODE,
+    SCRIPT_MODE,
+    SPILL_WORKER_MODE,
+    WORKER_MODE,
+)
+from nbray.refs import ObjectRef as ObjectID
+
+__all__ = [
+    "LOCAL_MODE", "RESTORE_WORKER_MODE", "SCRIPT_MODE", "SPILL_WORKER_MODE", "WORKER_MODE",
+    "ObjectID", "_private", "_raylet", "worker",
+]  # fmt: skip

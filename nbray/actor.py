@@ -20,6 +20,7 @@ from nbray.exceptions import RaySystemError, reference_ended
 from nbray.options import (
     ActorOptions,
     MethodOptions,
+    RefusedDecoration,
     actor_options,
     did_you_mean,
     method_options,
@@ -42,17 +43,21 @@ REPLACE_SECONDS = 5.0
 _MARK = "__nbray_method_options__"
 
 
-def method(*args: Any, **given: Any) -> Callable[[F], F]:
+def method(*args: Any, **given: Any) -> Any:
     """Set a method's defaults: `@nbray.method(num_returns=2)`.
 
-    Options: num_returns, max_task_retries, retry_exceptions, name.
+    Options: num_returns, max_task_retries, retry_exceptions, name. Without any the method
+    is what it was.
 
     Raises:
         ValueError: an unknown option or a value out of range.
-        TypeError: a value of the wrong kind, or no options.
+        TypeError: a value of the wrong kind, or options that are not given by keyword.
+        AssertionError: as Ray does, for an unknown option, or one not given by keyword.
     """
-    if args or not given:
-        raise TypeError("@method takes options by keyword: @nbray.method(num_returns=2)")
+    if len(args) == 1 and callable(args[0]) and not given:
+        return args[0]
+    if args:
+        raise RefusedDecoration("@method takes options by keyword: @nbray.method(num_returns=2)")
     refuse_streams(given)
     options = method_options(given)
 
@@ -80,6 +85,10 @@ def exit_actor() -> NoReturn:
         True,
     )
     raise SystemExit(0)
+
+
+class ActorClassInheritanceException(TypeError):
+    """An actor class stands among the bases of a class."""
 
 
 _CACHED = type(functools.lru_cache(len))
@@ -173,10 +182,21 @@ class ActorClass:
         """The same class with other options; raises as `remote` does."""
         return ActorClass(self._class, actor_options(given, self._options), self._blueprint())
 
+    def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> ActorHandle:
+        """As `.options(**given).remote(*args, **kwargs)`."""
+        made = self.options(**given) if given else self
+        return made.remote(*(args or ()), **(kwargs or {}))
+
+    @property
+    def __ray_actor_class__(self) -> type:
+        """The plain class, by Ray's name."""
+        return self._class
+
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         name = self._name
         raise TypeError(
-            f"actors cannot be made directly: instead of {name}(...), write {name}.remote(...)"
+            f"actors cannot be instantiated directly: instead of {name}(...), "
+            f"write {name}.remote(...)"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -184,11 +204,16 @@ class ActorClass:
         cls = self.__dict__.get("_class")
         if cls is None or (name.startswith("__") and name.endswith("__")):
             raise AttributeError(name)
-        return getattr(cls, name)
+        try:
+            return getattr(cls, name)
+        except AttributeError:
+            text = f"'ActorClass({self._name})' object has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self) from None
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
-        raise TypeError(
-            f"{self._name} is an actor class and cannot be inherited from: "
+        raise ActorClassInheritanceException(
+            f"{self._name} is an actor class and cannot be inherited from (Inheriting from actor "
+            "classes is not currently supported): "
             "inherit from the plain class and make that one remote"
         )
 
@@ -219,7 +244,10 @@ class ActorHandle:
         options = self._info.methods.get(name)
         if options is None:
             hint = did_you_mean(name, self._info.methods)
-            raise AttributeError(f"actor {self._info.class_name!r} has no method {name!r}{hint}")
+            raise AttributeError(
+                f"actor {self._info.class_name!r} has no method {name!r}{hint} "
+                f"('ActorHandle' object has no attribute {name!r})"
+            )
         return ActorMethod(self._info, self._life, name, options, self._shapes.get(name))
 
     def __dir__(self) -> list[str]:
@@ -300,6 +328,11 @@ class ActorMethod:
         return ActorMethod(
             self._info, self._life, self._name, method_options(given, self._options), self._shape
         )
+
+    def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> Any:
+        """As `.options(**given).remote(*args, **kwargs)`."""
+        call = self.options(**given) if given else self
+        return call.remote(*(args or ()), **(kwargs or {}))
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError(

@@ -247,7 +247,8 @@ def _none_for(refs: Sequence[ObjectRef[Any]]) -> Engine:
 def _listed(refs: Any) -> Sequence[ObjectRef[Any]]:
     if not isinstance(refs, (list, tuple)):
         raise ValueError(
-            f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}{_hint(refs)}"
+            f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}{_hint(refs)} "
+            "(Invalid type of object refs)"
         )
     for position, ref in enumerate(refs):
         if not isinstance(ref, ObjectRef):
@@ -282,15 +283,24 @@ def check_timeout(timeout: Any) -> None:
         raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
 
 
-def put(value: Any) -> ObjectRef[Any]:
+def put(value: Any, *, _owner: Any = None) -> ObjectRef[Any]:
     """Store *value* once; pass the reference to as many tasks as need it.
 
     Raises:
         TypeError: the value is a reference, or cannot be pickled.
+        ValueError: an owner is named, which Ray knows no more since 2.56.
         ObjectStoreFullError: it does not fit.
     """
     if isinstance(value, ObjectRef):
-        raise TypeError("put() of an ObjectRef is not allowed: it is a reference already")
+        raise TypeError(
+            "put() of an ObjectRef is not allowed: it is a reference already (wrap it in a list "
+            "to have it stored)"
+        )
+    if _owner is not None:
+        raise ValueError(
+            "put(): the argument `_owner` has been removed in Ray 2.56: have the actor itself put "
+            "the value"
+        )
     return (session.current() or session.require(value)).put(value)
 
 
@@ -323,9 +333,14 @@ def wait(
     if not refs:
         return [], []
     if num_returns < 1:
-        raise ValueError(f"num_returns must be at least 1, not {num_returns}")
+        raise ValueError(
+            f"num_returns must be at least 1, not {num_returns} (Invalid number of objects)"
+        )
     if num_returns > len(refs):
-        raise ValueError(f"num_returns is {num_returns}, but there are only {len(refs)} ObjectRefs")
+        raise ValueError(
+            f"num_returns is {num_returns}, but there are only {len(refs)} ObjectRefs: it cannot "
+            "be greater than their number"
+        )
     engine = session.current() or _none_for(refs)
     if session.watcher() is None:
         ready, rest = engine.wait(refs, num_returns, timeout, fetch_local)
@@ -361,7 +376,7 @@ def _check_wait(refs: Sequence[Any]) -> None:
                     f"{type(ref).__name__}{_hint(ref)}"
                 )
     if not distinct(refs):
-        raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
+        raise ValueError("wait() takes a list of unique ObjectRefs; this one has duplicates")
 
 
 def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
@@ -425,7 +440,7 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
     except ValueError as error:
         names = sorted(known for _, known in engine.actors.names(namespace is None))
         listed = f"; named actors: {', '.join(names)}" if names else ""
-        raise ValueError(f"{error}{listed}") from None
+        raise ValueError(f"{error}{listed} (Failed to look up actor)") from None
     return ActorHandle(info, life)
 
 

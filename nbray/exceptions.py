@@ -21,6 +21,8 @@
      +- NodeDiedError
      +- UnserializableException
      +- PendingCallsLimitExceeded
+     +- RuntimeEnvSetupError, TaskPlacementGroupRemoved, ActorPlacementGroupRemoved
+     +- ActorAlreadyExistsError, ActorHandleNotFoundError (also a ValueError)
      +- AuthenticationError      the peer's secret is not ours
      +- VersionMismatchError
 
@@ -40,7 +42,19 @@ class RayError(Exception):
 
 
 class RaySystemError(RayError):
-    """The runtime could not do what was asked; the message says what to do next."""
+    """The runtime could not do what was asked; the message says what to do next.
+
+    Attributes:
+        client_exc: the message.
+        traceback_str: as it was given.
+    """
+
+    def __init__(self, client_exc: Any = "", traceback_str: str | None = None) -> None:
+        self.client_exc = client_exc
+        self.traceback_str = traceback_str
+
+    def __str__(self) -> str:
+        return str(self.client_exc)
 
 
 def cluster_ended(why: str) -> RaySystemError:
@@ -68,10 +82,37 @@ class VersionMismatchError(RaySystemError):
 
 
 class TaskCancelledError(RayError):
-    """The task was cancelled, by `cancel` or by the Stop button."""
+    """The task was cancelled, by `cancel` or by the Stop button.
+
+    Attributes:
+        task_id: of the cancelled task, where that is known.
+        error_message: what there is to say beyond that.
+    """
+
+    def __init__(self, task_id: Any = None, error_message: str | None = None) -> None:
+        if isinstance(task_id, str) and error_message is None:
+            task_id, error_message = None, task_id  # as nbray makes it: of a text alone
+        self.task_id = task_id
+        self.error_message = error_message
+
+    def __str__(self) -> str:
+        said = f"Task: {self.task_id} was cancelled. " if self.task_id is not None else ""
+        return said + (self.error_message or "")
 
 
-class TaskUnschedulableError(RayError):
+class Told(RayError):
+    """An error with a text of its own, which is said where none is given."""
+
+    default = ""
+
+    def __init__(self, error_message: str | None = None) -> None:
+        self.error_message = error_message
+
+    def __str__(self) -> str:
+        return self.default if self.error_message is None else str(self.error_message)
+
+
+class TaskUnschedulableError(Told):
     """No node of the cluster can ever satisfy the task's resources."""
 
 
@@ -84,11 +125,46 @@ class OutOfMemoryError(WorkerCrashedError):
 
 
 class RayActorError(RayError):
-    """An actor's method could not be run."""
+    """An actor's method could not be run.
+
+    Attributes:
+        actor_id: the actor, as hexadecimal digits, where it is known.
+        error_msg: the text.
+        actor_init_failed: whether its constructor raised.
+        preempted: whether its node was taken away; False here.
+    """
+
+    BASE_ERROR_MSG = "the actor failed before it had finished this task"
+    actor_id: str | None = None
+    error_msg: str = BASE_ERROR_MSG
+    actor_init_failed: bool = False
+    preempted: bool = False
+
+    def __init__(
+        self, actor_id: str | None = None, error_msg: str | None = None,
+        actor_init_failed: bool = False, preempted: bool = False,
+    ) -> None:  # fmt: skip
+        if error_msg is None and actor_id is not None:
+            actor_id, error_msg = None, actor_id  # as nbray makes it: of a text alone
+        self.actor_id = actor_id
+        self.error_msg = self.BASE_ERROR_MSG if error_msg is None else error_msg
+        self.actor_init_failed = actor_init_failed
+        self.preempted = preempted
+
+    def __str__(self) -> str:
+        return str(self.error_msg)
 
 
 class ActorDiedError(RayActorError):
     """The actor is dead and will not come back."""
+
+    BASE_ERROR_MSG = "the actor died unexpectedly before it had finished this task"
+
+    def __init__(self, cause: Any = None) -> None:
+        """*cause*: None, a text, or the `RayTaskError` that its constructor raised."""
+        failed = isinstance(cause, RayTaskError)
+        text = f"the actor died because of an error raised in its creation task: {cause}"
+        super().__init__(None, text if failed else cause, failed)
 
 
 class ActorUnschedulableError(ActorDiedError):
@@ -98,13 +174,31 @@ class ActorUnschedulableError(ActorDiedError):
 class ActorUnavailableError(RayActorError):
     """The actor is restarting; the call was not run, or its outcome is unknown."""
 
+    def __init__(self, error_message: str = "", actor_id: bytes | str | None = None) -> None:
+        name = actor_id.hex() if isinstance(actor_id, bytes) else actor_id
+        super().__init__(name, error_message)
+
 
 class GetTimeoutError(RayError, TimeoutError):
     """`get` ran out of time before the value was ready."""
 
 
 class ObjectLostError(RayError):
-    """The object's value is gone from every node that held it."""
+    """The object's value is gone from every node that held it.
+
+    Attributes:
+        object_ref_hex, owner_address, call_site: as they were given.
+    """
+
+    def __init__(
+        self, object_ref_hex: str = "", owner_address: bytes | None = None, call_site: str = ""
+    ) -> None:
+        self.object_ref_hex = object_ref_hex
+        self.owner_address = owner_address
+        self.call_site = call_site
+
+    def __str__(self) -> str:
+        return str(self.object_ref_hex)
 
 
 class OwnerDiedError(ObjectLostError):
@@ -129,6 +223,42 @@ class PendingCallsLimitExceeded(RayError):
 
 class UnserializableException(RayError):
     """Stands in for a user's exception that could not be pickled; carries its text."""
+
+
+class RuntimeEnvSetupError(Told):
+    """A runtime environment could not be made."""
+
+    default = "Failed to set up runtime environment."
+
+
+class TaskPlacementGroupRemoved(Told):
+    """The placement group in which the task was to run has been removed."""
+
+    default = "The placement group corresponding to this task has been removed."
+
+
+class ActorPlacementGroupRemoved(Told):
+    """The placement group in which the actor lived has been removed."""
+
+    default = "The placement group corresponding to this Actor has been removed."
+
+
+class ActorAlreadyExistsError(Told, ValueError):
+    """The name of an actor is taken."""
+
+
+class ActorHandleNotFoundError(Told, ValueError):
+    """A handle is of an actor of another cluster than the one in use."""
+
+
+def __getattr__(name: str) -> Any:
+    """Ray's classes that nothing raises here, loaded when they are asked for."""
+    from nbray import unraised_exceptions
+
+    found = unraised_exceptions.__dict__.get(name)
+    if found is None or name.startswith("__") or name not in unraised_exceptions.__all__:
+        raise AttributeError(f"module 'nbray.exceptions' has no attribute {name!r}")
+    return found
 
 
 E = TypeVar("E", bound=BaseException)
@@ -161,7 +291,9 @@ class RayTaskError(RayError):
         function_name: what ran.
         traceback_str: the remote traceback as text, the user's line first.
         cause: the user's exception (or an `UnserializableException`).
-        node, pid: where it ran.
+        node, pid: where it ran; `ip` is Ray's name for the former.
+        proctitle: what its process is called, by Ray's form.
+        actor_repr: the actor whose method it was, if the error was made with it.
         frames: the stack with its locals, packed (see `nbray.postmortem`); `%nbray debug` shows it.
         alike: how many tasks of one `get` failed the same way, this one included.
         among: how many tasks that `get` asked for; 0 where they were not counted.
@@ -173,6 +305,8 @@ class RayTaskError(RayError):
     node = _Field("")
     pid = _Field(0)
     frames = _Field(b"")
+    actor_repr = _Field()
+    _actor_id = _Field()
     alike = _Field(1)
     among = _Field(0)
 
@@ -186,10 +320,20 @@ class RayTaskError(RayError):
         cause: BaseException,
         node: str = "",
         pid: int = 0,
-        frames: bytes = b"",
+        frames: bytes | str = b"",
+        actor_repr: str | None = None,
+        actor_id: str | None = None,
+        *,
+        ip: str | None = None,
+        proctitle: str | None = None,
     ) -> None:
+        """As Ray makes one, too: there *node* is `proctitle`, and *frames* is `ip`."""
         super().__init__(function_name, traceback_str, cause, node, pid, frames)
-        self._tell(function_name, traceback_str, cause, node, pid, frames)
+        if isinstance(frames, str) or ip is not None or proctitle is not None:
+            node, frames = (frames if isinstance(frames, str) else ip) or "", b""
+        self._tell(function_name, traceback_str, cause, node, pid or 0, frames)
+        self.actor_repr = actor_repr
+        self._actor_id = actor_id
 
     def _tell(
         self, function_name: str, traceback_str: str, cause: BaseException, node: str, pid: int,
@@ -201,6 +345,16 @@ class RayTaskError(RayError):
         self.cause = cause
         self.node = node
         self.pid = pid
+
+    @property
+    def ip(self) -> str:
+        """The node on which it ran."""
+        return str(self.node)
+
+    @property
+    def proctitle(self) -> str:
+        """What a process is called that runs this, by Ray's form."""
+        return f"ray::{self.function_name}"
 
     def __str__(self) -> str:
         where = f" (node {self.node}, pid {self.pid})" if self.node else ""
@@ -220,19 +374,37 @@ class RayTaskError(RayError):
         would end or cancel the process that gets it stays a plain `RayTaskError`.
         """
         cause: BaseException = self.cause
-        if isinstance(cause, RayError):
-            return cause if isinstance(cause, RayTaskError) else self
-        if isinstance(cause, _ends_whoever_gets_it()):
-            return self
-        from nbray.exceptional import like  # once a task has failed
-
-        kind: Any = type(cause)
+        if isinstance(cause, RayTaskError):
+            return cause
+        if type(cause) in (RayError, UnserializableException):
+            return self  # which is one already, or knows no more than a text
         try:
-            error = like(_dual_class(kind), cause)
+            return self.make_dual_exception_instance()
         except TypeError:
+            if isinstance(cause, _ends_whoever_gets_it()):
+                return self
             self.__cause__ = cause.__cause__
             BaseException.__setattr__(cause, "__cause__", self)
             return BaseException.with_traceback(cause, None)
+
+    def make_dual_exception_instance(self) -> RayTaskError:
+        """An instance of both this class and that of `cause`; of a `KeyboardInterrupt`, which ends
+        a task as cancelling does, one of `TaskCancelledError`.
+
+        Raises:
+            TypeError: nothing can be both, or whoever got it would end.
+        """
+        cause: BaseException = self.cause
+        if isinstance(cause, KeyboardInterrupt):
+            like_what: BaseException = TaskCancelledError(f"{self.function_name} was interrupted")
+        elif isinstance(cause, _ends_whoever_gets_it()):
+            raise TypeError(f"a {type(cause).__name__} would end whoever gets it")
+        else:
+            like_what = cause
+        from nbray.exceptional import like  # once a task has failed
+
+        kind: Any = type(like_what)
+        error = like(_dual_class(kind), like_what)
         assert isinstance(error, RayTaskError)
         error._tell(
             self.function_name, self.traceback_str, cause, self.node, self.pid, self.frames

@@ -22,6 +22,14 @@ UNIT = 10_000
 _MOST = 2**62
 """No machine has this much of anything, and messages carry 64-bit integers."""
 
+class RefusedValue(TypeError, ValueError):
+    """A value that is neither of the right kind nor in range."""
+
+
+class RefusedDecoration(AssertionError, TypeError, ValueError):
+    """`@remote` or `@method` in a form that there is not; Ray raises an `AssertionError`."""
+
+
 RetryOn = bool | tuple[type[BaseException], ...]
 
 
@@ -91,10 +99,24 @@ def number(minimum: float = 0) -> Callable[[str, Any], Any]:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(f"{name} must be a number, not {type(value).__name__}")
         if not minimum <= value < math.inf:
-            raise ValueError(f"{name} must be a finite number of at least {minimum:g}, not {value}")
+            raise ValueError(
+                f"{name} must be a finite number of at least {minimum:g}, not {value}"
+                + (": a quantity cannot be negative" if value < 0 else "")
+            )
         return value
 
     return check
+
+
+def _quantity(name: str, value: Any) -> Any:
+    """Checks an amount of a resource: they are counted in ten-thousandths."""
+    number()(name, value)
+    if value and value * UNIT < 1:
+        raise ValueError(
+            f"{name}: the precision of a fractional quantity cannot go beyond {1 / UNIT:g}, "
+            f"and this is {value}"
+        )
+    return value
 
 
 def _optional(inner: Callable[[str, Any], Any], default: Any) -> Callable[[str, Any], Any]:
@@ -150,18 +172,20 @@ def _resources(name: str, value: Any) -> dict[str, float]:
             raise ValueError(
                 f"{name}: use num_cpus, num_gpus or memory instead of {key!r} in resources"
             )
-        number()(f"{name}[{key!r}]", amount)
+        _quantity(f"{name}[{key!r}]", amount)
     return {safe(key): float(amount) for key, amount in value.items() if amount}
 
 
 def _retry_on(name: str, value: Any) -> RetryOn:
     if isinstance(value, bool):
         return value
-    if isinstance(value, (list, tuple)) and all(
-        isinstance(kind, type) and issubclass(kind, BaseException) for kind in value
-    ):
-        return tuple(value)
-    raise TypeError(f"{name} must be True, False or a list of exception classes")
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be True, False or a list of exception classes")
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in value):
+        raise RefusedValue(
+            f"{name} must be either a boolean or a list of exceptions: subclasses of Exception"
+        )
+    return tuple(value)
 
 
 def _lifetime(name: str, value: Any) -> str:
@@ -172,38 +196,49 @@ def _lifetime(name: str, value: Any) -> str:
     return "detached"
 
 
+def _mapping(name: str, value: Any) -> Any:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dictionary or None, not {type(value).__name__}")
+    return value
+
+
 _RESOURCES = {
-    "num_gpus": _optional(number(), 0),
-    "memory": _optional(number(), 0),
+    "num_gpus": _optional(_quantity, 0),
+    "memory": _optional(_quantity, 0),
     "resources": _optional(_resources, {}),
     "name": _optional(text_of, ""),
     "node": _optional(integer(0), 0),
 }
 _TASK: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
-    "num_cpus": _optional(number(), 1),
+    "num_cpus": _optional(_quantity, 1),
     "num_returns": _optional(integer(0), 1),
-    "max_retries": integer(-1),
+    "max_retries": _optional(integer(-1), 3),
     "retry_exceptions": _retry_on,
 }
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
-    "num_cpus": _optional(number(), None),
+    "num_cpus": _optional(_quantity, None),
     "name": _optional(found_by, ""),
     "namespace": _optional(found_by, ""),
     "get_if_exists": _flag,
     "lifetime": _lifetime,
-    "max_restarts": integer(-1),
-    "max_task_retries": integer(-1),
+    "max_restarts": _optional(integer(-1), 0),
+    "max_task_retries": _optional(integer(-1), 0),
     "max_concurrency": _optional(integer(1), 0),
-    "max_pending_calls": integer(-1),
+    "max_pending_calls": _optional(integer(-1), -1),
 }
 _METHOD: dict[str, Callable[[str, Any], Any]] = {
     "num_returns": _optional(integer(0), 1),
-    "max_task_retries": integer(-1),
-    "retry_exceptions": _retry_on,
+    "max_task_retries": _optional(integer(-1), -2),
+    "retry_exceptions": _optional(_retry_on, False),
     "name": _optional(text_of, ""),
 }
+_WITHOUT_EFFECT: dict[str, Callable[[str, Any], Any]] = {
+    "enable_task_events": _flag,
+    "_labels": _mapping,
+}
+"""Ray's options that are checked, and change nothing here."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -215,17 +250,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _checked(
-    what: str, table: Mapping[str, Callable[[str, Any], Any]], given: Mapping[str, Any]
-) -> dict[str, Any]:
+    what: str, table: Mapping[str, Callable[[str, Any], Any]], given: Mapping[str, Any],
+    refusal: type[Exception] = ValueError,
+) -> dict[str, Any]:  # fmt: skip
     checked = {}
     for name, value in given.items():
         check = table.get(name)
-        if check is None:
-            raise ValueError(
+        if check is not None:
+            checked[name] = check(name, value)
+        elif name in _WITHOUT_EFFECT:
+            _WITHOUT_EFFECT[name](name, value)
+        else:
+            raise refusal(
                 f"unknown option {name!r} for {what}{did_you_mean(name, table)} "
-                f"(known: {', '.join(sorted(table))})"
+                f"(Invalid option keyword; valid ones are {', '.join(sorted(table))})"
             )
-        checked[name] = check(name, value)
     return checked
 
 
@@ -245,13 +284,16 @@ def actor_options(given: Mapping[str, Any], base: ActorOptions | None = None) ->
     checked = _checked("an actor class", _ACTOR, given)
     options = msgspec.structs.replace(base or ActorOptions(), **checked)
     if options.get_if_exists and not options.name:
-        raise ValueError("get_if_exists needs a name: .options(name=..., get_if_exists=True)")
+        raise ValueError(
+            "get_if_exists needs a name: The actor name must be specified to use "
+            "`get_if_exists`, as in .options(name=..., get_if_exists=True)"
+        )
     return options
 
 
 def method_options(given: Mapping[str, Any], base: MethodOptions | None = None) -> MethodOptions:
     """Validate *given* over *base*; raises as `task_options` does."""
-    checked = _checked("an actor method", _METHOD, given)
+    checked = _checked("an actor method", _METHOD, given, RefusedDecoration)
     return msgspec.structs.replace(base or MethodOptions(), **checked)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nbray import session
 from nbray.engine import Function
-from nbray.options import TaskOptions, task_options
+from nbray.options import RefusedDecoration, TaskOptions, task_options
 from nbray.text import safe
 
 
@@ -138,8 +138,9 @@ def refuse_coroutines(call: Callable[..., Any]) -> None:
     plain = inspect.unwrap(call)
     if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
         raise ValueError(
-            f"{short_name(call)} is an async function; only methods of actors may be async: "
-            "make it a plain function that calls asyncio.run(...)"
+            f"{short_name(call)} is an async function; 'async def' should not be used for remote "
+            "tasks, only methods of actors may be async: make it a plain function that calls "
+            "asyncio.run(...)"
         )
 
 
@@ -175,6 +176,18 @@ class RemoteFunction:
         """
         refuse_streams(given)
         return RemoteFunction(self._function, task_options(given, self._options), self._target)
+
+    def _remote(
+        self, args: Any = None, kwargs: Any = None, **given: Any
+    ) -> Any:
+        """As `.options(**given).remote(*args, **kwargs)`."""
+        call = self.options(**given) if given else self
+        return call.remote(*(args or ()), **(kwargs or {}))
+
+    @property
+    def _function_name(self) -> str:
+        """The function's module and name."""
+        return f"{self.__module__}.{self._target.name}"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
@@ -243,16 +256,17 @@ def remote(*args: Any, **options: Any) -> Any:
     Raises:
         ValueError: an unknown option or a value out of range.
         TypeError: a value of the wrong kind, or not a function or class.
+        AssertionError: neither a function or class alone, nor options alone.
     """
     if len(args) == 1 and not options and callable(args[0]):
         return _make(args[0], {})
     if args:
-        raise TypeError(
+        raise RefusedDecoration(
             "@remote takes a function or class, or options by keyword only: "
             "@nbray.remote or @nbray.remote(num_cpus=2)"
         )
     if not options:
-        raise TypeError("@remote() without options: write @nbray.remote")
+        raise RefusedDecoration("@remote() without options: write @nbray.remote")
     return functools.partial(_make, given=options)
 
 
@@ -264,7 +278,10 @@ def _make(thing: Any, given: Mapping[str, Any]) -> Any:
     if inspect.isclass(thing):
         return make_actor_class(thing, given)
     if not (inspect.isroutine(thing) or isinstance(thing, functools.partial)):
-        raise TypeError(f"@remote takes a function or a class, not {type(thing).__name__}")
+        raise TypeError(
+            "@remote takes a function or a class: it must be applied to either a function or a "
+            f"class, not to {type(thing).__name__}"
+        )
     refuse_streams(given)
     refuse_coroutines(thing)
     return RemoteFunction(thing, task_options(given))

@@ -39,8 +39,8 @@ _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 def pack_error(error: BaseException, function_name: str, node: str, pid: int) -> bytes:
     """*error*, raised by user code in *function_name*, as bytes for `unpack_error`.
 
-    nbray's own errors travel as they are; anything else becomes a
-    `RayTaskError` with the remote traceback. A `RayTaskError` that came through
+    nbray's own errors travel as they are where no user's code raised or passed them on; anything
+    else becomes a `RayTaskError` with the remote traceback. A `RayTaskError` that came through
     `get` from a nested task keeps its cause, and gains the outer frames.
     """
     try:
@@ -66,7 +66,7 @@ def _packed_error(error: BaseException, function_name: str, node: str, pid: int)
         cause = before.cause
         text = _nested_text(before, summary, function_name)
         frames = before.frames  # where it began tells most
-    elif isinstance(error, RayError):
+    elif isinstance(error, RayError) and not any(_is_user(frame) for frame in summary.stack):
         line = cut(one_line(error), MOST_LINE)
         return pickle.dumps(("", "", _pickled(error), line, "", 0, b""), 5)
     else:

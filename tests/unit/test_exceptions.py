@@ -74,9 +74,10 @@ def test_a_dual_error_survives_pickling():
     assert str(error) == str(dual(OSError(2, "gone")))
 
 
-def test_our_own_errors_are_not_made_dual():
+def test_our_own_errors_that_a_task_raised_are_both_as_well():
     cancelled = RayTaskError("f", "t", TaskCancelledError("c")).as_instanceof_cause()
-    assert type(cancelled) is RayTaskError
+    assert isinstance(cancelled, RayTaskError)
+    assert isinstance(cancelled, TaskCancelledError)
     inner = RayTaskError("inner", "t", ValueError())
     assert RayTaskError("outer", "t", inner).as_instanceof_cause() is inner
 

@@ -20,6 +20,7 @@ from nbray.engines.inline.launching import Launcher
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.running import Call, Runner
 from nbray.exceptions import (
+    ActorAlreadyExistsError,
     ActorDiedError,
     ActorUnschedulableError,
     PendingCallsLimitExceeded,
@@ -62,7 +63,7 @@ class InlineActors:
             if seq is not None and options.get_if_exists:
                 return self.all[seq].info, self._objects.ref(self._owner, seq)
             if seq is not None:
-                raise ValueError(
+                raise ActorAlreadyExistsError(
                     f"the name {options.name!r} is taken by another actor: use "
                     "get_if_exists=True, or get_actor()"
                 )

@@ -149,7 +149,9 @@ def test_attributes_of_the_exception_survive() -> None:
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_errors_that_are_not_exceptions_become_task_errors(kind: type[BaseException]) -> None:
     back = travel(kind("bye"))
-    assert type(back) is RayTaskError
+    assert isinstance(back, RayTaskError)
+    assert not isinstance(back, kind)
+    assert isinstance(back, exceptions.TaskCancelledError) == (kind is KeyboardInterrupt)
     assert type(back.cause) is kind
 
 

@@ -16,7 +16,7 @@ from collections import deque
 
 import msgspec
 
-from nbray.ids import HEAD, node_of
+from nbray.ids import HEAD, node_of, object_hex
 from nbray.runtime.core.client.objects.objects import Entry, Objects
 from nbray.runtime.core.client.task_records import (
     BATCH_BYTES,
@@ -359,8 +359,13 @@ class Callers:
             if dead:
                 error = self._death(link)
             else:
-                text = f"{link.name}.{task.work.spec.name}: {message.cause}; it is restarting"
-                error = Value(self._error("ActorUnavailableError", text), failed=True)
+                text = (
+                    f"{link.name}.{task.work.spec.name}: {message.cause}; it is restarting: "
+                    "the actor is unavailable until then, and the task may or may not have been "
+                    "executed"
+                )
+                actor = object_hex(*link.key)
+                error = Value(self._error("ActorUnavailableError", text, b"", actor), failed=True)
             effects += self._submitter.fail(task, error)
         link.inflight.clear()
         link.queue.extendleft(reversed(again))
@@ -390,11 +395,13 @@ class Callers:
     def _death(self, link: ActorLink) -> Value:
         if link.error:
             text = f"the actor {link.name} could not be made: "
-            return Value(self._error("ActorDiedError", text, link.error), failed=True)
+            made = self._error("ActorDiedError", text, link.error, object_hex(*link.key))
+            return Value(made, failed=True)
         cause = link.cause or "it has ended"
         never = link.kind == Why.UNSCHEDULABLE
         kind = "ActorUnschedulableError" if never else "ActorDiedError"
-        return Value(self._error(kind, f"the actor {link.name} is dead: {cause}"), failed=True)
+        text = f"the actor {link.name} is dead: {cause}"
+        return Value(self._error(kind, text, b"", object_hex(*link.key)), failed=True)
 
     def _life_ended(self, entry: Entry) -> list[ClientEffect]:
         link = self.links.get(entry.key)

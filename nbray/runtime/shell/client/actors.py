@@ -14,7 +14,12 @@ import msgspec
 from nbray import session
 from nbray.config import MOST_LABEL, MOST_NAME
 from nbray.engine import ActorInfo, Function
-from nbray.exceptions import PendingCallsLimitExceeded, cluster_ended, reference_ended
+from nbray.exceptions import (
+    ActorAlreadyExistsError,
+    PendingCallsLimitExceeded,
+    cluster_ended,
+    reference_ended,
+)
 from nbray.ids import HEAD
 from nbray.options import ActorOptions, MethodOptions
 from nbray.refs import ObjectRef
@@ -104,7 +109,7 @@ class NativeActors:
 
         answer = self._memory.ask(register, -seq)
         if answer.why:
-            raise ValueError(answer.why)
+            raise ActorAlreadyExistsError(answer.why)
         if answer.existing is not None:
             existing: ActorInfo = unpack(answer.existing.info, self._memory.restore)
             return existing, self._memory.restore(existing.owner, existing.actor)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from nbray import exceptions
-from nbray.exceptions import RaySystemError, VersionMismatchError
+from nbray.exceptions import RayActorError, RaySystemError, VersionMismatchError
 from nbray.ids import node_client, node_of
 from nbray.runtime.core import versions
 from nbray.runtime.core.client.brain import ClientBrain
@@ -24,14 +24,20 @@ from nbray.wire.pickling import pack_error, unpack_error
 REGISTER_SECONDS = 20.0
 
 
-def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> bytes:
     """A packed nbray error of class *kind* (a name in `nbray.exceptions`).
 
     The text of the packed error *cause* is put behind *text*.
+
+    Args:
+        actor: which it is about, as hexadecimal digits; with *cause* it could not be made.
     """
     if cause:
         text += str(unpack_error(cause))
     error: Exception = getattr(exceptions, kind)(text)
+    if isinstance(error, RayActorError):
+        error.actor_id = actor or None
+        error.actor_init_failed = bool(cause)
     return pack_error(error, "", "", 0)
 
 

@@ -31,7 +31,9 @@ from nbray.options import RetryOn
 from nbray.refs import ObjectRef
 from nbray.wire.failures import pack_error, unpack_error
 
-__all__ = ["Plan", "Report", "brief", "run_chunk", "unpack_error", "weight"]
+__all__ = [
+    "Plan", "Report", "brief", "pack_error", "run_chunk", "unpack_error", "weight",
+]  # fmt: skip
 
 LOOKS = 3
 """How often the watch looks at a chunk within its patience."""

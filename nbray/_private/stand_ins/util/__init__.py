@@ -1,0 +1,1 @@
+"""What Ray has in `ray.util` beside what nbray has there."""

@@ -1,0 +1,11 @@
+"""`ray.util.client`: Ray's client mode.
+
+In Ray a client speaks to a process that is a driver in its stead. Every driver of nbray's speaks to
+its cluster itself, also to one elsewhere, so that a client is a driver.
+"""
+
+from __future__ import annotations
+
+import nbray as ray
+
+__all__ = ["ray"]

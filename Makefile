@@ -11,7 +11,7 @@
 # make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
 # make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
-# make libraries  pymoo, sktime, hamilton, unidist and easy-ray-threads on nbray under Ray's name
+# make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
@@ -172,9 +172,10 @@ $(BENCH)/.ready: pyproject.toml .ci/find-python
 LIBRARIES := .venv-libraries
 $(LIBRARIES)/.ready: pyproject.toml .ci/find-python
 	@test -x $(LIBRARIES)/bin/python || "$$(.ci/find-python)" -m venv $(LIBRARIES)
-	@echo "installing nbray and five libraries into $(LIBRARIES)"
-	@$(LIBRARIES)/bin/python -m pip install -qq -e . pandas pymoo==0.6.2 sktime==1.2.0 \
-	  apache-hamilton==1.90.0 unidist==0.7.2
+	@echo "installing nbray and seven libraries into $(LIBRARIES)"
+	@NBRAY_SIDEBAR=0 $(LIBRARIES)/bin/python -m pip install -qq -e . pandas pymoo==0.6.2 \
+	  sktime==1.2.0 apache-hamilton==1.90.0 unidist==0.7.2 modin==0.37.1 joblib==1.6.0 \
+	  scikit-learn scipy matplotlib pytest boto3 s3fs 'moto[server]' requests
 	@$(LIBRARIES)/bin/python -m pip install -qq --no-deps easy-ray-threads==0.1.0
 	@touch $@
 

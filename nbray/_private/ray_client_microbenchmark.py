@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import nbray as ray
 from nbray._private.ray_microbenchmark_helpers import Row, timeit
+from nbray.api import get, init, put
+from nbray.remote import remote
 
 ARRAY_BYTES = 800 << 20
 GIGABYTES = 0.8
 MANY = 1000
 
 
-@ray.remote
+@remote
 def _small_value() -> bytes:
     return b"ok"
 
 
-@ray.remote
+@remote
 def _put_many() -> None:
     for _ in range(100):
-        ray.put(0)
+        put(0)
 
 
 class _Small:
@@ -32,41 +33,41 @@ class _Small:
         return b"ok"
 
 
-_Actor: Any = ray.remote(num_cpus=0)(_Small)
+_Actor: Any = remote(num_cpus=0)(_Small)
 
 
 def _get() -> Callable[[], Any]:
-    value = ray.put(0)
-    return lambda: ray.get(value)
+    value = put(0)
+    return lambda: get(value)
 
 
 def _put() -> Callable[[], Any]:
-    return lambda: ray.put(0)
+    return lambda: put(0)
 
 
 def _put_large() -> Callable[[], Any]:
     import numpy as np
 
     array = np.zeros(ARRAY_BYTES // 8, dtype=np.int64)
-    return lambda: ray.put(array)
+    return lambda: put(array)
 
 
 def _tasks() -> Callable[[], Any]:
-    return lambda: ray.get([_small_value.remote() for _ in range(MANY)])
+    return lambda: get([_small_value.remote() for _ in range(MANY)])
 
 
 def _puts_of_tasks() -> Callable[[], Any]:
-    return lambda: ray.get([_put_many.remote() for _ in range(10)])
+    return lambda: get([_put_many.remote() for _ in range(10)])
 
 
 def _one_call() -> Callable[[], Any]:
     actor = _Actor.remote()
-    return lambda: ray.get(actor.small_value.remote())
+    return lambda: get(actor.small_value.remote())
 
 
 def _calls(**options: Any) -> Callable[[], Any]:
     actor = _Actor.options(**options).remote()
-    return lambda: ray.get([actor.small_value.remote() for _ in range(MANY)])
+    return lambda: get([actor.small_value.remote() for _ in range(MANY)])
 
 
 ROWS: tuple[tuple[str, Callable[[], Callable[[], Any]], float], ...] = (
@@ -86,6 +87,6 @@ def main(results: list[Row | None] | None = None) -> list[Row | None]:
     """Measure all rows; they are appended to *results*."""
     rows = results or []
     for name, make, multiplier in ROWS:
-        with ray.init():
+        with init():
             rows += timeit(name, make(), multiplier)
     return rows

@@ -6,6 +6,10 @@ its cluster itself, also to one elsewhere, so that a client is a driver.
 
 from __future__ import annotations
 
-import nbray as ray
+import sys
+from typing import Any
 
 __all__ = ["ray"]
+
+ray: Any = sys.modules["nbray"]
+"""The API."""

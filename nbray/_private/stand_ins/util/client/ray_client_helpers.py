@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import nbray
+from nbray._private.stand_ins.util.client import ray
+from nbray.api import init, shutdown
 
 
 @contextlib.contextmanager
@@ -20,8 +21,8 @@ def ray_start_client_server(
     if ray_connect_handler is not None:
         ray_connect_handler()
     else:
-        nbray.init()
+        init()
     try:
-        yield nbray
+        yield ray
     finally:
-        nbray.shutdown()
+        shutdown()

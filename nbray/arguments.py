@@ -97,6 +97,19 @@ def address(given: str | None) -> str:
     return address
 
 
+def cluster_address(given: str | None) -> str:
+    """Where a cluster is that runs already: '', 'auto', 'HOST:PORT' or a dashboard's link.
+
+    Raises:
+        ValueError, TypeError: it is something else.
+    """
+    given = text("address", given).strip()
+    if given.startswith(("http://", "https://")):
+        return given
+    found = address(given)
+    return "" if found == "local" else found
+
+
 def text(name: str, value: Any) -> str:
     return "" if value is None else text_of(name, value)
 

@@ -50,6 +50,16 @@ class TaskRecord(Record):
     """0: it has not ended."""
     why: str = ""
     """Why it waits, or the error it ended with, in one line."""
+    attempt: int = 0
+    """How often it was begun before, where its process knows it (else `survey` counts)."""
+    defined: str = ""
+    """The function's own name, where `name` is another that its caller gave."""
+    actor: ObjectKey = (0, 0)
+    """Of the actor whose method it calls, as `ActorRecord.key` says it."""
+    parent: ObjectKey = (0, 0)
+    """(owner, number) of the task that submitted it, where that is known."""
+    resources: dict[str, float] = {}
+    """What it takes while it runs."""
 
 
 class ActorRecord(Record):
@@ -73,6 +83,11 @@ class ActorRecord(Record):
     cause: str = ""
     """Why it restarted last, or died."""
 
+    @property
+    def key(self) -> ObjectKey:
+        """What names it, as `ActorInfo.key` does."""
+        return self.owner, self.actor
+
 
 class ObjectRecord(Record):
     """One object, told by its owner."""
@@ -91,6 +106,8 @@ class ObjectRecord(Record):
     maker: str = ""
     """The task that makes it, where that is remembered; '' for what was put."""
     cell: str = ""
+    used: bool = False
+    """An unfinished task of its owner takes it."""
 
     @property
     def key(self) -> ObjectKey:
@@ -122,6 +139,12 @@ class ProcessRecord(Record):
     client: int
     pid: int
     driver: bool
+    why: str = ""
+    """How it ended ('': it lives)."""
+    intended: bool = False
+    """Somebody wanted its end."""
+    ended: float = 0.0
+    """When, by its node's clock."""
 
 
 class CellRecord(Record):
@@ -212,3 +235,7 @@ class Details(msgspec.Struct, frozen=True):
     """The reader's monotonic clock."""
     wall: float = 0.0
     """The same moment in seconds since the epoch (0: unknown)."""
+    silent_nodes: tuple[int, ...] = ()
+    """Nodes that have not answered in time (see `Insight.complete`)."""
+    silent: tuple[int, ...] = ()
+    """Drivers and workers that have not."""

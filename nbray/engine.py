@@ -284,7 +284,7 @@ class Cluster(Protocol):
 
 
 class Insight(Protocol):
-    """What screens show of a cluster and its work; never waits for it."""
+    """What screens show of a cluster and its work; but for `complete` it never waits for it."""
 
     def snapshot(self) -> Snapshot:
         """What screens show; cheap, callable ten times a second while others block."""
@@ -295,6 +295,14 @@ class Insight(Protocol):
 
         Never waits: it asks all processes, at most five times a second, and
         gives what they have answered so far; call it again for more.
+        """
+        ...
+
+    def complete(self, wanted: int, timeout: float) -> Details:
+        """The same with everybody's answer: waits for it, for *timeout* seconds at most.
+
+        Who has not answered by then is named in `Details.silent_nodes` and `silent`; a
+        process whose code holds the interpreter is waited for a shorter time.
         """
         ...
 

@@ -7,10 +7,12 @@ that engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from nbray import arguments, session
 from nbray.config import InitConfig, NodeRequest
 from nbray.engine import load
 
@@ -28,6 +30,64 @@ STOP_SECONDS = 10.0
 def native() -> Native:
     """The native engine's door."""
     return cast("Native", load("native"))
+
+
+def attached(where: str) -> Engine:
+    """An engine of a cluster that this machine is part of, for who has none; `shutdown` ends it.
+
+    Args:
+        where: 'HOST:PORT', the dashboard's link ('http://127.0.0.1:8265'), or '' or 'auto' for
+            the youngest.
+
+    Raises:
+        RaySystemError: there is none; or it does not answer.
+    """
+    from urllib.parse import urlsplit
+
+    launcher = Local()
+    records = launcher.records()
+    port = urlsplit(where).port if "://" in where else None
+    for record in records:
+        if (
+            where in {"", "auto", record.head_address, record.address}
+            or (port is not None and record.dashboard.port == port)
+        ):
+            return launcher.attach(record)
+    from nbray.exceptions import RaySystemError
+
+    if not records:
+        raise RaySystemError(
+            "no nbray runs on this machine: start a cluster with `nbray start --head`"
+        )
+    raise RaySystemError(
+        f"this machine is not part of a cluster at {where}: see `nbray status`; a machine joins "
+        "with the line that `nbray join` prints there"
+    )
+
+
+@contextlib.contextmanager
+def engine_of(address: str | None) -> Iterator[tuple[Engine, bool]]:
+    """The engine of the cluster at *address*, and whether it is attached for this block alone.
+
+    Without an address that of the cluster in use, else as `attached`.
+
+    Raises:
+        RaySystemError: there is none.
+        ValueError: that is no address.
+    """
+    current = session.live()
+    if current is not None and address in {None, "", "auto"}:
+        yield current, False
+        return
+    where = arguments.cluster_address(address)
+    if current is not None and where == current.context.runtime().address:
+        yield current, False
+        return
+    engine = attached(where)
+    try:
+        yield engine, True
+    finally:
+        engine.shutdown()
 
 
 class Local:

@@ -178,5 +178,8 @@ class PlainInsight:
         self.asked.append(wanted)
         return self.known
 
+    def complete(self, wanted: int, timeout: float) -> Details:
+        return self.details(wanted)
+
     def holdings(self) -> list[HoldingRecord]:
         return self.held

@@ -44,4 +44,8 @@ def __getattr__(name: str) -> Any:
         from nbray.util.mapping import map
 
         return map
+    if name == "state":
+        import importlib
+
+        return importlib.import_module("nbray.util.state")
     raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")

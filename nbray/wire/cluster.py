@@ -179,6 +179,8 @@ class Describe(Message):
     """How many printed pieces of each driver it has."""
     lost_seen: dict[int, int] = {}
     """How many of each client's tasks that ended outside a worker."""
+    round: int = 0
+    """Comes back in the answer."""
 
 
 class Described(Message):
@@ -207,7 +209,9 @@ class Described(Message):
     """Tasks that ended outside a worker, told by their owner."""
     lost_count: int = 0
     gone: list[ProcessRecord] = []
-    """Workers of a node that have ended, of which `ended` may tell."""
+    """Processes of a node that have ended, of which `ended` may tell."""
+    round: int = 0
+    """As in the question."""
 
 
 class Remember(Message):

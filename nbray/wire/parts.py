@@ -74,6 +74,8 @@ class Spec(Part):
     """Where the job looks names of actors up."""
     method: str = ""
     """The method to call, where `name` is another."""
+    defined: str = ""
+    """The function's own name, where `name` is another."""
 
 
 class Extra(Part):

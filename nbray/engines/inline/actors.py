@@ -6,12 +6,14 @@ Does not own one actor's life (`actor`).
 from __future__ import annotations
 
 import contextvars
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from nbray import session
+from nbray.details import ActorRecord
 from nbray.engine import ActorInfo, Function
 from nbray.engines.inline.actor import Actor
 from nbray.engines.inline.cluster import InlineCluster
@@ -26,9 +28,14 @@ from nbray.exceptions import (
     PendingCallsLimitExceeded,
     reference_ended,
 )
-from nbray.options import ActorOptions, MethodOptions, demand
+from nbray.ids import FIRST_NODE
+from nbray.options import UNIT, ActorOptions, MethodOptions, demand
 from nbray.refs import ObjectRef
+from nbray.wire.failures import one_line
 from nbray.wire.pickling import pack
+
+DEAD_SHOWN = 200
+"""Dead actors that are remembered."""
 
 
 class InlineActors:
@@ -47,6 +54,8 @@ class InlineActors:
         self._context = context
         self._cluster = cluster
         self._names: dict[tuple[str, str], int] = {}
+        self._dead: deque[ActorRecord] = deque(maxlen=DEAD_SHOWN)
+        """Those without a handle."""
 
     def create(
         self,
@@ -118,6 +127,7 @@ class InlineActors:
             gone = f"the actor {info.class_name} has ended with the session it belonged to"
             self._runner.fail(call, ActorDiedError(gone))
             return call.refs
+        call.defined = f"{info.class_name}.{method}" if options.name else ""
         retries = options.max_task_retries
         call.retries = info.max_task_retries if retries == -2 else retries
         call.retry_on = options.retry_exceptions
@@ -177,6 +187,23 @@ class InlineActors:
             actor.end(ActorDiedError(gone))
             self._tidy(actor)
             del self.all[seq]
+            self._dead.appendleft(self._record(actor))
+
+    def records(self) -> list[ActorRecord]:
+        """All, the youngest first; of the dead ones the latest."""
+        return [*map(self._record, reversed(list(self.all.values()))), *self._dead]
+
+    def _record(self, actor: Actor) -> ActorRecord:
+        info, options = actor.info, actor.options
+        return ActorRecord(
+            owner=info.owner, actor=info.actor, class_name=info.class_name, name=options.name,
+            namespace=options.namespace or self._context.namespace,
+            state=1 if actor.death is None else 3, node=FIRST_NODE, worker=self._owner,
+            restarts=actor.restarts, max_restarts=options.max_restarts,
+            detached=options.lifetime == "detached", cell=actor.birth.cell, job=self._owner,
+            resources={name: amount / UNIT for name, amount in demand(options).items()},
+            cause="" if actor.death is None else one_line(actor.death),
+        )  # fmt: skip
 
     def of(self, call: Call) -> Actor | None:
         """The actor whose method *call* is."""

@@ -42,7 +42,7 @@ class InlineContext:
 
     def _here(self) -> RuntimeInfo:
         return RuntimeInfo(
-            job_id=f"{self._owner & 0xFFFFFFFF:08x}",
+            job_id=client_hex(self._owner),
             node_id=self._cluster.node_id(),
             worker_id=client_hex(self._owner),
             namespace=self.namespace,

@@ -60,7 +60,8 @@ class InlineEngine:
         )
         self.cells = InlineCells(tally, outputs, self.actors)
         self.insight = InlineInsight(
-            owner, self.capabilities.name, self.cluster, self._objects, tally, self.actors
+            owner, self.capabilities.name, self.cluster, self._objects, tally, self.actors,
+            self._runner.past,
         )
 
     def _freed(self, seq: int) -> None:
@@ -76,6 +77,7 @@ class InlineEngine:
         call = self._launcher.call(
             options.name or function.name, args, kwargs, options.num_returns, "", options.counted
         )
+        call.defined = function.name if options.name else ""
         call.retries = options.max_retries
         call.retry_on = options.retry_exceptions
         call.info = self.context.of_task(call, options)

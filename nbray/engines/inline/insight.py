@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Sequence
+
+import msgspec
 
 from nbray import session
-from nbray.details import CellRecord, Details, HoldingRecord, ObjectRecord
+from nbray.details import (
+    OBJECTS,
+    CellRecord,
+    Details,
+    HoldingRecord,
+    ObjectRecord,
+    ProcessRecord,
+    TaskRecord,
+)
 from nbray.engines.inline.actors import InlineActors
 from nbray.engines.inline.cluster import ADDRESS, InlineCluster
 from nbray.engines.inline.objects import Objects
@@ -19,7 +31,7 @@ class InlineInsight:
 
     def __init__(
         self, owner: int, name: str, cluster: InlineCluster, objects: Objects, tally: Tally,
-        actors: InlineActors,
+        actors: InlineActors, tasks: Sequence[TaskRecord],
     ) -> None:  # fmt: skip
         self._owner = owner
         self._name = name
@@ -27,6 +39,7 @@ class InlineInsight:
         self._objects = objects
         self._tally = tally
         self._actors = actors
+        self._tasks = tasks
         self._began = time.monotonic()
 
     def snapshot(self) -> Snapshot:
@@ -62,6 +75,24 @@ class InlineInsight:
             for cell, view in self._tally.cells().items()
         ]
         return Details(cells=tuple(cells), now=time.monotonic())
+
+    def complete(self, wanted: int, timeout: float) -> Details:
+        """See the protocol; tasks that have ended are remembered for this alone."""
+        rows = self._objects.rows() if wanted & OBJECTS else ()
+        objects = [
+            ObjectRecord(self._owner, seq, state, size, [FIRST_NODE], held, 0)
+            for seq, state, size, held, _ in rows
+        ]
+        return msgspec.structs.replace(
+            self.details(wanted),
+            tasks=tuple(reversed(self._tasks)),
+            actors=tuple(self._actors.records()),
+            objects=tuple(objects),
+            object_count=len(objects),
+            processes=(ProcessRecord(self._owner, os.getpid(), True),),
+            me=self._owner,
+            wall=time.time(),
+        )
 
     def holdings(self) -> list[HoldingRecord]:
         """See the protocol; no task outlives the call that makes it, so none holds anything."""

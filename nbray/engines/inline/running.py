@@ -19,13 +19,16 @@ from typing import Any
 
 import msgspec
 
+from nbray.config import TASKS_REMEMBERED
+from nbray.details import CANCELLED, DONE, FAILED, TaskRecord
 from nbray.engine import RuntimeInfo
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.tally import Tally
-from nbray.exceptions import RayError, WorkerCrashedError, on_behalf
+from nbray.exceptions import RayError, TaskCancelledError, WorkerCrashedError, on_behalf
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
+from nbray.wire.failures import one_line
 from nbray.wire.pickling import pack, pack_call, pack_error
 
 running: ContextVar[RuntimeInfo | None] = ContextVar("nbray_inline_running", default=None)
@@ -55,8 +58,8 @@ class Call:
     """
 
     __slots__ = (
-        "began", "cell", "counted", "data", "deps", "holds", "info", "method", "name", "refs",
-        "retries", "retry_on", "task",
+        "began", "cell", "counted", "data", "defined", "deps", "holds", "info", "method", "name",
+        "parent", "refs", "retries", "retry_on", "task",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +79,8 @@ class Call:
         self.data = packed.join()
         self.holds = [objects.ref(owner, seq) for owner, seq in packed.refs]
         self.name = name
+        self.defined = ""
+        """The function's own name, where its caller gave another."""
         self.cell = cell
         self.method = method
         self.counted = True
@@ -85,6 +90,8 @@ class Call:
             objects.new(self, bool(method)) for _ in range(num_returns)
         ]
         self.info = RuntimeInfo()
+        self.parent = running.get()
+        """Whose code has made it (None: the driver's)."""
         self.retries = 0
         self.retry_on: RetryOn = False
         self.task: Any = None
@@ -102,6 +109,8 @@ class Runner:
         self._outputs = outputs
         self._tally = tally
         self._node_name = node_name
+        self.past: deque[TaskRecord] = deque(maxlen=TASKS_REMEMBERED)
+        """The last attempts that ended."""
 
     def arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
         """Fresh copies of a call's arguments, references among them resolved.
@@ -159,6 +168,7 @@ class Runner:
                 if not may_retry(call, error, attempt):
                     self.fail(call, error)
                     return
+                self._note(call, FAILED, one_line(error))
                 attempt += 1
 
     def succeed(self, call: Call, result: Any) -> None:
@@ -173,11 +183,17 @@ class Runner:
         packed = [pack(value, f"the result of {call.name}") for value in values]
         for ref, one in zip(call.refs, packed, strict=True):
             self._objects.store(ref, one)
+        self._note(call, DONE)
         if call.counted:
             self._ended(call, False)
 
     def fail(self, call: Call, error: BaseException | bytes) -> None:
         """Give the call's references an error."""
+        if isinstance(error, bytes):
+            self._note(call, FAILED, "one of its arguments failed")
+        else:
+            cancelled = isinstance(error, TaskCancelledError)
+            self._note(call, CANCELLED if cancelled else FAILED, one_line(error))
         if not isinstance(error, bytes):
             own = isinstance(error, RayError) and error.__traceback__ is None
             name = "" if own else call.name
@@ -186,10 +202,33 @@ class Runner:
         if call.counted:
             self._ended(call, True)
 
+    def _note(self, call: Call, state: int, why: str = "") -> None:
+        """Remember an attempt that has ended."""
+        info = call.info
+        task, actor, job = info.task_id, info.actor_id, info.job_id
+        if not task:
+            return
+        owner, seq = _key(task)
+        now = time.monotonic()
+        self.past.append(
+            TaskRecord(
+                owner=owner, seq=seq, name=call.name, cell=call.cell, job=int(job, 16), state=state,
+                worker=int(info.worker_id, 16), ended=now, why=why,
+                started=now - (time.perf_counter() - call.began[0]), defined=call.defined,
+                actor=_key(actor) if actor else (0, 0),
+                parent=_key(call.parent.task_id) if call.parent is not None else (0, 0),
+                resources={} if actor else info.assigned,
+            )
+        )  # fmt: skip
+
     def _ended(self, call: Call, failed: bool) -> None:
         began, cpu = call.began
         took = time.perf_counter() - began
         self._tally.ended(call.cell, failed, took, time.process_time() - cpu)
+
+
+def _key(identity: str) -> tuple[int, int]:
+    return int(identity[:16], 16), int(identity[16:], 16)
 
 
 def may_retry(call: Call, error: BaseException, attempt: int) -> bool:

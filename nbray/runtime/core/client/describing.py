@@ -27,10 +27,11 @@ from nbray.runtime.core.client.objects.objects import (
 )
 from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.wire.messages import Describe, Described, Printed
+from nbray.runtime.core.placement import units
+from nbray.wire.messages import Describe, Described, Printed, Spec
 
 if TYPE_CHECKING:
-    from nbray.runtime.core.client.actors import Callers
+    from nbray.runtime.core.client.actors import ActorLink, Callers
     from nbray.runtime.core.client.brain import ClientBrain
     from nbray.runtime.core.client.tasks import Submitter
 
@@ -76,13 +77,16 @@ class Lost:
         """Note the new ones."""
         ends = brain.tasks.ends
         while ends:
-            spec, seq, worker, why = ends.popleft()
+            spec, seq, worker, why, attempt, actor = ends.popleft()
             state = d.FAILED if why else d.CANCELLED
             self.count += 1
+            link = brain.actors.links.get(actor) if actor is not None else None
             self._records.append(
                 d.TaskRecord(
-                    owner=brain.me, seq=seq, name=spec.name, cell=spec.cell, job=spec.job,
-                    state=state, worker=worker, ended=now, why=why,
+                    owner=brain.me, seq=seq, name=f"{link.name}.{spec.name}" if link else spec.name,
+                    cell=spec.cell, job=spec.job, state=state, worker=worker, ended=now, why=why,
+                    attempt=attempt, defined=defined(spec, link.name if link else ""),
+                    actor=actor or (0, 0), resources=units(spec.resources),
                 )
             )  # fmt: skip
 
@@ -90,6 +94,13 @@ class Lost:
         """Those beyond the first *seen*, as far as they are remembered."""
         fresh = min(len(self._records), max(0, self.count - seen))
         return list(islice(self._records, len(self._records) - fresh, None))
+
+
+def defined(spec: Spec, class_name: str) -> str:
+    """The name of what *spec* runs, as it was defined, where its caller gave another ('': none)."""
+    if class_name:
+        return f"{class_name}.{spec.method}" if spec.method else ""
+    return spec.defined
 
 
 def client(brain: ClientBrain, message: Describe, now: float) -> Described:
@@ -119,6 +130,7 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
         for cell, view in brain.cells(now).items()
         if brain.tallies[cell].job in (0, brain.me)  # else its driver tells of it
     ]
+    answer["round"] = message.round
     return Described(brain.me, now, message.wanted, **answer)  # type: ignore[arg-type]
 
 
@@ -132,11 +144,16 @@ def unfinished(tasks: Submitter, actors: Callers, limit: int) -> list[d.TaskReco
     me = tasks.me
 
     def record(
-        task: Task, state: int, worker: int = 0, why: str = "", of: str = ""
+        task: Task, state: int, worker: int = 0, why: str = "", link: ActorLink | None = None
     ) -> d.TaskRecord:
         spec = task.work.spec
+        of = link.name if link is not None else ""
         name = f"{of}.{spec.name}" if of else spec.name
-        return d.TaskRecord(me, task.seq, name, spec.cell, spec.job, state, worker, why=why)
+        return d.TaskRecord(
+            me, task.seq, name, spec.cell, spec.job, state, worker, why=why, attempt=task.attempt,
+            defined=defined(spec, of), actor=link.key if link is not None else (0, 0),
+            parent=task.parent or (0, 0), resources=units(spec.resources),
+        )  # fmt: skip
 
     pools = list(tasks.pools.active.values())
     links = list(actors.links.values())
@@ -147,7 +164,7 @@ def unfinished(tasks: Submitter, actors: Callers, limit: int) -> list[d.TaskReco
         for task in lease.inflight.values()
     )
     at_actors = (
-        record(task, d.SENT, link.worker, of=link.name)
+        record(task, d.SENT, link.worker, link=link)
         for link in links
         for task in link.inflight.values()
     )
@@ -158,7 +175,7 @@ def unfinished(tasks: Submitter, actors: Callers, limit: int) -> list[d.TaskReco
         if not task.cancelled
     )
     calls = (
-        record(task, d.WAITING if task.missing else d.QUEUED, why=link.cause, of=link.name)
+        record(task, d.WAITING if task.missing else d.QUEUED, why=link.cause, link=link)
         for link in links
         for task in link.queue
         if not task.cancelled
@@ -187,15 +204,19 @@ def objects(known: Objects, limit: int) -> tuple[list[d.ObjectRecord], int, int]
     """(the *limit* largest objects of the client, how many it has, bytes of those looked at)."""
     owned = known.owned
     found: list[tuple[int, Entry]] = []
+    used: set[tuple[int, int]] = set()
     total = 0
     for entry in islice(owned.values(), SCANNED):
+        if entry.state == PENDING and isinstance(entry.maker, Task):
+            used.update(entry.maker.pins)
         if entry.state != LIFE:
             size = _size(entry)
             total += size
             found.append((size, entry))
     largest = heapq.nlargest(limit, found, key=lambda one: one[0])
     count = len(found) + max(0, len(owned) - SCANNED)
-    return [_object(entry, size) for size, entry in largest], count, total
+    rows = [_object(entry, size, entry.key in used) for size, entry in largest]
+    return rows, count, total
 
 
 def holdings(known: Objects, unfinished: Iterable[Task]) -> list[d.HoldingRecord]:
@@ -224,7 +245,7 @@ def _size(entry: Entry) -> int:
     return 0
 
 
-def _object(entry: Entry, size: int) -> d.ObjectRecord:
+def _object(entry: Entry, size: int, used: bool = False) -> d.ObjectRecord:
     value = entry.value
     task = entry.maker if isinstance(entry.maker, Task) else None
     return d.ObjectRecord(
@@ -237,4 +258,5 @@ def _object(entry: Entry, size: int) -> d.ObjectRecord:
         borrowers=len(entry.borrowers or ()),
         maker=task.work.spec.name if task is not None else "",
         cell=task.work.spec.cell if task is not None else "",
+        used=used,
     )

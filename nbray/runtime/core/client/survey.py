@@ -41,6 +41,9 @@ class Survey:
         self.version = 0
         self._asked = float("-inf")
         self._wanted = 0
+        self._round = 0
+        self._heard: dict[int, int] = {}
+        """Of which round the last answer of each process was."""
         self._answers: dict[int, tuple[float, Described]] = {}
         """By sender: when it came, and the last one."""
         self._processes: dict[int, list[d.ProcessRecord]] = {}
@@ -61,9 +64,14 @@ class Survey:
         """Questions to all *nodes* and the head, if the last ones are not too fresh."""
         if now - self._asked < PAUSE and not wanted & ~self._wanted:
             return []
+        return self.ask_anew(nodes, wanted, now)
+
+    def ask_anew(self, nodes: Iterable[int], wanted: int, now: float) -> list[ClientEffect]:
+        """The same however fresh the last ones are: the next `round`."""
         self._asked = now
         self._wanted = wanted
-        seen = (self._tasks_seen, self._texts_seen, self._lost_seen)
+        self._round += 1
+        seen = (self._tasks_seen, self._texts_seen, self._lost_seen, self._round)
         near = Describe(self.me, wanted, LISTED, *seen)
         far = Describe(self.me, wanted, LISTED_AFAR, *seen)
         here = node_of(self.me)
@@ -74,10 +82,33 @@ class Survey:
             out.append(Send(HEAD, near))
         return out
 
+    @property
+    def round(self) -> int:
+        """The number of the last questions."""
+        return self._round
+
+    def missing(self, since: int, nodes: Iterable[int], wanted: int) -> tuple[list[int], list[int]]:
+        """(nodes, processes of others) that have answered none of the questions from round *since*.
+
+        The head's is the first node's answer.
+        """
+        heard = self._heard
+        silent = [node for node in nodes if heard.get(node_client(node), 0) < since]
+        if wanted & d.ACTORS and heard.get(HEAD, 0) < since and node_of(HEAD) not in silent:
+            silent.append(node_of(HEAD))
+        processes = [
+            one.client
+            for node in nodes
+            for one in self._processes.get(node, ())
+            if heard.get(one.client, 0) < since
+        ]
+        return silent, processes
+
     def answered(self, message: Described, now: float) -> None:
         """Take one answer."""
         sender = message.sender
         self.version += 1
+        self._heard[sender] = max(message.round, self._heard.get(sender, 0))
         if message.processes or sender == node_client(node_of(sender)):
             live = {one.client for one in message.processes}
             before = self._processes.get(node_of(sender), ())
@@ -85,7 +116,10 @@ class Survey:
             self._processes[node_of(sender)] = message.processes
             if not message.wanted & d.TASKS:
                 return
-            self._gone.update((one.client, one) for one in message.gone)
+            moved = now - message.now
+            for one in message.gone:
+                at = one.ended + moved if one.ended else 0.0
+                self._gone[one.client] = msgspec.structs.replace(one, ended=at)
             while len(self._gone) > ENDED:
                 del self._gone[next(iter(self._gone))]
         node = node_of(sender)
@@ -144,6 +178,7 @@ class Survey:
             if node_of(client) in self._processes:
                 for memory in (
                     self._answers, self._tasks_seen, self._texts_seen, self._lost_seen,
+                    self._heard,
                 ):  # fmt: skip
                     memory.pop(client, None)
         answers = {
@@ -197,7 +232,7 @@ class Survey:
                 key = (task.owner, task.seq)
                 if task.state == d.RUNNING or key in running:
                     continue
-                if self._ends.get(key, float("-inf")) >= came - STALE:
+                if self._ends.get(key, float("-inf")) >= came - STALE and not task.attempt:
                     continue
                 if task.state == d.SENT:
                     worker = task.worker

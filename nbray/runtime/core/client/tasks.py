@@ -65,8 +65,9 @@ class Submitter:
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
         self.unfinished, self._now = 0, 0.0
-        self.ends: deque[tuple[Spec, int, int, str]] = deque(maxlen=500)
-        """(spec, number, worker, why or '' for cancelled) of tasks that ended outside a worker."""
+        self.ends: deque[tuple[Spec, int, int, str, int, Ref | None]] = deque(maxlen=500)
+        """(spec, number, worker, why or '' for cancelled, attempt, actor) of tasks and attempts
+        that ended outside a worker."""
 
     @property
     def restless(self) -> bool:
@@ -350,7 +351,8 @@ class Submitter:
             task.work.tally.end(0, failed=True, cancelled=True)
         else:
             task.work.tally.end(0, failed=True)
-        self.ends.append((task.work.spec, task.seq, 0, "" if cancelled else why_unrun(task.work)))
+        why = "" if cancelled else why_unrun(task.work)
+        self.ends.append((task.work.spec, task.seq, 0, why, task.attempt, task.life))
         self._unpin(task, 0)
         return self._complete(task, [error], True, 0)
 
@@ -423,6 +425,8 @@ class Submitter:
                 effects += self.fail(task, self._cancelled(task), cancelled=True)
             elif index == 0:
                 task.work.erratic = True
+                end = (task.work.spec, task.seq, lease.worker, cause, task.attempt, None)
+                self.ends.append(end)
                 if self._may_retry(task):
                     task.attempt += 1
                     again.append(task)
@@ -430,7 +434,6 @@ class Submitter:
                     kind = "OutOfMemoryError" if oom else "WorkerCrashedError"
                     text = f"{task.work.spec.name}: {cause}{task.tried}"
                     task.work.tally.end(lease.node, failed=True)
-                    self.ends.append((task.work.spec, task.seq, lease.worker, cause))
                     self._unpin(task, 0)
                     error = Value(self._error(kind, text), failed=True)
                     effects += self._complete(task, [error], True, 0)

@@ -75,9 +75,9 @@ class HeadBrain:
                     out = [self._show(sender)]
                 else:
                     self._watchers.discard(sender)
-            case m.Describe(sender=sender, wanted=wanted):
+            case m.Describe(sender=sender, wanted=wanted, round=number):
                 actors = self.directory.records()
-                out = [Send(sender, m.Described(HEAD, now, wanted, actors=actors))]
+                out = [Send(sender, m.Described(HEAD, now, wanted, actors=actors, round=number))]
             case m.CreateActor():
                 out = self.directory.create(message)
                 self._picture(now)

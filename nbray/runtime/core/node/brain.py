@@ -146,7 +146,7 @@ class NodeBrain:
         if not intended and worker.state is State.FORKING:
             out.append(Log(f"a worker ended before it was ready: {cause}"))
         self.lending.gone(client)
-        self.history.gone(client, worker.pid)
+        self.history.gone(ProcessRecord(client, worker.pid, False, cause, intended, now))
         lease = self.leases.by_worker.get(client)
         if lease is not None:
             out.extend(self.demands.end(lease, now))
@@ -161,7 +161,8 @@ class NodeBrain:
         """A driver's process ended."""
         if client not in self.clients or self.ending:
             return []
-        del self.clients[client]
+        left = self.clients.pop(client)
+        self.history.gone(ProcessRecord(client, left.pid, left.driver, cause or "left", True, now))
         self.troubles.went(client)
         return [*self.deaths.here(m.Death(client, cause), now), *self._settle(now)]
 

@@ -18,7 +18,7 @@ from nbray.wire.messages import Describe, Described
 RETIRED = 10_000
 """Ended tasks of workers that are gone, which a node remembers."""
 GONE = 1_000
-"""Workers that are gone, whose process number is remembered."""
+"""Processes that are gone, of which number and cause are remembered."""
 
 
 class History:
@@ -36,23 +36,25 @@ class History:
         """A worker that rests tells what it has run since it last did."""
         self._told.setdefault(worker, deque(maxlen=TASKS_REMEMBERED)).extend(ended)
 
-    def gone(self, worker: int, pid: int) -> None:
-        """A worker has ended."""
-        ended = self._told.pop(worker, None)
+    def gone(self, process: ProcessRecord) -> None:
+        """A worker or driver has ended."""
+        ended = self._told.pop(process.client, None)
         if ended:
             self._retired.extend(ended)
             self._count += len(ended)
-            self._gone.append(ProcessRecord(worker, pid, False))
+        self._gone.append(process)
 
     def described(
         self, message: Describe, processes: list[ProcessRecord], now: float
     ) -> Described:
         """The node's answer: which processes live, and what those ran that do not."""
         if not message.wanted & TASKS:
-            return Described(self._me, now, message.wanted, processes=processes)
+            return Described(
+                self._me, now, message.wanted, processes=processes, round=message.round
+            )
         fresh = min(len(self._retired), self._count - message.tasks_seen.get(self._me, 0))
         ended = list(islice(self._retired, len(self._retired) - max(0, fresh), None))
         return Described(
             self._me, now, message.wanted, processes=processes, ended=ended,
-            ended_count=self._count, gone=list(self._gone),
+            ended_count=self._count, gone=list(self._gone), round=message.round,
         )  # fmt: skip

@@ -6,7 +6,7 @@ costs what it lists (`client.describing`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from nbray import details as d
 from nbray.ids import node_client
 from nbray.runtime.core.client import describing
 from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.runtime.core.placement import units
 from nbray.wire.messages import Describe, Remember, Spec
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def describe_worker(brain: WorkerBrain, message: Describe, now: float) -> list[C
                 d.TaskRecord(
                     current.caller, current.seq, _name(brain, spec), spec.cell, spec.job,
                     d.RUNNING, brain.me, brain.started,
+                    attempt=current.extra.attempt if current.extra is not None else 0,
+                    **_more(brain, spec),
                 )
             ]  # fmt: skip
         # Noted before the answer is: a count that lags only tells one of them twice.
@@ -66,10 +69,22 @@ def _name(brain: WorkerBrain, spec: Spec) -> str:
     return spec.name if actor is None or spec.function else f"{actor.spec.class_name}.{spec.name}"
 
 
+def _more(brain: WorkerBrain, spec: Spec) -> dict[str, Any]:
+    """What a record says of what is run beside its name."""
+    actor = brain.actor
+    if actor is None or spec.function:
+        return {"defined": spec.defined, "resources": units(spec.resources)}
+    return {
+        "defined": describing.defined(spec, actor.spec.class_name),
+        "actor": (actor.spec.owner, actor.spec.actor),
+    }
+
+
 def _ended(brain: WorkerBrain, one: Past) -> d.TaskRecord:
     spec, caller, seq, started, micros, error = one
     state = d.DONE if error is None else d.FAILED if error else d.CANCELLED
     return d.TaskRecord(
         owner=caller, seq=seq, name=_name(brain, spec), cell=spec.cell, job=spec.job, state=state,
         worker=brain.me, started=started, ended=started + micros / 1e6, why=error or "",
+        **_more(brain, spec),
     )  # fmt: skip

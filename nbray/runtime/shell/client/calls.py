@@ -111,6 +111,7 @@ class Calls:
             depth=depth,
             resources=resources,
             namespace=namespace,
+            defined=label(function.name, MOST_LABEL) if options.name else "",
         )
         pool = self._brain.tasks.pools.pool(resources, depth, options.node)
         now = self._now()

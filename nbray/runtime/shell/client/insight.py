@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from nbray.runtime.shell.client.memory import Memory
 
 
+FIRST_LOOK, LAST_LOOK = 0.0005, 0.02
+"""Seconds between two looks at answers that are waited for: at first, and at last."""
+AGAIN = 0.3
+"""Seconds after which those who have not answered are asked once more, for some may have ended."""
+PATIENCE = 2.0
+"""Longest wait, in seconds, for a process whose node has answered: its code lets none else run."""
+
+
 class NativeInsight:
     """Of one client. See `nbray.engine.Insight` for the methods."""
 
@@ -66,6 +74,43 @@ class NativeInsight:
         self._loop.locked(look)
         # When the answers came, by a clock that people read.
         return msgspec.structs.replace(found[0], wall=time.time() - (now - found[0].now))
+
+    def complete(self, wanted: int, timeout: float) -> Details:
+        """What everybody answers (see `Insight.complete`)."""
+        brain, loop = self._brain, self._loop
+        begun = loop.now()
+        since, again, pause = 0, begun, FIRST_LOOK
+        found: list[Details] = []
+
+        def look() -> list[ClientEffect]:
+            nonlocal since, again
+            now = loop.now()
+            alive = {node.number for node in brain.members.values() if node.alive}
+            survey = brain.survey()
+            effects: list[ClientEffect] = []
+            if now >= again and not brain.ended:
+                effects = survey.ask_anew(alive, wanted, now)
+                since, again = since or survey.round, now + AGAIN
+            nodes, silent = survey.missing(since, alive, wanted)
+            waited = now - begun
+            if waited < timeout and not brain.ended and (nodes or (silent and waited < PATIENCE)):
+                return effects
+            details = survey.details(now, alive)
+            found.append(
+                msgspec.structs.replace(
+                    details, wall=time.time() - (now - details.now),
+                    silent_nodes=tuple(nodes), silent=tuple(silent),
+                )
+            )  # fmt: skip
+            return effects
+
+        while True:
+            loop.locked(look)
+            if found:
+                return found[0]
+            time.sleep(pause)
+            pause = min(2 * pause, LAST_LOOK)
+            loop.flush()  # take what has arrived
 
     def holdings(self) -> list[HoldingRecord]:
         """What is held, and by whom (see `Insight.holdings`)."""

@@ -64,7 +64,7 @@ class Cell(Play):
 
     def ends(self) -> list[tuple[int, str]]:
         """Which ended outside a worker: at whom, and why."""
-        return [(worker, why) for _, _, worker, why in self.brain.tasks.ends]
+        return [(worker, why) for _, _, worker, why, *_ in self.brain.tasks.ends]
 
     def error(self, task: Task) -> bytes:
         entry = self.brain.objects.owned[task.seq]
@@ -193,7 +193,7 @@ def test_a_death_fails_what_ran_and_not_what_was_queued_behind_it(oom: bool, kin
     play.dies(WORKER, oom)
     play.later(DEAD_GRACE)
     assert play.counts() == [{}, {1: 1}, {}]
-    assert play.ends() == [(WORKER, "it was killed")]
+    assert play.ends() == [(FAR, "it was killed"), (WORKER, "it was killed")], "each attempt"
     assert kind in play.error(play.first)
     assert b"f: it was killed (the last of 2 attempts: max_retries=1)" in play.error(play.first)
     (message,) = sent(play.grant(OTHER, 9), m.Tasks)
@@ -374,4 +374,4 @@ def test_a_dead_worker_gets_nothing_more(two: Cell) -> None:
 def test_only_the_last_ends_are_remembered() -> None:
     play = Cell(600)
     play.say(m.Infeasible(NODE, 1, "nobody has a GPU"))
-    assert [seq for _, seq, _, _ in play.brain.tasks.ends] == [one.seq for one in play.tasks[100:]]
+    assert [seq for _, seq, *_ in play.brain.tasks.ends] == [one.seq for one in play.tasks[100:]]

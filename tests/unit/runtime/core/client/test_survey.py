@@ -210,3 +210,23 @@ def test_what_is_not_known_to_have_ended_is_kept() -> None:
     survey.details(10.5, {1, 2, 3})
     survey.answered(presence(3, early), 11.0)
     assert not survey.details(11.0, {1, 2, 3}).tasks
+
+
+def answer(sender: int, number: int, **more: Any) -> m.Described:
+    return m.Described(sender, 0.0, d.TASKS, round=number, **more)
+
+
+def test_whose_answer_to_a_round_is_missing() -> None:
+    survey = started()
+    survey.ask_anew([1, 2], d.TASKS | d.ACTORS, 10.01)
+    number = survey.round
+    assert survey.missing(number, [1, 2], d.TASKS) == ([1, 2], [DRIVER, WORKER, OTHER])
+    some = [d.ProcessRecord(WORKER, 70, False)]
+    survey.answered(answer(node_client(1), number, processes=some), 10.1)
+    assert survey.missing(number, [1], d.TASKS) == ([], [WORKER])
+    assert survey.missing(number, [1], d.TASKS | d.ACTORS) == ([1], [WORKER]), "the head"
+    survey.answered(answer(WORKER, number - 1), 10.2)
+    assert survey.missing(number, [1], d.TASKS) == ([], [WORKER]), "an answer to another round"
+    survey.answered(answer(WORKER, number), 10.3)
+    survey.answered(answer(HEAD, number), 10.3)
+    assert survey.missing(number, [1], d.TASKS | d.ACTORS) == ([], [])

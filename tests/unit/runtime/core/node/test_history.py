@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nbray import details as d
+from nbray.details import ProcessRecord
 from nbray.ids import client_id, node_client
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.survey import Survey
@@ -39,9 +40,9 @@ def test_what_a_live_worker_told_is_its_own_to_tell() -> None:
 def test_each_watcher_hears_what_it_has_not_seen(seen: int) -> None:
     history = History(NODE)
     history.told(WORKER, [task(1), task(2)])
-    history.gone(WORKER, 4321)
+    history.gone(ProcessRecord(WORKER, 4321, False))
     history.told(OTHER, [task(3, OTHER)])
-    history.gone(OTHER, 4322)
+    history.gone(ProcessRecord(OTHER, 4322, False))
     answer = history.described(ask(seen), [], 9.0)
     assert [one.seq for one in answer.ended] == [1, 2, 3][seen:]
     assert answer.ended_count == 3
@@ -53,7 +54,7 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     history = History(NODE)
     for worker in range(20):
         history.told(worker, [task(worker), task(worker + 100)])
-        history.gone(worker, worker)
+        history.gone(ProcessRecord(worker, worker, False))
     answer = history.described(ask(), [], 9.0)
     assert [one.seq for one in answer.ended] == [117, 18, 118, 19, 119]
     assert answer.ended_count == 40
@@ -65,7 +66,7 @@ def test_a_watcher_keeps_it_once_with_the_process_number() -> None:
     told = m.Described(WORKER, 8.0, d.TASKS, ended=[task(1)], ended_count=1)
     survey.answered(told, 8.0)
     history.told(WORKER, [task(1), task(2)])
-    history.gone(WORKER, 4321)
+    history.gone(ProcessRecord(WORKER, 4321, False))
     for _ in range(2):
         survey.answered(history.described(ask(), [], 9.0), 9.0)
     found = survey.details(9.5, {1})

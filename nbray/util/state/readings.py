@@ -1,0 +1,371 @@
+"""What an engine knows of its cluster, as rows with the fields of the state API.
+
+Owns the words: states, kinds of errors, ids in hexadecimal. Pure, but for a driver's command
+line, which is read from this machine's /proc. Does not own what is known (`nbray.details`).
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nbray import details as d
+from nbray.ids import OWN_CELL, client_hex, is_driver, node_of, object_hex
+
+Row = dict[str, Any]
+
+_TASKS = {
+    d.WAITING: "PENDING_ARGS_AVAIL",
+    d.QUEUED: "PENDING_NODE_ASSIGNMENT",
+    d.SENT: "PENDING_NODE_ASSIGNMENT",
+    d.RUNNING: "RUNNING",
+    d.DONE: "FINISHED",
+    d.FAILED: "FAILED",
+    d.CANCELLED: "FAILED",
+}
+"""Tasks that stand behind another one at a worker wait as if they stood at the node."""
+_ACTORS = ("PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
+_OWN_PROGRAMS = ("nbray.dashboard", "nbray.jupyter")
+"""Modules of nbray that attach to a cluster to show it, and are no jobs of users."""
+
+
+class Reading:
+    """One look at a cluster: *details*, and its *nodes* as `Cluster.nodes` gives them.
+
+    A driver whose client id is *hidden* is left out: it is there only to look.
+    """
+
+    def __init__(self, details: d.Details, nodes: list[Row], hidden: int = 0) -> None:
+        self.details = details
+        self._nodes = {int(node.get("NodeNumber", 1)): node for node in nodes}
+        self._hidden = hidden
+        self._epoch = details.wall - details.now if details.wall else 0.0
+        self._pids = {one.client: one.pid for one in (*details.gone, *details.processes)}
+
+    # -- small things
+
+    def _node(self, number: int) -> str | None:
+        node = self._nodes.get(number)
+        return node["NodeID"] if node is not None else None
+
+    def _ip(self, number: int) -> str:
+        node = self._nodes.get(number)
+        return str(node["NodeManagerAddress"]) if node is not None else ""
+
+    def _ms(self, at: float) -> int | None:
+        return round((at + self._epoch) * 1000) if at else None
+
+    # -- tasks
+
+    def tasks(self) -> list[Row]:
+        """Attempts of tasks and calls, the constructors of actors included."""
+        records = [one for one in self.details.tasks if one.cell != OWN_CELL]
+        parents = _Parents(records)
+        rows: dict[tuple[str, int], Row] = {}
+        unfinished: list[tuple[d.TaskRecord, int]] = []
+        ended: defaultdict[tuple[int, int], list[d.TaskRecord]] = defaultdict(list)
+        for one in records:
+            if one.ended:
+                ended[one.owner, one.seq].append(one)
+            else:
+                unfinished.append((one, one.attempt))
+        numbered = unfinished + [
+            (one, number)
+            for attempts in ended.values()
+            for number, one in enumerate(sorted(attempts, key=lambda one: one.ended))
+        ]
+        for one, attempt in numbered:  # what has ended comes last: it counts more
+            row = self._task(one, attempt, parents.of(one))
+            rows[row["task_id"], attempt] = row
+        found = [*rows.values(), *self._constructors()]
+        found.sort(key=lambda row: (row["task_id"], row["attempt_number"]))
+        return found
+
+    def _task(self, one: d.TaskRecord, attempt: int, parent: str) -> Row:
+        calls = one.actor != (0, 0)
+        state = _TASKS[one.state]
+        if calls and one.state == d.SENT:
+            state = "SUBMITTED_TO_WORKER"
+        worker = one.worker
+        failed = one.state in {d.FAILED, d.CANCELLED}
+        name = one.name
+        if calls and one.defined:  # who names a call names it without its class
+            name = one.name.rpartition(".")[2]
+        events = [
+            {"state": word, "created_ms": self._ms(at)}
+            for word, at in (("RUNNING", one.started), (state, one.ended))
+            if at
+        ]
+        return {
+            "task_id": object_hex(one.owner, one.seq & ((1 << 64) - 1)),
+            "attempt_number": attempt,
+            "name": name,
+            "state": state,
+            "job_id": client_hex(one.job),
+            "actor_id": object_hex(*one.actor) if calls else None,
+            "type": "ACTOR_TASK" if calls else "NORMAL_TASK",
+            "func_or_class_name": one.defined or one.name,
+            "parent_task_id": parent,
+            "node_id": self._node(node_of(worker)) if worker else None,
+            "worker_id": client_hex(worker) if worker else None,
+            "worker_pid": self._pids.get(worker) if worker else None,
+            "error_type": _error_type(one, calls) if failed else None,
+            "language": "PYTHON",
+            "required_resources": dict(one.resources),
+            "runtime_env_info": {"serialized_runtime_env": "{}"},
+            "placement_group_id": None,
+            "events": events,
+            "profiling_data": {},
+            "creation_time_ms": self._ms(one.started or one.ended),
+            "start_time_ms": self._ms(one.started),
+            "end_time_ms": self._ms(one.ended),
+            "task_log_info": None,
+            "error_message": (one.why or "the task was cancelled") if failed else None,
+            "is_debugger_paused": None,
+            "call_site": None,
+            "label_selector": {},
+            "fallback_strategy": None,
+        }
+
+    def _constructors(self) -> Iterable[Row]:
+        for one in self.details.actors:
+            if one.cell == OWN_CELL:
+                continue
+            failed = one.state == 3 and "__init__" in one.cause
+            state = "PENDING_NODE_ASSIGNMENT" if one.state == 0 else "FINISHED"
+            record = d.TaskRecord(
+                one.owner, 0, f"{one.class_name}.__init__", one.cell, one.job,
+                d.DONE if state == "FINISHED" else d.QUEUED, one.worker, actor=one.key,
+                resources=one.resources, why=one.cause, defined=f"{one.class_name}.__init__",
+            )  # fmt: skip
+            row = self._task(record, 0, _driver_task(one.job))
+            prefix = f"{one.name}:" if one.name else ""
+            yield row | {
+                "task_id": "f" * 16 + row["actor_id"],
+                "name": f"{prefix}{one.class_name}.__init__",
+                "type": "ACTOR_CREATION_TASK",
+                "state": "FAILED" if failed else state,
+                "error_type": "TASK_EXECUTION_EXCEPTION" if failed else None,
+                "error_message": one.cause if failed else None,
+            }
+
+    # -- actors
+
+    def actors(self) -> list[Row]:
+        """Actors, dead ones of late included."""
+        return [self._actor(one) for one in self.details.actors if one.cell != OWN_CELL]
+
+    def _actor(self, one: d.ActorRecord) -> Row:
+        state = _ACTORS[one.state]
+        pid = self._pids.get(one.worker, 0)
+        cause = None
+        if state == "DEAD":
+            killed = "kill" in one.cause
+            cause = {
+                "actor_died_error_context": {
+                    "error_message": one.cause,
+                    "reason": "RAY_KILL" if killed else "OUT_OF_SCOPE"
+                    if "no longer" in one.cause or "reference" in one.cause else "WORKER_DIED",
+                    "class_name": one.class_name,
+                    "actor_id": object_hex(*one.key),
+                    "name": one.name,
+                    "ray_namespace": one.namespace,
+                    "owner_id": client_hex(one.owner),
+                    "node_ip_address": self._ip(one.node),
+                    "pid": pid,
+                    "never_started": not one.worker,
+                }
+            }  # fmt: skip
+        return {
+            "actor_id": object_hex(*one.key),
+            "class_name": one.class_name,
+            "state": state,
+            "job_id": client_hex(one.job),
+            "name": one.name,
+            "node_id": self._node(one.node) if one.node else None,
+            "pid": pid,
+            "ray_namespace": one.namespace,
+            "serialized_runtime_env": "{}",
+            "required_resources": dict(one.resources),
+            "death_cause": cause,
+            "is_detached": one.detached,
+            "placement_group_id": None,
+            "repr_name": "",
+            "num_restarts": one.restarts,
+            "num_restarts_due_to_lineage_reconstruction": 0,
+            "num_restarts_due_to_node_preemption": 0,
+            "call_site": None,
+            "label_selector": {},
+            "fallback_strategy": None,
+        }
+
+    # -- objects
+
+    def objects(self) -> list[Row]:
+        """Objects of all processes, handles of actors included."""
+        status = {
+            (one.owner, one.seq): _TASKS[one.state] for one in self.details.tasks if not one.ended
+        }
+        rows = [
+            self._object(
+                one.owner, one.hex(),
+                object_size=one.size if one.state in {1, 2} else -1,
+                task_status=status.get(one.key, "FINISHED" if one.state else "PENDING_ARGS_AVAIL"),
+                reference_type="USED_BY_PENDING_TASK" if one.used else "LOCAL_REFERENCE",
+            )
+            for one in self.details.objects
+        ]  # fmt: skip
+        rows += [
+            self._object(
+                one.owner, object_hex(*one.key), object_size=-1, task_status="NIL",
+                reference_type="ACTOR_HANDLE",
+            )
+            for one in self.details.actors
+            if one.state != 3 and one.cell != OWN_CELL
+        ]  # fmt: skip
+        return rows
+
+    def _object(self, owner: int, identity: str, **more: Any) -> Row:
+        return {
+            "object_id": identity,
+            "attempt_number": 1,
+            "call_site": "disabled",
+            "type": "DRIVER" if is_driver(owner) else "WORKER",
+            "pid": self._pids.get(owner, 0),
+            "ip": self._ip(node_of(owner)),
+            **more,
+        }
+
+    # -- processes and machines
+
+    def workers(self) -> list[Row]:
+        """Drivers and workers, ended ones of late included."""
+        return [
+            {
+                "worker_id": client_hex(one.client),
+                "is_alive": alive,
+                "worker_type": "DRIVER" if one.driver else "WORKER",
+                "exit_type": None
+                if alive else "INTENDED_SYSTEM_EXIT" if one.intended else "SYSTEM_ERROR",
+                "node_id": self._node(node_of(one.client)) or "",
+                "ip": self._ip(node_of(one.client)),
+                "pid": one.pid,
+                "exit_detail": None if alive else one.why,
+                "worker_launch_time_ms": None,
+                "worker_launched_time_ms": None,
+                "start_time_ms": None,
+                "end_time_ms": 0 if alive else self._ms(one.ended),
+                "debugger_port": None,
+                "num_paused_threads": None,
+            }
+            for one, alive in self._processes()
+        ]  # fmt: skip
+
+    def _processes(self) -> list[tuple[d.ProcessRecord, bool]]:
+        live = {one.client: one for one in self.details.processes}
+        gone = [one for one in self.details.gone if one.client not in live]
+        everybody = [(one, True) for one in live.values()] + [(one, False) for one in gone]
+        return [(one, alive) for one, alive in everybody if one.client != self._hidden]
+
+    def nodes(self) -> list[Row]:
+        """Machines, those that have left included."""
+        return [
+            {
+                "node_id": node["NodeID"],
+                "node_ip": node["NodeManagerAddress"],
+                "is_head_node": bool(node.get("IsHead", True)),
+                "state": "ALIVE" if node["Alive"] else "DEAD",
+                "state_message": node.get("DeathReasonMessage") or None,
+                "node_name": node["NodeName"],
+                "resources_total": node["Resources"],
+                "labels": node["Labels"],
+                "start_time_ms": node.get("StartTimeMs"),
+                "end_time_ms": 0 if node["Alive"] else None,
+            }
+            for node in self._nodes.values()
+        ]
+
+    def jobs(self) -> list[Row]:
+        """Drivers."""
+        rows = []
+        for one, alive in self._processes():
+            if not one.driver:
+                continue
+            line = command_line(one.pid) if alive else ""
+            if any(module in line for module in _OWN_PROGRAMS):
+                continue
+            identity, number = client_hex(one.client), node_of(one.client)
+            rows.append({
+                "type": "DRIVER",
+                "job_id": identity,
+                "submission_id": None,
+                "driver_info": {
+                    "id": identity, "node_ip_address": self._ip(number), "pid": str(one.pid),
+                },
+                "status": "RUNNING" if alive else "SUCCEEDED",
+                "entrypoint": line,
+                "message": None,
+                "error_type": None,
+                "start_time": None,
+                "end_time": 0 if alive else self._ms(one.ended),
+                "metadata": {},
+                "runtime_env": {},
+                "driver_agent_http_address": None,
+                "driver_node_id": self._node(number),
+                "driver_exit_code": None,
+            })  # fmt: skip
+        return rows
+
+
+class _Parents:
+    """Which task submitted which: what its owner says, or what its owner's worker ran then."""
+
+    def __init__(self, records: Iterable[d.TaskRecord]) -> None:
+        self._ran: defaultdict[int, list[tuple[float, str]]] = defaultdict(list)
+        for one in records:
+            if one.worker and one.started:
+                identity = object_hex(one.owner, one.seq & ((1 << 64) - 1))
+                self._ran[one.worker].append((one.started, identity))
+        for some in self._ran.values():
+            some.sort()
+
+    def of(self, one: d.TaskRecord) -> str:
+        """The id of the parent of *one*; a driver's is made of its job's."""
+        if one.parent != (0, 0):
+            return object_hex(one.parent[0], one.parent[1] & ((1 << 64) - 1))
+        ran = self._ran.get(one.owner)
+        if ran and not is_driver(one.owner):
+            place = bisect.bisect_right(ran, (one.started or float("inf"), "g"))
+            if place:
+                return ran[place - 1][1]
+        return _driver_task(one.job)
+
+
+def _driver_task(job: int) -> str:
+    return "f" * 16 + client_hex(job)
+
+
+def _error_type(one: d.TaskRecord, calls: bool) -> str:
+    if one.state == d.CANCELLED:
+        return "TASK_CANCELLED"
+    if one.started:
+        return "TASK_EXECUTION_EXCEPTION"
+    if calls:
+        return "ACTOR_DIED"
+    if one.worker:
+        return "OUT_OF_MEMORY" if "out of memory" in one.why.lower() else "WORKER_DIED"
+    if "argument" in one.why:
+        return "DEPENDENCY_RESOLUTION_FAILED"
+    return "TASK_UNSCHEDULABLE_ERROR"
+
+
+def command_line(pid: int) -> str:
+    """What a process of this machine was started as; '' if it is none of this machine's."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return " ".join(word.decode(errors="replace") for word in words if word)

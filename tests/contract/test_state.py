@@ -1,0 +1,209 @@
+"""The state API: what tasks, actors, objects, machines do, as programs ask for it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import nbray as ray
+from nbray.util import state
+from nbray.util.state.common import ListApiOptions, StateResource
+from nbray.util.state.exception import RayStateApiException
+
+
+@ray.remote
+def plus(a, b=1):
+    return a + b
+
+
+@ray.remote(max_retries=0)
+def broken():
+    raise ValueError("nope")
+
+
+@ray.remote
+def parent():
+    me = ray.get_runtime_context().get_task_id()
+    return me, ray.get(child.remote())
+
+
+@ray.remote
+def child():
+    return ray.get_runtime_context().get_task_id()
+
+
+@ray.remote(max_retries=2, retry_exceptions=True)
+def flaky():
+    raise KeyError("again")
+
+
+@ray.remote
+class Store:
+    def add(self, n):
+        return n
+
+    def fail(self):
+        raise OSError("disk")
+
+    def wait(self, seconds):
+        time.sleep(seconds)
+
+
+@ray.remote
+def sleep(seconds, *_):
+    time.sleep(seconds)
+
+
+def tasks(name, **filters):
+    given = [("name", "=", name), *((key, "=", value) for key, value in filters.items())]
+    return state.list_tasks(filters=given, detail=True)
+
+
+def test_tasks_that_have_ended() -> None:
+    ray.get([plus.options(name="adds").remote(1) for _ in range(3)])
+    found = tasks("adds")
+    assert [one.state for one in found] == ["FINISHED"] * 3
+    one = found[0]
+    assert one.func_or_class_name.endswith("plus")
+    assert (one.type, one.error_type, one.actor_id) == ("NORMAL_TASK", None, None)
+    assert one.job_id == ray.get_runtime_context().get_job_id()
+    assert one.node_id == ray.get_runtime_context().get_node_id()
+    assert one.required_resources == {"CPU": 1.0}
+    assert one.end_time_ms >= one.start_time_ms > 1e12
+    assert one["task_id"] == one.task_id
+    assert one.get("nothing", 7) == 7
+
+
+def test_a_task_that_failed() -> None:
+    with pytest.raises(ValueError):
+        ray.get(broken.options(name="breaks").remote())
+    (one,) = tasks("breaks", state="FAILED")
+    assert one.error_type == "TASK_EXECUTION_EXCEPTION"
+    assert "nope" in one.error_message
+
+
+def test_a_task_by_its_id_and_its_parent() -> None:
+    mother, daughter = ray.get(parent.remote())
+    found = state.get_task(daughter)
+    assert found.parent_task_id == mother
+    assert found.name.endswith("child")
+    assert state.get_task(mother).state == "FINISHED"
+    assert state.get_task("f" * len(mother)) is None
+
+
+def test_each_attempt_is_told() -> None:
+    with pytest.raises(KeyError):
+        ray.get(flaky.options(name="tries").remote())
+    found = tasks("tries")
+    assert sorted(one.attempt_number for one in found) == [0, 1, 2]
+    assert {one.state for one in found} == {"FAILED"}
+    attempts = state.get_task(found[0].task_id)
+    assert isinstance(attempts, list)
+    assert len(attempts) == 3
+
+
+@pytest.mark.concurrent
+def test_tasks_that_run_and_wait() -> None:
+    first = sleep.options(num_cpus=4, name="first").remote(30)
+    second = sleep.options(num_cpus=4, name="second").remote(30)
+    third = sleep.options(name="third").remote(30, first)
+
+    def seen() -> list[str]:
+        return [tasks(name)[0].state for name in ("first", "second", "third")]
+
+    deadline = time.monotonic() + 60
+    while "RUNNING" not in seen() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert seen() == ["RUNNING", "PENDING_NODE_ASSIGNMENT", "PENDING_ARGS_AVAIL"]
+    for ref in (third, second, first):
+        ray.cancel(ref, force=True)
+
+
+def test_actors_and_their_calls() -> None:
+    one = Store.options(name="shop").remote()
+    ray.get(one.add.options(name="adds one").remote(1))
+    with pytest.raises(OSError):
+        ray.get(one.fail.remote())
+    (found,) = state.list_actors(filters=[("name", "=", "shop")], detail=True)
+    assert (found.class_name.split(".")[-1], found.state) == ("Store", "ALIVE")
+    assert found.ray_namespace == ray.get_runtime_context().namespace
+    assert (found.is_detached, found.num_restarts, found.death_cause) == (False, 0, None)
+    calls = state.list_tasks(filters=[("actor_id", "=", found.actor_id)])
+    by_type = sorted((call.type, call.state) for call in calls)
+    assert by_type == [
+        ("ACTOR_CREATION_TASK", "FINISHED"), ("ACTOR_TASK", "FAILED"), ("ACTOR_TASK", "FINISHED"),
+    ]  # fmt: skip
+    assert [call.func_or_class_name.split(".")[-1] for call in tasks("adds one")] == ["add"]
+    ray.kill(one)
+    deadline = time.monotonic() + 60
+    while state.get_actor(found.actor_id).state != "DEAD" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    dead = state.get_actor(found.actor_id)
+    assert dead.state == "DEAD"
+    assert "killed" in dead.death_cause["actor_died_error_context"]["error_message"]
+
+
+def test_objects_are_told_with_their_sizes() -> None:
+    ref = ray.put(b"x" * 300_000)
+    (one,) = state.get_objects(ref.hex())
+    assert 300_000 <= one.object_size < 301_000
+    assert (one.reference_type, one.type) == ("LOCAL_REFERENCE", "DRIVER")
+    assert ref.hex() in {each.object_id for each in state.list_objects(limit=1000)}
+
+
+def test_machines_and_processes() -> None:
+    (node,) = state.list_nodes()
+    assert (node.node_id, node.state) == (ray.nodes()[0]["NodeID"], "ALIVE")
+    assert node.is_head_node
+    assert node.resources_total["CPU"] == 4
+    assert state.get_node(node.node_id).node_id == node.node_id
+    alive = ("is_alive", "=", "true")
+    drivers = state.list_workers(filters=[("worker_type", "=", "driver"), alive])
+    assert ray.get_runtime_context().get_worker_id() in {one.worker_id for one in drivers}
+    jobs = state.list_jobs(filters=[("status", "=", "RUNNING")])
+    assert ray.get_runtime_context().get_job_id() in {job.job_id for job in jobs}
+
+
+def test_filters() -> None:
+    ray.get(plus.options(name="filtered").remote(1))
+    assert len(tasks("filtered", STATE="finished")) == 1, "texts match in any case"
+    assert state.list_tasks(filters=[("name", "=", "filtered"), ("state", "!=", "FINISHED")]) == []
+    with pytest.warns(UserWarning, match="multiple '=' filters"):
+        assert state.list_tasks(filters=[("name", "=", "a"), ("name", "=", "b")]) == []
+    with pytest.raises(RayStateApiException, match="filter column nothing is not supported"):
+        state.list_tasks(filters=[("nothing", "=", 1)])
+    with pytest.raises(ValueError, match="Unsupported filter predicate >"):
+        state.list_tasks(filters=[("name", ">", 1)])
+    with pytest.raises(ValueError):
+        state.list_tasks(filters=("name", "=", "x"))
+
+
+def test_limits_and_details() -> None:
+    ray.get([plus.remote(1) for _ in range(3)])
+    assert len(state.list_tasks(limit=2)) == 2
+    assert state.list_tasks(limit=0) == []
+    assert state.list_tasks(limit=1)[0].start_time_ms is None
+    with pytest.raises(RayStateApiException, match="exceeds the supported limit"):
+        state.list_tasks(limit=1_000_000)
+    found = state.StateApiClient().list(StateResource.TASKS, ListApiOptions(limit=1), True)
+    assert len(found) == 1
+
+
+def test_summaries() -> None:
+    ray.get([plus.options(name="summed").remote(1) for _ in range(2)])
+    summary = state.summarize_tasks()["cluster"]
+    assert summary["summary"]["summed"] == {
+        "func_or_class_name": "summed", "type": "NORMAL_TASK", "state_counts": {"FINISHED": 2},
+    }  # fmt: skip
+    assert summary["total_tasks"] >= 2
+    one = Store.remote()
+    ray.get(one.add.remote(1))
+    actors = state.summarize_actors()["cluster"]
+    (name,) = [name for name in actors["summary"] if name.endswith("Store")]
+    assert actors["summary"][name]["state_counts"]["ALIVE"] >= 1
+    ref = ray.put(1)
+    objects = state.summarize_objects()["cluster"]
+    assert objects["total_objects"] >= 1
+    assert objects["callsite_enabled"] is False
+    del ref

@@ -99,7 +99,7 @@ class StateApiClient:
         return choosing.states(schema, found[: options.limit], options.detail)
 
     def get(
-        self, resource: StateResource, id: str, options: GetApiOptions | None = None,
+        self, resource: StateResource, id: Any, options: GetApiOptions | None = None,
         _explain: bool = False,
     ) -> Any:  # fmt: skip
         """The record of that id with all details; None if there is none.

@@ -98,7 +98,7 @@ def get_log(
 def _pieces(
     address: str | None, node_id: str | None, node_ip: str | None, filename: str | None,
     actor_id: str | None, task_id: str | None, pid: int | None, follow: bool, tail: int,
-    timeout: float, suffix: str, interval: float, submission_id: str | None, plain: bool,
+    timeout: float, suffix: str, interval: float, plain: bool,
 ) -> Iterator[str]:  # fmt: skip
     with connected(address) as (engine, _own):
         def read() -> str:

@@ -45,7 +45,7 @@ def __getattr__(name: str) -> Any:
 
         return map
     if name == "state":
-        import importlib
+        import nbray.util.state as found
 
-        return importlib.import_module("nbray.util.state")
+        return found
     raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")

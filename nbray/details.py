@@ -25,6 +25,10 @@ ACTOR_STATES = ("starting", "alive", "restarting", "dead")
 OBJECT_STATES = ("pending", "inline", "stored", "failed")
 
 
+_MASK = (1 << 64) - 1
+"""Tasks without returns have negative numbers."""
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of the records; times are monotonic seconds of whoever reads them."""
@@ -60,6 +64,15 @@ class TaskRecord(Record):
     """(owner, number) of the task that submitted it, where that is known."""
     resources: dict[str, float] = {}
     """What it takes while it runs."""
+
+    @property
+    def key(self) -> ObjectKey:
+        """What names it, whatever its attempt."""
+        return self.owner, self.seq
+
+    def hex(self) -> str:
+        """32 hexadecimal digits naming it in the cluster, as the runtime context gives them."""
+        return object_hex(self.owner, self.seq & _MASK)
 
 
 class ActorRecord(Record):

@@ -9,13 +9,13 @@ cluster's processes write them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbray import details as d
-from nbray.ids import OWN_CELL, object_hex
+from nbray.ids import OWN_CELL
 from nbray.util.state.api import connected
 from nbray.util.state.common import DEFAULT_RPC_TIMEOUT
 from nbray.util.state.exception import RayStateApiException
@@ -88,25 +88,21 @@ def get_log(
             "node_id or node_ip must be provided as constructor arguments when no "
             "actor or task_id is supplied as arguments."
         )
-    return _pieces(
-        address, node_id, node_ip, filename, actor_id, task_id, pid, follow,
-        DEFAULT_LOG_LIMIT if tail == -1 else tail, timeout, suffix, _interval or _POLL,
-        filter_ansi_code,
-    )  # fmt: skip
+    def read(engine: Engine) -> str:
+        if filename:
+            return _file(_folder(engine, node_id, node_ip), filename)
+        return _printed(engine, actor_id, task_id, pid, timeout, f"std{suffix}")
+
+    lines = DEFAULT_LOG_LIMIT if tail == -1 else tail
+    return _pieces(address, read, lines, (_interval or _POLL) if follow else 0.0, filter_ansi_code)
 
 
 def _pieces(
-    address: str | None, node_id: str | None, node_ip: str | None, filename: str | None,
-    actor_id: str | None, task_id: str | None, pid: int | None, follow: bool, tail: int,
-    timeout: float, suffix: str, interval: float, plain: bool,
-) -> Iterator[str]:  # fmt: skip
+    address: str | None, read: Callable[[Engine], str], tail: int, interval: float, plain: bool
+) -> Iterator[str]:
+    """The last lines of what *read* gives, then every *interval* seconds (0: never) what is new."""
     with connected(address) as (engine, _own):
-        def read() -> str:
-            if filename:
-                return _file(_folder(engine, node_id, node_ip), filename)
-            return _printed(engine, actor_id, task_id, pid, timeout, f"std{suffix}")
-
-        text = read()
+        text = read(engine)
         seen = len(text)
         first = _last(text, tail)
         if plain:
@@ -115,9 +111,9 @@ def _pieces(
             first = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", first)
         if first:
             yield first
-        while follow and not engine.ended:
+        while interval and not engine.ended:
             time.sleep(interval)
-            text = read()
+            text = read(engine)
             if len(text) > seen:
                 yield text[seen:]
             seen = len(text)
@@ -171,8 +167,7 @@ def _printed(
 def _of_task(
     details: d.Details, reading: Reading, texts: list[d.TextRecord], task_id: str
 ) -> list[Any]:
-    mask = (1 << 64) - 1
-    tasks = [one for one in details.tasks if object_hex(one.owner, one.seq & mask) == task_id]
+    tasks = [one for one in details.tasks if one.hex() == task_id]
     if not tasks:
         raise RayStateApiException(f"there is no task {task_id}")
     row = next(row for row in reading.tasks() if row["task_id"] == task_id)

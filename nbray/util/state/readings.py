@@ -69,7 +69,7 @@ class Reading:
         ended: defaultdict[tuple[int, int], list[d.TaskRecord]] = defaultdict(list)
         for one in records:
             if one.ended:
-                ended[one.owner, one.seq].append(one)
+                ended[one.key].append(one)
             else:
                 unfinished.append((one, one.attempt))
         numbered = unfinished + [
@@ -100,7 +100,7 @@ class Reading:
             if at
         ]
         return {
-            "task_id": object_hex(one.owner, one.seq & ((1 << 64) - 1)),
+            "task_id": one.hex(),
             "attempt_number": attempt,
             "name": name,
             "state": state,
@@ -207,7 +207,7 @@ class Reading:
     def objects(self) -> list[Row]:
         """Objects of all processes, handles of actors included."""
         status = {
-            (one.owner, one.seq): _TASKS[one.state] for one in self.details.tasks if not one.ended
+            one.key: _TASKS[one.state] for one in self.details.tasks if not one.ended
         }
         rows = [
             self._object(
@@ -327,8 +327,7 @@ class _Parents:
         self._ran: defaultdict[int, list[tuple[float, str]]] = defaultdict(list)
         for one in records:
             if one.worker and one.started:
-                identity = object_hex(one.owner, one.seq & ((1 << 64) - 1))
-                self._ran[one.worker].append((one.started, identity))
+                self._ran[one.worker].append((one.started, one.hex()))
         for some in self._ran.values():
             some.sort()
 

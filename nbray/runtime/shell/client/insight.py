@@ -6,6 +6,7 @@ the questions and answers (`core.client.survey`, `core.client.describing`).
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from nbray.runtime.shell.client.memory import Memory
 
 
-FIRST_LOOK, LAST_LOOK = 0.0005, 0.02
-"""Seconds between two looks at answers that are waited for: at first, and at last."""
+LOOK = 0.05
+"""Seconds between two looks at answers that are waited for, if none comes."""
 AGAIN = 0.3
 """Seconds after which those who have not answered are asked once more, for some may have ended."""
 PATIENCE = 2.0
@@ -79,7 +80,7 @@ class NativeInsight:
         """What everybody answers (see `Insight.complete`)."""
         brain, loop = self._brain, self._loop
         begun = loop.now()
-        since, again, pause = 0, begun, FIRST_LOOK
+        since, again = 0, begun
         found: list[Details] = []
 
         def look() -> list[ClientEffect]:
@@ -104,13 +105,14 @@ class NativeInsight:
             )  # fmt: skip
             return effects
 
+        event = threading.Event()
         while True:
             loop.locked(look)
             if found:
                 return found[0]
-            time.sleep(pause)
-            pause = min(2 * pause, LAST_LOOK)
-            loop.flush()  # take what has arrived
+            survey = brain.survey()
+            seen = survey.version
+            loop.wait(lambda: survey.version != seen, loop.now() + LOOK, event)  # noqa: B023
 
     def holdings(self) -> list[HoldingRecord]:
         """What is held, and by whom (see `Insight.holdings`)."""

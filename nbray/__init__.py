@@ -165,4 +165,12 @@ if not TYPE_CHECKING:
             from nbray._private import names
 
             return getattr(names, name)
+        if name == "dag":
+            import nbray.dag as found
+
+            return found
+        if name == "experimental":
+            import nbray.experimental as found
+
+            return found
         raise AttributeError(f"module 'nbray' has no attribute {name!r}")

@@ -182,6 +182,16 @@ class ActorClass:
         """The same class with other options; raises as `remote` does."""
         return ActorClass(self._class, actor_options(given, self._options), self._blueprint())
 
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """The actor as a node of a graph, which `execute()` runs (see `nbray.dag`).
+
+        Raises:
+            ValueError: an `InputNode` is among the arguments.
+        """
+        from nbray.dag.class_node import ClassNode
+
+        return ClassNode(self, args, kwargs)
+
     def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> ActorHandle:
         """As `.options(**given).remote(*args, **kwargs)`."""
         made = self.options(**given) if given else self
@@ -328,6 +338,12 @@ class ActorMethod:
         return ActorMethod(
             self._info, self._life, self._name, method_options(given, self._options), self._shape
         )
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """The call as a node of a graph (of several returns, a tuple of nodes)."""
+        from nbray.dag.class_node import bound_call
+
+        return bound_call(self, args, kwargs)
 
     def _remote(self, args: Any = None, kwargs: Any = None, **given: Any) -> Any:
         """As `.options(**given).remote(*args, **kwargs)`."""

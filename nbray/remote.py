@@ -177,6 +177,12 @@ class RemoteFunction:
         refuse_streams(given)
         return RemoteFunction(self._function, task_options(given, self._options), self._target)
 
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """The call as a node of a graph, which `execute()` runs (see `nbray.dag`)."""
+        from nbray.dag.function_node import FunctionNode
+
+        return FunctionNode(self, args, kwargs)
+
     def _remote(
         self, args: Any = None, kwargs: Any = None, **given: Any
     ) -> Any:

@@ -6,18 +6,26 @@ references load when first asked for.
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, NoReturn
 
 from nbray import session
 
 __all__ = [
-    "ActorPool", "as_completed", "get_node_ip_address", "list_named_actors", "map", "progress",
+    "ActorPool", "Executor", "as_completed", "collective", "disable_log_once_globally",
+    "enable_periodic_logging", "get_node_instance_id", "get_node_ip_address", "list_named_actors",
+    "log_once", "map", "map_unordered", "pdb", "progress",
 ]  # fmt: skip
 
 
 def get_node_ip_address() -> str:
     """The IP address of the node on which the calling code runs."""
     return session.require().context.runtime().node_ip
+
+
+def get_node_instance_id() -> str:
+    """What the cloud calls the machine ('' where `RAY_CLOUD_INSTANCE_ID` does not say)."""
+    return os.environ.get("RAY_CLOUD_INSTANCE_ID", "")
 
 
 def list_named_actors(all_namespaces: bool = False) -> list[Any]:
@@ -31,15 +39,49 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     return [name for _, name in found]
 
 
+class pdb:  # noqa: N801 - Ray's name, of a module there
+    """Ray's remote debugger, which nbray has in another form: `%nbray debug`."""
+
+    @staticmethod
+    def set_trace(breakpoint_uuid: Any = None) -> NoReturn:
+        """Stop here, on Ray.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "a task cannot be stepped through: let it fail, and %nbray debug in a notebook (with "
+            "%load_ext nbray) opens the debugger where it failed, with its variables"
+        )
+
+    post_mortem = set_trace
+
+
 def __getattr__(name: str) -> Any:
+    if name == "Executor":
+        from nbray.util.executor import Executor
+
+        return Executor
     if name == "ActorPool":
         from nbray.util.actor_pool import ActorPool
 
         return ActorPool
-    if name in {"as_completed", "progress"}:
+    if name in {"as_completed", "map_unordered"}:
+        from nbray.util import helpers
+
+        return getattr(helpers, name)
+    if name in {"log_once", "disable_log_once_globally", "enable_periodic_logging"}:
+        from nbray.util import debug
+
+        return getattr(debug, name)
+    if name == "progress":
         from nbray.util import completion
 
-        return getattr(completion, name)
+        return completion.progress
+    if name == "PublicAPI":
+        from nbray.util.annotations import PublicAPI
+
+        return PublicAPI
     if name == "map":
         from nbray.util.mapping import map
 
@@ -48,4 +90,13 @@ def __getattr__(name: str) -> Any:
         import nbray.util.state as found
 
         return found
+    if name == "collective":
+        import nbray.util.collective as groups
+
+        return groups
+    if name in {"connect", "disconnect"}:
+        raise AttributeError(
+            f"nbray.util has no {name}(), for it has no separate client protocol: "
+            "nbray.init(address='HOST:PORT') attaches to a cluster"
+        )
     raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")

@@ -23,38 +23,49 @@ class Full(queue.Full):
 
 
 class _QueueActor:
-    """The queue itself; one per `Queue`."""
+    """The queue itself; one per `Queue`. A put answers whether there was room, a get (whether
+    there was an item, the item)."""
 
     def __init__(self, maxsize: int) -> None:
         self.items: asyncio.Queue[Any] = asyncio.Queue(maxsize)
 
-    async def size(self) -> int:
+    async def qsize(self) -> int:
         return self.items.qsize()
 
-    async def put(self, item: Any, timeout: float | None) -> bool:  # noqa: ASYNC109 - Ray's name
+    async def put(self, item: Any, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - Ray's
         try:
             await asyncio.wait_for(self.items.put(item), timeout)
         except TimeoutError:
-            return False
+            return await self.put_nowait(item)  # wait_for(..., 0) has not even tried
         return True
 
-    async def get(self, timeout: float | None) -> tuple[bool, Any]:  # noqa: ASYNC109 - Ray's name
+    async def get(self, timeout: float | None = None) -> tuple[bool, Any]:  # noqa: ASYNC109 - same
         try:
             return True, await asyncio.wait_for(self.items.get(), timeout)
         except TimeoutError:
-            return False, None
+            return await self.get_nowait()
 
-    async def put_batch(self, items: list[Any]) -> bool:
-        if self.items.maxsize and self.items.qsize() + len(items) > self.items.maxsize:
-            return False
+    async def put_nowait(self, item: Any) -> bool:
+        return await self.put_batch([item]) is None
+
+    async def get_nowait(self) -> tuple[bool, Any]:
+        if self.items.empty():
+            return False, None
+        return True, self.items.get_nowait()
+
+    async def put_batch(self, items: list[Any]) -> int | None:
+        """None, or how many items are in it where these do not fit."""
+        size = self.items.qsize()
+        if self.items.maxsize > 0 and size + len(items) > self.items.maxsize:
+            return size
         for item in items:
             self.items.put_nowait(item)
-        return True
+        return None
 
-    async def get_batch(self, count: int) -> tuple[bool, list[Any]]:
-        if self.items.qsize() < count:
-            return False, []
-        return True, [self.items.get_nowait() for _ in range(count)]
+    async def get_batch(self, count: int) -> list[Any] | int:
+        """The items, or how many there are where they are too few."""
+        size = self.items.qsize()
+        return size if size < count else [self.items.get_nowait() for _ in range(count)]
 
 
 class Queue:
@@ -67,7 +78,7 @@ class Queue:
 
     def __init__(self, maxsize: int = 0, actor_options: dict[str, Any] | None = None) -> None:
         self.maxsize = maxsize
-        self.actor = remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
+        self.actor: Any = remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
 
     def __reduce__(self) -> Any:
         return _attach, (self.maxsize, self.actor)
@@ -77,7 +88,7 @@ class Queue:
 
     def size(self) -> int:
         """How many items are in it."""
-        size: int = get(self.actor.size.remote())
+        size: int = get(self.actor.qsize.remote())
         return size
 
     def qsize(self) -> int:
@@ -97,8 +108,16 @@ class Queue:
 
         Raises:
             Full: there was none.
+            ValueError: *timeout* is negative.
         """
-        if not get(self.actor.put.remote(item, _seconds(block, timeout))):
+        if not get(self._putting(item, block, timeout)):
+            raise Full
+
+    async def put_async(
+        self, item: Any, block: bool = True, timeout: float | None = None  # noqa: ASYNC109 - Ray's
+    ) -> None:
+        """`put`, to be awaited."""
+        if not await self._putting(item, block, timeout):
             raise Full
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -106,11 +125,29 @@ class Queue:
 
         Raises:
             Empty: there was none.
+            ValueError: *timeout* is negative.
         """
-        there, item = get(self.actor.get.remote(_seconds(block, timeout)))
+        there, item = get(self._getting(block, timeout))
         if not there:
             raise Empty
         return item
+
+    async def get_async(
+        self, block: bool = True, timeout: float | None = None  # noqa: ASYNC109 - Ray's name
+    ) -> Any:
+        """`get`, to be awaited."""
+        there, item = await self._getting(block, timeout)
+        if not there:
+            raise Empty
+        return item
+
+    def _putting(self, item: Any, block: bool, timeout: float | None) -> Any:
+        if not block:
+            return self.actor.put_nowait.remote(item)
+        return self.actor.put.remote(item, _checked(timeout))
+
+    def _getting(self, block: bool, timeout: float | None) -> Any:
+        return self.actor.get.remote(_checked(timeout)) if block else self.actor.get_nowait.remote()
 
     def put_nowait(self, item: Any) -> None:
         """`put(item, block=False)`."""
@@ -125,21 +162,32 @@ class Queue:
 
         Raises:
             Full: they do not fit.
+            TypeError: *items* cannot be iterated over.
         """
+        if not isinstance(items, Iterable):
+            raise TypeError("Argument 'items' must be an Iterable")
         given = list(items)
-        if not get(self.actor.put_batch.remote(given)):
-            raise Full(f"cannot add {len(given)} items to a queue of at most {self.maxsize}")
+        size = get(self.actor.put_batch.remote(given))
+        if size is not None:
+            raise Full(
+                f"Cannot add {len(given)} items to queue of size {size} and maxsize "
+                f"{self.maxsize}."
+            )
 
     def get_nowait_batch(self, num_items: int) -> list[Any]:
         """Take exactly *num_items*.
 
         Raises:
             Empty: there are fewer.
+            TypeError, ValueError: *num_items* is no whole number, or negative.
         """
-        there, items = get(self.actor.get_batch.remote(num_items))
-        if not there:
-            raise Empty(f"there are fewer than {num_items} items")
-        taken: list[Any] = items
+        if not isinstance(num_items, int):
+            raise TypeError("Argument 'num_items' must be an int")
+        if num_items < 0:
+            raise ValueError("'num_items' must be nonnegative")
+        taken: list[Any] | int = get(self.actor.get_batch.remote(num_items))
+        if isinstance(taken, int):
+            raise Empty(f"Cannot get {num_items} items from queue of size {taken}.")
         return taken
 
     def shutdown(self, force: bool = False, grace_period_s: float = 5) -> None:
@@ -154,11 +202,10 @@ class Queue:
         kill(self.actor, no_restart=True)
 
 
-def _seconds(block: bool, timeout: float | None) -> float | None:
+def _checked(timeout: float | None) -> float | None:
     if timeout is not None and timeout < 0:
-        raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
-    # Not 0, with which asyncio would give up before it has looked.
-    return timeout if block else 0.001
+        raise ValueError("'timeout' must be a non-negative number")
+    return timeout
 
 
 def _attach(maxsize: int, actor: Any) -> Queue:

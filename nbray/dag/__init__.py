@@ -1,0 +1,40 @@
+"""Graphs of calls, made with `bind` and run by `execute` (Ray's `ray.dag`).
+
+Owns the nodes. Does not own the calls: `execute` makes them by `.remote(...)`. Compiled
+graphs are not here; `experimental_compile` says so.
+"""
+
+from __future__ import annotations
+
+from nbray.dag.class_node import ClassMethodNode, ClassNode
+from nbray.dag.dag_node import DAGNode
+from nbray.dag.function_node import FunctionNode
+from nbray.dag.input_node import DAGInputData, InputAttributeNode, InputNode
+from nbray.dag.output_node import MultiOutputNode
+
+__all__ = [
+    "ClassMethodNode",
+    "ClassNode",
+    "DAGInputData",
+    "DAGNode",
+    "FunctionNode",
+    "InputAttributeNode",
+    "InputNode",
+    "MultiOutputNode",
+]
+
+_COMPILED = frozenset({
+    "BIND_INDEX_KEY", "COLLECTIVE_OPERATION_KEY", "CollectiveOutputNode", "DAGContext",
+    "DAGNODE_TYPE_KEY", "DAGOperationFuture", "GPUFuture", "IS_CLASS_METHOD_OUTPUT_KEY",
+    "PARENT_CLASS_NODE_KEY", "PREV_CLASS_METHOD_CALL_KEY", "plot",
+})  # fmt: skip
+"""Names of Ray's that serve compiled graphs, or draw them."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _COMPILED:
+        raise AttributeError(
+            f"module 'nbray.dag' has no {name!r}: it serves Ray's compiled graphs, which nbray "
+            "does not have (execute() runs the graph)"
+        )
+    raise AttributeError(f"module 'nbray.dag' has no attribute {name!r}")

@@ -1,0 +1,56 @@
+"""`nbray.util.Executor` with processes of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+import nbray as ray
+from nbray.exceptions import ActorDiedError
+from nbray.util import Executor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    ray.init(num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+def test_waiting_calls_can_be_cancelled(tmp_path):
+    go = tmp_path / "go"
+
+    def wait():
+        while not go.exists():
+            time.sleep(0.01)
+
+    executor = Executor(1)
+    first, second, third, fourth = (executor.submit(wait) for _ in range(4))
+    while not first.running():
+        time.sleep(0.01)
+    with pytest.raises(TimeoutError):
+        first.result(timeout=0.01)
+    assert second.cancel()
+    assert not first.cancel()
+    with pytest.raises(TimeoutError):
+        next(executor.map(abs, [1], timeout=0.05))
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert third.cancelled()
+    assert fourth.cancelled()
+    go.touch()
+    assert first.result(timeout=60) is None
+
+
+def test_a_process_that_dies_is_replaced():
+    with Executor(1, initializer=os.putenv, initargs=("A", "b")) as executor:
+        with pytest.raises(ActorDiedError):
+            executor.submit(os._exit, 1).result(timeout=60)
+        assert executor.submit(abs, -1).result(timeout=60) == 1
+
+
+def test_shutdown_waits():
+    with Executor(2) as executor:
+        made = [executor.submit(time.sleep, 0.01) for _ in range(6)]
+    assert all(one.done() for one in made)

@@ -1,0 +1,59 @@
+"""Graphs of calls: what is nbray's own."""
+
+from __future__ import annotations
+
+import pytest
+
+import nbray as ray
+from nbray import dag
+from nbray.dag.dag_node import nodes_in, replaced
+
+
+@pytest.fixture(autouse=True)
+def inline():
+    ray.init(engine="inline", num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+@ray.remote
+def add(a, b=1):
+    return a + b
+
+
+def test_a_long_chain_needs_no_recursion():
+    node = add.bind(0)
+    for _ in range(3000):
+        node = add.bind(node)
+    assert len(node._in_order()) == 3001
+
+
+def test_containers_without_nodes_stay_what_they_are():
+    node = add.bind(1)
+    plain = [1, {"a": (2,)}]
+    assert replaced(plain, {}) is plain
+    assert replaced({"a": [node]}, {node: 7}) == {"a": [7]}
+    assert list(nodes_in(({node}, {1: node}))) == [node, node]
+
+
+def test_results_can_be_kept():
+    node = add.bind(1)
+    node.execute(_ray_cache_refs=True)
+    assert ray.get(node.cache_from_last_execute[node.get_stable_uuid()]) == 2
+
+
+def test_what_it_looks_like():
+    with dag.InputNode() as x:
+        assert "2" in repr(add.bind(2))
+        assert "[" not in repr(x)
+        assert x["a"].key == "a"
+        with pytest.raises(TypeError, match="iterated"):
+            iter(x)
+
+
+def test_compiled_graphs_are_not_here():
+    with pytest.raises(NotImplementedError, match=r"execute\(\)"):
+        add.bind(1).experimental_compile()
+    with pytest.raises(AttributeError, match="compiled graphs"):
+        dag.DAGContext  # noqa: B018 - the error is the point
+    assert ray.dag is dag

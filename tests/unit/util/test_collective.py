@@ -1,0 +1,80 @@
+"""What members of a group meet in, and what collectives refuse."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from nbray.util import collective
+from nbray.util.collective.meeting import CollectiveGroup
+from nbray.util.collective.types import Backend
+
+
+def test_all_wait_for_all():
+    async def main():
+        group = CollectiveGroup(2, None)
+        both = [group.bring(0, "barrier", rank, [rank], [0, 1], 60) for rank in (0, 1)]
+        assert await asyncio.gather(*both) == [{0: [0], 1: [1]}] * 2
+        assert group.steps == {}
+
+    asyncio.run(main())
+
+
+def test_one_that_does_not_come_or_calls_something_else():
+    async def main():
+        group = CollectiveGroup(3, None)
+        why = await group.bring(0, "barrier", 0, [], [0, 1, 2], 0.01)
+        assert why == "barrier waited 0.01 s for ranks 1, 2"
+        why = await group.bring(0, "allreduce", 1, [], [0], 1)
+        assert why == "rank 1 calls allreduce where others call barrier"
+        assert await group.fetch(1, 0, 0, 0.01) == "recv waited 0.01 s for rank 1"
+
+    asyncio.run(main())
+
+
+def test_members():
+    async def main():
+        group = CollectiveGroup(2, {"a": 1})
+        assert await group.declared("a") == (1, 2)
+        assert await group.declared("b") == (-1, 2)
+        assert await group.join(0, 3) == "its size is 2, not 3"
+        assert await group.join(0, 2) == ""
+        assert await group.join(0, 2) == "rank 0 is taken"
+        assert await group.join(1, 2) == ""
+        assert [await group.leave(0), await group.leave(1)] == [False, True]
+
+    asyncio.run(main())
+
+
+def test_what_is_sent_waits():
+    async def main():
+        group = CollectiveGroup(2, None)
+        fetching = asyncio.create_task(group.fetch(0, 1, 0, 60))
+        await asyncio.sleep(0)
+        await group.post(0, 1, 0, ["ref"])
+        assert await fetching == ["ref"]
+        assert group.posts == {}
+
+    asyncio.run(main())
+
+
+def test_backends():
+    assert Backend("torch_gloo") == Backend("gloo") == Backend.GLOO == "GLOO"
+    with pytest.raises(ValueError, match="Unrecognized backend: 'mpi'"):
+        Backend("mpi")
+    assert collective.gloo_available()
+    assert not collective.nccl_available()
+    assert not collective.is_backend_available("nccl")
+
+
+def test_what_is_refused():
+    with pytest.raises(RuntimeError, match="inside a Ray actor or task"):
+        collective.allreduce(np.ones(1))
+    with pytest.raises(RuntimeError, match="Unrecognized tensor type"):
+        collective.allreduce([1])
+    with pytest.raises(RuntimeError, match="Multigpu"):
+        collective.allreduce_multigpu([])
+    with pytest.raises(NotImplementedError, match="MINE"):
+        collective.register_collective_backend("MINE", object)

@@ -184,6 +184,10 @@ class Output(Generic[Sent]):
         Of what was written to the descriptors a part, if the driver is far behind. Never waits.
         """
         self._take_raw()
+        return self.noted()
+
+    def noted(self) -> list[Sent]:
+        """The same without a look at the descriptors: what has been noted so far."""
         found: list[Sent] = []
         pieces = self._pieces
         texts: list[str] = []

@@ -41,22 +41,21 @@ UNCLAIMED_SECONDS = 1.0
 class Group:
     """A `get` or `wait`: done when enough of its entries are ready (see `objects.Waiter`)."""
 
-    __slots__ = ("missing", "wake")
+    __slots__ = ("done", "missing", "wake")
 
     def __init__(self, missing: int, wake: Callable[[], None] | None = None) -> None:
         self.missing = missing
         self.wake = wake
-
-    @property
-    def done(self) -> bool:
+        self.done = missing <= 0
         """Whether whoever waits may go on."""
-        return self.missing <= 0
 
     def settle(self, entry: Entry) -> None:
         """One more is ready."""
         self.missing -= 1
-        if self.missing == 0 and self.wake is not None:
-            self.wake()
+        if self.missing == 0:
+            self.done = True
+            if self.wake is not None:
+                self.wake()
 
 
 class Gathering(Group):
@@ -70,11 +69,6 @@ class Gathering(Group):
         """The first that failed while it waited."""
         self.failures = 0
 
-    @property
-    def done(self) -> bool:
-        """Whether whoever waits may go on."""
-        return self.missing <= 0 or self.failed is not None
-
     def settle(self, entry: Entry) -> None:
         """One more is ready."""
         self.missing -= 1
@@ -83,6 +77,7 @@ class Gathering(Group):
             self.failed = self.failed or entry
         elif self.missing:
             return
+        self.done = True
         if self.wake is not None:
             self.wake()
 
@@ -412,6 +407,9 @@ class ClientBrain:
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Do what is due."""
+        due = self.next_deadline()
+        if due is None or due > now:  # a worker's loop thread looks in all the time
+            return []
         self.restless = True
         effects = self.tasks.tick(now) + self.cancelling.tick(now)
         while self._unclaimed and self._unclaimed[0][0] <= now:

@@ -145,6 +145,8 @@ class Pools:
 
         The loop's thread asks while another has the baton: it looks at copies.
         """
+        if not self.active:
+            return None
         deadlines = [
             lease.idle_since + LEASE_LINGER
             for pool in list(self.active.values())

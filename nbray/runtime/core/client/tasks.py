@@ -453,6 +453,8 @@ class Submitter:
         The loop's thread asks while another has the baton: it looks at copies.
         """
         idle = self.pools.next_deadline()
+        if not self._deaths:
+            return idle
         deadlines = [death[0] for death in list(self._deaths)]
         return min(deadlines if idle is None else [*deadlines, idle], default=None)
 

@@ -402,6 +402,7 @@ class WorkerBrain:
         if not done:
             return objects.settle_added()
         batches: dict[int, list[Done]] = {}
+        several = len(done) > 1
         for _ in range(len(done)):
             one = done.popleft()
             batch = batches.get(one.caller)
@@ -423,7 +424,7 @@ class WorkerBrain:
         waited = self._held_clock()
         held, self._held_told = int((waited - self._held_told) * 1e6), waited
         moved, self._moved = self._moved, 0
-        for caller, batch in _messages(batches):
+        for caller, batch in _messages(batches) if several else batches.items():
             self.finished += len(batch)
             seqs: list[int] = []
             values: list[bytes] = []

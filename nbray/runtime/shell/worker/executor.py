@@ -188,7 +188,6 @@ class Executor:
                 item = popleft()
             except IndexError:
                 self.flush()
-                brain.rest()
                 loop.wait(wanted, None, self._event)
                 self.taken = 0
                 continue
@@ -213,8 +212,10 @@ class Executor:
             output.drain(self.origin() or self._before())
         self.flushed = self.loop.now()
         objects = brain.client.objects
-        if brain.done or output.waiting or objects.added or objects.dropped:
-            self.loop.locked(lambda: [*output.take(), *brain.flush()])
+        if output.waiting:
+            self.loop.locked(lambda: [*output.noted(), *brain.flush()])
+        elif brain.done or objects.added or objects.dropped:
+            self.loop.locked(brain.flush)
 
     # -- one item ----------------------------------------------------------------------
 

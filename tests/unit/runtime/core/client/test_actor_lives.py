@@ -174,12 +174,24 @@ def test_a_client_to_which_something_happened_looks_again() -> None:
     for happens in (
         lambda: caller.brain.handle(m.Members(node_client(1), []), 1.0),
         lambda: caller.brain.cancel([], force=False),
-        lambda: caller.brain.tick(1.0),
     ):
         caller.brain.pump(1.0)
         assert not caller.brain.restless
         happens()
         assert caller.brain.restless
+
+
+def test_a_client_looks_again_when_something_was_due_and_not_before() -> None:
+    """Its thread asks all the time; looking costs every call of an actor."""
+    caller = Caller()
+    caller.brain.handle(m.Unclaimed(node_client(1), [m.Slot(1, 1, 0, 8, 1)]), 1.0)
+    caller.brain.pump(1.0)
+    due = caller.brain.next_deadline()
+    assert due is not None
+    assert not caller.brain.tick(due - 0.01)
+    assert not caller.brain.restless
+    caller.brain.tick(due)
+    assert caller.brain.restless
 
 
 def test_the_tallies_of_old_cells_are_let_go_and_open_ones_are_kept() -> None:

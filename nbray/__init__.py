@@ -173,4 +173,8 @@ if not TYPE_CHECKING:
             import nbray.experimental as found
 
             return found
+        if name == "runtime_context":
+            import nbray.runtime_context as found
+
+            return found
         raise AttributeError(f"module 'nbray' has no attribute {name!r}")

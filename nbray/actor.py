@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from nbray import session
 from nbray.engine import ActorInfo, Engine, Function
 from nbray.exceptions import RaySystemError, reference_ended
+from nbray.ids import HexId
 from nbray.options import (
     ActorOptions,
     MethodOptions,
@@ -276,8 +277,8 @@ class ActorHandle:
         return _restore_handle, (self._info, self._life)
 
     @property
-    def _actor_id(self) -> str:
-        return self._info.hex()
+    def _actor_id(self) -> HexId:
+        return HexId(self._info.hex())
 
     _ray_actor_id = _actor_id
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nbray import session
 from nbray.figures import amount, noun
+from nbray.ids import HexId
 from nbray.version import __version__
 
 if TYPE_CHECKING:
@@ -30,33 +31,103 @@ class RuntimeContext:
     def _info(self) -> RuntimeInfo:
         return session.require().context.runtime()
 
-    def get_job_id(self) -> str:
+    def _working(self) -> RuntimeInfo:
+        """Raises:
+        AssertionError: no task and no actor's method runs here.
+        """
+        info = self._info()
+        if not (info.task_id or info.actor_id):
+            raise AssertionError(
+                "This method is only available when the process is a worker. Current mode: 0"
+            )
+        return info
+
+    def get_job_id(self) -> HexId:
         """The job: one driver and all its work."""
-        return self._info().job_id
+        return HexId(self._info().job_id)
 
-    def get_node_id(self) -> str:
+    def get_node_id(self) -> HexId:
         """The node on which this code runs."""
-        return self._info().node_id
+        return HexId(self._info().node_id)
 
-    def get_worker_id(self) -> str:
+    def get_worker_id(self) -> HexId:
         """This process."""
-        return self._info().worker_id
+        return HexId(self._info().worker_id)
 
-    def get_task_id(self) -> str | None:
+    def get_task_id(self) -> HexId | None:
         """The running task, or None in a driver."""
-        return self._info().task_id or None
+        return HexId(self._info().task_id) or None
+
+    @property
+    def job_id(self) -> HexId:
+        """As `get_job_id`, which Ray prefers."""
+        return self.get_job_id()
+
+    @property
+    def node_id(self) -> HexId:
+        """As `get_node_id`, which Ray prefers."""
+        return self.get_node_id()
+
+    @property
+    def task_id(self) -> HexId | None:
+        """As `get_task_id`, which Ray prefers.
+
+        Raises:
+            AssertionError: in a driver.
+        """
+        return HexId(self._working().task_id) or None
+
+    @property
+    def actor_id(self) -> HexId | None:
+        """As `get_actor_id`, which Ray prefers.
+
+        Raises:
+            AssertionError: in a driver.
+        """
+        return HexId(self._working().actor_id) or None
+
+    def get_session_name(self) -> str:
+        """The name of the session's folder on this machine ('' where there is none)."""
+        return self._info().session_dir.rpartition("/")[2]
+
+    def get_temp_dir(self) -> str:
+        """The folder in which the session's folder is ('' where there is none)."""
+        return self._info().session_dir.rpartition("/")[0]
+
+    def get_node_labels(self) -> dict[str, str]:
+        """The labels of the node on which this code runs, its id among them."""
+        mine = self.get_node_id()
+        for node in session.require().cluster.nodes():
+            if node["NodeID"] == mine:
+                return {"ray.io/node-id": str(mine), **node["Labels"]}
+        return {"ray.io/node-id": str(mine)}
+
+    def is_canceled(self) -> bool:
+        """Whether the running task has been cancelled.
+
+        Raises:
+            RuntimeError: in a driver.
+        """
+        try:
+            return self._working().cancelled
+        except AssertionError as error:
+            raise RuntimeError(str(error)) from None
 
     def get_task_name(self) -> str | None:
         """The running task's name, or None in a driver."""
         return self._info().task_name or None
 
     def get_task_function_name(self) -> str | None:
-        """The same as `get_task_name`."""
-        return self.get_task_name()
+        """What the running task runs, 'module.function' or 'module.Class.method'; None in a driver.
 
-    def get_actor_id(self) -> str | None:
+        Whatever name its caller gave it.
+        """
+        info = self._info()
+        return info.function or info.task_name or None
+
+    def get_actor_id(self) -> HexId | None:
         """The actor whose method runs, or None."""
-        return self._info().actor_id or None
+        return HexId(self._info().actor_id) or None
 
     def get_actor_name(self) -> str | None:
         """The name of the actor whose method runs ('' if it has none), or None outside actors."""
@@ -75,7 +146,7 @@ class RuntimeContext:
         engine = session.current()
         found = engine.context.actor() if engine is not None else None
         if found is None:
-            raise RuntimeError("current_actor is there in a method of an actor only")
+            raise RuntimeError("This method is only available in an actor.")
         return ActorHandle(*found)
 
     @property
@@ -90,16 +161,43 @@ class RuntimeContext:
 
     @property
     def was_current_actor_reconstructed(self) -> bool:
-        """Whether the actor whose method runs has been restarted."""
-        return self._info().was_restarted
+        """Whether the actor whose method runs has been restarted.
+
+        Raises:
+            AssertionError: in a driver.
+        """
+        return self._working().was_restarted
 
     def get_assigned_resources(self) -> dict[str, float]:
-        """What the running task or actor holds, by Ray's names."""
-        return dict(self._info().assigned)
+        """What the running task or actor holds, by Ray's names.
+
+        Raises:
+            AssertionError: in a driver.
+        """
+        return dict(self._working().assigned)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """Accelerators the running task or actor holds: {'GPU': ['0']}."""
         return {"GPU": [str(number) for number in self._info().gpus]}
+
+    def get_resource_ids(self) -> dict[str, list[str]]:
+        """As `get_accelerator_ids`, which Ray prefers."""
+        return self.get_accelerator_ids()
+
+    def get_placement_group_id(self) -> str | None:
+        """The placement group in which the running task or actor runs; None: in none."""
+        return None
+
+    @property
+    def current_placement_group_id(self) -> HexId | None:
+        """As `get_placement_group_id`, which Ray prefers."""
+        found = self.get_placement_group_id()
+        return HexId(found) if found else None
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether what the running code launches runs in its placement group, too."""
+        return False
 
     def get_runtime_env_string(self) -> str:
         """'{}': nbray has no per-task environments."""
@@ -116,11 +214,15 @@ class RuntimeContext:
     def get(self) -> dict[str, Any]:
         """The main ids in one dictionary, with Ray's keys."""
         info = self._info()
-        found = {"job_id": info.job_id, "node_id": info.node_id, "namespace": info.namespace}
+        found: dict[str, Any] = {
+            "job_id": HexId(info.job_id),
+            "node_id": HexId(info.node_id),
+            "namespace": info.namespace,
+        }
         if info.task_id:
-            found["task_id"] = info.task_id
+            found["task_id"] = HexId(info.task_id)
         if info.actor_id:
-            found["actor_id"] = info.actor_id
+            found["actor_id"] = HexId(info.actor_id)
         return found
 
 

@@ -109,6 +109,10 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """The cluster's address, host:port."""
     session_dir: str = ""
     """The private folder of this machine's part of the cluster ('' where there is none)."""
+    function: str = ""
+    """What runs, as it was defined: 'module.function' or 'module.Class.method'."""
+    cancelled: bool = False
+    """Somebody has cancelled what runs."""
 
 
 class Capabilities(msgspec.Struct, frozen=True):

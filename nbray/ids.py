@@ -31,6 +31,24 @@ OWN_CELL = "nbray"
 """The cell of what nbray itself asks of a cluster for its users: screens leave it out."""
 
 
+class HexId(str):
+    """An id as users see it, which also has what Ray's ids have."""
+
+    __slots__ = ()
+
+    def hex(self) -> str:
+        """The hexadecimal digits."""
+        return str(self)
+
+    def binary(self) -> bytes:
+        """The bytes that they stand for."""
+        return bytes.fromhex(self)
+
+    def is_nil(self) -> bool:
+        """Whether it names nothing."""
+        return not self
+
+
 def drawn() -> int:
     """A number of 63 random bits, never 0 (`secrets` would load OpenSSL: 5 ms)."""
     return int.from_bytes(os.urandom(8), "big") >> 1 | 1

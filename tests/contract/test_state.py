@@ -46,8 +46,12 @@ class Store:
     def fail(self):
         raise OSError("disk")
 
-    def wait(self, seconds):
-        time.sleep(seconds)
+    def context(self):
+        context = ray.get_runtime_context()
+        return (
+            context.get_task_name(), context.get_task_function_name(), context.get_actor_id(),
+            context.was_current_actor_reconstructed,
+        )  # fmt: skip
 
 
 @ray.remote
@@ -207,3 +211,43 @@ def test_summaries() -> None:
     assert objects["total_objects"] >= 1
     assert objects["callsite_enabled"] is False
     del ref
+
+
+def test_the_runtime_context_says_what_runs() -> None:
+    @ray.remote
+    def told():
+        context = ray.get_runtime_context()
+        return (
+            context.get_task_name(), context.get_task_function_name(), context.is_canceled(),
+            context.get_job_id(), context.get_placement_group_id(),
+            context.get_runtime_env_string(), context.should_capture_child_tasks_in_placement_group,
+        )  # fmt: skip
+
+    name, function, cancelled, job, group, env, captures = ray.get(told.options(name="n").remote())
+    assert name == "n"
+    assert function.endswith("told")
+    assert function.startswith(__name__.rpartition(".")[2]) or "test_state" in function
+    assert (cancelled, group, captures, env) == (False, None, False, "{}")
+    assert job == ray.get_runtime_context().get_job_id()
+    one = Store.remote()
+    call = ray.get(one.context.remote())
+    assert call[0] == "Store.context"
+    assert call[1].endswith("test_state.Store.context")
+    assert call[2] == one._actor_id.hex()
+    assert call[3] is False
+
+
+def test_the_runtime_context_of_a_driver_says_what_it_is_not() -> None:
+    context = ray.get_runtime_context()
+    assert isinstance(context, ray.runtime_context.RuntimeContext)
+    assert (context.get_task_function_name(), context.get_actor_name()) == (None, None)
+    assert context.get_accelerator_ids()["GPU"] == []
+    assert context.get_node_labels()["ray.io/node-id"] == context.get_node_id()
+    assert context.get_job_id() == context.job_id.hex()
+    with pytest.raises(AssertionError, match="only available when the process is a worker"):
+        context.get_assigned_resources()
+    with pytest.raises(RuntimeError, match="only available when the process is a worker"):
+        context.is_canceled()
+    with pytest.raises(RuntimeError, match="only available in an actor"):
+        _ = context.current_actor
+    assert set(context.get()) == {"job_id", "node_id", "namespace"}

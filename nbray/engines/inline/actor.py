@@ -52,7 +52,7 @@ class Actor:
         self.restarts = 0
         self.held: dict[str, int] = {}
         self.emptying = 0
-        self._cls = cls
+        self.cls = cls
         self._runner = runner
         self._instance: Any = None
         self._queue: deque[tuple[Call, ObjectRef[Any] | None]] = deque()
@@ -82,7 +82,7 @@ class Actor:
 
     def _make(self, args: Any, kwargs: Any) -> Any:
         """The instance, or a coroutine that makes it where `__init__` is one."""
-        cls: Any = self._cls
+        cls: Any = self.cls
         if not inspect.iscoroutinefunction(inspect.unwrap(cls.__init__)):
             return cls(*args, **kwargs)
 

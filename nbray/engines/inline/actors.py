@@ -131,7 +131,8 @@ class InlineActors:
         retries = options.max_task_retries
         call.retries = info.max_task_retries if retries == -2 else retries
         call.retry_on = options.retry_exceptions
-        call.info = self._context.of_actor(actor, name, call.refs[0].seq if call.refs else 0)
+        seq = call.refs[0].seq if call.refs else 0
+        call.info = self._context.of_actor(actor, name, seq, method)
         actor.add(call, life)
         self._launcher.now_or_later(call, lambda: self._empty(actor))
         return call.refs

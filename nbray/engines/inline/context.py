@@ -49,23 +49,25 @@ class InlineContext:
             node_ip=ADDRESS,
         )
 
-    def of_task(self, call: Call, options: TaskOptions) -> RuntimeInfo:
-        """Where *call* will run."""
+    def of_task(self, call: Call, options: TaskOptions, target: Any = None) -> RuntimeInfo:
+        """Where *call*, of *target*, will run."""
         return msgspec.structs.replace(
             self._here(),
             task_id=call.refs[0].hex() if call.refs else node_hex(FIRST_NODE),
             task_name=call.name,
+            function=_defined(target, call.defined or call.name),
             gpus=gpus.own().ids(range(int(options.num_gpus))),
             assigned={name: amount / UNIT for name, amount in demand(options).items()},
         )
 
-    def of_actor(self, actor: Actor, name: str, seq: int) -> RuntimeInfo:
+    def of_actor(self, actor: Actor, name: str, seq: int, method: str = "") -> RuntimeInfo:
         """Where a method of *actor* will run."""
         options = actor.options
         return msgspec.structs.replace(
             self._here(),
             task_id=f"{self._owner:016x}{seq:016x}",
             task_name=name,
+            function=_defined(actor.cls, actor.info.class_name) + f".{method}" if method else "",
             actor_id=actor.info.hex(),
             actor_name=options.name,
             namespace=options.namespace or self.namespace,
@@ -83,3 +85,9 @@ class InlineContext:
     def early(self, index: int) -> Callable[[Any], None]:
         """See the protocol. A task has ended before its caller could look: too late for early."""
         return lambda _value: None
+
+
+def _defined(target: Any, name: str) -> str:
+    """The name of *target* as it was defined, with its module; *name* where it has none."""
+    module = getattr(target, "__module__", "") or "__main__"
+    return f"{module}.{getattr(target, '__qualname__', '') or name}"

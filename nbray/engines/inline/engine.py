@@ -80,7 +80,7 @@ class InlineEngine:
         call.defined = function.name if options.name else ""
         call.retries = options.max_retries
         call.retry_on = options.retry_exceptions
-        call.info = self.context.of_task(call, options)
+        call.info = self.context.of_task(call, options, target)
         lacking = self.cluster.lacking(options)
         if lacking:
             self._runner.fail(call, TaskUnschedulableError(f"{call.name} can never run: {lacking}"))

@@ -16,7 +16,7 @@ from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.placement import units
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
-from nbray.wire.messages import Registered
+from nbray.wire.messages import BecomeActor, Registered, Spec
 from nbray.wire.pickling import unpack
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class NativeContext:
         self._folder = folder
         self._worker = worker
         self._running = running
+        self.loaded: Callable[[bytes], Any] | None = None
+        """The function or class of a hash, in a worker."""
 
     def origin(self) -> tuple[int, int, str]:
         """(job, depth, namespace) of work submitted here and now."""
@@ -82,7 +84,7 @@ class NativeContext:
             node_id=node_hex(brain.node, registered.cluster),
             worker_id=client_hex(brain.me),
             task_id=f"{item.caller:016x}{item.seq & ((1 << 64) - 1):016x}" if item else "",
-            task_name=item.spec.name if item else "",
+            task_name=_name(item.spec, actor) if item else "",
             actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
             actor_name=actor.spec.name if actor else "",
             namespace=self.origin()[2],
@@ -93,7 +95,23 @@ class NativeContext:
             assigned=assigned,
             address=self._cluster.address(),
             session_dir=self._folder,
+            function=self._defined(item.spec, actor) if item else "",
+            cancelled=self._worker is not None and item is not None
+            and (item.caller, item.seq) in self._worker.cancelled,
         )
+
+    def _defined(self, spec: Spec, actor: BecomeActor | None) -> str:
+        """The name of what runs as it was defined, with its module."""
+        if self.loaded is None:
+            return ""
+        called = spec.function or (actor.spec.function if actor is not None else b"")
+        found = self.loaded(called) if called else None
+        found = getattr(found, "__wrapped__", found)
+        module = getattr(found, "__module__", "") or "__main__"
+        name = getattr(found, "__qualname__", "") or spec.defined or spec.name
+        if spec.function:
+            return f"{module}.{name}"
+        return f"{module}.{name}.{spec.method or spec.name}"
 
     def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:
         """The actor that this process is (see `Context.actor`)."""
@@ -106,3 +124,10 @@ class NativeContext:
     def early(self, index: int) -> Callable[[Any], None]:
         """How the running task gives a return before it ends (see `Context.early`)."""
         return self._memory.early(self._running(), index)
+
+
+def _name(spec: Spec, actor: BecomeActor | None) -> str:
+    """What the running task or call is called: as its caller says, or 'Class.method'."""
+    if actor is None or spec.function or spec.method:
+        return spec.name
+    return f"{actor.spec.class_name}.{spec.name}"

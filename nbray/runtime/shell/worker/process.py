@@ -100,6 +100,7 @@ def main(config: WorkerConfig) -> None:
     )
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
+    engine.context.loaded = executor.functions.get
     executor.install_interrupt()
     brain.ready()
     loop.busy = brain.busy

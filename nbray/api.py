@@ -19,7 +19,7 @@ import msgspec
 from nbray import arguments, session
 from nbray.actor import ActorHandle
 from nbray.config import InitConfig
-from nbray.context import ClusterContext, RuntimeContext
+from nbray.context import ClusterContext, RuntimeContext, metrics_port, with_metrics_ports
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.options import found_by
@@ -106,6 +106,7 @@ def init(
         dashboard=arguments.switch("include_dashboard", include_dashboard),
         dashboard_port=arguments.port("dashboard_port", dashboard_port),
     )
+    metrics = arguments.port("_metrics_export_port", others.get("_metrics_export_port"))
     name = arguments.text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
     env_vars = arguments.env_vars(runtime_env)
     if wanted.address not in {"", "local"}:
@@ -129,6 +130,8 @@ def init(
         atexit.unregister(shutdown)
         atexit.register(shutdown)
     session.screens().begin()
+    if metrics:
+        metrics_port(started, metrics)
     return ClusterContext(started, shutdown)
 
 
@@ -465,7 +468,8 @@ def nodes() -> list[dict[str, Any]]:
     Raises:
         RaySystemError: nbray does not run, as for the two below; `init` starts it.
     """
-    return _running().cluster.nodes()
+    engine = _running()
+    return with_metrics_ports(engine, engine.cluster.nodes())
 
 
 def cluster_resources() -> dict[str, float]:

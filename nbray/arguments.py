@@ -19,7 +19,8 @@ _SILENT = {
     "configure_logging", "logging_level", "logging_format", "logging_config",
     "_metrics_export_port", "_enable_object_reconstruction",
 }  # fmt: skip
-"""Ray's arguments of `init` about what is not here: there is no log to configure, no metric."""
+"""Ray's arguments of `init` about which no warning is given: there is no log to configure, and
+the port of metrics is read by `init` itself."""
 _WITHOUT_EFFECT = {
     "dashboard_host": "the dashboard listens on 127.0.0.1 only",
     "job_config": "there are no settings of a job but those of init() itself",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from nbray import session
+from nbray.exceptions import RaySystemError
 from nbray.figures import amount, noun
 from nbray.ids import HexId
 from nbray.version import __version__
@@ -23,6 +25,48 @@ if TYPE_CHECKING:
 
 FIRST_PICTURE = 3.0
 """Longest wait, in seconds, for what nodes tell of themselves twice a second."""
+
+
+def metrics_port(engine: Engine, wanted: int = 0) -> int:
+    """Where on loopback the numbers of `nbray.util.metrics` are served: of each cluster, one.
+
+    It is chosen when somebody first asks (*wanted*, or any that is free), and used once a
+    number is recorded. 0 where the head is not on this machine, or all is one process.
+    """
+    folder = engine.context.runtime().session_dir
+    if not folder:
+        return 0
+    file = Path(folder) / "metrics-port"
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        pass
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise RaySystemError(f"the port of metrics, {wanted}, cannot be had: {error}") from None
+        port: int = probe.getsockname()[1]
+    try:
+        with file.open("x") as made:
+            made.write(str(port))
+    except FileExistsError:  # somebody else was quicker
+        return int(file.read_text() or 0)
+    except OSError:
+        return 0
+    return port
+
+
+def with_metrics_ports(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """*rows* of nodes with where each serves numbers: the head does, if it is this machine."""
+    here = engine.context.runtime().node_id
+    for row in rows:
+        at_head = bool(row.get("IsHead")) and row["NodeID"] == here
+        row["MetricsExportPort"] = metrics_port(engine) if at_head else 0
+    return rows
 
 
 class RuntimeContext:
@@ -278,7 +322,7 @@ class ClusterContext:
             "raylet_socket_name": "",
             "webui_url": str(self._dashboard()[0] or ""),
             "session_dir": info.session_dir,
-            "metrics_export_port": 0,
+            "metrics_export_port": metrics_port(self._engine),
             "gcs_address": info.address,
             "address": info.address,
             "dashboard_agent_listening_port": 0,

@@ -1,0 +1,57 @@
+"""Numbers of all processes on one page."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+import pytest
+from harness import eventually
+
+import nbray as ray
+from nbray.util.metrics import Counter, Gauge
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    ray.init(num_cpus=2)
+    yield
+    ray.shutdown()
+
+
+def read(port, **headers):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_the_page():
+    @ray.remote
+    class Worker:
+        def __init__(self):
+            self.calls = Counter("worker_calls", tag_keys=("who",)).set_default_tags({"who": "me"})
+
+        def call(self):
+            self.calls.inc()
+
+    (port,) = {node["MetricsExportPort"] for node in ray.nodes()}
+    assert port
+    assert {node["MetricsExportPort"] for node in ray.nodes()} == {port}
+    with pytest.raises(urllib.error.URLError):
+        read(port)  # nobody has recorded anything
+    Gauge("driver_gauge").set(4.5)
+    worker = Worker.remote()
+    ray.get([worker.call.remote() for _ in range(3)])
+
+    def found():
+        try:
+            lines = read(port).splitlines()
+        except urllib.error.URLError:
+            return False
+        gauges = [line for line in lines if line.startswith("ray_driver_gauge{")]
+        counts = [line for line in lines if line.startswith("ray_worker_calls_total{")]
+        return [line.split()[-1] for line in (*gauges, *counts)] == ["4.5", "3.0"]
+
+    assert eventually(found)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        read(port, Host="elsewhere.example")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from nbray import session
+from nbray.actor_methods import ActorClassInheritanceException, exit_actor, extended
 from nbray.engine import ActorInfo, Engine, Function
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.ids import HexId
@@ -37,6 +38,11 @@ from nbray.remote import (
     source_of,
 )
 
+__all__ = [
+    "ActorClass", "ActorClassInheritanceException", "ActorHandle", "ActorMethod", "exit_actor",
+    "make_actor_class", "method",
+]  # fmt: skip
+
 F = TypeVar("F", bound=Callable[..., Any])
 _DEFAULTS = MethodOptions()
 REPLACE_SECONDS = 5.0
@@ -47,8 +53,8 @@ _MARK = "__nbray_method_options__"
 def method(*args: Any, **given: Any) -> Any:
     """Set a method's defaults: `@nbray.method(num_returns=2)`.
 
-    Options: num_returns, max_task_retries, retry_exceptions, name. Without any the method
-    is what it was.
+    Options: num_returns, max_task_retries, retry_exceptions, name, concurrency_group. A method
+    under `@nbray.method` alone is what it was.
 
     Raises:
         ValueError: an unknown option or a value out of range.
@@ -57,7 +63,7 @@ def method(*args: Any, **given: Any) -> Any:
     """
     if len(args) == 1 and callable(args[0]) and not given:
         return args[0]
-    if args:
+    if args or not given:
         raise RefusedDecoration("@method takes options by keyword: @nbray.method(num_returns=2)")
     refuse_streams(given)
     options = method_options(given)
@@ -67,29 +73,6 @@ def method(*args: Any, **given: Any) -> Any:
         return function
 
     return mark
-
-
-def exit_actor() -> NoReturn:
-    """End the actor whose method is running; the call's own `get` raises `ActorDiedError`.
-
-    Raises:
-        TypeError: the caller is not an actor's method.
-    """
-    engine = session.current()
-    identity = engine.context.runtime().actor_id if engine is not None else ""
-    if engine is None or not identity:
-        raise TypeError("exit_actor() can only be called in a method of an actor")
-    engine.actors.kill(
-        ActorInfo(
-            actor=int(identity[16:], 16), owner=int(identity[:16], 16), class_name="", methods={}
-        ),
-        True,
-    )
-    raise SystemExit(0)
-
-
-class ActorClassInheritanceException(TypeError):
-    """An actor class stands among the bases of a class."""
 
 
 _CACHED = type(functools.lru_cache(len))
@@ -103,7 +86,7 @@ class _Blueprint:
 
     def __init__(self, cls: type) -> None:
         name = short_name(cls)
-        self.target = Function(_extended(cls), name, _class_source(cls))
+        self.target = Function(extended(cls), name, _class_source(cls))
         self.start = Shape(cls, name)
         self.methods: dict[str, MethodOptions] = {}
         self.shapes: dict[str, Shape] = {}
@@ -181,6 +164,8 @@ class ActorClass:
 
     def options(self, **given: Any) -> ActorClass:
         """The same class with other options; raises as `remote` does."""
+        if "concurrency_groups" in given:
+            raise ValueError("setting 'concurrency_groups' is not supported in '.options()'")
         return ActorClass(self._class, actor_options(given, self._options), self._blueprint())
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
@@ -336,6 +321,9 @@ class ActorMethod:
     def options(self, **given: Any) -> ActorMethod:
         """The same method with other options; raises as `method` does."""
         refuse_streams(given)
+        group = given.get("concurrency_group")
+        if group and group not in self._info.groups:
+            raise ValueError(f"{self._info.class_name} has no concurrency group {group!r}")
         return ActorMethod(
             self._info, self._life, self._name, method_options(given, self._options), self._shape
         )
@@ -371,7 +359,15 @@ class ActorMethod:
 
 def make_actor_class(cls: type, given: Mapping[str, Any]) -> ActorClass:
     """The actor class of a plain class; raises as `nbray.remote` does."""
-    return ActorClass(cls, actor_options(given), _Blueprint(cls))
+    options, blueprint = actor_options(given), _Blueprint(cls)
+    for name, method_options_ in blueprint.methods.items():
+        group = method_options_.concurrency_group
+        if group and group not in options.concurrency_groups:
+            raise RefusedDecoration(
+                f"{blueprint.target.name}.{name} is of the concurrency group {group!r}, which the "
+                f"class does not have: @nbray.remote(concurrency_groups={{{group!r}: 2}})"
+            )
+    return ActorClass(cls, options, blueprint)
 
 
 def _creator(
@@ -392,6 +388,8 @@ def _creator(
             max_pending_calls=options.max_pending_calls,
             signatures=blueprint.signatures,
             generators=blueprint.generators,
+            groups=tuple(options.concurrency_groups),
+            unordered=_unordered(options, blueprint),
         )
         engine = session.current() or session.require(args, kwargs, blueprint.target.call)
 
@@ -402,6 +400,22 @@ def _creator(
         return ActorHandle(*made, blueprint.shapes)
 
     return remote
+
+
+def _unordered(options: ActorOptions, blueprint: _Blueprint) -> bool:
+    """Whether calls may overtake others that wait for their arguments.
+
+    Raises:
+        ValueError: they may not, by the options, but the class is asynchronous.
+    """
+    wanted = options.allow_out_of_order_execution
+    if wanted is False and blueprint.is_async:
+        raise ValueError(
+            f"{blueprint.target.name} has async methods, so its calls cannot be executed in order: "
+            "set allow_out_of_order_execution=True, or leave it out"
+        )
+    several = options.max_concurrency > 1 or bool(options.concurrency_groups)
+    return (blueprint.is_async or several) if wanted is None else wanted
 
 
 def _named(
@@ -448,36 +462,3 @@ def _class_source(cls: type) -> str:
         if inspect.isfunction(member):
             return source_of(member)
     return ""
-
-
-# Methods that every actor has, by Ray's names. Like Ray, they are added in a
-# subclass, so that engines need no case for them.
-
-
-def _ready(self: Any) -> bool:  # noqa: ARG001 - called as a method
-    """True as soon as the actor has been made."""
-    return True
-
-
-def _apply(self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Run `function(actor, *args, **kwargs)` in the actor."""
-    return function(self, *args, **kwargs)
-
-
-def _terminate(self: Any) -> None:  # noqa: ARG001 - called as a method
-    """End the actor after the calls made before this one."""
-    exit_actor()
-
-
-def _extended(cls: type) -> type:
-    """*cls* with the methods that every actor has."""
-    extra = {
-        "__module__": cls.__module__,
-        "__qualname__": cls.__qualname__,
-        "__doc__": cls.__doc__,
-        "__ray_ready__": _ready,
-        "__ray_call__": _apply,
-        "__ray_terminate__": _terminate,
-    }
-    made: type = type(cls)(cls.__name__, (cls,), extra)
-    return made

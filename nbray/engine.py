@@ -77,6 +77,10 @@ class ActorInfo(msgspec.Struct, frozen=True):
     """Method name to 'signature\\n\\ndocstring', for completion and Shift-Tab."""
     generators: tuple[str, ...] = ()
     """Methods that are generators: called with the number of values only."""
+    groups: tuple[str, ...] = ()
+    """Its concurrency groups."""
+    unordered: bool = False
+    """Calls whose arguments are ready go before those whose are not."""
 
     @property
     def key(self) -> ObjectKey:

@@ -429,6 +429,12 @@ def on_behalf(error: E) -> E:
     return error
 
 
+def ends_actor(error: SystemExit) -> SystemExit:
+    """Mark *error*: the actor whose method raises it is to end, and not to be made again."""
+    error.__dict__["_nbray_ends_actor"] = True
+    return error
+
+
 def in_future(error: BaseException) -> BaseException:
     """*error* as a future may carry it: awaiting a `StopIteration` would be its value's return."""
     if not isinstance(error, StopIteration):

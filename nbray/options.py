@@ -46,6 +46,8 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
     node: int = 0
     """Run on this node only (0: anywhere)."""
+    max_calls: int = 0
+    """A worker ends after so many tasks of the function (0: it stays)."""
     counted: bool = True
     """False: whoever submits the task counts what it does (see `Cells.count`)."""
 
@@ -80,6 +82,10 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     """0: one at a time, or 1,000 if the class has `async def` methods."""
     max_pending_calls: int = -1
     node: int = 0
+    concurrency_groups: Mapping[str, int] = {}
+    """How many calls of each group run at once; what is in none shares `max_concurrency`."""
+    allow_out_of_order_execution: bool | None = None
+    """Calls whose arguments are ready go before others (None: where several run at once)."""
 
 
 class MethodOptions(msgspec.Struct, frozen=True, gc=False):
@@ -90,6 +96,7 @@ class MethodOptions(msgspec.Struct, frozen=True, gc=False):
     """-2: the actor's own."""
     retry_exceptions: RetryOn = False
     name: str = ""
+    concurrency_group: str = ""
 
 
 def number(minimum: float = 0) -> Callable[[str, Any], Any]:
@@ -196,6 +203,15 @@ def _lifetime(name: str, value: Any) -> str:
     return "detached"
 
 
+def _groups(name: str, value: Any) -> dict[str, int]:
+    if not value and isinstance(value, (Mapping, list)):
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dictionary of name to number of calls")
+    count = integer(1)
+    return {found_by(name, key): count(f"{name}[{key!r}]", most) for key, most in value.items()}
+
+
 def _mapping(name: str, value: Any) -> Any:
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dictionary or None, not {type(value).__name__}")
@@ -215,6 +231,7 @@ _TASK: dict[str, Callable[[str, Any], Any]] = {
     "num_returns": _optional(integer(0), 1),
     "max_retries": _optional(integer(-1), 3),
     "retry_exceptions": _retry_on,
+    "max_calls": _optional(integer(0), 0),
 }
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
@@ -225,14 +242,17 @@ _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     "lifetime": _lifetime,
     "max_restarts": _optional(integer(-1), 0),
     "max_task_retries": _optional(integer(-1), 0),
-    "max_concurrency": _optional(integer(1), 0),
+    "max_concurrency": _optional(integer(0), 0),
     "max_pending_calls": _optional(integer(-1), -1),
+    "concurrency_groups": _optional(_groups, {}),
+    "allow_out_of_order_execution": _optional(_flag, None),
 }
 _METHOD: dict[str, Callable[[str, Any], Any]] = {
     "num_returns": _optional(integer(0), 1),
     "max_task_retries": _optional(integer(-1), -2),
     "retry_exceptions": _optional(_retry_on, False),
     "name": _optional(text_of, ""),
+    "concurrency_group": _optional(found_by, ""),
 }
 _WITHOUT_EFFECT: dict[str, Callable[[str, Any], Any]] = {
     "enable_task_events": _flag,

@@ -175,6 +175,11 @@ class RemoteFunction:
             TypeError: a value of the wrong kind.
         """
         refuse_streams(given)
+        if "max_calls" in given:
+            raise ValueError(
+                "setting 'max_calls' is not supported in '.options()': write "
+                "@nbray.remote(max_calls=...)"
+            )
         return RemoteFunction(self._function, task_options(given, self._options), self._target)
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
@@ -255,9 +260,9 @@ def remote(*args: Any, **options: Any) -> Any:
     """Make a function or class remote: `@remote`, or `@remote(num_cpus=2)`.
 
     Options of functions: num_cpus, num_gpus, memory, resources, num_returns,
-    max_retries, retry_exceptions, name. Of classes: the same resources, name,
+    max_retries, retry_exceptions, max_calls, name. Of classes: the same resources, name,
     namespace, get_if_exists, lifetime, max_restarts, max_task_retries,
-    max_concurrency, max_pending_calls.
+    max_concurrency, max_pending_calls, concurrency_groups, allow_out_of_order_execution.
 
     Raises:
         ValueError: an unknown option or a value out of range.

@@ -42,7 +42,7 @@ def brain_of_two_nodes() -> ClientBrain:
     return brain
 
 
-def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> bytes:
     return f"{kind}: {text}".encode() + cause
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import decode_source, spec_from_file_location
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from nbray.definitions import remember_source
@@ -164,3 +164,12 @@ def _uses(name: str, changed: set[str]) -> bool:
 def _home(value: Any) -> str:
     home = getattr(value, "__module__", "")
     return home if isinstance(home, str) else ""
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether *frame* runs within an import."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False

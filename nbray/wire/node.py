@@ -66,6 +66,8 @@ class Returned(Message):
 
     lease: int
     worker: int
+    spent: bool = False
+    """It has run as many tasks of a function as `max_calls` allows: it is to end."""
 
 
 class Holding(Message):

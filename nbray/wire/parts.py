@@ -76,6 +76,8 @@ class Spec(Part):
     """The method to call, where `name` is another."""
     defined: str = ""
     """The function's own name, where `name` is another."""
+    group: str = ""
+    """The concurrency group of a call."""
 
 
 class Extra(Part):
@@ -161,6 +163,8 @@ class ActorSpec(Part):
     job: int
     node: int = 0
     """Only on this node (0: anywhere)."""
+    groups: dict[str, int] = {}
+    """How many calls of each concurrency group run at once."""
 
 
 class Versions(Part):

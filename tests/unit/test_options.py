@@ -80,7 +80,9 @@ def test_bad_task_options(given, error):
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"max_concurrency": 0}, ValueError),
+        ({"max_concurrency": -1}, ValueError),
+        ({"concurrency_groups": {"io": 0}}, ValueError),
+        ({"concurrency_groups": 3}, TypeError),
         ({"lifetime": "for ever"}, ValueError),
         ({"get_if_exists": 1, "name": "x"}, TypeError),
         ({"get_if_exists": True}, ValueError),

@@ -61,7 +61,7 @@ class ActorLink:
 
     __slots__ = ("cause", "created", "detached", "error", "held", "incarnation", "inflight",
                  "key", "kind", "known", "name", "needs", "order", "queue", "since",
-                 "state", "waits", "worker")  # fmt: skip
+                 "state", "unordered", "waits", "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
         self.key = key
@@ -78,6 +78,8 @@ class ActorLink:
         """What kind of cause it is."""
         self.error = b""
         self.detached = False
+        self.unordered = False
+        """Calls whose arguments are ready go before those whose are not."""
         self.created = False
         """This client made it."""
         self.needs: Shape = {}
@@ -107,6 +109,16 @@ class Creation:
     def runnable(self, task: Task) -> None:
         """All arguments are ready."""
         self.callers.creations.append(self)
+
+
+def _ready_first(queue: deque[Task]) -> bool:
+    """Move the calls whose arguments are ready before the others; whether there are any."""
+    ready = [task for task in queue if not task.missing]
+    if ready:
+        waiting = [task for task in queue if task.missing]
+        queue.clear()
+        queue.extend((*ready, *waiting))
+    return bool(ready)
 
 
 class Callers:
@@ -186,6 +198,12 @@ class Callers:
         self._dirty[key] = link
         return effects
 
+    def call_unordered(self, key: Ref, name: str, task: Task) -> list[ClientEffect]:
+        """Queue a call that may overtake others which wait for their arguments."""
+        effects = self.call(key, name, task)
+        self.links[key].unordered = True
+        return effects
+
     def runnable(self, task: Task) -> None:
         """A queued call's arguments are ready; whichever actor it is for is looked at again."""
         self._dirty.update(self.links)
@@ -238,6 +256,8 @@ class Callers:
                     queue.popleft()
                     continue
                 if task.missing:
+                    if link.unordered and _ready_first(queue):
+                        continue
                     break
                 if task.deps is not None:
                     failure = fill_dependencies(self.objects, task)

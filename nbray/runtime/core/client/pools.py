@@ -24,6 +24,8 @@ class Pools:
         self._node_client = node_client(node)
         self.active: dict[int, ShapePool] = {}
         """Pools with queued tasks or leases."""
+        self._calls: dict[int, dict[bytes, int]] = {}
+        """How many tasks of functions with `max_calls` each worker has run."""
         self.by_worker: dict[int, LeasedWorker] = {}
         self.by_lease: dict[int, ShapePool] = {}
         self._by_number: dict[int, ShapePool] = {}
@@ -107,11 +109,13 @@ class Pools:
         self.by_lease.pop(lease.id, None)
         if self.by_worker.get(lease.worker) is lease:
             del self.by_worker[lease.worker]
+        if lease.dead:
+            self._calls.pop(lease.worker, None)
         if lease.parked:  # its CPU is used here: the node takes one for the other
             lease.parked = False
             effects.append(Send(self._node_client, Unblocked(self.me)))
         if not lease.dead:
-            effects += returned(self.me, lease.id, lease.worker)
+            effects += returned(self.me, lease.id, lease.worker, lease.spent)
 
     def reclaim(self, message: Reclaim) -> list[ClientEffect]:
         """The node wants a worker back as soon as its tasks have ended."""
@@ -131,6 +135,14 @@ class Pools:
         if not lease.inflight:
             lease.idle_since = now
             self.rested(lease, effects)
+
+    def count_call(self, lease: LeasedWorker, function: bytes, most: int) -> None:
+        """A task of a function with `max_calls` has ended: its worker goes back after the last."""
+        counts = self._calls.setdefault(lease.worker, {})
+        counts[function] = counts.get(function, 0) + 1
+        if counts[function] >= most:
+            self._calls.pop(lease.worker)
+            lease.spent = lease.reclaimed = True
 
     def rested(self, lease: LeasedWorker, effects: list[ClientEffect]) -> None:
         """Nothing is at the worker of a lease any more: it goes back if it is wanted back."""

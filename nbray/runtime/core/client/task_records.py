@@ -28,7 +28,8 @@ BATCH_BYTES = 1 << 20
 class Work:
     """What a client knows of one spec: how long it takes, and whom it was sent to."""
 
-    __slots__ = ("captured", "erratic", "estimate", "function", "max_retries", "modules", "pool",
+    __slots__ = ("captured", "erratic", "estimate", "function", "max_calls", "max_retries",
+                 "modules", "pool",
                  "spec", "tally")  # fmt: skip
 
     def __init__(
@@ -47,11 +48,13 @@ class Work:
         self.estimate = -1.0
         """Seconds a task takes (moving average); negative: unknown."""
         self.erratic = False
+        self.max_calls = 0
+        """A worker ends after so many of its tasks (0: it stays)."""
 
     def ahead(self, remote: bool) -> int:
         """How many tasks a worker may hold, the running one included."""
         estimate = self.estimate
-        if estimate < 0 or self.erratic or self.max_retries == 0:
+        if estimate < 0 or self.erratic or self.max_retries == 0 or self.max_calls:
             return 1
         if estimate > 0.1:
             return 1
@@ -128,7 +131,7 @@ class LeasedWorker:
     """A worker that runs tasks of one shape for this client."""
 
     __slots__ = ("alone", "began", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
-                 "reclaimed", "stalled", "worker")  # fmt: skip
+                 "reclaimed", "spent", "stalled", "worker")  # fmt: skip
 
     def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
         self.id = number
@@ -142,6 +145,8 @@ class LeasedWorker:
         """The task that runs here had lent its CPU, and goes on with this lease's."""
         self.alone = False
         """What it runs must not run twice, so nothing is queued behind it."""
+        self.spent = False
+        """Its worker has run as many tasks of a function as `max_calls` allows."""
         self.dead = False
         self.idle_since = now
         self.began = now
@@ -167,9 +172,9 @@ class ShapePool:
         self.infeasible = ""
 
 
-def returned(client: int, lease: int, worker: int) -> list[ClientEffect]:
+def returned(client: int, lease: int, worker: int, spent: bool = False) -> list[ClientEffect]:
     """A lease goes back to the node of its worker."""
-    return [Send(node_client(node_of(worker)), Returned(client, lease, worker))]
+    return [Send(node_client(node_of(worker)), Returned(client, lease, worker, spent))]
 
 
 def at_work(leases: dict[int, LeasedWorker]) -> Iterator[tuple[str, LeasedWorker]]:

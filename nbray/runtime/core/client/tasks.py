@@ -153,6 +153,7 @@ class Submitter:
                 first = queue[0]
                 if lease.inflight and (
                     lease.alone or first.work.max_retries == 0 or first.attempt
+                    or first.work.max_calls
                 ):
                     break
                 room -= self._push(lease, queue, room, effects)
@@ -191,7 +192,7 @@ class Submitter:
         if not seqs:
             return taken
         # Beside others one may be charged with their deaths: who is tried again goes alone.
-        lease.alone = work.max_retries == 0 or task.attempt > 0
+        lease.alone = work.max_retries == 0 or task.attempt > 0 or work.max_calls > 0
         spec = work.spec
         specs, functions = self.known.news(lease.worker, work)
         patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000
@@ -284,6 +285,8 @@ class Submitter:
                 message.held, message.moved,
             )
         if lease is not None:
+            if work is not None and work.max_calls:
+                self.pools.count_call(lease, work.spec.function, work.max_calls)
             self.pools.answered(lease, now, effects)
         return effects
 

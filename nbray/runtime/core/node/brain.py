@@ -415,9 +415,9 @@ class NodeBrain:
             want.rests = now + (REST_REMOTE if want.asker else REST)
         out = self.lending.settle(lease.worker)
         self.lending.gone(lease.worker)
-        if worker is not None and lease.gpus:  # or it would keep memory of it that others need
-            worker.had_gpus = True
-            out.append(self.pool.ask(worker, "it has had a GPU", now))
+        if worker is not None and (lease.gpus or message.spent):  # it keeps memory of the GPU
+            worker.had_gpus = worker.had_gpus or bool(lease.gpus)
+            out.append(self.pool.ask(worker, "it had a GPU, or has run max_calls tasks", now))
         return [*out, *self.demands.end(lease, now)]
 
     def _kill(self, message: m.KillWorker, now: float) -> list[NodeEffect]:

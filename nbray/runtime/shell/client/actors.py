@@ -98,6 +98,7 @@ class NativeActors:
             cell=session.cell.get(),
             job=job,
             node=options.node,
+            groups=dict(options.concurrency_groups),
         )
         if not options.name:
             self._submitted((brain.actors.create, task, spec))
@@ -144,7 +145,9 @@ class NativeActors:
                 )
         work = self._calls.method(info.class_name, method, options, retries)
         task, seq = self._calls.task(work, args, kwargs, options.num_returns)
-        item = (self._brain.actors.call, key, info.class_name, task)
+        actors = self._brain.actors
+        submit = actors.call_unordered if info.unordered else actors.call
+        item = (submit, key, info.class_name, task)
         return self._launch(task, item, seq, options.num_returns)
 
     def named(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:

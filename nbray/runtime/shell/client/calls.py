@@ -122,6 +122,7 @@ class Calls:
         work = Work(spec, options.max_retries, pool, tally, definition.blob)
         work.modules = (definition.modules.digest, definition.modules.data)
         work.captured = (*definition.captured, *captured)
+        work.max_calls = options.max_calls
         return work
 
     def modules_changed(self) -> None:
@@ -147,7 +148,7 @@ class Calls:
                 id=next(self._specs), function=b"", name=options.name or name,
                 num_returns=options.num_returns, retry_on=retry_on, cell=cell, job=job,
                 depth=depth, resources={}, namespace=namespace,
-                method=name if options.name else "",
+                method=name if options.name else "", group=options.concurrency_group,
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, self._now())
             tally.job = job

@@ -10,11 +10,14 @@ import asyncio
 import contextvars
 import inspect
 import threading
+from collections import deque
+from collections.abc import Container
 from queue import Empty, SimpleQueue
 from types import CoroutineType
 from typing import TYPE_CHECKING
 
 from nbray import session
+from nbray.exceptions import TaskCancelledError, on_behalf
 from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, running
 
@@ -26,95 +29,149 @@ def _ended(executor: Executor) -> bool:
     return bool(executor.brain.client.ended or executor.loop.closed or executor.leaving)
 
 
-def serve_threads(executor: Executor, concurrency: int) -> None:
-    """Run calls in up to *concurrency* threads until the actor ends. Runs in the main thread.
+class Group:
+    """Calls that share threads: those of one concurrency group, or of none."""
 
-    A thread's answers gather while calls wait for it; they leave before it would
-    block, or when they are late, from whoever notices.
+    def __init__(self, name: str, most: int) -> None:
+        self.name = name
+        self.most = most
+        self.waiting: SimpleQueue[Item] = SimpleQueue()
+        self.threads: list[threading.Thread] = []
+        self.unfinished = 0
+
+
+class Threads:
+    """The calls of an actor that runs several in threads, until it ends; for the main thread.
+
+    Each group has threads of its own. A thread's answers gather while calls wait for it; they
+    leave before it would block, or when they are late, from whoever notices.
     """
-    brain = executor.brain
-    queue = brain.queue
-    event = threading.Event()
-    waiting: SimpleQueue[Item] = SimpleQueue()
-    threads: list[threading.Thread] = []
-    counting = threading.Lock()
-    unfinished = 0
 
-    def late() -> bool:
-        return bool(brain.done) and executor.loop.now() - executor.flushed > FLUSH_SECONDS
+    def __init__(self, executor: Executor, concurrency: int, groups: dict[str, int]) -> None:
+        self._executor = executor
+        self._event = threading.Event()
+        self._counting = threading.Lock()
+        self._groups = {"": Group("", concurrency)}
+        self._groups |= {name: Group(name, most) for name, most in groups.items()}
 
-    def serve() -> None:
+    def serve(self) -> None:
+        """Take calls until the actor ends."""
+        executor = self._executor
+        queue = executor.brain.queue
+        while not _ended(executor):
+            try:
+                item = queue.popleft()
+            except IndexError:
+                if self._late():  # its thread is busy with a longer call
+                    executor.flush()
+                executor.loop.wait(
+                    lambda: bool(queue) or self._late() or _ended(executor), None, self._event
+                )
+                continue
+            if isinstance(item, Item):
+                self._hand_out(item)
+
+    def _late(self) -> bool:
+        executor = self._executor
+        waited = executor.loop.now() - executor.flushed
+        return bool(executor.brain.done) and waited > FLUSH_SECONDS
+
+    def _hand_out(self, item: Item) -> None:
+        group = self._groups.get(item.spec.group) or self._groups[""]
+        with self._counting:
+            group.unfinished += 1
+        group.waiting.put(item)
+        threads = group.threads
+        if len(threads) < min(group.most, group.unfinished):  # one for each: calls may need others
+            name = f"nbray-actor_{group.name}{len(threads)}"
+            threads.append(
+                threading.Thread(target=self._work, args=(group,), name=name, daemon=True)
+            )
+            threads[-1].start()
+
+    def _work(self, group: Group) -> None:
+        executor = self._executor
         while True:
             try:
-                item = waiting.get_nowait()
+                item = group.waiting.get_nowait()
             except Empty:
-                if brain.done:
+                if executor.brain.done:
                     executor.flush()
-                item = waiting.get()
-            contextvars.copy_context().run(run, item)
-            if late() or executor.output.waiting:
+                item = group.waiting.get()
+            contextvars.copy_context().run(self._run, group, item)
+            if self._late() or executor.output.waiting:
                 executor.flush()
 
-    def run(item: Item) -> None:
-        nonlocal unfinished
+    def _run(self, group: Group, item: Item) -> None:
+        executor, brain = self._executor, self._executor.brain
+        key = (item.caller, item.seq)
         running.set(item)
         session.cell.set(item.spec.cell)
-        with counting:
+        with self._counting:
             brain.enter()
         started = executor.loop.now()
         try:
+            _unless_cancelled(executor, key)
+            _of_a_group(item, self._groups)
             result = executor._call(item)
+            _unless_cancelled(executor, key)
             done = executor.answer(item, result, started)
             executor.note(item, None, started, done)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = executor.failure(item, error, started)
             executor.note(item, error, started, done)
-        with counting:
+        with self._counting:
             brain.leave()
-            unfinished -= 1
-        brain.cancelled.discard((item.caller, item.seq))
+            group.unfinished -= 1
+        brain.cancelled.discard(key)
         brain.done.append(done)
         if executor.leaving:
             executor.flush()
-            event.set()
+            self._event.set()
             executor.loop.wake()
 
-    while not _ended(executor):
-        try:
-            item = queue.popleft()
-        except IndexError:
-            if late():  # its thread is busy with a longer call
-                executor.flush()
-            executor.loop.wait(lambda: bool(queue) or late() or _ended(executor), None, event)
-            continue
-        if isinstance(item, Item):
-            with counting:
-                unfinished += 1
-            waiting.put(item)
-            if len(threads) < min(concurrency, unfinished):  # one for each: calls may need others
-                name = f"nbray-actor_{len(threads)}"
-                threads.append(threading.Thread(target=serve, name=name, daemon=True))
-                threads[-1].start()
+
+def _unless_cancelled(executor: Executor, key: tuple[int, int]) -> None:
+    """A thread cannot be interrupted: what it returns after it was cancelled counts for nothing."""
+    if key in executor.brain.cancelled:
+        raise TaskCancelledError("cancelled")
 
 
-def serve_async(executor: Executor, concurrency: int) -> None:
+def _of_a_group(item: Item, groups: Container[str]) -> None:
+    """Refuse a call of a group that there is not.
+
+    Raises:
+        ValueError: there is no such group.
+    """
+    if item.spec.group and item.spec.group not in groups:
+        raise on_behalf(ValueError(f"the actor has no concurrency group {item.spec.group!r}"))
+
+
+def serve_async(executor: Executor, concurrency: int, groups: dict[str, int]) -> None:
     """Run calls as coroutines of one event loop in the main thread until the actor ends."""
     runner = executor.runner or asyncio.Runner()
     with runner:
-        runner.run(AsyncCalls(executor, concurrency).serve())
+        runner.run(AsyncCalls(executor, concurrency, groups).serve())
 
 
 class AsyncCalls:
     """The calls of an async actor: at most *concurrency* at a time, started in order.
 
+    Those of a concurrency group are counted apart, and wait apart for others of theirs.
+
     The event loop reads the inbox itself, so that a call wakes one thread; the loop
     thread takes over while a coroutine does not await.
     """
 
-    def __init__(self, executor: Executor, concurrency: int) -> None:
+    def __init__(self, executor: Executor, concurrency: int, groups: dict[str, int]) -> None:
         self._executor = executor
         self._brain = executor.brain
         self._limit = concurrency
+        self._room = {"": concurrency, **groups} if groups else {}
+        """How many more calls of each group may run, those of none in particular as well."""
+        self._waiting: dict[str, deque[Item]] = {name: deque() for name in self._room}
+        self._grouped = 0
+        """How many run that are of a group."""
         self._loop: asyncio.AbstractEventLoop
         self._ended = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
@@ -148,18 +205,45 @@ class AsyncCalls:
         """Start what is queued, as far as the limit allows; cancel what is to be cancelled."""
         brain, tasks, loop = self._brain, self._tasks, self._loop
         queue = brain.queue
-        while queue and len(tasks) < self._limit:
+        while queue and len(tasks) - self._grouped < self._limit:
             item = queue.popleft()
             if isinstance(item, Item):
-                tasks[item.caller, item.seq] = loop.create_task(self._run(item))
+                if item.spec.group in self._room:
+                    self._waiting[item.spec.group].append(item)
+                    self._start_group(item.spec.group)
+                else:
+                    tasks[item.caller, item.seq] = loop.create_task(self._run(item))
         for key in list(brain.cancelled):
             task = tasks.get(key)
             if task is not None:
                 task.cancel()
-            else:
+            elif not self._waits(key):
                 brain.cancelled.discard(key)
         if _ended(self._executor):
             self._ended.set()
+
+    def _waits(self, key: tuple[int, int]) -> bool:
+        """Whether this call waits for others of its group."""
+        waiting = self._waiting.values()
+        return any((item.caller, item.seq) == key for group in waiting for item in group)
+
+    def _start_group(self, name: str) -> None:
+        """Start what waits of a group, as far as its own limit allows."""
+        waiting = self._waiting[name]
+        while waiting and self._room[name]:
+            item = waiting.popleft()
+            self._room[name] -= 1
+            self._grouped += 1
+            self._tasks[item.caller, item.seq] = self._loop.create_task(self._run_grouped(item))
+
+    async def _run_grouped(self, item: Item) -> None:
+        name = item.spec.group
+        try:
+            await self._run(item)
+        finally:
+            self._room[name] += 1
+            self._grouped -= 1
+            self._start_group(name)
 
     async def _run(self, item: Item) -> None:
         executor, brain = self._executor, self._brain
@@ -169,6 +253,10 @@ class AsyncCalls:
         key = (item.caller, item.seq)
         brain.enter()
         try:
+            if item.spec.group:
+                _of_a_group(item, self._room)
+                if key in brain.cancelled:
+                    raise asyncio.CancelledError
             result = executor._call(item)
             if type(result) is CoroutineType or inspect.isawaitable(result):
                 result = await result

@@ -25,15 +25,11 @@ from typing import Any, NoReturn, cast
 
 from nbray import gpus, session
 from nbray.engine import method_of
-from nbray.exceptions import (
-    RayError,
-    TaskCancelledError,
-    on_behalf,
-    told_of,
-)
+from nbray.exceptions import RayError, TaskCancelledError, on_behalf, told_of
 from nbray.hosting.classes import is_async, made
-from nbray.hosting.imports import Imports
+from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
+from nbray.patches import process_end
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
@@ -217,6 +213,11 @@ class Executor:
         elif brain.done or objects.added or objects.dropped:
             self.loop.locked(brain.flush)
 
+    def flush_from_here(self) -> None:
+        """The user's code ends the process: send answers, if this thread may."""
+        if self.brain.done and not (self.forked or self.loop.closed or self.loop.held_here()):
+            self.flush()
+
     # -- one item ----------------------------------------------------------------------
 
     def _run_item(self, item: Item, now: float) -> None:
@@ -395,7 +396,14 @@ class Executor:
 
     def _exit(self, error: SystemExit) -> NoReturn:
         """User code ends the process, as in Ray: its answer is that the worker has died."""
+        answered = bool(self.brain.done)
         self.flush()
+        if "_nbray_ends_actor" in vars(error) and self.actor is not None:
+            from nbray.runtime.shell.worker import ending  # few actors do so
+
+            ending.run_last(self.instance, answered)
+            effects = ending.end_for_good(self.brain.me, self.actor)
+            self.loop.locked(lambda: effects)
         if isinstance(error.code, str):
             self.output.add("stderr", error.code + "\n")
         self.loop.locked(self.output.take)
@@ -422,6 +430,7 @@ class Executor:
         session.cell.set(spec.cell)
         error_data = b""
         self.actor = message
+        process_end.first(self.flush_from_here)
         if message.gpus:
             self.devices.show(message.gpus, os.environ)
         self._becomes()
@@ -457,12 +466,13 @@ class Executor:
         if is_async(type(self.instance)):
             from nbray.runtime.shell.worker.concurrent import serve_async
 
-            serve_async(self, self.actor.spec.max_concurrency or 1000)
+            serve_async(self, self.actor.spec.max_concurrency or 1000, self.actor.spec.groups)
             return True
-        if self.actor.spec.max_concurrency > 1:
-            from nbray.runtime.shell.worker.concurrent import serve_threads
+        groups = self.actor.spec.groups
+        if self.actor.spec.max_concurrency > 1 or groups:
+            from nbray.runtime.shell.worker.concurrent import Threads
 
-            serve_threads(self, self.actor.spec.max_concurrency)
+            Threads(self, max(1, self.actor.spec.max_concurrency), groups).serve()
             return True
         return False
 
@@ -474,15 +484,6 @@ class Executor:
         """Calls may have arrived (called by the loop after each message for the executor)."""
         if self._news is not None:
             self._news()
-
-
-def importing(frame: FrameType | None) -> bool:
-    """Whether *frame* runs within an import."""
-    while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _constructor_spec(spec: Any) -> Any:

@@ -27,7 +27,7 @@ CPU = {"CPU": 10_000}
 SPEC = m.Spec(1, b"f", "f", 1, b"", "cell", ME, 0, CPU)
 
 
-def make_error(kind: str, text: str, cause: bytes = b"") -> bytes:
+def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> bytes:
     return text.encode()
 
 

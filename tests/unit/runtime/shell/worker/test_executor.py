@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nbray.runtime.shell.worker.executor import importing
+from nbray.hosting.imports import importing
 
 
 def test_within_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "looks_around.py").write_text(
         "import sys\n"
-        "from nbray.runtime.shell.worker.executor import importing\n"
+        "from nbray.hosting.imports import importing\n"
         "def deeper():\n    return importing(sys._getframe())\n"
         "seen = deeper()\n"
     )

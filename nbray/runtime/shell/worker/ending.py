@@ -1,0 +1,43 @@
+"""An actor that ends itself by `exit_actor`: what of it is still done.
+
+Owns the order: the actor's own `__ray_shutdown__`, then `atexit`, then the head is told that it
+is not to be made again. Does not own the end of its process (`executor`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+import traceback
+from typing import Any
+
+from nbray.ids import HEAD
+from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.wire.messages import BecomeActor, EndActor
+
+ANSWERS_FIRST = 0.02
+"""Seconds that answers, which go to callers directly, have before these hear from the head that
+the actor is dead."""
+WHY = "it ended itself by exit_actor() or __ray_terminate__"
+
+
+def run_last(instance: Any, answered: bool) -> None:
+    """What the actor itself has to say at its end, and what is registered with `atexit`.
+
+    Where it has just *answered*, callers have time to read that.
+    """
+    shutdown = getattr(instance, "__ray_shutdown__", None)
+    try:
+        if shutdown is not None:
+            shutdown()
+    except Exception:  # noqa: BLE001 - the user's code; the actor ends all the same
+        sys.stderr.write(traceback.format_exc())
+    atexit._run_exitfuncs()
+    if answered:
+        time.sleep(ANSWERS_FIRST)
+
+
+def end_for_good(me: int, actor: BecomeActor) -> list[ClientEffect]:
+    """Tell the head that the actor is dead, whatever `max_restarts` says."""
+    return [Send(HEAD, EndActor(me, actor.spec.owner, actor.spec.actor, True, WHY))]

@@ -1,0 +1,113 @@
+"""Actors and workers that end by themselves, and what came before that is not lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+import nbray as ray
+
+
+class Leaver:
+    def one(self):
+        return 1
+
+    def die(self):
+        os._exit(1)
+
+    def shoot(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def leave(self):
+        ray.actor.exit_actor()
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("how", ["die", "shoot", "leave", "__ray_terminate__"])
+def test_calls_that_ended_before_have_their_results(how):
+    actor = ray.remote(num_cpus=0)(Leaver).remote()
+    before = [actor.one.remote() for _ in range(3)]
+    end = getattr(actor, how).remote()
+    assert ray.get(before, timeout=60) == [1, 1, 1]
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(end, timeout=60)
+
+
+@pytest.mark.concurrent
+def test_a_call_that_has_ended_is_not_tried_again(tmp_path):
+    @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)
+    class Counted:
+        def count(self):
+            (tmp_path / f"{time.time_ns()}").touch()
+            return 1
+
+        def die_once(self):
+            if not (tmp_path / "died").exists():
+                (tmp_path / "died").touch()
+                os._exit(1)
+            return 2
+
+    actor = Counted.remote()
+    calls = [actor.count.remote(), actor.die_once.remote(), actor.count.remote()]
+    assert ray.get(calls, timeout=60) == [1, 2, 1]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.concurrent
+def test_who_exits_is_not_made_again():
+    actor = ray.remote(num_cpus=0, max_restarts=-1)(Leaver).remote()
+    for call in (actor.leave, actor.one):
+        with pytest.raises(ray.exceptions.ActorDiedError):
+            ray.get(call.remote(), timeout=60)
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("how", ["leave", "__ray_terminate__"])
+def test_what_an_actor_does_at_its_end(how, tmp_path):
+    @ray.remote(num_cpus=0)
+    class Tidy(Leaver):
+        def __init__(self):
+            import atexit
+
+            atexit.register((tmp_path / "atexit").touch)
+
+    actor = Tidy.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(getattr(actor, how).remote(), timeout=60)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "atexit").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert (tmp_path / "atexit").exists()
+
+
+@pytest.mark.concurrent
+def test_max_calls():
+    @ray.remote(max_calls=2)
+    def process():
+        return os.getpid()
+
+    first, second, third, fourth, fifth = [ray.get(process.remote()) for _ in range(5)]
+    assert first == second != third == fourth != fifth
+
+
+@pytest.mark.concurrent
+def test_max_calls_of_tasks_at_once():
+    @ray.remote(max_calls=1)
+    def process():
+        return os.getpid()
+
+    assert len(set(ray.get([process.remote() for _ in range(4)], timeout=60))) == 4
+
+
+def test_max_calls_is_an_option_of_the_decorator():
+    @ray.remote(max_calls=1)
+    def process():
+        return 1
+
+    with pytest.raises(ValueError, match="max_calls"):
+        process.options(max_calls=2)
+    with pytest.raises(ValueError, match="max_calls"):
+        ray.remote(max_calls=-1)(lambda: 1)

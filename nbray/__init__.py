@@ -173,6 +173,10 @@ if not TYPE_CHECKING:
             import nbray.experimental as found
 
             return found
+        if name == "job_submission":
+            import nbray.job_submission as found
+
+            return found
         if name == "runtime_context":
             import nbray.runtime_context as found
 

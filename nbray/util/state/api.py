@@ -231,8 +231,15 @@ def _placement_groups() -> list[Row]:
     return []
 
 
-def _submitted(_engine: Engine) -> list[Row]:
-    return []
+def _submitted(engine: Engine) -> list[Row]:
+    from nbray.job_submission.client import ask
+    from nbray.job_submission.records import details as described
+
+    found = (ask(engine, "all") or {}) if engine.capabilities.processes else {}
+    return [
+        {**vars(one), "type": one.type.value, "status": one.status.value}
+        for one in (described(name, info) for name, info in found.items())
+    ]
 
 
 # -- functions ---------------------------------------------------------------------------

@@ -11,14 +11,16 @@
 # make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
 # make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
+# make contract-ray  the contract over the real Ray, in an environment of its own
 # make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
+# make contract-ray  the contract's tests over the real Ray: what is Ray's must pass there, too
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts libraries properties demo test suite failed check lab bench clean static types notebooks browser \
+.PHONY: fronts contract-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -169,6 +171,7 @@ $(BENCH)/.ready: pyproject.toml .ci/find-python
 	@$(BENCH)/bin/python -m pip install -qq -e . numpy ray 'dask[distributed]' ipyparallel loky
 	@touch $@
 
+RAY := .venv-ray
 LIBRARIES := .venv-libraries
 $(LIBRARIES)/.ready: pyproject.toml .ci/find-python
 	@test -x $(LIBRARIES)/bin/python || "$$(.ci/find-python)" -m venv $(LIBRARIES)
@@ -179,8 +182,32 @@ $(LIBRARIES)/.ready: pyproject.toml .ci/find-python
 	@$(LIBRARIES)/bin/python -m pip install -qq --no-deps easy-ray-threads==0.1.0
 	@touch $@
 
+# Ray needs its tests' modules on no path of nbray's: what they have travels by value.
+$(RAY)/.ready: pyproject.toml
+	@echo "installing Ray into $(RAY)"
+	@rm -rf $(RAY) && $(PYTHON) -m venv $(RAY)
+	@$(RAY)/bin/python -m pip install --quiet "ray[default]==2.60.*" pytest pytest-timeout pytest-xdist \
+	  hypothesis msgspec cloudpickle psutil pyzmq numpy
+	@touch $@
+
+contract-ray: $(RAY)/.ready
+	PYTHONPATH=. NBRAY_TEST_ENGINES=ray $(RAY)/bin/python -m pytest -q -n 2 --dist loadfile --timeout 60 \
+	  -p no:cacheprovider tests/contract
+
 libraries: $(LIBRARIES)/.ready
 	$(LIBRARIES)/bin/python tests/libraries
+
+# The real Ray, of the version whose API nbray has; nbray is there for the tests' own helpers.
+REAL := .venv-ray
+$(REAL)/.ready: pyproject.toml .ci/find-python
+	@test -x $(REAL)/bin/python || "$$(.ci/find-python)" -m venv $(REAL)
+	@echo "installing Ray 2.60 and what the contract's tests need into $(REAL)"
+	@NBRAY_SIDEBAR=0 $(REAL)/bin/python -m pip install -qq -e . 'ray[default]==2.60.*' pytest \
+	  pytest-timeout hypothesis numpy scikit-learn
+	@touch $@
+
+contract-ray: $(REAL)/.ready
+	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --peers --all --write --runs $(RUNS)

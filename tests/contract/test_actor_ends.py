@@ -6,8 +6,7 @@ import os
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 def test_a_killed_actor(Counter):

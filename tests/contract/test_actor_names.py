@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 def test_a_named_actor(Counter):

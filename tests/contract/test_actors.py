@@ -7,8 +7,7 @@ import gc
 import inspect
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 def test_an_actor_keeps_its_state(Counter):

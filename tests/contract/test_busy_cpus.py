@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 pytestmark = pytest.mark.concurrent
 

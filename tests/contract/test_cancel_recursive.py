@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from api import ray
 from harness import eventually
-
-import nbray as ray
 
 pytestmark = pytest.mark.concurrent
 LONG = 120

@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from api import ray
 from harness import eventually
 
-import nbray as ray
-
-pytestmark = pytest.mark.concurrent
+pytestmark = [pytest.mark.own, pytest.mark.concurrent]
 
 
 def test_an_import_is_not_cut_in_half(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import signal
 import time
 
 import pytest
+from api import ray
 
-import nbray as ray
+pytestmark = pytest.mark.own
 
 LARGE = 3_000_000
 

@@ -6,8 +6,7 @@ import asyncio
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 @ray.remote(num_cpus=0.1)

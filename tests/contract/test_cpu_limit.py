@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-
-import nbray as ray
+from api import ray
 
 pytestmark = pytest.mark.concurrent
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from api import load, ray
 
-import nbray as ray
-from nbray.dag import (
-    ClassMethodNode,
-    ClassNode,
-    DAGNode,
-    FunctionNode,
-    InputNode,
-    MultiOutputNode,
-)
+dag = load("dag")
+ClassMethodNode, ClassNode = dag.ClassMethodNode, dag.ClassNode
+DAGNode, FunctionNode = dag.DAGNode, dag.FunctionNode
+InputNode, MultiOutputNode = dag.InputNode, dag.MultiOutputNode
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*execute.*deprecated")
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import session
+
+pytestmark = pytest.mark.own
 
 numbers = itertools.count(1)
 

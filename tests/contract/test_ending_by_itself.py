@@ -7,8 +7,7 @@ import signal
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 class Leaver:

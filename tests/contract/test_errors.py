@@ -10,9 +10,9 @@ import threading
 import time
 
 import pytest
+from api import ray
 
-import nbray as ray
-from nbray.exceptions import RayError, RayTaskError
+RayError, RayTaskError = ray.exceptions.RayError, ray.exceptions.RayTaskError
 
 
 def failing(error):

@@ -7,9 +7,9 @@ import dataclasses
 import threading
 
 import pytest
+from api import ray
 
-import nbray as ray
-from nbray.exceptions import RayTaskError
+RayTaskError = ray.exceptions.RayTaskError
 
 
 class Coded(Exception):

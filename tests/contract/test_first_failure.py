@@ -7,8 +7,7 @@ import threading
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 LONG = 60
 """Seconds that no test here waits for."""

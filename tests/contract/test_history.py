@@ -6,11 +6,11 @@ import os
 import time
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import details, session
 
-pytestmark = pytest.mark.concurrent
+pytestmark = [pytest.mark.own, pytest.mark.concurrent]
 
 
 @ray.remote

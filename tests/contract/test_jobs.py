@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from api import ray
 from harness import eventually
 
-import nbray as ray
 from nbray import jobs
 from nbray.exceptions import GetTimeoutError, TaskCancelledError
 from nbray.jobs.keeper import Part, Plan
 from nbray.options import TaskOptions
+
+pytestmark = pytest.mark.own
 
 
 @pytest.fixture(autouse=True)

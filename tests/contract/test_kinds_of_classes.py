@@ -11,8 +11,7 @@ import sys
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 @ray.remote

@@ -11,10 +11,12 @@ import time
 
 import numpy as np
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import session
 from nbray.util import map as nmap
+
+pytestmark = pytest.mark.own
 
 
 def double(x):

@@ -9,11 +9,13 @@ import time
 
 import numpy as np
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import session
 from nbray.exceptions import ObjectStoreFullError
 from nbray.util.queue import Queue
+
+pytestmark = pytest.mark.own
 
 MEGABYTE = 1 << 20
 

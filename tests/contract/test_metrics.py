@@ -5,8 +5,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
+from api import load
 
-from nbray.util.metrics import Counter, Gauge, Histogram
+metrics = load("util.metrics")
+Counter, Gauge, Histogram = metrics.Counter, metrics.Gauge, metrics.Histogram
 
 
 def test_what_they_say_of_themselves():

@@ -7,9 +7,11 @@ import signal
 import time
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import session
+
+pytestmark = pytest.mark.own
 
 
 @pytest.fixture

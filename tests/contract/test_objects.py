@@ -9,8 +9,7 @@ import time
 
 import numpy as np
 import pytest
-
-import nbray as ray
+from api import ray
 
 SIZES = [10, 100_000]
 """Numbers in an array that rides in a message, and in one that does not."""

@@ -9,9 +9,11 @@ import types
 from pathlib import Path
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray.exceptions import RayTaskError
+
+pytestmark = pytest.mark.own
 
 HOME = str(Path(ray.__file__).parent) + os.sep
 

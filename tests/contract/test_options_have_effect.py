@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import arguments, options, session
 from nbray.util.queue import Queue
+
+pytestmark = pytest.mark.own
 
 
 def test_the_table_of_options_is_the_page_of_faults():

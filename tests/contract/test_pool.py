@@ -6,8 +6,10 @@ import os
 import time
 
 import pytest
+from api import load, ray
 
-from nbray.util.multiprocessing import Pool, TimeoutError  # noqa: A004 - as Ray has it
+Pool = load("util.multiprocessing").Pool
+TimeoutError = load("util.multiprocessing").TimeoutError  # noqa: A001 - as Ray has it
 
 
 def square(x):
@@ -182,6 +184,4 @@ def test_how_many_processes_there_cannot_be(processes):
 
 
 def test_references_stay_references(pool):
-    import nbray as ray
-
     assert pool.map(lambda ref: type(ref).__name__, [ray.put(1)]) == ["ObjectRef"]

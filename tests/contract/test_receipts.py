@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import session
 from nbray.util import map as nmap
+
+pytestmark = pytest.mark.own
 
 QUEUEING = Path("/proc/self/schedstat").exists()
 

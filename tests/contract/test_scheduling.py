@@ -6,8 +6,8 @@ import itertools
 import time
 
 import pytest
+from api import ray
 
-import nbray as ray
 from nbray import session
 from nbray.exceptions import ActorUnschedulableError, TaskUnschedulableError
 

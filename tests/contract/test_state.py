@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from api import load, ray
 
-import nbray as ray
-from nbray.util import state
-from nbray.util.state.common import ListApiOptions, StateResource
-from nbray.util.state.exception import RayStateApiException
+state = load("util.state")
+common = load("util.state.common")
+ListApiOptions, StateResource = common.ListApiOptions, common.StateResource
+RayStateApiException = load("util.state.exception").RayStateApiException
 
 
 @ray.remote

@@ -9,8 +9,7 @@ import threading
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 def test_a_task_returns_its_value():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from api import load, ray
 
-import nbray as ray
-from nbray.util import ActorPool
-from nbray.util.queue import Empty, Full, Queue
+ActorPool = ray.util.ActorPool
+queue = load("util.queue")
+Empty, Full, Queue = queue.Empty, queue.Full, queue.Queue
 
 
 @ray.remote

@@ -28,6 +28,7 @@ from nbray.api import (
     shutdown,
     wait,
 )
+from nbray.generators import DynamicObjectRefGenerator, ObjectRefGenerator
 from nbray.refs import ObjectRef
 from nbray.remote import remote
 from nbray.screens import LazyScreens
@@ -35,7 +36,9 @@ from nbray.util.completion import as_completed, progress
 from nbray.version import __version__
 
 __all__ = [
+    "DynamicObjectRefGenerator",
     "ObjectRef",
+    "ObjectRefGenerator",
     "__version__",
     "actor",
     "as_completed",

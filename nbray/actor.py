@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+import msgspec
+
 from nbray import session
 from nbray.actor_methods import ActorClassInheritanceException, exit_actor, extended
 from nbray.engine import ActorInfo, Engine, Function
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.ids import HexId
 from nbray.options import (
+    STREAMING,
     ActorOptions,
     MethodOptions,
     RefusedDecoration,
@@ -31,11 +34,11 @@ from nbray.refs import ObjectRef
 from nbray.remote import (
     Shape,
     _restore_handle,
-    generator_refused,
     is_generator,
-    refuse_streams,
+    require_streams,
     short_name,
     source_of,
+    streaming,
 )
 
 __all__ = [
@@ -65,11 +68,10 @@ def method(*args: Any, **given: Any) -> Any:
         return args[0]
     if args or not given:
         raise RefusedDecoration("@method takes options by keyword: @nbray.method(num_returns=2)")
-    refuse_streams(given)
     options = method_options(given)
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, options)
+        setattr(function, _MARK, streaming(function, given, options, "method"))
         return function
 
     return mark
@@ -106,16 +108,14 @@ class _Blueprint:
             ):
                 continue
             unwrapped = inspect.unwrap(plain)
-            if inspect.isasyncgenfunction(unwrapped):
-                raise ValueError(
-                    f"{name}.{method_name} is an async generator; such methods are not supported "
-                    "yet: return a list"
-                )
             if is_generator(plain):
                 generators.append(method_name)
-            self.is_async = self.is_async or inspect.iscoroutinefunction(unwrapped)
+            self.is_async = self.is_async or (
+                inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped)
+            )
             shape = Shape(plain, f"{name}.{method_name}", not isinstance(found, staticmethod))
-            self.methods[method_name] = getattr(plain, _MARK, _DEFAULTS)
+            marked = getattr(plain, _MARK, None)
+            self.methods[method_name] = marked or streaming(plain, {}, _DEFAULTS)
             self.shapes[method_name] = shape
             self.signatures[method_name] = (
                 f"{shape.signature or '(...)'}\n\n{inspect.getdoc(plain) or ''}".rstrip()
@@ -296,7 +296,8 @@ class ActorMethod:
     def remote(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the method; calls of one caller run in the order they were made.
 
-        Returns an `ObjectRef` (a list of n for `num_returns=n`, None for 0).
+        Returns an `ObjectRef` (a list of n for `num_returns=n`, None for 0; of a generator an
+        `ObjectRefGenerator`, unless `num_returns` says otherwise).
 
         Raises:
             TypeError: the method does not accept these arguments, or one cannot be pickled.
@@ -306,27 +307,34 @@ class ActorMethod:
         if shape is not None and (kwargs or not shape.least <= len(args) <= shape.most):
             shape.check(args, kwargs)
         options = self._options
-        if options.num_returns == 1 and self._name in self._info.generators:
-            raise generator_refused(f"{self._info.class_name}.{self._name}")
         engine = session.current()
         if engine is None:
             raise _ended(self._info, self._life)
+        if options.num_returns < 0:
+            require_streams(engine, f"{self._info.class_name}.{self._name}")
         refs = engine.actors.call(
             self._info, self._life, self._name, args, kwargs, options
         )
-        if options.num_returns == 1:
+        if options.num_returns == 1 or options.num_returns < 0:
             return refs[0]
         return refs if options.num_returns else None
 
     def options(self, **given: Any) -> ActorMethod:
         """The same method with other options; raises as `method` does."""
-        refuse_streams(given)
         group = given.get("concurrency_group")
         if group and group not in self._info.groups:
             raise ValueError(f"{self._info.class_name} has no concurrency group {group!r}")
-        return ActorMethod(
-            self._info, self._life, self._name, method_options(given, self._options), self._shape
-        )
+        options = method_options(given, self._options)
+        said = given.get("num_returns", 1)
+        if self._name in self._info.generators:
+            if said is None:
+                options = msgspec.structs.replace(options, num_returns=STREAMING)
+        elif isinstance(said, str):
+            raise ValueError(
+                f"num_returns={said!r} can only be used with generator functions (functions that "
+                f"use 'yield'). The method {self._name} is not a generator."
+            )
+        return ActorMethod(self._info, self._life, self._name, options, self._shape)
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
         """The call as a node of a graph (of several returns, a tuple of nodes)."""

@@ -22,6 +22,7 @@ from nbray.config import InitConfig
 from nbray.context import ClusterContext, RuntimeContext, metrics_port, with_metrics_ports
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
+from nbray.generators import ObjectRefGenerator, wait_for_streams
 from nbray.options import found_by
 from nbray.refs import ObjectRef, distinct
 from nbray.session import watch_waits
@@ -222,6 +223,8 @@ def get(
         ValueError, TypeError: not a reference, or a negative time.
     """
     check_timeout(timeout)
+    if isinstance(refs, ObjectRefGenerator):
+        return refs  # as Ray has it: its references are what has values
     single = isinstance(refs, ObjectRef)
     if single:
         asked: Sequence[ObjectRef[Any]] = [cast("ObjectRef[Any]", refs)]
@@ -250,26 +253,17 @@ def _none_for(refs: Sequence[ObjectRef[Any]]) -> Engine:
 def _listed(refs: Any) -> Sequence[ObjectRef[Any]]:
     if not isinstance(refs, (list, tuple)):
         raise ValueError(
-            f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}{_hint(refs)} "
+            f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}"
+            f"{arguments.hint(refs)} "
             "(Invalid type of object refs)"
         )
     for position, ref in enumerate(refs):
         if not isinstance(ref, ObjectRef):
             raise TypeError(
                 f"get(): item {position} of the list is no ObjectRef but a "
-                f"{type(ref).__name__}{_hint(ref)}"
+                f"{type(ref).__name__}{arguments.hint(ref)}"
             )
     return refs
-
-
-def _hint(value: Any) -> str:
-    if isinstance(value, ActorHandle):
-        return " (call one of the actor's methods with .remote() first)"
-    if hasattr(value, "remote"):
-        return " (call it with .remote() first)"
-    if value is None:
-        return " (a task with num_returns=0 has no result)"
-    return ""
 
 
 def check_timeout(timeout: Any) -> None:
@@ -308,14 +302,15 @@ def put(value: Any, *, _owner: Any = None) -> ObjectRef[Any]:
 
 
 def wait(
-    refs: Sequence[ObjectRef[Any]],
+    refs: Sequence[Any],
     *,
     num_returns: int = 1,
     timeout: float | None = None,
     fetch_local: bool = True,
-) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
+) -> tuple[list[Any], list[Any]]:
     """Wait for *num_returns* of the references: (ready, not ready), each in the order given.
 
+    A generator of references (`ObjectRefGenerator`) is ready when its next reference is.
     At most *num_returns* are returned as ready; fewer if *timeout* seconds pass.
     A failed task is ready, and its `get` raises.
 
@@ -323,12 +318,14 @@ def wait(
         ValueError: a reference twice, or num_returns or timeout out of range.
         TypeError: not a list of references.
     """
-    if isinstance(refs, ObjectRef):
+    if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
         raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
     if not isinstance(refs, (list, tuple)):
         raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     global _last_rest  # noqa: PLW0603 - a memo of names, not of state
     if not refs or _identity(refs) != _last_rest:
+        if any(type(one) is ObjectRefGenerator for one in refs):
+            return wait_for_streams(wait, refs, num_returns, timeout, fetch_local)
         _check_wait(refs)
     check_timeout(timeout)
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
@@ -376,22 +373,25 @@ def _check_wait(refs: Sequence[Any]) -> None:
             if not isinstance(ref, ObjectRef):
                 raise TypeError(
                     f"wait(): item {position} of the list is no ObjectRef but a "
-                    f"{type(ref).__name__}{_hint(ref)}"
+                    f"{type(ref).__name__}{arguments.hint(ref)}"
                 )
     if not distinct(refs):
         raise ValueError("wait() takes a list of unique ObjectRefs; this one has duplicates")
 
 
-def cancel(ref: ObjectRef[Any], *, force: bool = False, recursive: bool = True) -> None:
+def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
     """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`.
 
-    A finished task is left alone. *force* ends the worker's process instead of
+    *ref* may be a generator of references: those that were not taken are gone then, and its
+    last one raises. A finished task is left alone. *force* ends the worker's process instead of
     interrupting it; *recursive* cancels the task's own tasks too.
 
     Raises:
         TypeError: not a reference.
         ValueError: *force* for an actor's call (use `kill`).
     """
+    if isinstance(ref, ObjectRefGenerator):
+        ref = ref._generator_ref
     if not isinstance(ref, ObjectRef):
         raise TypeError(
             f"cancel() takes the ObjectRef of a task, not {type(ref).__name__}"

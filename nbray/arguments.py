@@ -173,3 +173,14 @@ def env_vars(runtime_env: Any) -> dict[str, str]:
     ):
         raise TypeError("runtime_env['env_vars'] must map strings to strings")
     return dict(found)
+
+
+def hint(value: Any) -> str:
+    """What to do about a *value* that is given for a reference, for the end of an error."""
+    if hasattr(type(value), "_ray_actor_id"):  # the handle of an actor
+        return " (call one of the actor's methods with .remote() first)"
+    if hasattr(value, "remote"):
+        return " (call it with .remote() first)"
+    if value is None:
+        return " (a task with num_returns=0 has no result)"
+    return ""

@@ -76,7 +76,7 @@ class ActorInfo(msgspec.Struct, frozen=True):
     signatures: dict[str, str] = {}
     """Method name to 'signature\\n\\ndocstring', for completion and Shift-Tab."""
     generators: tuple[str, ...] = ()
-    """Methods that are generators: called with the number of values only."""
+    """Methods that are generators: they stream what they yield, if they are not told otherwise."""
     groups: tuple[str, ...] = ()
     """Its concurrency groups."""
     unordered: bool = False
@@ -132,6 +132,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """It has actors; else every method of `Actors` raises `RaySystemError`."""
     early: bool = True
     """A running task's returns can be given before it ends (see `Context.early`)."""
+    streams: bool = True
+    """What a generator yields is had as it is yielded; else generators cannot be tasks."""
 
     def answers_to(self, asked: str) -> bool:
         """Whether `init(engine=asked)` means this one ('': whichever runs)."""
@@ -338,6 +340,10 @@ class Engine(Protocol):
         self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
     ) -> list[ObjectRef[Any]]:
         """Start a task; one reference per return (none for `num_returns=0`).
+
+        With `num_returns=STREAMING` all that is returned is an `ObjectRefGenerator`
+        (`nbray.generators`), made of the engine's own `Stream`; with `DYNAMIC` a reference
+        to a `DynamicObjectRefGenerator`. So it is with calls of methods.
 
         Raises:
             TypeError: an argument or the function cannot be pickled; says which.

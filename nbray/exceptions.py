@@ -221,6 +221,10 @@ class PendingCallsLimitExceeded(RayError):
     """More calls wait for this actor than its `max_pending_calls` allows."""
 
 
+class ObjectRefStreamEndOfStreamError(RayError):
+    """The generator task has ended: it has no further returns."""
+
+
 class UnserializableException(RayError):
     """Stands in for a user's exception that could not be pickled; carries its text."""
 

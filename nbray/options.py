@@ -19,6 +19,11 @@ from nbray.text import safe
 UNIT = 10_000
 """Resources are counted in ten-thousandths, so that sums of fractions are exact."""
 
+STREAMING, DYNAMIC = -1, -2
+"""Numbers of returns that say: each is given as it is yielded; one object names them all at the
+end."""
+_RETURNS = {"streaming": STREAMING, "dynamic": DYNAMIC}
+
 _MOST = 2**62
 """No machine has this much of anything, and messages carry 64-bit integers."""
 
@@ -41,6 +46,7 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     memory: int = 0
     resources: Mapping[str, float] = {}
     num_returns: int = 1
+    """Or `STREAMING`, `DYNAMIC`."""
     max_retries: int = 3
     retry_exceptions: RetryOn = False
     name: str = ""
@@ -50,6 +56,8 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     """A worker ends after so many tasks of the function (0: it stays)."""
     counted: bool = True
     """False: whoever submits the task counts what it does (see `Cells.count`)."""
+    most_unread: int = 0
+    """With so many returns not taken, a task that streams them pauses (0: never)."""
 
 
 _but_resources = attrgetter(*(n for n in TaskOptions.__struct_fields__ if n != "resources"))
@@ -92,11 +100,14 @@ class MethodOptions(msgspec.Struct, frozen=True, gc=False):
     """Options of one actor method call."""
 
     num_returns: int = 1
+    """Or `STREAMING`, `DYNAMIC`."""
     max_task_retries: int = -2
     """-2: the actor's own."""
     retry_exceptions: RetryOn = False
     name: str = ""
     concurrency_group: str = ""
+    most_unread: int = 0
+    """See `TaskOptions`."""
 
 
 def number(minimum: float = 0) -> Callable[[str, Any], Any]:
@@ -195,6 +206,21 @@ def _retry_on(name: str, value: Any) -> RetryOn:
     return tuple(value)
 
 
+def returns(name: str, value: Any) -> int:
+    """How many returns; 'streaming' and 'dynamic' are `STREAMING` and `DYNAMIC`."""
+    if isinstance(value, str) and value in _RETURNS:
+        return _RETURNS[value]
+    checked: int = integer(0)(name, value)
+    return checked
+
+
+def _most_unread(name: str, value: Any) -> int:
+    checked: int = integer(-1)(name, value)
+    if not checked:
+        raise ValueError(f"{name}=0 is not allowed. Use a value > 0, or -1 for any number")
+    return max(0, checked)
+
+
 def _lifetime(name: str, value: Any) -> str:
     if value in {None, "", "non_detached"}:
         return ""
@@ -218,6 +244,9 @@ def _mapping(name: str, value: Any) -> Any:
     return value
 
 
+_PACE = "_generator_backpressure_num_objects"
+_FIELDS = {_PACE: "most_unread"}
+"""Options that are called otherwise where they are kept."""
 _RESOURCES = {
     "num_gpus": _optional(_quantity, 0),
     "memory": _optional(_quantity, 0),
@@ -228,7 +257,8 @@ _RESOURCES = {
 _TASK: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
     "num_cpus": _optional(_quantity, 1),
-    "num_returns": _optional(integer(0), 1),
+    "num_returns": _optional(returns, 1),
+    _PACE: _optional(_most_unread, 0),
     "max_retries": _optional(integer(-1), 3),
     "retry_exceptions": _retry_on,
     "max_calls": _optional(integer(0), 0),
@@ -248,7 +278,8 @@ _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     "allow_out_of_order_execution": _optional(_flag, None),
 }
 _METHOD: dict[str, Callable[[str, Any], Any]] = {
-    "num_returns": _optional(integer(0), 1),
+    "num_returns": _optional(returns, 1),
+    _PACE: _optional(_most_unread, 0),
     "max_task_retries": _optional(integer(-1), -2),
     "retry_exceptions": _optional(_retry_on, False),
     "name": _optional(text_of, ""),
@@ -277,7 +308,7 @@ def _checked(
     for name, value in given.items():
         check = table.get(name)
         if check is not None:
-            checked[name] = check(name, value)
+            checked[_FIELDS.get(name, name)] = check(name, value)
         elif name in _WITHOUT_EFFECT:
             _WITHOUT_EFFECT[name](name, value)
         else:

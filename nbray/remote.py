@@ -14,12 +14,17 @@ import linecache
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from nbray import session
-from nbray.engine import Function
-from nbray.options import RefusedDecoration, TaskOptions, task_options
+from nbray.engine import Engine, Function
+from nbray.exceptions import RaySystemError
+from nbray.options import STREAMING, MethodOptions, RefusedDecoration, TaskOptions, task_options
 from nbray.text import safe
+
+Options = TypeVar("Options", TaskOptions, MethodOptions)
 
 
 class Shape:
@@ -89,19 +94,6 @@ def short_name(call: Any) -> str:
     return safe(str(name)).rsplit("<locals>.", 1)[-1]
 
 
-def refuse_streams(given: Mapping[str, Any]) -> None:
-    """Refuse Ray's generator returns, which this version does not have.
-
-    Raises:
-        ValueError: `num_returns` is 'dynamic' or 'streaming'.
-    """
-    if given.get("num_returns") in ("dynamic", "streaming"):
-        raise ValueError(
-            f"num_returns={given['num_returns']!r}: generator tasks are not supported yet; "
-            "return a list, or give num_returns the number of values"
-        )
-
-
 def is_generator(call: Callable[..., Any]) -> bool:
     """Whether calling *call* makes a generator."""
     while isinstance(call, (functools.partial, functools.partialmethod)):
@@ -110,12 +102,38 @@ def is_generator(call: Callable[..., Any]) -> bool:
     return inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)
 
 
-def generator_refused(name: str) -> ValueError:
-    """What a call of a generator raises that does not say how many values it yields."""
-    return ValueError(
-        f"{name} is a generator; generator tasks are not supported yet: return a list, or say "
-        f"how many values it yields: {name}.options(num_returns=N).remote(...)"
-    )
+def streaming(
+    call: Callable[..., Any], given: Mapping[str, Any], options: Options, what: str = "function"
+) -> Options:
+    """*options* with the number of returns of *call*: a generator streams if nothing else is given.
+
+    Raises:
+        ValueError: it is to stream what it returns, and is no generator.
+    """
+    said = given.get("num_returns")
+    if said is None or isinstance(said, str):
+        generator = is_generator(call)
+        if said is None and generator and ("num_returns" in given or options.num_returns == 1):
+            return msgspec.structs.replace(options, num_returns=STREAMING)
+        if said is not None and not generator:
+            raise ValueError(
+                f"num_returns={said!r} can only be used with generator functions (functions that "
+                f"use 'yield'). The decorated {what} is not a generator function."
+            )
+    return options
+
+
+def require_streams(engine: Engine, name: str) -> None:
+    """Refuse to start a generator where it would not be one.
+
+    Raises:
+        RaySystemError: the engine has no streams.
+    """
+    if not engine.capabilities.streams:
+        raise RaySystemError(
+            f"{name} is a generator, and the {engine.capabilities.name} engine has none: "
+            "use nbray.init(engine='native')"
+        )
 
 
 def refuse_generators(call: Callable[..., Any]) -> None:
@@ -125,7 +143,7 @@ def refuse_generators(call: Callable[..., Any]) -> None:
         ValueError: *call* is a generator function or a coroutine function.
     """
     if is_generator(call):
-        raise generator_refused(short_name(call))
+        raise ValueError(f"{short_name(call)} is a generator: have it return a list")
     refuse_coroutines(call)
 
 
@@ -135,8 +153,7 @@ def refuse_coroutines(call: Callable[..., Any]) -> None:
     Raises:
         ValueError: *call* is a coroutine function.
     """
-    plain = inspect.unwrap(call)
-    if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
+    if inspect.iscoroutinefunction(inspect.unwrap(call)):
         raise ValueError(
             f"{short_name(call)} is an async function; 'async def' should not be used for remote "
             "tasks, only methods of actors may be async: make it a plain function that calls "
@@ -153,6 +170,9 @@ class RemoteFunction:
 
     remote: Callable[..., Any]
     """Start a task. Returns an `ObjectRef` (a list of n for `num_returns=n`, None for 0).
+
+    A generator function's `remote` returns an `ObjectRefGenerator`, unless `num_returns` says
+    otherwise.
 
     Raises `TypeError` at once for arguments that the function does not accept or
     that cannot be pickled.
@@ -174,13 +194,15 @@ class RemoteFunction:
             ValueError: an unknown option or a value out of range.
             TypeError: a value of the wrong kind.
         """
-        refuse_streams(given)
         if "max_calls" in given:
             raise ValueError(
                 "setting 'max_calls' is not supported in '.options()': write "
                 "@nbray.remote(max_calls=...)"
             )
-        return RemoteFunction(self._function, task_options(given, self._options), self._target)
+        options = task_options(given, self._options)
+        if "num_returns" in given:
+            options = streaming(self._function, given, options)
+        return RemoteFunction(self._function, options, self._target)
 
     def bind(self, *args: Any, **kwargs: Any) -> Any:
         """The call as a node of a graph, which `execute()` runs (see `nbray.dag`)."""
@@ -225,13 +247,6 @@ def _launcher(target: Function, options: TaskOptions) -> Callable[..., Any]:
     returns = options.num_returns
     current = session.current
 
-    if returns == 1 and is_generator(target.call):
-
-        def refused(*_args: Any, **_kwargs: Any) -> Any:
-            raise generator_refused(target.name)
-
-        return functools.update_wrapper(refused, target.call)
-
     def remote(*args: Any, **kwargs: Any) -> Any:
         nonlocal shape, least, most
         if kwargs or not least <= len(args) <= most:
@@ -246,8 +261,13 @@ def _launcher(target: Function, options: TaskOptions) -> Callable[..., Any]:
             return refs[0]
         return refs if returns else None
 
-    functools.update_wrapper(remote, target.call)
-    return remote
+    def stream(*args: Any, **kwargs: Any) -> Any:
+        require_streams(current() or session.require(args, kwargs, target.call), target.name)
+        return remote(*args, **kwargs)[0]
+
+    chosen = remote if returns >= 0 else stream
+    functools.update_wrapper(chosen, target.call)
+    return chosen
 
 
 def _restore_function(
@@ -293,9 +313,8 @@ def _make(thing: Any, given: Mapping[str, Any]) -> Any:
             "@remote takes a function or a class: it must be applied to either a function or a "
             f"class, not to {type(thing).__name__}"
         )
-    refuse_streams(given)
     refuse_coroutines(thing)
-    return RemoteFunction(thing, task_options(given))
+    return RemoteFunction(thing, streaming(thing, given, task_options(given)))
 
 
 def _restore_handle(info: Any, life: Any) -> Any:

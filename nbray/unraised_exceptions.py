@@ -40,7 +40,6 @@ __all__ = [
     "LocalRayletDiedError",
     "ObjectFetchTimedOutError",
     "ObjectReconstructionFailedError",
-    "ObjectRefStreamEndOfStreamError",
     "OufOfBandObjectRefSerializationException",
     "OutOfDiskError",
     "PlasmaObjectNotAvailable",
@@ -99,10 +98,6 @@ class PlasmaObjectNotAvailable(RayError):
 
 class AsyncioActorExit(RayError):
     """An asynchronous actor ends by `exit_actor`."""
-
-
-class ObjectRefStreamEndOfStreamError(RayError):
-    """A streaming task has no more items."""
 
 
 class StreamingGeneratorReplayInconsistentError(RaySystemError):

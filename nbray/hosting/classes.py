@@ -21,7 +21,8 @@ def starts_async(cls: type) -> bool:
 def is_async(cls: type) -> bool:
     """Whether a class has `async def` methods."""
     return starts_async(cls) or any(
-        inspect.iscoroutinefunction(inspect.unwrap(getattr(cls, name)))
+        inspect.iscoroutinefunction(plain := inspect.unwrap(getattr(cls, name)))
+        or inspect.isasyncgenfunction(plain)
         for name in dir(cls)
         if not name.startswith("__") and callable(getattr(cls, name, None))
     )

@@ -19,8 +19,8 @@ from nbray.wire.parts import *
 from nbray.wire.work import *
 
 ToClient = (
-    Tasks | Calls | Results | Counted | Early | Bounced | Undefine | Cancel | CancelOwned
-    | Printed | Displayed
+    Tasks | Calls | Results | Counted | Early | Yielded | Taken | Bounced | Undefine | Cancel
+    | CancelOwned | Printed | Displayed
     | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

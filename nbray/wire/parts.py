@@ -62,6 +62,7 @@ class Spec(Part):
     """Content hash (16 bytes); b'' for actor methods."""
     name: str
     num_returns: int
+    """Below 0 it yields its returns: see `nbray.options`."""
     retry_on: bytes
     """b'': never; b'*': any exception; else the packed tuple of classes."""
     cell: str
@@ -78,6 +79,8 @@ class Spec(Part):
     """The function's own name, where `name` is another."""
     group: str = ""
     """The concurrency group of a call."""
+    most_unread: int = 0
+    """With so many of its returns not taken, a task that yields them pauses (0: never)."""
 
 
 class Extra(Part):

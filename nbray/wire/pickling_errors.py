@@ -15,6 +15,7 @@ from typing import Any
 
 from nbray.definitions import Nowhere, Pickler
 from nbray.exceptions import on_behalf
+from nbray.generators import ObjectRefGenerator
 from nbray.refs import ObjectRef
 
 _DEPTH = 5
@@ -37,6 +38,7 @@ _KINDS = {
     "frame": ("a stack frame", "leave it out of what you send"),
     "traceback": ("a traceback", "send its text, traceback.format_exc()"),
     "memoryview": ("a memoryview", "send bytes(view)"),
+    "ObjectRefGenerator": ("a generator of references", "pass the references that it gives"),
 }
 
 
@@ -128,6 +130,8 @@ def _global_names(code: CodeType) -> Iterator[str]:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """(where, part) one level down."""
+    if isinstance(value, ObjectRefGenerator):
+        return
     if isinstance(value, dict):
         for key, item in value.items():
             yield f"key {key!r}", item

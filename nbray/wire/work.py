@@ -83,6 +83,23 @@ class Early(Message):
     value: Value
 
 
+class Yielded(Message):
+    """What a running task has yielded, in order, from its return number *first* on."""
+
+    seq: int
+    first: int
+    values: list[bytes]
+    others: dict[int, Value] = {}
+    """By place: what is more than a small value without references."""
+
+
+class Taken(Message):
+    """The reader of a task that yields has taken so many of its returns, in all."""
+
+    seq: int
+    count: int
+
+
 class Bounced(Message):
     """A worker gives unstarted tasks back: it is blocked or slower than thought."""
 
@@ -104,6 +121,8 @@ class Cancel(Message):
     force: bool = False
     recursive: bool = False
     """And what they have submitted."""
+    gently: bool = False
+    """Those that run end where they yield next: nobody reads what they yield."""
 
 
 class CancelOwned(Message):

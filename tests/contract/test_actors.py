@@ -144,15 +144,6 @@ def test_unknown_options_of_actors_and_methods(Counter):
         ray.method()
 
 
-def test_asynchronous_generator_methods_are_refused():
-    with pytest.raises(ValueError, match="async generator"):
-
-        @ray.remote
-        class Numbers:
-            async def numbers(self):
-                yield 1
-
-
 def test_a_handle_as_an_argument(Counter):
     @ray.remote
     def work(counter, times):

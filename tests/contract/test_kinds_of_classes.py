@@ -14,54 +14,6 @@ import pytest
 from api import ray
 
 
-@ray.remote
-def count(n):
-    yield from range(n)
-
-
-def test_a_generator_with_the_number_of_its_values():
-    assert ray.get(count.options(num_returns=3).remote(3)) == [0, 1, 2]
-    decorated = ray.remote(num_returns=2)(count._function)
-    assert ray.get(decorated.remote(2)) == [0, 1]
-    with pytest.raises(ValueError, match=r"count is a generator.*count\.options\(num_returns=N\)"):
-        count.remote(3)
-    with pytest.raises(ValueError, match="num_returns=2 but returned 3"):
-        ray.get(count.options(num_returns=2).remote(3))
-
-
-def test_a_generator_that_raises_on_its_way():
-    @ray.remote(num_returns=2)
-    def broken():
-        yield 1
-        raise TypeError("on its way")
-
-    for ref in broken.remote():
-        with pytest.raises(TypeError, match="on its way"):
-            ray.get(ref)
-
-
-def test_generator_methods():
-    @ray.remote(num_cpus=0)
-    class A:
-        @ray.method(num_returns=2)
-        def pair(self):
-            yield "a"
-            yield "b"
-
-        def each(self, n):
-            yield from range(n)
-
-        def used(self):
-            return list(self.each(3))
-
-    actor = A.remote()
-    assert ray.get(actor.pair.remote()) == ["a", "b"]
-    assert ray.get(actor.each.options(num_returns=3).remote(3)) == [0, 1, 2]
-    assert ray.get(actor.used.remote()) == [0, 1, 2]
-    with pytest.raises(ValueError, match=r"A\.each is a generator"):
-        actor.each.remote(3)
-
-
 def test_a_coroutine_as_init_runs_in_the_loop_of_the_calls():
     @ray.remote(num_cpus=0)
     class A:

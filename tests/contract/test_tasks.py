@@ -166,25 +166,6 @@ def test_an_unknown_option_is_refused_with_a_suggestion():
             return 1
 
 
-@pytest.mark.parametrize("returns", ["dynamic", "streaming"])
-def test_generator_returns_are_refused(returns):
-    @ray.remote
-    def one():
-        return 1
-
-    with pytest.raises(ValueError, match="generator"):
-        one.options(num_returns=returns)
-
-
-def test_a_generator_function_says_how_many_values_it_has():
-    @ray.remote
-    def numbers():
-        yield 1
-
-    with pytest.raises(ValueError, match="generator"):
-        numbers.remote()
-
-
 def test_an_async_function_is_refused_as_a_task():
     with pytest.raises(ValueError, match="async"):
 

@@ -7,14 +7,15 @@ what it stands on (`loops`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sim import programs
 from sim.threads import thread
 from sim.values import Big, Handle
 
 from nbray.engine import ActorInfo, Function
-from nbray.options import ActorOptions, MethodOptions, TaskOptions
+from nbray.generators import ObjectRefGenerator
+from nbray.options import STREAMING, ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.shell.client.engine import NativeEngine
 from nbray.wire import messages as m
@@ -70,6 +71,24 @@ class Api:
             kwargs["filler"] = Big("filler", size)
         refs = self.engine.submit(self._function(name), args, kwargs, wanted)
         return self._charged(refs, wanted.max_retries)
+
+    def stream(
+        self, name: str, *args: Any, most: int = 0, handle: Handle | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> ObjectRefGenerator[Any]:  # fmt: skip
+        """Start a task, or call a method, that yields; it pauses with *most* unread (0: never)."""
+        wanted = {"max_retries": 0, **(options or {})}
+        wanted.update(most_unread=most, num_returns=STREAMING)
+        if handle is None:
+            given = TaskOptions(**wanted)
+            (found,) = self.engine.submit(self._function(name), args, {}, given)
+        else:
+            call = MethodOptions(num_returns=STREAMING, max_task_retries=0, most_unread=most)
+            info, life = handle.info, handle.life
+            (found,) = self.engine.actors.call(info, life, name, args, {}, call)
+        stream: Any = found
+        self._charged([stream._generator_ref], wanted["max_retries"] if handle is None else 0)
+        return cast("ObjectRefGenerator[Any]", stream)
 
     def _charged(self, refs: list[ObjectRef[Any]], retries: int) -> list[ObjectRef[Any]]:
         self.world.charged[self.brain.me, refs[0].seq] = retries

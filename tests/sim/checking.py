@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
 
 
+class Reading:
+    """A stream that is read, and how far."""
+
+    def __init__(self, stream: Any, tag: int, count: int, end: Expect) -> None:
+        self.stream = stream
+        self.tag = tag
+        self.count = count
+        self.end = end
+        """What its last return is if it is an error."""
+        self.taken = 0
+
+
 class Checker:
     """The state of one driver's program."""
 
@@ -36,6 +48,7 @@ class Checker:
         self.handles: list[tuple[Handle, Expect]] = []
         self.waits_since = float("inf")
         """Since when it waits for a result."""
+        self.streams: list[Reading] = []
         self.orders: dict[Any, list[tuple[int, int]]] = {}
         """Answers of each actor's calls, in the order of the calls; checked at the end."""
         self.printed: list[str] = []

@@ -233,7 +233,8 @@ class WorkerProcess(ClientProcess):
         effects: list[ClientEffect] = []
         if executor is not None:
             since = now - executor.flushed
-            if since > LATE_SECONDS or (worker.done and since > FLUSH_SECONDS):
+            waits = worker.done or worker.yields.waiting
+            if since > LATE_SECONDS or (waits and since > FLUSH_SECONDS):
                 executor.flushed = now
                 effects = [*executor.output.take(), *worker.flush()]
         if self.brain.printed:
@@ -244,7 +245,7 @@ class WorkerProcess(ClientProcess):
         super().round()
         worker = self.worker
         assert worker is not None
-        if worker.current is not None or worker.done:
+        if worker.current is not None or worker.done or worker.yields.waiting:
             self.wake(self.world.now + 0.01)
 
     # -- what is checked --------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from details import EVERYTHING
 from sim.actor_shapes import ActorShapes
 from sim.api import Api
+from sim.stream_shapes import StreamShapes
 from sim.task_shapes import TaskShapes
 from sim.threads import sleep, thread
 from sim.world import who
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
 
 
-class Drive(TaskShapes, ActorShapes):
+class Drive(TaskShapes, ActorShapes, StreamShapes):
     """One driver's random program."""
 
     def __init__(self, scenario: Scenario, api: Api, count: int) -> None:
@@ -36,7 +37,8 @@ class Drive(TaskShapes, ActorShapes):
             self._actor, self._call, self._call, self._call, self._many_calls, self._calls,
             self._hold, self._named, self._handle_back, self._impossible, self._waits, self._kill,
             self._remote_call_dep, self._hasty, self._impatient, self._stopped, self._look_around,
-            self._cancel_cell,
+            self._cancel_cell, self._stream, self._read_some, self._read_some, self._leave,
+            self._reads,
         ]  # fmt: skip
 
     def run(self) -> Any:
@@ -48,6 +50,7 @@ class Drive(TaskShapes, ActorShapes):
                 raise
         self.live.clear()
         self.handles.clear()
+        self.streams.clear()
 
     def _run(self) -> Any:
         rng = self.rng
@@ -84,6 +87,8 @@ class Drive(TaskShapes, ActorShapes):
                 some = [ref for ref, _ in rng.sample(self.live, min(4, len(self.live)))]
                 self.api.wait(some, rng.randint(1, len(some)), 0.5 * rng.random())
                 del some
+        while self.streams:
+            self._read_on(self.streams[-1], 1000)
         rng.shuffle(self.live)
         while self.live:
             live = self.live.pop()

@@ -113,6 +113,31 @@ def multi(tag: int, count: int) -> Any:
     return parts
 
 
+def yields(tag: int, count: int, seconds: float, size: int, broken: bool) -> Any:
+    """Yield one after the other; every third is large, if any is, and every fourth holds one."""
+    for index in range(count):
+        item: Any = ("yields", tag, index)
+        if index % 4 == 3:
+            item = (*item, [here().put(("put", tag))])
+        yield Big(item, size) if size and index % 3 == 0 else item
+        if seconds:
+            sleep(seconds)
+    if broken:
+        raise ValueError(tag)
+
+
+def reads(tag: int, count: int, most: int, seconds: float) -> Any:
+    """Read a stream of its own, or leave it at half of it."""
+    stream = here().stream("yields", tag, count, seconds, 0, False, most=most)
+    found = 0
+    for ref in stream:
+        assert here().get([ref])[0][:3] == ("yields", tag, found)
+        found += 1
+        if tag % 2 and found * 2 > count:
+            break
+    return ("reads", tag, found)
+
+
 def fails(tag: int, seconds: float) -> Any:
     sleep(seconds)
     raise ValueError(tag)
@@ -194,6 +219,9 @@ class Counter:
         ref = here().put(("made", tag))
         large = here().put(Big(("made", tag), 120_000))
         return ("make", self.incarnation, count, tag, [ref, large])
+
+    def yields(self, tag: int, count: int, seconds: float, size: int, broken: bool) -> Any:
+        yield from yields(tag, count, seconds, size, broken)
 
     def fails(self, tag: Any) -> Any:
         self.log.append(tag)

@@ -211,6 +211,7 @@ class Scenario:
         for drive in self.programs:
             drive.live.clear()
             drive.handles.clear()
+            drive.streams.clear()
         gc.collect()
         for driver in self.drivers:
             driver.notice()
@@ -265,6 +266,7 @@ class Scenario:
                 ("has put off", objects._borrowing.put_off),
                 ("leases", tasks.pools.by_lease),
                 ("has unfinished", tasks.unfinished),
+                ("has streams", tasks.streams.paced),
                 ("views", process.api.viewed),
                 ("follows", brain.actors.links),
                 ("runs", process.worker.current if process.worker is not None else None),

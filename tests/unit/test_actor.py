@@ -129,17 +129,8 @@ def test_a_class_that_refers_to_itself_travels(engine):
     assert engine.calls[-1][1] == (2,)
 
 
-def test_a_method_cannot_be_a_generator():
-    with pytest.raises(ValueError, match="G.numbers"):
-
-        @remote
-        class G:
-            async def numbers(self):
-                yield 1
-
-
 def test_options_of_method_are_checked():
     with pytest.raises(ValueError, match="num_returns"):
         method(num_return=1)
     with pytest.raises(ValueError, match="generator"):
-        method(num_returns="streaming")
+        method(num_returns="streaming")(len)

@@ -60,6 +60,8 @@ class Actor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gate: asyncio.Semaphore | None = None
         self._pending: dict[Call, ObjectRef[Any] | None] = {}
+        self._streams: list[tuple[Call, ObjectRef[Any] | None]] = []
+        """Calls that yield and have not ended, each with the life that it holds."""
 
     # -- life
 
@@ -109,6 +111,9 @@ class Actor:
             self.life = None
         for call in waiting:
             self._runner.fail(call, death)
+        streams, self._streams = self._streams, []
+        for call, _ in streams:
+            call.stream.cut(death)
         self._stop_pending()
         loop, self._loop = self._loop, None
         if loop is not None:
@@ -166,12 +171,25 @@ class Actor:
         if self.death is not None:
             self._runner.fail(call, self.death)
             return
+        self._finish_streams()
+        if call.stream is not None:
+            call.stream.start(method_of(self._instance, call.method))
+            self._streams.append((call, life))
+            return
         try:
             self._runner.run(call, method_of(self._instance, call.method))
         except SystemExit as error:
-            self._exit(call, error)
+            self.exits(call, error)
 
-    def _exit(self, call: Call, error: SystemExit) -> None:
+    def _finish_streams(self) -> None:
+        """Calls run one at a time: what yields ends first, unless it waits for its reader."""
+        while self._streams:
+            call, _ = self._streams.pop(0)
+            if not call.stream.most:
+                call.stream.run_out()
+
+    def exits(self, call: Call, error: SystemExit) -> None:
+        """*call* has ended its process, and so the actor."""
         name = self.info.class_name
         self.end(ActorDiedError(f"the actor {name} ended its process: {error!r}"))
         if self.death is not None:
@@ -223,6 +241,10 @@ class Actor:
                     result = method_of(self._instance, call.method)(*args, **kwargs)
                     if inspect.isawaitable(result):
                         result = await result
+                    if call.stream is not None:
+                        result = await call.stream.feed(result)
+                    elif call.gathers:
+                        result = self._runner.gathered(call, result, attempt)
                 if call in self._pending:
                     self._runner.succeed(call, result)
                 return
@@ -231,12 +253,15 @@ class Actor:
                 return
             except SystemExit as error:
                 self._pending.pop(call, None)
-                self._exit(call, error)
+                self.exits(call, error)
                 return
             except Exception as error:  # noqa: BLE001 - users' code raises what it likes
                 if call not in self._pending:
                     return
-                if not may_retry(call, error, attempt):
+                if call.stream is not None:
+                    if not call.stream.fail(error, attempt):
+                        return
+                elif not may_retry(call, error, attempt):
                     self._runner.fail(call, error)
                     return
                 attempt += 1

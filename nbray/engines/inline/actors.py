@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextvars
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -21,6 +21,7 @@ from nbray.engines.inline.context import InlineContext
 from nbray.engines.inline.launching import Launcher
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.running import Call, Runner
+from nbray.engines.inline.streams import InlineStream
 from nbray.exceptions import (
     ActorAlreadyExistsError,
     ActorDiedError,
@@ -28,8 +29,9 @@ from nbray.exceptions import (
     PendingCallsLimitExceeded,
     reference_ended,
 )
+from nbray.generators import ObjectRefGenerator
 from nbray.ids import FIRST_NODE
-from nbray.options import UNIT, ActorOptions, MethodOptions, demand
+from nbray.options import DYNAMIC, STREAMING, UNIT, ActorOptions, MethodOptions, demand
 from nbray.refs import ObjectRef
 from nbray.wire.failures import one_line
 from nbray.wire.pickling import pack
@@ -133,9 +135,17 @@ class InlineActors:
         call.retry_on = options.retry_exceptions
         seq = call.refs[0].seq if call.refs else 0
         call.info = self._context.of_actor(actor, name, seq, method)
+        call.gathers = options.num_returns == DYNAMIC
+        found: Any = call.refs
+        if options.num_returns == STREAMING:
+            stream = InlineStream(
+                self._objects, self._runner, call, options.most_unread,
+                exits=lambda error: actor.exits(call, error),
+            )  # fmt: skip
+            found = [ObjectRefGenerator(stream)]
         actor.add(call, life)
         self._launcher.now_or_later(call, lambda: self._empty(actor))
-        return call.refs
+        return cast("list[ObjectRef[Any]]", found)
 
     def _empty(self, actor: Actor) -> None:
         contextvars.copy_context().run(actor.empty)

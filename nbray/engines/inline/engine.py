@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, cast
 
 from nbray.config import InitConfig
 from nbray.engine import Capabilities, Function
@@ -26,10 +26,12 @@ from nbray.engines.inline.launching import Launcher
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.running import Call, Runner
+from nbray.engines.inline.streams import InlineStream
 from nbray.engines.inline.tally import Tally
 from nbray.exceptions import GetTimeoutError, RaySystemError, TaskUnschedulableError, in_future
+from nbray.generators import ObjectRefGenerator
 from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_id
-from nbray.options import TaskOptions, demand
+from nbray.options import DYNAMIC, STREAMING, TaskOptions, demand
 from nbray.refs import ObjectRef
 from nbray.wire.pickling import pack
 
@@ -81,11 +83,22 @@ class InlineEngine:
         call.retries = options.max_retries
         call.retry_on = options.retry_exceptions
         call.info = self.context.of_task(call, options, target)
+        call.gathers = options.num_returns == DYNAMIC
+        stream: InlineStream | None = None
+        if options.num_returns == STREAMING:
+            stream = InlineStream(
+                self._objects, self._runner, call, options.most_unread,
+                lambda: self.cluster.holding(demand(options)),
+            )  # fmt: skip
         lacking = self.cluster.lacking(options)
         if lacking:
             self._runner.fail(call, TaskUnschedulableError(f"{call.name} can never run: {lacking}"))
+        elif stream is not None:
+            stream.start(target)
         else:
             self._launcher.now_or_later(call, lambda: self._run_task(call, target, options))
+        if stream is not None:
+            return cast("list[ObjectRef[Any]]", [ObjectRefGenerator(stream)])
         return call.refs
 
     def _run_task(self, call: Call, target: Callable[..., Any], options: TaskOptions) -> None:
@@ -171,6 +184,8 @@ class InlineEngine:
             raise ValueError("force=True is not possible for an actor's call: use kill(actor)")
         if slot is not None and isinstance(slot.call, Call):
             actor = self.actors.of(slot.call)
+            if slot.call.stream is not None:
+                slot.call.stream.cancel()
             if actor is not None:
                 actor.cancel(slot.call)
 

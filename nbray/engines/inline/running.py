@@ -26,6 +26,7 @@ from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.tally import Tally
 from nbray.exceptions import RayError, TaskCancelledError, WorkerCrashedError, on_behalf
+from nbray.generators import DynamicObjectRefGenerator
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
 from nbray.wire.failures import one_line
@@ -58,8 +59,8 @@ class Call:
     """
 
     __slots__ = (
-        "began", "cell", "counted", "data", "defined", "deps", "holds", "info", "method", "name",
-        "parent", "refs", "retries", "retry_on", "task",
+        "began", "cell", "counted", "data", "defined", "deps", "gathers", "holds", "info", "method",
+        "name", "parent", "refs", "retries", "retry_on", "stream", "task", "unread",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +88,7 @@ class Call:
         self.began = (time.perf_counter(), time.process_time())
         """When it was made, which is when it runs: the clock's time and the process's."""
         self.refs: list[ObjectRef[Any]] = [
-            objects.new(self, bool(method)) for _ in range(num_returns)
+            objects.new(self, bool(method)) for _ in range(abs(num_returns) and max(1, num_returns))
         ]
         self.info = RuntimeInfo()
         self.parent = running.get()
@@ -95,6 +96,12 @@ class Call:
         self.retries = 0
         self.retry_on: RetryOn = False
         self.task: Any = None
+        self.stream: Any = None
+        """Where its values go one by one, if it yields them."""
+        self.gathers = False
+        """Its value names all that it yields."""
+        self.unread = False
+        """Nobody reads them any more."""
 
     def waits(self, objects: Objects) -> bool:
         """Whether an argument is not there yet."""
@@ -155,6 +162,8 @@ class Runner:
                 args, kwargs = self.arguments(call)
                 with self.inside(call, attempt):
                     result = target(*args, **kwargs)
+                    if call.gathers:
+                        result = self.gathered(call, result, attempt)
                 self.succeed(call, result)
                 return
             except Upstream as upstream:
@@ -171,21 +180,31 @@ class Runner:
                 self._note(call, FAILED, one_line(error))
                 attempt += 1
 
-    def succeed(self, call: Call, result: Any) -> None:
-        """Fill the call's references.
+    def succeed(self, call: Call, result: Any, failed: bool = False) -> None:
+        """Fill the call's references; it counts as *failed* if its error is one of its values.
 
         Raises:
             ValueError: not as many values as `num_returns` says.
             TypeError: a value cannot be pickled.
         """
         count = len(call.refs)
-        values = [result] if count == 1 else _split(call.name, result, count)
+        error: BaseException | None = None
+        if isinstance(result, GeneratorType) and count and not _written(result):
+            values, error = _yielded(call.name, result, count)
+            if error is not None and may_retry(call, error, 0):
+                raise error
+        else:
+            values = [result] if count == 1 else _split(call.name, result, count)
         packed = [pack(value, f"the result of {call.name}") for value in values]
-        for ref, one in zip(call.refs, packed, strict=True):
+        for ref, one in zip(call.refs, packed, strict=False):
             self._objects.store(ref, one)
-        self._note(call, DONE)
+        if error is not None:
+            self._objects.fail(call.refs[len(packed) :], self.error_of(call, error))
+        self._note(call, FAILED if failed else DONE)
         if call.counted:
-            self._ended(call, False)
+            self._ended(call, failed)
+        if call.stream is not None:
+            call.stream.end(False)
 
     def fail(self, call: Call, error: BaseException | bytes) -> None:
         """Give the call's references an error."""
@@ -195,12 +214,32 @@ class Runner:
             cancelled = isinstance(error, TaskCancelledError)
             self._note(call, CANCELLED if cancelled else FAILED, one_line(error))
         if not isinstance(error, bytes):
-            own = isinstance(error, RayError) and error.__traceback__ is None
-            name = "" if own else call.name
-            error = pack_error(error, name, self._node_name, os.getpid())
+            error = self.error_of(call, error)
         self._objects.fail(call.refs, error)
         if call.counted:
             self._ended(call, True)
+        if call.stream is not None:
+            call.stream.end(True)
+
+    def gathered(self, call: Call, result: Any, attempt: int) -> Any:
+        """All that *result* yields, as the value of a task with `num_returns="dynamic"`."""
+        objects, what = self._objects, f"what {call.name} yields"
+        refs: list[ObjectRef[Any]] = []
+        try:
+            for value in result:
+                refs.append(objects.new())
+                objects.store(refs[-1], pack(value, what))
+        except Exception as error:
+            if may_retry(call, error, attempt):
+                raise
+            refs.append(objects.new())
+            objects.fail(refs[-1:], self.error_of(call, error))
+        return DynamicObjectRefGenerator(refs)
+
+    def error_of(self, call: Call, error: BaseException) -> bytes:
+        """*error* as whoever asks for what *call* makes meets it."""
+        own = isinstance(error, RayError) and error.__traceback__ is None
+        return pack_error(error, "" if own else call.name, self._node_name, os.getpid())
 
     def _note(self, call: Call, state: int, why: str = "") -> None:
         """Remember an attempt that has ended."""
@@ -238,6 +277,26 @@ def may_retry(call: Call, error: BaseException, attempt: int) -> bool:
     if isinstance(call.retry_on, tuple):
         return isinstance(error, call.retry_on)
     return call.retry_on
+
+
+def _written(result: GeneratorType[Any, Any, Any]) -> bool:
+    """Whether it is an expression, and so a value that cannot leave its process."""
+    return result.gi_code.co_name == "<genexpr>"
+
+
+def _yielded(name: str, result: Any, count: int) -> tuple[list[Any], BaseException | None]:
+    """The first *count* values of a generator, and the error that stands for those missing."""
+    values: list[Any] = []
+    try:
+        for value in result:
+            values.append(value)
+            if len(values) == count:
+                result.close()
+                return values, None
+    except Exception as error:  # noqa: BLE001 - users' code raises what it likes
+        return values, error
+    text = f"{name}: the task returned {len(values)} objects, but num_returns={count}."
+    return values, on_behalf(ValueError(text))
 
 
 def _split(name: str, result: Any, count: int) -> list[Any]:

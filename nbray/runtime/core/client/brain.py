@@ -24,6 +24,7 @@ from nbray.runtime.core.client.objects.borrowing import Orphans
 from nbray.runtime.core.client.objects.objects import FAILED, Entry, Objects
 from nbray.runtime.core.client.objects.requested_values import RequestedValues
 from nbray.runtime.core.client.replies import Replies
+from nbray.runtime.core.client.streams import Stream
 from nbray.runtime.core.client.survey import Survey
 from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import ErrorMaker, Task
@@ -211,6 +212,8 @@ class ClientBrain:
                     tally.last = now
             case m.Early():
                 return self._early(message)
+            case m.Yielded():
+                return tasks.streams.yielded(message)
             case m.CancelOwned():
                 return [*self.pump(now), *self.cancelling.cancel_owned(message, now)]
             case m.Bounced():
@@ -285,7 +288,7 @@ class ClientBrain:
                     self._survey.answered(message, now)
             case (
                 m.Tasks() | m.Calls() | m.Cancel() | m.BecomeActor() | m.Undefine() | m.Lend()
-                | m.Resume() | m.Shown()
+                | m.Resume() | m.Shown() | m.Taken()
             ):
                 pass  # a driver runs nothing; whoever prints is told by its shell
             case _:
@@ -380,6 +383,10 @@ class ClientBrain:
         """Cancel these tasks and calls, wherever they are; see `cancelling`."""
         self.restless = True
         return self.cancelling.cancel(tasks, force, recursive, now)
+
+    def close_stream(self, stream: Stream) -> list[ClientEffect]:
+        """Nobody reads it any more."""
+        return self.tasks.streams.close(stream, self.tasks.withdraw)
 
     def unfinished(self, cell: str | None = None) -> list[Task]:
         """Tasks and calls that have not ended (of one cell, or all)."""

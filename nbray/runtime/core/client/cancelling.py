@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.client.actors import ActorLink
 from nbray.runtime.core.client.objects.objects import Objects
+from nbray.runtime.core.client.streams import StreamTask
 from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.client.tasks import Submitter
 from nbray.runtime.core.effects import ClientEffect, Send
@@ -40,6 +41,8 @@ class Cancelling:
         effects: list[ClientEffect] = []
         at: defaultdict[int, list[int]] = defaultdict(list)
         for task in tasks:
+            if isinstance(task, StreamTask):
+                self._submitter.streams.cut(task.stream)
             if task.lease is None:
                 effects += self._submitter.withdraw(task)
                 continue

@@ -24,6 +24,7 @@ from nbray.ids import node_of
 from nbray.runtime.core.client.objects.objects import PENDING, Objects
 from nbray.runtime.core.client.pools import Pools
 from nbray.runtime.core.client.sent_definitions import SentDefinitions
+from nbray.runtime.core.client.streams import Streams, StreamTask
 from nbray.runtime.core.client.task_records import (
     BATCH_BYTES,
     ErrorMaker,
@@ -61,6 +62,7 @@ class Submitter:
         self.pools = Pools(objects.me, objects.node)
         self.known = SentDefinitions(self.me)
         """Specs and functions each worker has been sent."""
+        self.streams = Streams(objects, error)
         self._deaths: list[tuple[float, int, str, bool]] = []
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
@@ -319,6 +321,8 @@ class Submitter:
         objects = self.objects
         self.unfinished -= 1
         passed: list[Ref] = []
+        if isinstance(task, StreamTask):
+            effects += self.streams.end(task, values, worker)
         for index in range(max(1, task.returns)):
             entry = objects.owned.get(task.seq + index)
             value = values[0] if failed or task.returns == 0 else values[index]
@@ -326,6 +330,8 @@ class Submitter:
             if entry is None:
                 continue
             effects += objects.resolve(entry, value)
+        if isinstance(task, StreamTask) and task.stream.kept:
+            self.streams.let_go(task.stream)  # the value names them
         if passed and worker:
             effects += objects.settle_added()
             objects.confirm(worker, -task.seq, passed, effects)

@@ -24,6 +24,7 @@ from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.describing import Past, describe_worker, untold
 from nbray.runtime.core.worker.pauses import Pauses
+from nbray.runtime.core.worker.yields import Yields
 from nbray.wire import messages as m
 
 REPORT_SECONDS = 0.25
@@ -88,6 +89,7 @@ class WorkerBrain:
         self.me = client.me
         self.queue: deque[Item | Start] = deque()
         self.done: deque[Done] = deque()
+        self.yields = Yields(client.objects)
         self.past: deque[Past] = deque(maxlen=TASKS_REMEMBERED)
         """The last tasks that ended here, appended before their answers are."""
         self.current: Item | None = None
@@ -140,6 +142,8 @@ class WorkerBrain:
                 self.actor = message
                 self.functions[message.spec.function] = message.spec.blob
                 self.queue.append(Start(message))
+            case m.Taken():
+                self.yields.went_on(message)
             case m.Undefine():
                 self.undefined.update(message.functions)
             case m.Describe():
@@ -228,7 +232,10 @@ class WorkerBrain:
                 kept.append(item)
         queue.extend(kept)
         running = {(caller, seq) for seq in wanted}
-        self.cancelled |= running
+        if message.gently:
+            self.yields.closed(running)
+        else:
+            self.cancelled |= running
         effects: list[ClientEffect] = []
         if message.recursive and running:
             effects += self.client.pump(now)  # what they have just submitted
@@ -399,8 +406,9 @@ class WorkerBrain:
         """Send the answers that have gathered, one message a caller."""
         objects = self.client.objects
         done = self.done
+        before = self.yields.flush(self.me) if self.yields.waiting else []
         if not done:
-            return objects.settle_added()
+            return [*before, *objects.settle_added()]
         batches: dict[int, list[Done]] = {}
         several = len(done) > 1
         for _ in range(len(done)):
@@ -414,7 +422,7 @@ class WorkerBrain:
             for one in batch:
                 if one.refs:
                     objects.lend(one.caller, -one.seq, one.refs)
-        effects = objects.settle_added()
+        effects = before + objects.settle_added()
         if self.client.tallies:
             # Before the answers: when a parent has ended, what it launched is counted.
             self._nested_due = 0.0

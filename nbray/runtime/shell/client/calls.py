@@ -19,6 +19,7 @@ from nbray.hosting.modules import Modules
 from nbray.options import ActorOptions, MethodOptions, TaskOptions, demand, spec_key
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.objects.objects import MOST_RETURNS
+from nbray.runtime.core.client.streams import StreamTask
 from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import Task, Work
 from nbray.runtime.core.worker.brain import Item
@@ -112,6 +113,7 @@ class Calls:
             resources=resources,
             namespace=namespace,
             defined=label(function.name, MOST_LABEL) if options.name else "",
+            most_unread=options.most_unread,
         )
         pool = self._brain.tasks.pools.pool(resources, depth, options.node)
         now = self._now()
@@ -149,6 +151,7 @@ class Calls:
                 num_returns=options.num_returns, retry_on=retry_on, cell=cell, job=job,
                 depth=depth, resources={}, namespace=namespace,
                 method=name if options.name else "", group=options.concurrency_group,
+                most_unread=options.most_unread,
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, self._now())
             tally.job = job
@@ -167,21 +170,25 @@ class Calls:
             TypeError: an argument cannot be pickled; names it.
             ObjectStoreFullError: the arguments do not fit in the store.
         """
-        if returns > 1:
+        kind = Task
+        if returns < 0:
+            kind = StreamTask
+            seq = next(self._brain.tasks.streams.numbers)
+        elif returns > 1:
             if returns > MOST_RETURNS:
                 raise ValueError(f"num_returns must be at most {MOST_RETURNS}, not {returns}")
             seq = next(self._brain.objects.blocks)
         else:
             seq = next(self._numbers)
         if args or kwargs:
-            task = self._with_arguments(seq, work, args, kwargs, returns)
+            task = self._with_arguments(kind, seq, work, args, kwargs, returns)
         else:
-            task = Task(seq, work, b"", returns)
+            task = kind(seq, work, b"", returns)
         if work.captured:
             self._hold(task, work.captured)
         if self._running is not None and (item := self._running()) is not None:
             task.parent = (item.caller, item.seq)
-        self._promise(task, seq, returns)
+        self._promise(task, seq, returns if returns >= 0 else 1)
         return task, seq
 
     def _hold(self, task: Task, captured: tuple[Ref, ...]) -> None:
@@ -193,8 +200,9 @@ class Calls:
             task.extra = Extra(extra.args, extra.args_ref, extra.deps, extra.attempt, foreign)
 
     def _with_arguments(
-        self, seq: int, work: Work, args: Sequence[Any], kwargs: dict[str, Any], returns: int
-    ) -> Task:
+        self, kind: type[Task], seq: int, work: Work, args: Sequence[Any], kwargs: dict[str, Any],
+        returns: int,
+    ) -> Task:  # fmt: skip
         packed, deps = pack_call(args, kwargs, work.spec.name)
         pins: tuple[Ref, ...] = packed.refs
         if packed.size > INLINE_LIMIT:
@@ -203,14 +211,14 @@ class Calls:
             )
             value = Value(b"", [slot], list(packed.refs))
             key = (self._brain.me, self._brain.objects.store(value, argument=True))
-            task = Task(seq, work, b"", returns)
+            task = kind(seq, work, b"", returns)
             task.extra = Extra(value, key)
             pins = (*pins, key)
         elif packed.refs:
-            task = Task(seq, work, b"", returns)
+            task = kind(seq, work, b"", returns)
             task.extra = Extra(Value(packed.join(), [], list(packed.refs)))
         else:
-            task = Task(seq, work, packed.join(), returns)
+            task = kind(seq, work, packed.join(), returns)
         if deps:
             keys = []
             engine = self._memory.engine

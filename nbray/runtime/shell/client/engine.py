@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nbray import session
 from nbray.config import BATCH_TASKS, INLINE_LIMIT
 from nbray.engine import Capabilities, Function
 from nbray.exceptions import cluster_ended
+from nbray.generators import ObjectRefGenerator
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Modules
 from nbray.options import TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain, Host
 from nbray.runtime.core.client.objects.objects import FAILED, Entry
+from nbray.runtime.core.client.streams import StreamTask
 from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
@@ -123,6 +125,8 @@ class NativeEngine:
         if brain.ended:
             raise cluster_ended(brain.ended)
         me, drop = brain.me, self._drop
+        if returns < 0:
+            return self._launch_stream(task, item, seq)
         refs: list[ObjectRef[Any]] = [
             ObjectRef(me, number, self, drop) for number in range(seq, seq + returns)
         ]
@@ -132,6 +136,23 @@ class NativeEngine:
         else:
             self._loop.nudge()
         return refs
+
+    def _launch_stream(self, task: Task, item: Any, seq: int) -> list[ObjectRef[Any]]:
+        """Submit a task that yields its returns; whoever keeps them all is told of one object."""
+        brain = self._brain
+        assert isinstance(task, StreamTask)
+        stream = task.stream
+        ref: ObjectRef[Any] = ObjectRef(brain.me, seq, self, self._drop)
+        self._submitted(item if item is not task else (brain.tasks.add, (task,)))
+        if stream.most:
+            self._submitted((brain.tasks.streams.opened, stream))
+        self._loop.flush()
+        if stream.kept:
+            return [ref]
+        from nbray.runtime.shell.client.streams import NativeStream  # late: few programs stream
+
+        reader = NativeStream(stream, ref, brain, self._loop, self)
+        return cast("list[ObjectRef[Any]]", [ObjectRefGenerator(reader)])
 
     def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
         """Cancel a task (see `Engine.cancel`)."""

@@ -204,6 +204,8 @@ class AsyncCalls:
     def _start(self) -> None:
         """Start what is queued, as far as the limit allows; cancel what is to be cancelled."""
         brain, tasks, loop = self._brain, self._tasks, self._loop
+        if self._executor._streaming is not None:
+            self._executor._streaming.news()
         queue = brain.queue
         while queue and len(tasks) - self._grouped < self._limit:
             item = queue.popleft()

@@ -18,14 +18,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable
-from types import FrameType, GeneratorType
-from typing import Any, NoReturn, cast
+from types import AsyncGeneratorType, FrameType, GeneratorType
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from nbray import gpus, session
 from nbray.engine import method_of
-from nbray.exceptions import RayError, TaskCancelledError, on_behalf, told_of
+from nbray.exceptions import RayError, TaskCancelledError
 from nbray.hosting.classes import is_async, made
 from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
@@ -35,17 +34,16 @@ from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.machine.oom_scores import become_actor
-from nbray.runtime.shell.worker.functions import Functions
-from nbray.runtime.shell.worker.returns import Returns
+from nbray.runtime.shell.worker.functions import Functions, constructor_spec, not_loaded
+from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
 from nbray.wire.failures import one_line
-from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
-from nbray.wire.pickling import pack, pack_error, unpack, unpack_error
+from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
+from nbray.wire.pickling import pack_error, unpack, unpack_error
 
-NONE = pack(None).join()
-NUMBERS = frozenset({type(None), bool, int, float, complex})
-TEXTS = frozenset({str, bytes})
-SHORT = 1000
-"""Characters up to which texts, like numbers, are pickled at once, without a closer look."""
+if TYPE_CHECKING:
+    from nbray.runtime.shell.worker.streaming import Streaming
+
+GENERATORS = frozenset({GeneratorType, AsyncGeneratorType})
 _dumps = pickle.dumps
 FLUSH_SECONDS = 0.005
 """Seconds that answers gather while work is queued; then the loop thread sends them, so that
@@ -87,7 +85,8 @@ class Executor:
         self._pid = os.getpid()
         self.functions = Functions(brain, loop, memory, imports)
         self._function = self.functions.get
-        self._returns = Returns(brain, loop, memory)
+        self.returns = Returns(brain, loop, memory)
+        self._streaming: Streaming | None = None
         self._latest: Item | None = None
         """What has run last, for output of threads that no context has reached."""
         self._bracket: tuple[int, int] | None = None
@@ -210,7 +209,7 @@ class Executor:
         objects = brain.client.objects
         if output.waiting:
             self.loop.locked(lambda: [*output.noted(), *brain.flush()])
-        elif brain.done or objects.added or objects.dropped:
+        elif brain.done or brain.yields.waiting or objects.added or objects.dropped:
             self.loop.locked(brain.flush)
 
     def flush_from_here(self) -> None:
@@ -289,20 +288,25 @@ class Executor:
                 args, kwargs = self.arguments(item.args, item.extra.args, item.extra.args_ref,
                                               item.extra.deps)  # fmt: skip
         except Exception as error:
-            self._not_loaded(error, self._task_name(item))
+            not_loaded(error, self._task_name(item), self._node_name)
             raise
+        if spec.num_returns != 1:
+            return self._of_several(item, function(*args, **kwargs))
         return function(*args, **kwargs)
 
-    def _not_loaded(self, error: Exception, name: str) -> None:
-        """A definition or its arguments could not be loaded here: say so in the error."""
-        if isinstance(error, RayError) or told_of(error) is not None:
-            return  # of a task whose result was an argument
-        where = f"on {self._node_name}"
-        if isinstance(error, ImportError):
-            note = f"({name} needs it {where}: install it there)"
-        else:
-            note = f"(while {name} and its arguments were loaded {where})"
-        on_behalf(error).__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
+    def _of_several(self, item: Item, result: Any) -> Any:
+        """The result of a task without one return: generators have not run yet."""
+        if item.spec.num_returns < 0 or type(result) in GENERATORS:
+            return self.streaming().run(item, result)
+        return result
+
+    def streaming(self) -> Streaming:
+        """What runs generators here."""
+        if self._streaming is None:
+            from nbray.runtime.shell.worker.streaming import Streaming  # late: few tasks yield
+
+            self._streaming = Streaming(self)
+        return self._streaming
 
     def arguments(
         self,
@@ -345,17 +349,21 @@ class Executor:
             return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
         name = self._task_name(item)
         if spec.num_returns == 1:
-            value, data = self._returns.one(item, result, f"the result of {name}")
+            if kind is GeneratorType and result.gi_code.co_name != "<genexpr>":
+                result = next(result)  # as Ray has it
+            value, data = self.returns.one(item, result, f"the result of {name}")
             if value is None:
                 third = self._third(item)
                 return Done(item.caller, item.seq, spec.id, data, None, micros, third, ())
             values = [value]
         elif spec.num_returns == 0:
-            if kind is GeneratorType:
-                deque(result, maxlen=0)  # its body has not run yet
             values = [Value(NONE)]
+        elif kind is Yielded:
+            values = result.values
+        elif spec.num_returns < 0:
+            values = self.streaming().values(item)
         else:
-            values = self._returns.several(item, result, name)
+            values = self.returns.several(item, result, name)
         refs = tuple(ref for value in values for ref in value.refs)
         self.brain.client.objects.hold(refs)
         outcome = Outcome(item.seq, values)
@@ -381,7 +389,10 @@ class Executor:
         if spec.retry_on and not cancelled:
             retry = self.functions.retries(spec.retry_on, error)
         data = pack_error(error, name, self._node_name, self._pid)
-        outcome = Outcome(item.seq, [Value(data, failed=True)], True, retry, cancelled)
+        values = [Value(data, failed=True)]
+        if spec.num_returns < 0 and self._streaming is not None and not cancelled:
+            values = self._streaming.values(item, values[0])
+        outcome = Outcome(item.seq, values, True, retry, cancelled)
         BaseException.with_traceback(error, None)  # its class may let nothing be set
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), ())
 
@@ -434,7 +445,7 @@ class Executor:
         if message.gpus:
             self.devices.show(message.gpus, os.environ)
         self._becomes()
-        item = Item(spec.owner, _constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
+        item = Item(spec.owner, constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
         running.set(item)
         self._latest = item
         try:
@@ -442,7 +453,7 @@ class Executor:
                 cls = self._function(spec.function)
                 args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)
             except Exception as error:
-                self._not_loaded(error, f"{spec.class_name}.__init__")
+                not_loaded(error, f"{spec.class_name}.__init__", self._node_name)
                 raise
             self.instance, self.runner = made(cls, args, kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever __init__ raises is the answer
@@ -484,13 +495,6 @@ class Executor:
         """Calls may have arrived (called by the loop after each message for the executor)."""
         if self._news is not None:
             self._news()
-
-
-def _constructor_spec(spec: Any) -> Any:
-    return Spec(
-        id=0, function=b"", name="__init__", num_returns=1, retry_on=b"", cell=spec.cell,
-        job=spec.job, depth=1, resources=spec.resources, namespace=spec.namespace,
-    )  # fmt: skip
 
 
 __all__ = ["Executor", "RayError", "running", "sys", "unpack_error"]

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from nbray.definitions import remember_source
-from nbray.exceptions import ObjectStoreFullError
+from nbray.exceptions import ObjectStoreFullError, RayError, on_behalf, told_of
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Packed
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
+from nbray.wire.messages import ActorSpec, Spec
 from nbray.wire.pickling import unpack
 
 LARGE_SECONDS = 3.0
@@ -107,3 +108,23 @@ class Functions:
                 kinds = tuple(unpack(retry_on, self._memory.restore))
             kinds = self._retry_on[retry_on] = kinds or ()
         return isinstance(error, kinds)
+
+
+def not_loaded(error: Exception, name: str, node_name: str) -> None:
+    """A definition or its arguments could not be loaded here: say so in the error."""
+    if isinstance(error, RayError) or told_of(error) is not None:
+        return  # of a task whose result was an argument
+    where = f"on {node_name}"
+    if isinstance(error, ImportError):
+        note = f"({name} needs it {where}: install it there)"
+    else:
+        note = f"(while {name} and its arguments were loaded {where})"
+    on_behalf(error).__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
+
+
+def constructor_spec(spec: ActorSpec) -> Spec:
+    """What `__init__` of this actor runs by."""
+    return Spec(
+        id=0, function=b"", name="__init__", num_returns=1, retry_on=b"", cell=spec.cell,
+        job=spec.job, depth=1, resources=spec.resources, namespace=spec.namespace,
+    )  # fmt: skip

@@ -70,7 +70,7 @@ def main(config: WorkerConfig) -> None:
         if executor is not None:
             if type(message) is m.Cancel:
                 executor.on_cancel()
-            elif type(message) is m.Calls or type(message) is m.Exit:
+            elif type(message) is m.Calls or type(message) is m.Exit or type(message) is m.Taken:
                 executor.arrived()
             elif type(message) is m.Shown:
                 executor.output.shown(message.sender, message.size)
@@ -115,7 +115,9 @@ def main(config: WorkerConfig) -> None:
         executor.remind()
         effects: list[ClientEffect] = []
         since = now - executor.flushed
-        if since > LATE_SECONDS or (brain.done and since > FLUSH_SECONDS):
+        if since > LATE_SECONDS or (
+            (brain.done or brain.yields.waiting) and since > FLUSH_SECONDS
+        ):
             executor.flushed = now
             effects = output.take()
             if not output.behind():  # what tasks wrote leaves before their answers

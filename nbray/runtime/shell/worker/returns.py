@@ -6,6 +6,8 @@ stored is freed again if the answer cannot be given.
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterable
 from typing import Any
 
 from nbray.config import INLINE_LIMIT, MOST_RETURNED
@@ -16,8 +18,22 @@ from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.messages import Value
 from nbray.wire.pickling import pack
 
+NONE = pack(None).join()
+NUMBERS = frozenset({type(None), bool, int, float, complex})
+TEXTS = frozenset({str, bytes})
+SHORT = 1000
+"""Characters up to which texts, like numbers, are pickled at once, without a closer look."""
 TINY = 1024
 """Bytes of a return that rides in a message even behind many others."""
+
+
+class Yielded:
+    """The returns of a generator that was told how many it has, packed."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: list[Value]) -> None:
+        self.values = values
 
 
 class Returns:
@@ -40,13 +56,27 @@ class Returns:
             return Value(packed.join(), [], list(packed.refs)), b""
         return None, packed.join()
 
+    def yielded(self, item: Item, value: Any, what: str) -> tuple[bytes, Value | None]:
+        """*value*, one of many: its bytes, or a value of its own if it needs one."""
+        kind = type(value)
+        if kind in NUMBERS or (kind in TEXTS and len(value) <= SHORT):
+            return (NONE if value is None else pickle.dumps(value, 5)), None
+        whole, data = self.one(item, value, what)
+        return data, whole
+
     def several(self, item: Item, result: Any, name: str) -> list[Value]:
         """All parts of *result* packed; if one cannot be, what was stored of others is freed."""
-        parts = _parts(result, item.spec.num_returns, name)
+        return self.pieces(item, _parts(result, item.spec.num_returns, name), name)
+
+    def pieces(self, item: Item, parts: Iterable[Any], name: str) -> list[Value]:
+        """The same of *parts*, of which there are as many as are wanted."""
         values: list[Value] = []
         room = MOST_RETURNED
         try:
             for index, part in enumerate(parts):
+                if type(part) is Value:  # an error that stands for it
+                    values.append(part)
+                    continue
                 most = INLINE_LIMIT if room > 0 else TINY
                 value, data = self.one(item, part, f"result {index + 1} of {name}", most)
                 values.append(value if value is not None else Value(data))

@@ -311,6 +311,10 @@ class Objects:
         self.owned[seq] = entry
         return seq
 
+    def have(self, seq: int, data: bytes) -> None:
+        """*data* is a further object of ours, held once; its number was known before."""
+        self.owned[seq] = Entry((self.me, seq), 1, READY, data)
+
     def store(self, value: Value, *, argument: bool = False) -> int:
         """The number of a further object of ours, which lies in the first slot of *value*.
 

@@ -9,6 +9,8 @@ there, caused by a `RayTaskError` that tells where.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +20,10 @@ import msgspec
 
 from nbray.api import get, put
 from nbray.config import INLINE_LIMIT
-from nbray.definitions import trial
+from nbray.definitions import remember_source, trial
 from nbray.exceptions import RayError, RayTaskError
 from nbray.refs import ObjectRef
-from nbray.remote import remote
+from nbray.remote import remote, short_name, source_of
 from nbray.util.chunk_run import pack_error, unpack_error
 
 Form = Literal["one", "star", "full"]
@@ -53,13 +55,49 @@ def original(error: BaseException) -> BaseException:
     return cause
 
 
-def carried(function: Callable[..., Any]) -> tuple[Any, list[ObjectRef[Any]]]:
-    """How *function* is given to `run_batch`: as it is or, if it is large, put once."""
+class Carried(msgspec.Struct, frozen=True):
+    """A function as it is given to `run_batch`."""
+
+    name: str
+    """What errors say that failed."""
+    call: Callable[..., Any] | None
+    """None: it is large, and was put once."""
+    filename: str = ""
+    source: str = ""
+    """Where it was defined if that is no file, for tracebacks."""
+
+    def to(self, told: set[str]) -> Carried:
+        """The same for a process, which is told the source of a file once: *told* are those."""
+        if not self.source:
+            return self
+        if self.filename in told:
+            return msgspec.structs.replace(self, source="")
+        told.add(self.filename)
+        return self
+
+
+def carried(
+    function: Callable[..., Any], shown: Callable[..., Any] | None = None
+) -> tuple[Carried, list[ObjectRef[Any]]]:
+    """How *function* travels: as it is or, if it is large, put once.
+
+    Args:
+        shown: the user's function, whose name and source it has (None: *function* itself).
+    """
+    user = function if shown is None else shown
+    plain = user
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    code = getattr(inspect.unwrap(plain), "__code__", None)
     try:
         large = trial(function) > INLINE_LIMIT
     except Exception:  # noqa: BLE001 - the call says what stands in the way
         large = False
-    return (None, [put(function)]) if large else (function, [])
+    told = Carried(
+        short_name(plain), None if large else function, getattr(code, "co_filename", ""),
+        source_of(plain) if code is not None else "",
+    )  # fmt: skip
+    return told, [put(function)] if large else []
 
 
 class PoolActor:
@@ -76,15 +114,12 @@ class PoolActor:
         """Answers as soon as the actor has been made."""
 
     def run_batch(
-        self, function: Any, large: list[ObjectRef[Any]], calls: Sequence[Any], form: Form,
-        name: str,
-    ) -> list[Any]:  # fmt: skip
-        """Results of *calls*, in order; a `FailedCall` for each that raised.
-
-        Args:
-            function, large: as `carried` gives them.
-            name: what errors say that failed.
-        """
+        self, carried: Carried, large: list[ObjectRef[Any]], calls: Sequence[Any], form: Form
+    ) -> list[Any]:
+        """Results of *calls*, in order; a `FailedCall` for each that raised."""
+        function: Any = carried.call
+        if carried.source:
+            remember_source(carried.filename, carried.source)
         if large:
             key = large[0].hex()
             if self._large[0] != key:
@@ -102,7 +137,7 @@ class PoolActor:
                     args, kwargs = call
                     results.append(function(*args, **kwargs))
             except Exception as error:  # noqa: BLE001 - whatever a call raises is its result
-                results.append(_failed(error, name))
+                results.append(_failed(error, carried.name))
         return results
 
 

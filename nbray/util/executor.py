@@ -27,7 +27,6 @@ from nbray.api import cluster_resources
 from nbray.exceptions import ActorDiedError, RaySystemError
 from nbray.ids import OWN_CELL
 from nbray.refs import ObjectRef
-from nbray.remote import short_name
 from nbray.util.call_batch import FailedCall, Form, PoolActorClass, carried, original
 
 __all__ = ["BrokenExecutor", "Executor"]
@@ -57,13 +56,12 @@ def _watched(future: futures.Future[Any]) -> contextlib.AbstractContextManager[A
 class _Call:
     """One call, or several that go together."""
 
-    __slots__ = ("calls", "context", "counted", "form", "function", "future", "name")
+    __slots__ = ("calls", "context", "counted", "form", "function", "future")
 
     def __init__(self, function: Callable[..., Any], calls: list[Any], form: Form) -> None:
         self.function = function
         self.calls = calls
         self.form = form
-        self.name = short_name(function)
         self.future = ExecutorFuture()
         self.context = contextvars.copy_context()  # with it the cell, and whether it was stopped
         self.counted = ""
@@ -113,6 +111,8 @@ class Executor(futures.Executor):
         self._lock = threading.RLock()
         self._waiting: collections.deque[_Call] = collections.deque()
         self._idle: list[Any] = []
+        self._told: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+        """Files of whose source each process knows."""
         self._starting = 0
         self._running: set[futures.Future[Any]] = set()
         self._processes = 0
@@ -236,7 +236,7 @@ class Executor(futures.Executor):
             return
         self._running.add(call.future)
         try:
-            ref = call.context.run(_sent, call, actor)
+            ref = call.context.run(_sent, call, actor, self._told.setdefault(actor, set()))
         except Exception as error:  # noqa: BLE001 - users' items raise what they like when pickled
             self._running.discard(call.future)
             self._idle.append(actor)
@@ -300,20 +300,26 @@ class Executor(futures.Executor):
 def _results(pending: list[futures.Future[Any]], until: float | None) -> Iterator[Any]:
     """What *pending* give, in order; whoever stops asking cancels the rest."""
     pending.reverse()
+    watcher = session.watcher()
+    watched: Any = None
     try:
         while pending:
+            if watched is None and watcher is not None and not pending[-1].done():
+                watched = watcher()  # bars, if the loop takes long: one wait from here to its end
+                watched.__enter__()
             left = None if until is None else until - time.monotonic()
-            yield from pending.pop().result(left)
+            yield from futures.Future.result(pending.pop(), left)
     finally:
         for future in pending:
             future.cancel()
+        if watched is not None:
+            watched.__exit__(None, None, None)
 
 
-def _sent(call: _Call, actor: Any) -> ObjectRef[Any]:
+def _sent(call: _Call, actor: Any, told: set[str]) -> ObjectRef[Any]:
     function, large = carried(call.function)
-    ref: ObjectRef[Any] = actor.run_batch.options(name=call.name).remote(
-        function, large, call.calls, call.form, call.name
-    )
+    run = actor.run_batch.options(name=function.name)
+    ref: ObjectRef[Any] = run.remote(function.to(told), large, call.calls, call.form)
     return ref
 
 

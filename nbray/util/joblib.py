@@ -21,7 +21,6 @@ from nbray import session
 from nbray.api import cluster_resources, get, init, is_initialized, put
 from nbray.config import INLINE_LIMIT
 from nbray.refs import ObjectRef
-from nbray.remote import short_name
 from nbray.util.call_batch import FailedCall, original
 from nbray.util.chunk_run import weight
 from nbray.util.multiprocessing.pool import Batches, Pool
@@ -129,13 +128,13 @@ class RayBackend(AutoBatchingMixin, ParallelBackendBase):
         assert self._pool is not None
         if isinstance(func, BatchedCalls):
             args = self._packed(func)
-            name = short_name(func.items[0][0]) if func.items else "joblib"
+            shown = func.items[0][0] if func.items else None
         else:
             args = ([(func, [], {})], [], (None, None))
-            name = short_name(func)
+            shown = func
         token = session.cell.set(self._cell)  # joblib goes on in the thread of a callback
         try:
-            ref = Batches(self._pool, _run, "full", name).submit([(args, {})])
+            ref = Batches(self._pool, _run, "full", shown).submit([(args, {})])
         finally:
             session.cell.reset(token)
         future: Future[list[Any]] = ref.future()

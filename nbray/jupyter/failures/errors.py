@@ -70,7 +70,7 @@ def show(
     """IPython's handler for the errors in `SHOWN` (see `set_custom_exc`); returns the lines."""
     task = told_of(error)
     if task is None and not isinstance(error, RayError | KeyboardInterrupt):
-        steps = _steps(trace)
+        steps = _steps(trace) if isinstance(error, MISTAKES) else []
         if not steps:
             shell.showtraceback((kind, error, trace), running_compiled_code=True)
             return []
@@ -111,7 +111,9 @@ def ours(error: BaseException, trace: TracebackType | None) -> bool:
     """Whether nbray has raised *error*, or passed it on from a task, or was interrupted in it."""
     if told_of(error) is not None or isinstance(error, RayError | Stopped):
         return True
-    return _inside(trace) if isinstance(error, KeyboardInterrupt) else bool(_steps(trace))
+    if isinstance(error, KeyboardInterrupt):
+        return _inside(trace)
+    return isinstance(error, MISTAKES) and bool(_steps(trace))
 
 
 def _steps(trace: TracebackType | None) -> list[str]:
@@ -152,9 +154,11 @@ def last() -> RayError | None:
     return current().last_error
 
 
-SHOWN = (RayError, KeyboardInterrupt, TypeError, ValueError, AttributeError, RuntimeError)
-"""The errors that `show` handles: what nbray raises, mistakes of its callers included, and the
-Stop button."""
+MISTAKES = (TypeError, ValueError, AttributeError, RuntimeError)
+"""What nbray raises for mistakes of its callers."""
+SHOWN = (Exception, KeyboardInterrupt)
+"""The errors that `show` is asked about: what nbray raises, mistakes of its callers included, what
+a task raised and a pool raises as it was, and the Stop button; all else it leaves to IPython."""
 
 
 def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]:

@@ -22,8 +22,7 @@ from nbray import arguments, session
 from nbray.api import cluster_resources, get, init, is_initialized, kill, wait
 from nbray.ids import OWN_CELL
 from nbray.refs import ObjectRef
-from nbray.remote import short_name
-from nbray.util.call_batch import Form, PoolActorClass, carried
+from nbray.util.call_batch import Carried, Form, PoolActorClass, carried
 from nbray.util.multiprocessing.results import (
     AsyncResult,
     IMapIterator,
@@ -40,10 +39,12 @@ BATCHES = 4
 class PoolProcess:
     """One actor of a pool."""
 
-    __slots__ = ("actor", "batches", "last", "waiting")
+    __slots__ = ("actor", "batches", "last", "told", "waiting")
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
+        self.told: set[str] = set()
+        """Files of whose source it knows."""
         self.last: ObjectRef[Any] | None = None
         """The last thing it was given, once it is to get no more."""
         self.batches = 0
@@ -56,12 +57,12 @@ class Batches:
     """How the calls of one function are sent: in batches, each under the function's name."""
 
     def __init__(
-        self, pool: Pool, function: Callable[..., Any], form: Form, name: str = ""
-    ) -> None:
+        self, pool: Pool, function: Callable[..., Any], form: Form,
+        shown: Callable[..., Any] | None = None,
+    ) -> None:  # fmt: skip
         self._pool = pool
         self._form = form
-        self._function, self._large = carried(function)
-        self.name = name or short_name(function)
+        self._function, self._large = carried(function, shown)
 
     def replace(self, ref: ObjectRef[Any]) -> None:
         """The actor that was to make *ref* has died."""
@@ -69,8 +70,7 @@ class Batches:
 
     def submit(self, calls: Sequence[Any]) -> ObjectRef[Any]:
         """Send one; the reference is of a list of results (see `PoolActor.run_batch`)."""
-        args = (self._function, self._large, calls, self._form, self.name)
-        return self._pool._submit(self.name, args)
+        return self._pool._submit(self._function, (self._large, calls, self._form))
 
 
 class Pool:
@@ -136,11 +136,12 @@ class Pool:
 
     # -- who gets what -------------------------------------------------------------
 
-    def _submit(self, name: str, args: tuple[Any, ...]) -> ObjectRef[Any]:
+    def _submit(self, function: Carried, args: tuple[Any, ...]) -> ObjectRef[Any]:
         with self._lock:
             at = self._least_busy()
             process = self._processes[at]
-            ref: ObjectRef[Any] = process.actor.run_batch.options(name=name).remote(*args)
+            run = process.actor.run_batch.options(name=function.name)
+            ref: ObjectRef[Any] = run.remote(function.to(process.told), *args)
             process.waiting.append(weakref.ref(ref))
             process.batches += 1
             if process.batches == self._most:

@@ -29,8 +29,6 @@ Replace = Callable[[ObjectRef[Any]], None]
 class Submits(Protocol):
     """What an iterator needs of its pool."""
 
-    name: str
-
     def submit(self, calls: Sequence[Any]) -> ObjectRef[Any]:
         """Send a batch of calls."""
 

@@ -11,7 +11,6 @@
 # make storm  fresh seeds of the simulation for an hour (FOR=60: a minute); failing ones are told
 # make mutants  100 changes of a line in the brains (SEED, COUNT): which are caught (an hour or more)
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
-# make contract-ray  the contract over the real Ray, in an environment of its own
 # make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
 # make contract-ray  the contract's tests over the real Ray: what is Ray's must pass there, too
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
@@ -171,7 +170,6 @@ $(BENCH)/.ready: pyproject.toml .ci/find-python
 	@$(BENCH)/bin/python -m pip install -qq -e . numpy ray 'dask[distributed]' ipyparallel loky
 	@touch $@
 
-RAY := .venv-ray
 LIBRARIES := .venv-libraries
 $(LIBRARIES)/.ready: pyproject.toml .ci/find-python
 	@test -x $(LIBRARIES)/bin/python || "$$(.ci/find-python)" -m venv $(LIBRARIES)
@@ -181,18 +179,6 @@ $(LIBRARIES)/.ready: pyproject.toml .ci/find-python
 	  scikit-learn scipy matplotlib pytest boto3 s3fs 'moto[server]' requests
 	@$(LIBRARIES)/bin/python -m pip install -qq --no-deps easy-ray-threads==0.1.0
 	@touch $@
-
-# Ray needs its tests' modules on no path of nbray's: what they have travels by value.
-$(RAY)/.ready: pyproject.toml
-	@echo "installing Ray into $(RAY)"
-	@rm -rf $(RAY) && $(PYTHON) -m venv $(RAY)
-	@$(RAY)/bin/python -m pip install --quiet "ray[default]==2.60.*" pytest pytest-timeout pytest-xdist \
-	  hypothesis msgspec cloudpickle psutil pyzmq numpy
-	@touch $@
-
-contract-ray: $(RAY)/.ready
-	PYTHONPATH=. NBRAY_TEST_ENGINES=ray $(RAY)/bin/python -m pytest -q -n 2 --dist loadfile --timeout 60 \
-	  -p no:cacheprovider tests/contract
 
 libraries: $(LIBRARIES)/.ready
 	$(LIBRARIES)/bin/python tests/libraries

@@ -21,14 +21,16 @@ from nbray.api import (
     wait,
 )
 from nbray.context import ClusterContext, RuntimeContext
+from nbray.context import ClusterContext as BaseContext
+from nbray.context import ClusterContext as RayContext
 from nbray.exceptions import RaySystemError
 from nbray.remote import remote
 from nbray.util import get_node_ip_address
 
 __all__ = [
     "LOCAL_MODE", "RESTORE_WORKER_MODE", "SCRIPT_MODE", "SPILL_WORKER_MODE", "WORKER_MODE",
-    "Worker", "cancel", "get", "get_actor", "get_gpu_ids", "global_worker", "init",
-    "is_initialized", "kill", "put", "remote", "shutdown", "wait",
+    "BaseContext", "RayContext", "Worker", "cancel", "get", "get_actor", "get_gpu_ids",
+    "global_worker", "init", "is_initialized", "kill", "put", "remote", "shutdown", "wait",
 ]  # fmt: skip
 
 SCRIPT_MODE = 0

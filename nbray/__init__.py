@@ -71,6 +71,13 @@ __all__ = [
 ]
 
 
+_OF_RAY = frozenset({
+    "ActorClassID", "ActorID", "ClusterID", "FunctionID", "JobID", "NodeID", "ObjectID",
+    "PlacementGroupID", "SCRIPT_MODE", "TaskID", "UniqueID", "WORKER_MODE", "WorkerID", "_private",
+    "_raylet", "worker",
+})  # fmt: skip
+"""Names of `nbray._private.names`."""
+
 session.start_by(init)
 session.show_on(LazyScreens())
 
@@ -164,7 +171,7 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """What programs for Ray use of what is private, or old: loaded where it is asked for."""
-        if name in {"ObjectID", "SCRIPT_MODE", "WORKER_MODE", "_private", "_raylet", "worker"}:
+        if name in _OF_RAY:
             from nbray._private import names
 
             return getattr(names, name)

@@ -68,6 +68,15 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         """A `concurrent.futures.Future` that completes with the value or its error."""
         return self._engine.future(self)
 
+    def _on_completed(self, callback: Callable[[Any], None]) -> None:
+        """Have *callback* called with the value, or its error, once there is one, as Ray does."""
+
+        def done(future: Future[T]) -> None:
+            error = future.exception()
+            callback(future.result() if error is None else error)
+
+        self.future().add_done_callback(done)
+
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio
 

@@ -116,6 +116,15 @@ def test_private_names(ray: Any) -> None:
     assert ray.worker.global_worker.mode is None
     assert not ray.worker.global_worker.connected
     assert ray._private.services.get_node_ip_address("127.0.0.1:1") == "127.0.0.1"
+    node = ray.NodeID.from_random()
+    assert node == ray.NodeID.from_hex(node.hex()) == pickle.loads(pickle.dumps(node))
+    assert node != ray.WorkerID(node.binary())
+    assert ray.JobID.nil().hex() == "ff" * 4
+    assert (ray.JobID.nil().is_nil(), node.is_nil()) == (True, False)
+    assert ray._private.worker.BaseContext is sys.modules["nbray.context"].ClusterContext
+    assert importlib.import_module("ray.types").ObjectRef is ray.ObjectRef
+    assert importlib.import_module("ray.remote_function").RemoteFunction is type(ray.remote(len))
+    assert importlib.import_module("ray.util.client").ray is nbray
     with pytest.raises(AttributeError, match=r"ray\._private\.nothing"):
         _ = ray._private.nothing
 
@@ -169,3 +178,17 @@ def test_it_travels_with_the_modules(before: None, tmp_path: Any, monkeypatch: A
     assert importlib.import_module("beside").ray.get is nbray.get
     worker.use(Packed(b"other", write(Bundle())))
     assert not gives_ray()
+
+
+def test_the_microbenchmarks_rows_are_chosen_and_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    helpers = importlib.import_module("nbray._private.ray_microbenchmark_helpers")
+    monkeypatch.setattr(helpers, "SPAN", 0.001)
+    monkeypatch.setattr(helpers, "WARM", 0.001)
+    monkeypatch.setenv("TESTS_TO_RUN", "put")
+    assert helpers.timeit("get calls", lambda: None) == [None]
+    ((name, mean, spread),) = helpers.timeit("put calls", lambda: None, 2, warmup_time_sec=0)
+    assert name == "put calls"
+    assert mean > 0 <= spread
+    assert capsys.readouterr().out.startswith("put calls per second ")

@@ -32,6 +32,8 @@ from nbray.util.call_batch import FailedCall, Form, PoolActorClass, carried, ori
 __all__ = ["BrokenExecutor", "Executor"]
 
 BrokenExecutor = futures.BrokenExecutor
+UNMADE = ("could not be made", "its __init__ raised")
+"""What an actor's error says whose `__init__` failed, by engine."""
 
 
 class ExecutorFuture(futures.Future[Any]):
@@ -59,13 +61,19 @@ class _Call:
     __slots__ = ("calls", "context", "counted", "form", "function", "future")
 
     def __init__(self, function: Callable[..., Any], calls: list[Any], form: Form) -> None:
-        self.function = function
+        self.function: Callable[..., Any] | None = function
         self.calls = calls
         self.form = form
         self.future = ExecutorFuture()
-        self.context = contextvars.copy_context()  # with it the cell, and whether it was stopped
+        self.context: contextvars.Context | None = contextvars.copy_context()
+        """With it the cell, and whether it was stopped."""
         self.counted = ""
         """The cell whose bars count it as waiting."""
+
+    def let_go(self) -> None:
+        """It is over: nothing that it was given is held."""
+        self.function = self.context = None
+        self.calls = []
 
     def settle(self, results: list[Any]) -> None:
         """The process has answered."""
@@ -113,12 +121,13 @@ class Executor(futures.Executor):
         self._idle: list[Any] = []
         self._told: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
         """Files of whose source each process knows."""
-        self._starting = 0
         self._running: set[futures.Future[Any]] = set()
         self._processes = 0
         self._closed = False
         self._broken: BaseException | None = None
         _open.add(self)
+        atexit.unregister(_finish)
+        atexit.register(_finish)  # again, for it must run before nbray's own
 
     # -- work in -------------------------------------------------------------------
 
@@ -168,7 +177,7 @@ class Executor(futures.Executor):
 
     def _check(self) -> None:
         if self._broken is not None:
-            raise BrokenExecutor(str(self._broken)) from self._broken
+            raise _broken_by(self._broken)
         if self._closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if self._engine.ended:
@@ -182,31 +191,27 @@ class Executor(futures.Executor):
         """Hand out what waits; start processes for what is left. Under the lock."""
         while self._waiting and self._idle:
             self._send(self._waiting.popleft(), self._idle.pop())
-        while len(self._waiting) > self._starting and self._processes < self._most:
-            self._start()
+        while self._waiting and self._processes < self._most:
+            self._send(self._waiting.popleft(), self._start())
 
-    def _start(self) -> None:
+    def _start(self) -> Any:
         self._processes += 1
-        self._starting += 1
         token = session.cell.set(OWN_CELL)  # nobody's work
         try:
             actor = self._make()
             ready = actor.ping.remote()
         finally:
             session.cell.reset(token)
-        ready.future().add_done_callback(functools.partial(self._started, actor))
+        ready.future().add_done_callback(self._started)
+        return actor
 
-    def _started(self, actor: Any, ready: futures.Future[Any]) -> None:
+    def _started(self, ready: futures.Future[Any]) -> None:
         error = ready.exception()
-        with self._lock:
-            self._starting -= 1
-            if error is None:
-                self._idle.append(actor)
-                self._dispatch()
-                self._let_go()
-                return
-            self._processes -= 1
-        self._break(error)
+        # One that died in its first call may not have answered: that breaks nothing.
+        if error is None:
+            return
+        if not isinstance(error, ActorDiedError) or any(one in str(error) for one in UNMADE):
+            self._break(error)
 
     def _break(self, error: BaseException) -> None:
         with self._lock:
@@ -218,9 +223,7 @@ class Executor(futures.Executor):
             if call.counted:
                 self._count(call, -1)
             if call.future.set_running_or_notify_cancel():
-                broken = BrokenExecutor(f"no process of the executor could be started: {error}")
-                broken.__cause__ = error
-                call.future.set_exception(broken)
+                call.future.set_exception(_broken_by(error))
 
     # -- results out ---------------------------------------------------------------
 
@@ -228,6 +231,7 @@ class Executor(futures.Executor):
         """Under the lock."""
         if call.counted:
             self._count(call, -1)
+        assert call.context is not None
         run = call.context.get(session.run)
         if run is not None and run.stopped:
             call.future.cancel()
@@ -252,14 +256,14 @@ class Executor(futures.Executor):
             elif self._broken is None:
                 self._idle.append(actor)
         if self._engine.ended:
-            self._break(RaySystemError(self._engine.ended))
-            lost = BrokenExecutor(f"the cluster has ended: {self._engine.ended}")
-            lost.__cause__ = error
-            call.future.set_exception(lost)
+            self._break(RaySystemError(f"the cluster has ended: {self._engine.ended}"))
+        if error is not None and self._broken is not None:
+            call.future.set_exception(_broken_by(self._broken))
         elif error is not None:
             call.future.set_exception(original(error))
         else:
             call.settle(answer.result())
+        call.let_go()
         with self._lock:
             self._running.discard(call.future)
             self._dispatch()
@@ -308,7 +312,10 @@ def _results(pending: list[futures.Future[Any]], until: float | None) -> Iterato
                 watched = watcher()  # bars, if the loop takes long: one wait from here to its end
                 watched.__enter__()
             left = None if until is None else until - time.monotonic()
-            yield from futures.Future.result(pending.pop(), left)
+            results = futures.Future.result(pending.pop(), left)
+            results.reverse()
+            while results:
+                yield results.pop()  # held by nobody else
     finally:
         for future in pending:
             future.cancel()
@@ -316,7 +323,17 @@ def _results(pending: list[futures.Future[Any]], until: float | None) -> Iterato
             watched.__exit__(None, None, None)
 
 
+def _broken_by(error: BaseException) -> BrokenExecutor:
+    ended = isinstance(error, RaySystemError)
+    broken = BrokenExecutor(
+        str(error) if ended else f"no process of the executor could be started: {error}"
+    )
+    broken.__cause__ = error
+    return broken
+
+
 def _sent(call: _Call, actor: Any, told: set[str]) -> ObjectRef[Any]:
+    assert call.function is not None
     function, large = carried(call.function)
     run = actor.run_batch.options(name=function.name)
     ref: ObjectRef[Any] = run.remote(function.to(told), large, call.calls, call.form)
@@ -326,7 +343,6 @@ def _sent(call: _Call, actor: Any, told: set[str]) -> ObjectRef[Any]:
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()
 
 
-@atexit.register
 def _finish() -> None:
     """What was submitted is done before the interpreter ends, as with the standard library's."""
     for executor in list(_open):

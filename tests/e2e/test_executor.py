@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+import weakref
 
 import pytest
 
@@ -54,3 +56,36 @@ def test_shutdown_waits():
     with Executor(2) as executor:
         made = [executor.submit(time.sleep, 0.01) for _ in range(6)]
     assert all(one.done() for one in made)
+
+
+def made(_):
+    return Thing()
+
+
+class Thing:
+    def method(self):
+        pass
+
+
+def test_nothing_is_held_longer_than_it_is_needed():
+    with Executor(1) as executor:
+        given = Thing()
+        gone = threading.Event()
+        watched = weakref.ref(given, lambda _: gone.set())
+        executor.submit(given.method)
+        del given
+        assert gone.wait(60)
+        assert watched() is None
+        for result in executor.map(made, range(4), chunksize=2):
+            seen = weakref.ref(result)
+            del result
+            assert seen() is None
+
+
+def test_what_runs_is_not_cancelled():
+    executor = Executor(1)
+    futures = [executor.submit(time.sleep, 0.05) for _ in range(20)]
+    executor.shutdown(cancel_futures=True)
+    left = [one for one in futures if not one.cancelled()]
+    assert 1 <= len(left) < 20
+    assert all(one.done() and one.exception() is None for one in left)

@@ -18,7 +18,7 @@ from nbray.util.joblib import register_ray
 from nbray.util.multiprocessing import Pool
 register_ray()
 def slow_square(x):
-    time.sleep(0.15)
+    time.sleep(0.2)
     return x * x
 def picky(x):
     return 1 / x

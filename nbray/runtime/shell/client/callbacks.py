@@ -31,3 +31,4 @@ class Callbacks:
     def _run(self) -> None:
         while (action := self._actions.get()) is not None:
             action()
+            del action  # it may hold a value, and the next one may be long in coming

@@ -16,6 +16,7 @@ def test_a_named_actor(Counter):
     assert "named" in ray.util.list_named_actors()
 
 
+@pytest.mark.own
 def test_a_missing_name(Counter):
     held = Counter.options(name="there").remote()
     with pytest.raises(ValueError, match="missing") as caught:
@@ -24,6 +25,7 @@ def test_a_missing_name(Counter):
     assert ray.get(held.read.remote()) == 0
 
 
+@pytest.mark.own
 def test_an_empty_name_is_refused():
     with pytest.raises(ValueError, match="name"):
         ray.get_actor("")

@@ -34,6 +34,7 @@ def test_arguments_of_init(Counter):
     assert ray.get(Counter.remote(ray.put(6)).read.remote()) == 6
 
 
+@pytest.mark.own
 def test_calls_that_do_not_fit_are_refused_at_once(Counter):
     with pytest.raises(TypeError, match="Counter"):
         Counter.remote(1, 2)
@@ -50,6 +51,7 @@ def test_references_as_arguments_of_methods(Counter):
     assert ray.get(counter.add.remote(ref)) == 2
 
 
+@pytest.mark.own
 def test_an_unknown_method_is_an_attribute_error(Counter):
     counter = Counter.remote()
     with pytest.raises(AttributeError, match="did you mean 'read'"):
@@ -135,6 +137,7 @@ def test_several_returns_of_a_method():
     assert splitter.whole.options(num_returns=0).remote("a") is None
 
 
+@pytest.mark.own
 def test_unknown_options_of_actors_and_methods(Counter):
     with pytest.raises(ValueError, match="max_restarts"):
         Counter.options(max_restart=1)
@@ -325,6 +328,7 @@ def test_get_of_an_awaiting_call_runs_out_of_time():
 # -- context and introspection
 
 
+@pytest.mark.own
 def test_the_runtime_context_of_an_actor():
     @ray.remote(num_cpus=1)
     class Who:
@@ -353,6 +357,7 @@ def test_current_actor():
     assert ray.get(named.me.remote()) == named
 
 
+@pytest.mark.own
 def test_handles_show_methods_with_signatures(Counter):
     counter = Counter.remote()
     assert {"add", "read"} <= set(dir(counter))

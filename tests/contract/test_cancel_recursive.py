@@ -130,6 +130,7 @@ def test_children_that_have_not_begun_never_do(log, until):
     assert len(begun(log)) < 6, "who waits in get leaves its CPUs to the next; not all began"
 
 
+@pytest.mark.own
 def test_calls_of_actors_among_them(log, until):
     @ray.remote(num_cpus=0)
     class Worker:
@@ -190,6 +191,7 @@ def test_a_task_that_another_process_submitted(log, until):
     until(lambda: interrupted(log))
 
 
+@pytest.mark.own
 def test_a_map_within_a_task(log, until):
     @ray.remote(num_cpus=0.1)
     def parent(log):

@@ -25,6 +25,7 @@ def completing(request):
     return getattr(ray, request.param)
 
 
+@pytest.mark.own
 def test_every_reference_comes_once(completing):
     refs = [after.remote(0, i) for i in range(300)]
     got = list(completing(refs + refs[:5]))
@@ -32,20 +33,24 @@ def test_every_reference_comes_once(completing):
     assert sorted(ray.get(got)) == list(range(300))
 
 
+@pytest.mark.own
 def test_none_of_none(completing):
     assert list(completing([])) == []
 
 
+@pytest.mark.own
 def test_any_iterable_of_references(completing):
     assert sorted(ray.get(list(completing(after.remote(0, i) for i in range(3))))) == [0, 1, 2]
 
 
+@pytest.mark.own
 def test_a_failed_task_is_complete(completing):
     (ref,) = completing([fails.remote()])
     with pytest.raises(ValueError, match="no"):
         ray.get(ref)
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_they_come_in_the_order_in_which_they_end(completing, tmp_path):
     go = tmp_path / "go"
@@ -64,6 +69,7 @@ def test_they_come_in_the_order_in_which_they_end(completing, tmp_path):
     assert came == ["first", "late"]
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_time_that_runs_out():
     late = after.remote(600)
@@ -75,6 +81,7 @@ def test_time_that_runs_out():
     ray.cancel(late)
 
 
+@pytest.mark.own
 def test_in_a_coroutine(completing):
     async def main():
         refs = [after.remote(0.01, i) for i in range(5)]
@@ -83,6 +90,7 @@ def test_in_a_coroutine(completing):
     assert sorted(asyncio.run(main())) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_coroutine_that_is_cancelled_leaves_no_thread_waiting(completing):
     late = after.remote(600)
@@ -99,6 +107,7 @@ def test_a_coroutine_that_is_cancelled_leaves_no_thread_waiting(completing):
     ray.cancel(late)
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     ("refs", "error"), [(1, "not int"), ([1], "one of these is a int"), ("ab", "is a str")]
 )
@@ -107,11 +116,13 @@ def test_what_is_no_reference(completing, refs, error):
         completing(refs)
 
 
+@pytest.mark.own
 def test_a_single_reference_is_refused(completing):
     with pytest.raises(TypeError, match="several ObjectRefs"):
         completing(ray.put(1))
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(("value", "kind"), [("1", TypeError), (True, TypeError), (-1, ValueError)])
 def test_a_bad_time(value, kind):
     with pytest.raises(kind, match="timeout"):

@@ -85,6 +85,7 @@ def test_what_has_failed_before_is_raised_at_once(gate):
         ray.get([wait_for.remote(gate), failed], timeout=0)
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_time_out_is_one_only_without_a_failure(gate):
     with pytest.raises(ray.exceptions.GetTimeoutError, match="1 of 2"):
@@ -168,6 +169,7 @@ def test_all_values_come_when_nothing_fails():
     assert ray.get([value.remote(x) for x in range(30)]) == list(range(30))
 
 
+@pytest.mark.own
 def test_how_many_failed_alike_is_said():
     refs = [fail.remote() for _ in range(5)]
     ray.wait(refs, num_returns=5)

@@ -14,6 +14,7 @@ import pytest
 from api import ray
 
 
+@pytest.mark.own
 def test_a_coroutine_as_init_runs_in_the_loop_of_the_calls():
     @ray.remote(num_cpus=0)
     class A:
@@ -56,6 +57,7 @@ class Base:
         return self.x
 
 
+@pytest.mark.own
 def test_constants_and_static_methods_of_a_remote_class():
     Remote = ray.remote(Base)
     assert Remote.LIMIT == 7
@@ -106,6 +108,7 @@ class Functools:
         return self, name, args, more
 
 
+@pytest.mark.own
 def test_methods_that_functools_has_wrapped():
     actor = ray.remote(Functools).remote()
     assert ray.get([actor.squared.remote(i) for i in (3, 3, 4)]) == [(9, 1), (9, 1), (16, 2)]
@@ -115,6 +118,7 @@ def test_methods_that_functools_has_wrapped():
         actor.squared.remote()
 
 
+@pytest.mark.own
 def test_arguments_of_methods_may_have_any_name():
     actor = ray.remote(Functools).remote()
     got = ray.get(actor.named.remote(self=1, name=2, args=3, method=4, options=5))
@@ -133,6 +137,7 @@ def test_super_of_the_remote_class_by_name():
     assert ray.get(Kid.remote(1).value.remote(), timeout=60) == 9
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     ("base", "args", "expected"),
     [(set, ([1, 2],), [1, 2]), (dict, ({"a": 1},), ["a"]), (list, ([3],), [3]),
@@ -159,10 +164,11 @@ def test_the_running_actor_without_a_name():
     itself = ray.get(actor.me.remote())
     assert itself == actor
     assert ray.get(itself.value.remote()) == 7
-    with pytest.raises(RuntimeError, match="method of an actor"):
+    with pytest.raises(RuntimeError, match="only available in an actor"):
         _ = ray.get_runtime_context().current_actor
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_all_workers_agree_on_hashes():
     @ray.remote
@@ -174,6 +180,7 @@ def test_all_workers_agree_on_hashes():
     assert len({one[1:] for one in found}) == 1
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_forked_process_of_a_task_takes_interrupts_as_any():
     @ray.remote
@@ -222,6 +229,7 @@ class ForksAsync(Forks):
         return super().fork(end)
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 @pytest.mark.parametrize(("end", "code"), [("return", 0), ("raise", 1), ("exit", 7)])
 def test_a_forked_process_that_comes_back_ends_and_does_none_of_the_workers_work(end, code):

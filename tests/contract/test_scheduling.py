@@ -71,6 +71,7 @@ def test_a_task_without_cpus():
     assert ray.get(assigned.remote()) == {}
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     "options",
     [{"num_cpus": 100}, {"num_gpus": 1000}, {"resources": {"unobtainium": 1}}, {"memory": 2**60}],
@@ -89,12 +90,14 @@ def test_impossible_requests_are_explained(options):
     assert ray.get(one.remote()) == 1
 
 
+@pytest.mark.own
 def test_an_impossible_actor_is_explained():
     actor = Plain.options(resources={"unobtainium": 1}).remote()
     with pytest.raises(ActorUnschedulableError, match="unobtainium"):
         ray.get(actor.ping.remote(), timeout=60)
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -115,6 +118,7 @@ def test_bad_options_are_refused(options, error):
         ray.remote(**options)(lambda: 1)
 
 
+@pytest.mark.own
 def test_no_gpus_are_assigned_without_asking():
     @ray.remote
     def gpus():
@@ -141,6 +145,7 @@ def test_tasks_know_their_node():
     assert ray.get(here.remote()) == (node["NodeID"], node["NodeManagerAddress"])
 
 
+@pytest.mark.own
 def test_init_again_is_the_same_session():
     ref = ray.put("kept")
     with pytest.warns(RuntimeWarning, match="already runs"):
@@ -158,6 +163,7 @@ def test_init_with_another_address_is_refused():
         ray.init(address="203.0.113.7:6379")
 
 
+@pytest.mark.own
 def test_counts_of_a_cell(until):
     @ray.remote
     def work(x):
@@ -180,6 +186,7 @@ def test_counts_of_a_cell(until):
     assert sum(node.done for node in view().nodes) == 4
 
 
+@pytest.mark.own
 def test_the_snapshot_shows_the_node_and_actors(until):
     actor = Plain.remote()
     ray.get(actor.ping.remote())
@@ -189,6 +196,7 @@ def test_the_snapshot_shows_the_node_and_actors(until):
     assert snapshot.nodes[0].resources["CPU"] == 4
 
 
+@pytest.mark.own
 def test_prints_go_to_the_sink_with_their_cell(until):
     seen = []
 
@@ -212,6 +220,7 @@ def test_prints_go_to_the_sink_with_their_cell(until):
     assert all(output.task.endswith("speak") for output in seen)
 
 
+@pytest.mark.own
 def test_prints_of_an_actor_go_to_the_calling_cell(until):
     seen = []
 
@@ -295,6 +304,7 @@ def test_an_actor_that_waits_for_resources_comes_when_they_are_free():
     assert ray.get(ref, timeout=60) == "pong"
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_cancelling_the_work_of_a_cell():
     @ray.remote

@@ -13,13 +13,14 @@
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
 # make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
 # make contract-ray  the contract's tests over the real Ray: what is Ray's must pass there, too
+# make compatibility  docs/ray-compatibility.md, from what nbray has now
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts contract-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
+.PHONY: fronts compatibility contract-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -194,6 +195,9 @@ $(REAL)/.ready: pyproject.toml .ci/find-python
 
 contract-ray: $(REAL)/.ready
 	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
+
+compatibility: $(READY)
+	$(PY) -W ignore .ci/ray_compatibility.py
 
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --peers --all --write --runs $(RUNS)

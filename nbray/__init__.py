@@ -175,6 +175,17 @@ if not TYPE_CHECKING:
             from nbray._private import names
 
             return getattr(names, name)
+        if name in {
+            "ActorClassID", "ActorID", "FunctionID", "JobID", "NodeID", "PlacementGroupID",
+            "TaskID", "UniqueID", "WorkerID",
+        }:  # fmt: skip
+            from nbray import unique_ids
+
+            return getattr(unique_ids, name)
+        if name == "cloudpickle":
+            import nbray.cloudpickle as found
+
+            return found
         if name == "dag":
             import nbray.dag as found
 

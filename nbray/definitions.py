@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import linecache
 import types
+from collections import ChainMap
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
@@ -35,6 +37,16 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             if made is not NotImplemented:
                 return made
         return super().reducer_override(obj)
+
+
+def reduce_by(cls: type, reducer: Callable[[Any], Any] | None) -> None:
+    """Pickle instances of *cls* as *reducer* says; None: as they are pickled by themselves."""
+    if "dispatch_table" not in vars(Pickler):  # few programs need a table of their own
+        Pickler.dispatch_table = ChainMap({}, cloudpickle.Pickler.dispatch_table)
+    own = Pickler.dispatch_table.maps[0]
+    own.pop(cls, None)
+    if reducer is not None:
+        own[cls] = reducer
 
 
 class Nowhere:

@@ -64,6 +64,28 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         """The 16 bytes of `hex`."""
         return bytes.fromhex(self.hex())
 
+    def is_nil(self) -> bool:
+        """False: every reference is to an object."""
+        return False
+
+    def task_id(self) -> Any:
+        """The `TaskID` of the task of which this is the first return."""
+        from nbray.unique_ids import TaskID  # few programs ask
+
+        return TaskID(self.binary())
+
+    def job_id(self) -> Any:
+        """The `JobID` of the job to which the calling code belongs."""
+        from nbray.unique_ids import JobID
+
+        return JobID(bytes.fromhex(self._engine.context.runtime().job_id))
+
+    def as_future(self) -> Any:
+        """An `asyncio.Future` of the running loop that completes with the value or its error."""
+        import asyncio
+
+        return asyncio.wrap_future(self.future())
+
     def future(self) -> Future[T]:
         """A `concurrent.futures.Future` that completes with the value or its error."""
         return self._engine.future(self)

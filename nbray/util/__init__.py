@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 from nbray import session
 
 __all__ = [
-    "ActorPool", "Executor", "as_completed", "collective", "disable_log_once_globally",
-    "enable_periodic_logging", "get_node_instance_id", "get_node_ip_address", "list_named_actors",
-    "log_once", "map", "map_unordered", "pdb", "progress",
+    "ActorPool", "Executor", "as_completed", "collective", "deregister_serializer",
+    "disable_log_once_globally", "enable_periodic_logging", "get_node_instance_id",
+    "get_node_ip_address", "inspect_serializability", "list_named_actors", "log_once", "map",
+    "map_unordered", "pdb", "progress", "register_serializer",
 ]  # fmt: skip
 
 
@@ -78,6 +79,14 @@ def __getattr__(name: str) -> Any:
         from nbray.util import completion
 
         return completion.progress
+    if name in {"register_serializer", "deregister_serializer"}:
+        from nbray.util import serialization
+
+        return getattr(serialization, name)
+    if name == "inspect_serializability":
+        from nbray.util.check_serialize import inspect_serializability
+
+        return inspect_serializability
     if name == "PublicAPI":
         from nbray.util.annotations import PublicAPI
 

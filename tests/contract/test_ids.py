@@ -1,0 +1,81 @@
+"""Ids: Ray's classes of them, and what references say of themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+
+import pytest
+from api import ray
+
+SIZES = {
+    "ActorID": 16, "TaskID": 24, "JobID": 4, "NodeID": 28, "WorkerID": 28, "UniqueID": 28,
+    "PlacementGroupID": 18, "ActorClassID": 28, "FunctionID": 28,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "size"), SIZES.items())
+def test_an_id_is_its_class_and_bytes(name, size):
+    kind = getattr(ray, name)
+    one, same, other = kind(b"\1" * size), kind(b"\1" * size), kind(b"\2" * size)
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one.binary() == b"\1" * size
+    assert one.hex() == "01" * size
+    assert kind.from_hex(one.hex()) == one
+    assert repr(one) == f"{name}({one.hex()})"
+    assert kind.size() == size
+    assert not one.is_nil()
+    assert kind.nil().is_nil()
+    assert pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(ValueError, match="length"):
+        kind(b"xx")
+    with pytest.raises(TypeError):
+        kind("01")
+
+
+def test_ids_of_different_classes_differ():
+    assert ray.NodeID(b"\1" * 28) != ray.WorkerID(b"\1" * 28)
+    assert ray.JobID.from_int(3).int() == 3
+    assert ray.TaskID(b"\1" * 24).actor_id() == ray.ActorID(b"\1" * 16)
+    assert ray.NodeID.from_random() != ray.NodeID.from_random()
+
+
+def test_the_task_and_the_job_of_a_reference():
+    @ray.remote
+    def task():
+        return ray.get_runtime_context().get_task_id()
+
+    ref = task.remote()
+    assert ray.get(ref) == ref.task_id().hex()
+    assert ref.job_id().hex() == ray.get_runtime_context().get_job_id()
+    assert ref.binary().hex() == ref.hex()
+    assert not ref.is_nil()
+
+
+def test_a_reference_by_its_older_name():
+    assert ray.ObjectID is ray.ObjectRef
+
+
+def test_references_are_awaited_as_futures():
+    @ray.remote
+    def one():
+        return 1
+
+    async def several():
+        ready, _ = await asyncio.wait([one.remote().as_future()])
+        return await asyncio.gather(one.remote(), one.remote()), ready.pop().result()
+
+    assert asyncio.run(several()) == ([1, 1], 1)
+
+
+@pytest.mark.concurrent
+def test_an_actor_knows_the_id_of_its_handle():
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def who(self):
+            return ray.get_runtime_context().get_actor_id()
+
+    actor = Actor.remote()
+    assert ray.get(actor.who.remote()) == actor._actor_id.hex()

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 TITLES = {
     "feel": "What a user feels",
     "microbenchmark": "Ray's microbenchmark",
+    "streams": "Generators",
     "screens": "Events and progress",
     "shown": "The notebook",
     "panel": "The notebook",

@@ -66,6 +66,12 @@ MICROBENCHMARK = (
     Row("n:n async-actor calls async", "/s"),
 )
 
+STREAMS = (
+    Row("generator items", "/s", 20),
+    Row("generator items, 10 unread at most", "/s"),
+    Row("async generator method items", "/s"),
+)
+
 FEEL = (
     Row("import", "s", bound=0.1, lower_is_better=True),
     Row("start to first result", "s", times=14, bound=0.3, lower_is_better=True),
@@ -121,6 +127,7 @@ LIMITS = (
 GROUPS = (
     Group("feel", "feel.py", FEEL),
     Group("microbenchmark", "calls.py", MICROBENCHMARK),
+    Group("streams", "streams.py", STREAMS),
     Group("pools", "pools.py", (Row(ASYNC, "/s"), Row(SYNC, "/s")), POOLS, slow=True),
     # Python's own maps are the peers: Ray has no map over plain functions in its core.
     Group("map", "map.py", (Row(MAP, "/s"),), ("nbray", *POOLS[:2]), slow=True),

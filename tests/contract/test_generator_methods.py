@@ -7,8 +7,7 @@ import os
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 @ray.remote(num_cpus=0)
@@ -56,7 +55,8 @@ class Later:
         raise KeyError("broken")
 
     def plain(self, n):
-        yield from range(n)
+        for index in range(n):  # noqa: UP028 - through `yield from` Ray sends into it
+            yield index
 
     async def ping(self):
         return "pong"

@@ -8,18 +8,19 @@ import pickle
 import time
 
 import pytest
-
-import nbray as ray
+from api import ray
 
 
 @ray.remote
 def numbers(n):
-    yield from range(n)
+    for index in range(n):  # noqa: UP028 - through `yield from` Ray sends into it
+        yield index
 
 
 @ray.remote
 def breaks(n):
-    yield from range(n)
+    for index in range(n):  # noqa: UP028 - through `yield from` Ray sends into it
+        yield index
     raise ValueError("broken")
 
 
@@ -284,7 +285,8 @@ def test_cancel_ends_a_stream(tmp_path, until):
 def test_a_crash_on_its_way():
     @ray.remote(max_retries=0)
     def dies(n):
-        yield from range(n)
+        for index in range(n):  # noqa: UP028 - through `yield from` Ray sends into it
+            yield index
         time.sleep(0.1)
         os._exit(1)
 
@@ -355,3 +357,63 @@ def test_a_number_of_returns():
     assert ray.get(broken[0]) == 0
     with pytest.raises(ValueError, match="broken"):
         ray.get(broken[1])
+
+
+@pytest.mark.own  # Ray lets the task go on
+@pytest.mark.concurrent
+def test_a_stream_that_nobody_holds_ends_where_it_yields(tmp_path, until):
+    path = tmp_path / "noted"
+    stream = noted.remote(100_000, path, 0.005)
+    completed, first = stream.completed(), next(stream)
+    del stream
+    until(lambda: lines(path)[-1:] == ["end"])
+    assert ray.get(completed) is None
+    assert ray.get(first) == 0
+    assert len(lines(path)) < 10_000
+    waiting = noted.options(_generator_backpressure_num_objects=1).remote(10, tmp_path / "paused")
+    until(lambda: lines(tmp_path / "paused"))
+    del waiting
+    until(lambda: lines(tmp_path / "paused") == ["0", "end"])
+
+
+@pytest.mark.own
+@pytest.mark.concurrent
+def test_what_was_not_taken_is_freed(until):
+    @ray.remote
+    def pieces(n):
+        for index in range(n):
+            yield bytes([index]) * 300_000
+
+    def used():
+        return sum(node.figures.store_used for node in engine.insight.snapshot().nodes)
+
+    from nbray import session
+
+    engine = session.current()
+    until(lambda: used() == 0)
+    stream = pieces.remote(10)
+    ray.get(stream.completed())
+    until(lambda: used() > 2_000_000)
+    del stream
+    until(lambda: used() == 0)
+
+
+@pytest.mark.own
+@pytest.mark.concurrent
+def test_why_a_stream_waits(until):
+    from nbray import session
+
+    engine = session.current()
+    token = session.cell.set("a cell")
+    try:
+        stream = numbers.options(_generator_backpressure_num_objects=2).remote(5)
+    finally:
+        session.cell.reset(token)
+
+    def waits():
+        view = engine.cells.view("a cell")
+        return any("its reader" in one for one in view.waiting)
+
+    until(waits)
+    assert ray.get(list(stream)) == [0, 1, 2, 3, 4]
+    until(lambda: not waits())

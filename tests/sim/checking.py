@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 class Reading:
     """A stream that is read, and how far."""
 
-    def __init__(self, stream: Any, tag: int, count: int, end: Expect) -> None:
+    def __init__(self, stream: Any, tag: int, count: int, end: Expect, holds: bool) -> None:
         self.stream = stream
         self.tag = tag
         self.count = count
+        self.holds = holds
+        """Every fourth return holds a reference."""
         self.end = end
         """What its last return is if it is an error."""
         self.taken = 0

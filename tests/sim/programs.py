@@ -113,11 +113,13 @@ def multi(tag: int, count: int) -> Any:
     return parts
 
 
-def yields(tag: int, count: int, seconds: float, size: int, broken: bool) -> Any:
+def yields(
+    tag: int, count: int, seconds: float, size: int, broken: bool, holds: bool = True
+) -> Any:
     """Yield one after the other; every third is large, if any is, and every fourth holds one."""
     for index in range(count):
         item: Any = ("yields", tag, index)
-        if index % 4 == 3:
+        if holds and index % 4 == 3:
             item = (*item, [here().put(("put", tag))])
         yield Big(item, size) if size and index % 3 == 0 else item
         if seconds:
@@ -221,7 +223,7 @@ class Counter:
         return ("make", self.incarnation, count, tag, [ref, large])
 
     def yields(self, tag: int, count: int, seconds: float, size: int, broken: bool) -> Any:
-        yield from yields(tag, count, seconds, size, broken)
+        yield from yields(tag, count, seconds, size, broken, False)  # what it owns ends with it
 
     def fails(self, tag: Any) -> Any:
         self.log.append(tag)

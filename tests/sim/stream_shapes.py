@@ -28,7 +28,7 @@ class StreamShapes(Checker):
             "yields", tag, count, seconds, size, broken, most=most, handle=handle,
             options=self._options(),
         )  # fmt: skip
-        reading = Reading(stream, tag, count, end)
+        reading = Reading(stream, tag, count, end, holds=handle is None)
         self.streams.append(reading)
         self.cells.setdefault(session.cell.get(), []).append(end)
         if handle is not None and most:
@@ -70,7 +70,7 @@ class StreamShapes(Checker):
                 self._over(reading, failed=True)
                 return
             reading.taken += 1
-            held = reading.taken % 4 == 0
+            held = reading.holds and reading.taken % 4 == 0
             inner = [Expect(("put", reading.tag))] if held else None
             self._keep([ref], Expect(whole, inner=inner))
             del ref

@@ -456,7 +456,8 @@ class ClientBrain:
             and now >= max(tally.last, tally.started) + PATIENCE
         ]  # fmt: skip
         pools, links = list(self.tasks.pools.active.values()), list(self.actors.links.values())
-        return reasons(pools, links, quiet, self._unsent, self.picture, now)
+        streams = list(self.tasks.streams.paced.values())
+        return reasons(pools, links, quiet, self._unsent, self.picture, now, streams)
 
     def _unsent(self, cell: str) -> int:
         return sum(task.unsent for task in self.unfinished(cell))

@@ -17,6 +17,7 @@ from nbray.wire.messages import PENDING, RESTARTING, NodeInfo, Picture, Shape
 
 if TYPE_CHECKING:
     from nbray.runtime.core.client.actors import ActorLink
+    from nbray.runtime.core.client.streams import Stream
     from nbray.runtime.core.client.task_records import ShapePool
 
 PATIENCE = 5.0
@@ -31,6 +32,7 @@ def reasons(
     unsent: Callable[[str], int],
     picture: Picture | None,
     now: float,
+    streams: Iterable[Stream] = (),
 ) -> dict[str, list[str]]:
     """Sentences by cell.
 
@@ -41,6 +43,7 @@ def reasons(
         unsent: counts the tasks of a cell that have not all their arguments yet.
         picture: the cluster as the head has told it.
         now: the time.
+        streams: what tasks yield that pause for their readers.
     """
     found: dict[str, list[str]] = {}
     for pool in pools:
@@ -56,6 +59,14 @@ def reasons(
             alike.update((task.work.spec.cell, why) for task in queue)
     for (cell, why), count in alike.items():
         found.setdefault(cell, []).append(f"{count:,} waiting: {why}")
+    paused = Counter(
+        (one.task.work.spec.cell, one.task.work.spec.name, one.most) for one in streams if one.waits
+    )
+    for (cell, name, most), count in paused.items():
+        unread = f"{most:,} of its values are" if most > 1 else "one of its values is"
+        found.setdefault(cell, []).append(
+            f"{count:,} waiting: {name} pauses for its reader; {unread} not taken yet"
+        )
     for cell in quiet:
         if cell not in found and (count := unsent(cell)):
             found[cell] = [f"{count:,} waiting: {_OTHERS}"]

@@ -417,3 +417,16 @@ def test_why_a_stream_waits(until):
     until(waits)
     assert ray.get(list(stream)) == [0, 1, 2, 3, 4]
     until(lambda: not waits())
+
+
+@pytest.mark.own  # Ray's fails with an error of its own
+def test_an_asynchronous_generator_as_a_task():
+    @ray.remote
+    async def later(n):
+        for index in range(n):
+            yield index
+            await asyncio.sleep(0)
+
+    assert ray.get(list(later.remote(3))) == [0, 1, 2]
+    paced = later.options(_generator_backpressure_num_objects=1)
+    assert ray.get(list(paced.remote(3))) == [0, 1, 2]

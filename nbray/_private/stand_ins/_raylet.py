@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from typing import ClassVar, Self
 
+from nbray.generators import DynamicObjectRefGenerator, ObjectRefGenerator
 from nbray.refs import ObjectRef
 from nbray.refs import ObjectRef as ObjectID
 
 __all__ = [
-    "OPTIMIZED", "ActorClassID", "ActorID", "BaseID", "ClusterID", "FunctionID", "JobID", "NodeID",
-    "ObjectID", "ObjectRef", "PlacementGroupID", "TaskID", "UniqueID", "WorkerID",
+    "OPTIMIZED", "ActorClassID", "ActorID", "BaseID", "ClusterID", "DynamicObjectRefGenerator",
+    "FunctionID", "JobID", "NodeID", "ObjectID", "ObjectRef", "ObjectRefGenerator",
+    "PlacementGroupID", "TaskID", "UniqueID", "WorkerID",
 ]  # fmt: skip
 
 OPTIMIZED = True

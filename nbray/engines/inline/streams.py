@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from types import AsyncGeneratorType
 from typing import Any
 
 from nbray.engines.inline.objects import Objects
@@ -147,7 +148,9 @@ class InlineStream:
             with self._holding(), runner.inside(call, self._attempt):
                 if self._values is None:
                     args, kwargs = runner.arguments(call)
-                    self._values = iter(target(*args, **kwargs))
+                    result = target(*args, **kwargs)
+                    later = isinstance(result, AsyncGeneratorType)
+                    self._values = _read(result) if later else iter(result)
                 value = next(self._values)
             self.add(value)
         except StopIteration:
@@ -225,3 +228,18 @@ class InlineStream:
             self.add(value)
             if self._call.unread:
                 break
+
+
+def _read(result: AsyncGeneratorType[Any, Any]) -> Iterator[Any]:
+    """What an asynchronous generator yields, in a loop of its own."""
+    loop = asyncio.new_event_loop()
+    try:
+        while True:
+            try:
+                value = loop.run_until_complete(anext(result))
+            except StopAsyncIteration:
+                return
+            yield value
+    finally:
+        loop.run_until_complete(result.aclose())
+        loop.close()

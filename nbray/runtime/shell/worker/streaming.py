@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
@@ -73,9 +73,13 @@ class Streaming:
         """Yield all of *result*; a coroutine that does so for an asynchronous generator."""
         wanted = item.spec.num_returns
         if isinstance(result, AsyncGeneratorType):
-            run = self._several_async if wanted >= 0 else self._run_async
-            made = run(item, result)
-            return made if self._in_loop() else asyncio.run(made)
+            made: Coroutine[Any, Any, Any]
+            alone = not self._in_loop()
+            if wanted >= 0:
+                made = self._several_async(item, result)
+            else:
+                made = self._run_async(item, result, alone)
+            return asyncio.run(made) if alone else made
         if wanted == 0:
             return deque(result, maxlen=0)  # its body has not run yet
         return self._several(item, result) if wanted > 0 else self._run(item, result)
@@ -153,7 +157,8 @@ class Streaming:
                 close()
             self._end(item)
 
-    async def _run_async(self, item: Item, result: AsyncIterator[Any]) -> None:
+    async def _run_async(self, item: Item, result: AsyncIterator[Any], alone: bool) -> None:
+        """In the loop of an actor, or, *alone*, in one of the task's own."""
         push, stops, most = self._begin(item), self._stops(item), item.spec.most_unread
         now, executor = self._loop.now, self._executor
         sent, count = 0.0, 0
@@ -165,7 +170,10 @@ class Streaming:
                     executor.flush()
                     sent = now()
                 while most and not self._moves(item, count, stops):
-                    await self._moved()
+                    if alone:
+                        self._pause(item, partial(self._moves, item, count, stops))
+                    else:
+                        await self._moved()
                 if stops():
                     self._stopped(item)
                     break

@@ -1,14 +1,19 @@
-"""Ray's `ray.experimental`: of it, bars in tasks (`tqdm_ray`)."""
+"""Ray's `ray.experimental`: of it, where objects lie, and bars in tasks (`tqdm_ray`)."""
 
 from __future__ import annotations
 
-_ABSENT = {
-    "get_local_object_locations": "nbray.util.state.list_objects() says where objects are",
-    "get_object_locations": "nbray.util.state.list_objects() says where objects are",
-    "set_resource": "resources are given when a node starts (--resources)",
-}
+from nbray.experimental.locations import get_local_object_locations, get_object_locations
+
+__all__ = ["get_local_object_locations", "get_object_locations"]
 
 
 def __getattr__(name: str) -> object:
-    why = _ABSENT.get(name, "tensors between GPUs and other experiments of Ray's are not here")
+    if name == "tqdm_ray":
+        import nbray.experimental.tqdm_ray as bars
+
+        return bars
+    if name == "set_resource":
+        why = "resources are given when a node starts (--resources)"
+    else:
+        why = "tensors between GPUs and other experiments of Ray's are not here"
     raise AttributeError(f"module 'nbray.experimental' has no attribute {name!r}: {why}")

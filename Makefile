@@ -14,13 +14,14 @@
 # make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
 # make contract-ray  the contract's tests over the real Ray: what is Ray's must pass there, too
 # make compatibility  docs/ray-compatibility.md, from what nbray has now
+# make documented  35 programs after Ray's documentation, over nbray and over Ray
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
 #
 # All work in a virtual environment of their own: .venv, or .venv-X.Y when PYTHON is given.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts compatibility contract-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
+.PHONY: fronts compatibility documented contract-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -195,6 +196,12 @@ $(REAL)/.ready: pyproject.toml .ci/find-python
 
 contract-ray: $(REAL)/.ready
 	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
+
+documented: $(READY) $(REAL)/.ready
+	@mkdir -p artifacts
+	$(REAL)/bin/python tests/documented/run.py ray 2>artifacts/documented.log >artifacts/documented-ray.txt
+	$(PY) tests/documented/run.py nbray >artifacts/documented-nbray.txt
+	diff artifacts/documented-ray.txt artifacts/documented-nbray.txt && echo "the same"
 
 compatibility: $(READY)
 	$(PY) -W ignore .ci/ray_compatibility.py

@@ -5,8 +5,8 @@ same time is marked `concurrent`, and left out for engines that cannot. An engin
 without actors, the scripted one, has to pass what is said of work and objects.
 
 With NBRAY_TEST_ENGINES=ray the real Ray runs what is written against its API. Tests of
-what only nbray has are marked `own` and left out; those of the table in `differences.py`
-must fail there, or the table is out of date.
+what only nbray has, marked `own`, are left out, and so are those of the table in
+`differences.py`: they show what nbray does otherwise.
 """
 
 from __future__ import annotations
@@ -56,15 +56,13 @@ def pytest_collection_modifyitems(
 ) -> None:
     """Leave out what an engine says that it cannot do."""
     kept, left_out = [], []
-    differs = {test: one for one in DIFFERENCES for test in one.tests}
+    differs = {test for one in DIFFERENCES for test in one.tests}
     for item in items:
         if REAL:
             # Ray opens more than it closes, and warns of its own deprecations.
             item.add_marker(pytest.mark.filterwarnings("ignore"))
-            one = differs.get(f"{item.path.stem}::{getattr(item, 'originalname', item.name)}")
-            if one is not None:
-                item.add_marker(pytest.mark.xfail(reason=one.reason))
-            if item.get_closest_marker("own") is not None:
+            name = f"{item.path.stem}::{getattr(item, 'originalname', item.name)}"
+            if name in differs or item.get_closest_marker("own") is not None:
                 left_out.append(item)
                 continue
         parameters = getattr(item, "callspec", None)

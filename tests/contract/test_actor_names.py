@@ -16,7 +16,6 @@ def test_a_named_actor(Counter):
     assert "named" in ray.util.list_named_actors()
 
 
-@pytest.mark.own
 def test_a_missing_name(Counter):
     held = Counter.options(name="there").remote()
     with pytest.raises(ValueError, match="missing") as caught:

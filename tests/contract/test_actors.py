@@ -51,7 +51,6 @@ def test_references_as_arguments_of_methods(Counter):
     assert ray.get(counter.add.remote(ref)) == 2
 
 
-@pytest.mark.own
 def test_an_unknown_method_is_an_attribute_error(Counter):
     counter = Counter.remote()
     with pytest.raises(AttributeError, match="did you mean 'read'"):
@@ -357,7 +356,6 @@ def test_current_actor():
     assert ray.get(named.me.remote()) == named
 
 
-@pytest.mark.own
 def test_handles_show_methods_with_signatures(Counter):
     counter = Counter.remote()
     assert {"add", "read"} <= set(dir(counter))

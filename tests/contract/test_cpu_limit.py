@@ -136,7 +136,6 @@ SHAPES = {
 }
 
 
-@pytest.mark.own
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_more_run_than_there_are_cpus(shape):
     spans = [span for part in ray.get(SHAPES[shape](), timeout=60) for span in part]

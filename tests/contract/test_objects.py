@@ -53,7 +53,6 @@ def test_get_of_no_reference_is_refused(wrong):
         ray.get(wrong)
 
 
-@pytest.mark.own
 def test_get_of_a_list_with_something_else_is_refused():
     with pytest.raises(TypeError, match="item 1"):
         ray.get([ray.put(1), 2])
@@ -178,13 +177,11 @@ def test_references_are_equal_by_identity_of_their_object():
     assert ref != ray.put(1)
 
 
-@pytest.mark.own
 def test_a_reference_cannot_be_pickled_by_others():
     with pytest.raises(TypeError, match="ObjectRef"):
         pickle.dumps(ray.put(1))
 
 
-@pytest.mark.own
 def test_a_reference_is_not_iterable():
     with pytest.raises(TypeError, match="num_returns"):
         _a, _b = ray.put((1, 2))
@@ -217,7 +214,6 @@ def test_wait_returns_ready_and_rest():
     assert rest == []
 
 
-@pytest.mark.own
 def test_wait_returns_at_most_num_returns_in_order():
     refs = [ray.put(i) for i in range(5)]
     ready, rest = ray.wait(refs, num_returns=2)
@@ -249,14 +245,12 @@ def test_wait_for_nothing():
     assert ray.wait([]) == ([], [])
 
 
-@pytest.mark.own
 def test_wait_refuses_duplicates():
     ref = ray.put(1)
     with pytest.raises(ValueError, match="duplicates"):
         ray.wait([ref, ref])
 
 
-@pytest.mark.own
 @pytest.mark.parametrize("count", [0, -1, 3])
 def test_wait_refuses_impossible_counts(count):
     with pytest.raises(ValueError, match="num_returns"):
@@ -268,13 +262,11 @@ def test_wait_refuses_a_single_reference():
         ray.wait(ray.put(1))
 
 
-@pytest.mark.own
 def test_wait_refuses_other_things():
     with pytest.raises(TypeError, match="item 0"):
         ray.wait([1])
 
 
-@pytest.mark.own
 def test_negative_times_are_refused():
     ref = ray.put(1)
     with pytest.raises(ValueError, match="timeout"):

@@ -51,6 +51,7 @@ def test_keyword_arguments_and_defaults():
     assert ray.get(show.remote(b=1, a=2)) == (2, 1, (), 3, {})
 
 
+@pytest.mark.own
 @pytest.mark.parametrize(
     ("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((1,), {"c": 2}), ((1,), {"a": 2})]
 )
@@ -174,11 +175,13 @@ def test_an_async_function_is_refused_as_a_task():
             return 1
 
 
+@pytest.mark.own
 def test_remote_without_options_is_refused():
     with pytest.raises(TypeError, match="remote"):
         ray.remote()
 
 
+@pytest.mark.own
 def test_remote_of_something_else_is_refused():
     with pytest.raises(TypeError, match="function or class"):
         ray.remote(3)
@@ -433,6 +436,7 @@ def test_cancelling_a_finished_task_does_nothing():
     assert ray.get(ref) == 1
 
 
+@pytest.mark.own
 def test_cancel_of_something_else_is_refused():
     with pytest.raises(TypeError, match="ObjectRef"):
         ray.cancel("ref")

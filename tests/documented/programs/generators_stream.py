@@ -1,0 +1,16 @@
+"""Generators: items are there before their task ends."""
+
+import importlib
+import sys
+
+ray = importlib.import_module(sys.argv[1])
+ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+
+
+@ray.remote
+def numbers(n):
+    yield from range(n)
+
+
+print([ray.get(ref) for ref in numbers.remote(5)])
+ray.shutdown()

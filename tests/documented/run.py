@@ -1,0 +1,26 @@
+"""Runs the programs of this folder over a module and prints what each printed.
+
+    python tests/documented/run.py nbray [PROGRAM ...]
+
+Each program is a whole one: it has the module's name as its first argument, starts and ends a
+cluster of its own. They run one after another in this process, each as `__main__`.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import warnings
+from pathlib import Path
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    name, *wanted = sys.argv[1:]
+    for program in sorted(PROGRAMS.glob("*.py")):
+        if wanted and program.stem not in wanted:
+            continue
+        print(f"== {program.stem}", flush=True)
+        sys.argv = [str(program), name]
+        runpy.run_path(str(program), run_name="__main__")

@@ -7,12 +7,23 @@ graphs are not here; `experimental_compile` says so.
 from __future__ import annotations
 
 from nbray.dag.class_node import ClassMethodNode, ClassNode
+from nbray.dag.constants import (
+    BIND_INDEX_KEY,
+    IS_CLASS_METHOD_OUTPUT_KEY,
+    PARENT_CLASS_NODE_KEY,
+    PREV_CLASS_METHOD_CALL_KEY,
+)
 from nbray.dag.dag_node import DAGNode
 from nbray.dag.function_node import FunctionNode
 from nbray.dag.input_node import DAGInputData, InputAttributeNode, InputNode
 from nbray.dag.output_node import MultiOutputNode
+from nbray.dag.vis_utils import plot
 
 __all__ = [
+    "BIND_INDEX_KEY",
+    "IS_CLASS_METHOD_OUTPUT_KEY",
+    "PARENT_CLASS_NODE_KEY",
+    "PREV_CLASS_METHOD_CALL_KEY",
     "ClassMethodNode",
     "ClassNode",
     "DAGInputData",
@@ -21,14 +32,14 @@ __all__ = [
     "InputAttributeNode",
     "InputNode",
     "MultiOutputNode",
+    "plot",
 ]
 
 _COMPILED = frozenset({
-    "BIND_INDEX_KEY", "COLLECTIVE_OPERATION_KEY", "CollectiveOutputNode", "DAGContext",
-    "DAGNODE_TYPE_KEY", "DAGOperationFuture", "GPUFuture", "IS_CLASS_METHOD_OUTPUT_KEY",
-    "PARENT_CLASS_NODE_KEY", "PREV_CLASS_METHOD_CALL_KEY", "plot",
+    "COLLECTIVE_OPERATION_KEY", "CollectiveOutputNode", "DAGContext", "DAGNODE_TYPE_KEY",
+    "DAGOperationFuture", "GPUFuture",
 })  # fmt: skip
-"""Names of Ray's that serve compiled graphs, or draw them."""
+"""Names of Ray's that serve compiled graphs."""
 
 
 def __getattr__(name: str) -> object:

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nbray.dag.constants import (
+    IS_CLASS_METHOD_OUTPUT_KEY,
+    PARENT_CLASS_NODE_KEY,
+    PREV_CLASS_METHOD_CALL_KEY,
+)
 from nbray.dag.dag_node import DAGNode
 from nbray.dag.input_node import InputNode
 
@@ -94,6 +99,10 @@ class ClassMethodNode(DAGNode):
         """The method's name."""
         return self._name
 
+    def get_other_args_to_resolve(self) -> dict[str, Any]:
+        """The actor, and the call of it that was bound before."""
+        return {PARENT_CLASS_NODE_KEY: self._actor, PREV_CLASS_METHOD_CALL_KEY: self._before}
+
     def _needs(self) -> Iterator[DAGNode]:
         if isinstance(self._actor, DAGNode):
             yield self._actor
@@ -120,6 +129,10 @@ class MethodOutputNode(DAGNode):
 
     def __init__(self, call: ClassMethodNode, index: int) -> None:
         super().__init__((call, index), {}, {})
+
+    def get_other_args_to_resolve(self) -> dict[str, Any]:
+        """That it is one of several values."""
+        return {IS_CLASS_METHOD_OUTPUT_KEY: True}
 
     def _run(
         self, results: Mapping[DAGNode, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

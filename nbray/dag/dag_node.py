@@ -35,6 +35,10 @@ class DAGNode:
         """The options of the call or actor."""
         return dict(self._bound_options)
 
+    def get_other_args_to_resolve(self) -> dict[str, Any]:
+        """What the node refers to besides its arguments, by the keys of `constants`."""
+        return {}
+
     def get_stable_uuid(self) -> str:
         """What names the node, also where it has been sent."""
         return self._stable_uuid

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from nbray import figures
 
-__all__ = ["safe_print", "tqdm"]
+__all__ = ["instance", "safe_print", "tqdm"]
 
 WIDTH = 24
 """Characters of the bar itself."""
@@ -23,6 +23,24 @@ WIDTH = 24
 def safe_print(*args: Any, **kwargs: Any) -> None:
     """`print`, which does not disturb bars here."""
     builtins.print(*args, **kwargs)  # noqa: T201 - it is what it is for
+
+
+class BarManager:
+    """Ray's keeper of a driver's bars. Here each bar is a line of its own, and nothing to keep."""
+
+    def hide_bars(self) -> None:
+        """Nothing need be hidden: what is printed stands between the bars' lines."""
+
+    def unhide_bars(self) -> None:
+        """See `hide_bars`."""
+
+
+_manager = BarManager()
+
+
+def instance() -> BarManager:
+    """The keeper of this process's bars."""
+    return _manager
 
 
 class tqdm:  # noqa: N801 - Ray's name

@@ -65,7 +65,8 @@ def test_the_input():
 def test_parts_of_the_input():
     with InputNode() as x:
         by_place, by_name, mixed = add.bind(x[0], x[1]), add.bind(x.a, x["b"]), add.bind(x[0], x.y)
-        attributes = add.bind(x.a, x.b)
+    with InputNode() as y:
+        attributes = add.bind(y.a, y.b)
     assert ray.get(by_place.execute(1, 2)) == ray.get(by_place.execute([1, 2])) == 3
     assert ray.get(by_name.execute(a=1, b=2)) == 3
     assert ray.get(mixed.execute(1, y=5)) == 6

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import nbray as ray
 from nbray import dag
 from nbray.dag.dag_node import nodes_in, replaced
+from nbray.dag.vis_utils import edges
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,43 @@ def test_what_it_looks_like():
         assert x["a"].key == "a"
         with pytest.raises(TypeError, match="iterated"):
             iter(x)
+
+
+@ray.remote
+class Account:
+    def read(self):
+        return 1
+
+    @ray.method(num_returns=2)
+    def pair(self):
+        return 1, 2
+
+
+def test_what_nodes_refer_to():
+    account = Account.bind()
+    first, second = account.read.bind(), account.read.bind()
+    assert second.get_other_args_to_resolve() == {
+        dag.PARENT_CLASS_NODE_KEY: account, dag.PREV_CLASS_METHOD_CALL_KEY: first,
+    }  # fmt: skip
+    one, _ = Account.remote().pair.bind()
+    assert one.get_other_args_to_resolve() == {dag.IS_CLASS_METHOD_OUTPUT_KEY: True}
+    assert add.bind(1).get_other_args_to_resolve() == {}
+
+
+def test_a_picture(monkeypatch):
+    with dag.InputNode() as x:
+        graph = add.bind(add.bind(x), x)
+    assert edges(graph) == (
+        ["InputNode", "RemoteFunction(add)", "RemoteFunction(add)_2"],
+        [
+            ("InputNode", "RemoteFunction(add)"),
+            ("RemoteFunction(add)", "RemoteFunction(add)_2"),
+            ("InputNode", "RemoteFunction(add)_2"),
+        ],
+    )
+    monkeypatch.setitem(sys.modules, "pydot", None)
+    with pytest.raises(ImportError, match="pip install pydot"):
+        dag.plot(graph)
 
 
 def test_compiled_graphs_are_not_here():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nbray import experimental
-from nbray.experimental.tqdm_ray import tqdm
+from nbray.experimental.tqdm_ray import instance, safe_print, tqdm
 
 
 def test_a_bar_redraws_its_line(capsys):
@@ -40,3 +40,10 @@ def test_what_is_missing():
         list(tqdm())
     with pytest.raises(AttributeError, match="--resources"):
         experimental.set_resource  # noqa: B018 - the error is the point
+
+
+def test_printing_beside_bars(capsys):
+    instance().hide_bars()
+    safe_print("beside")
+    instance().unhide_bars()
+    assert capsys.readouterr().out == "beside\n"

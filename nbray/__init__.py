@@ -72,9 +72,7 @@ __all__ = [
 
 
 _OF_RAY = frozenset({
-    "ActorClassID", "ActorID", "ClusterID", "FunctionID", "JobID", "NodeID", "ObjectID",
-    "PlacementGroupID", "SCRIPT_MODE", "TaskID", "UniqueID", "WORKER_MODE", "WorkerID", "_private",
-    "_raylet", "worker",
+    "ClusterID", "ObjectID", "SCRIPT_MODE", "WORKER_MODE", "_private", "_raylet", "worker",
 })  # fmt: skip
 """Names of `nbray._private.names`."""
 

@@ -8,19 +8,7 @@ from __future__ import annotations
 from nbray import _private
 from nbray._private import worker as worker
 from nbray._private.stand_ins import _raylet as _raylet
-from nbray._private.stand_ins._raylet import (
-    ActorClassID,
-    ActorID,
-    ClusterID,
-    FunctionID,
-    JobID,
-    NodeID,
-    ObjectID,
-    PlacementGroupID,
-    TaskID,
-    UniqueID,
-    WorkerID,
-)
+from nbray._private.stand_ins._raylet import ClusterID, ObjectID
 from nbray._private.worker import (
     LOCAL_MODE,
     RESTORE_WORKER_MODE,
@@ -31,6 +19,5 @@ from nbray._private.worker import (
 
 __all__ = [
     "LOCAL_MODE", "RESTORE_WORKER_MODE", "SCRIPT_MODE", "SPILL_WORKER_MODE", "WORKER_MODE",
-    "ActorClassID", "ActorID", "ClusterID", "FunctionID", "JobID", "NodeID", "ObjectID",
-    "PlacementGroupID", "TaskID", "UniqueID", "WorkerID", "_private", "_raylet", "worker",
+    "ClusterID", "ObjectID", "_private", "_raylet", "worker",
 ]  # fmt: skip

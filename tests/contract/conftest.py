@@ -39,7 +39,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The engine's name; it runs during the module."""
     name: str = request.param
     ray.shutdown()
-    start(name)
+    asks = REAL and request.path.stem in {"test_state", "test_job_submission"}
+    start(name, **{"include_dashboard": True} if asks else {})  # Ray's dashboard answers those
     yield name
     ray.shutdown()
 

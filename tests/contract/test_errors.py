@@ -35,6 +35,7 @@ def test_the_error_is_the_users_type_and_a_task_error():
         ray.get(ray.remote(lambda: 1 / 0).remote())
 
 
+@pytest.mark.own
 def test_an_error_that_cannot_say_its_text_is_still_an_error_and_its_worker_lives():
     class Mute(Exception):
         def __str__(self):
@@ -82,6 +83,7 @@ def test_builtin_errors(error):
     assert caught.value.cause.args == error.args
 
 
+@pytest.mark.own
 def test_the_message_starts_with_the_users_line():
     @ray.remote
     def divide(a, b):
@@ -99,6 +101,7 @@ def test_the_message_starts_with_the_users_line():
     assert "nbray/runtime" not in str(caught.value)
 
 
+@pytest.mark.own
 def test_the_error_says_where_it_happened():
     with pytest.raises(ValueError) as caught:
         ray.get(failing(ValueError("x")))
@@ -157,6 +160,7 @@ def test_each_get_raises_anew():
     assert errors[0] is not errors[1]
 
 
+@pytest.mark.own
 def test_the_error_can_be_pickled():
     with pytest.raises(ValueError) as caught:
         ray.get(failing(ValueError("x")))
@@ -219,6 +223,7 @@ def test_a_task_can_catch_the_error_of_another():
     assert ray.get(outer.remote()) == "caught"
 
 
+@pytest.mark.own
 def test_the_first_failing_reference_raises():
     refs = [ray.put(1), failing(KeyError("first")), failing(ValueError("second"))]
     with pytest.raises(KeyError):
@@ -235,6 +240,7 @@ def test_every_return_of_a_failed_task_raises():
             ray.get(ref)
 
 
+@pytest.mark.own
 @pytest.mark.parametrize("result", [(1, 2), (1, 2, 3, 4), 5], ids=str)
 def test_a_wrong_number_of_returns(result):
     @ray.remote(num_returns=3)
@@ -256,6 +262,7 @@ def test_an_error_can_be_returned_as_a_value():
 # -- what cannot be pickled
 
 
+@pytest.mark.own
 def test_an_unpicklable_argument_is_refused_at_once():
     @ray.remote
     def use(a, b=None):
@@ -279,6 +286,7 @@ def test_an_unpicklable_capture_is_refused_at_once():
         use.remote()
 
 
+@pytest.mark.own
 def test_an_unpicklable_result():
     @ray.remote
     def make():
@@ -294,6 +302,7 @@ def test_an_unpicklable_put():
         ray.put(threading.Lock())
 
 
+@pytest.mark.own
 def test_an_unpicklable_argument_of_a_method_and_of_init():
     @ray.remote
     class Holder:
@@ -312,6 +321,7 @@ def test_an_unpicklable_argument_of_a_method_and_of_init():
     assert ray.get(holder.hold.remote(1)) == "held"
 
 
+@pytest.mark.own
 def test_an_exception_that_cannot_be_pickled():
     class Stubborn(Exception):
         def __init__(self):
@@ -328,6 +338,7 @@ def test_an_exception_that_cannot_be_pickled():
     assert not hasattr(caught.value, "lock")
 
 
+@pytest.mark.own
 def test_an_exception_whose_init_takes_other_arguments():
     class TwoArguments(Exception):
         def __init__(self, a, b):
@@ -420,6 +431,7 @@ def test_only_the_listed_errors_are_retried(attempts):
     assert ray.get(attempts.read.remote()) == 3
 
 
+@pytest.mark.own
 def test_retry_exceptions_must_be_exceptions():
     with pytest.raises(TypeError, match="retry_exceptions"):
         ray.remote(retry_exceptions=[int])(lambda: 1)
@@ -441,6 +453,7 @@ def test_retries_of_an_actors_method():
     assert ray.get(Flaky.remote().work.remote()) == 3
 
 
+@pytest.mark.own
 def test_each_attempt_gets_its_own_arguments():
     @ray.remote(retry_exceptions=True)
     def grow(items):
@@ -464,6 +477,7 @@ def test_sys_exit_in_a_task():
 # -- crashes
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_crashing_worker_is_named():
     @ray.remote(max_retries=0)
@@ -519,6 +533,7 @@ def test_a_segmentation_fault_is_a_crash():
 # -- forks
 
 
+@pytest.mark.own
 def test_a_forked_child_is_refused():
     code = """
 import os, sys

@@ -323,10 +323,8 @@ def wait(
     if not isinstance(refs, (list, tuple)):
         raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     global _last_rest  # noqa: PLW0603 - a memo of names, not of state
-    if not refs or _identity(refs) != _last_rest:
-        if any(type(one) is ObjectRefGenerator for one in refs):
-            return wait_for_streams(wait, refs, num_returns, timeout, fetch_local)
-        _check_wait(refs)
+    if (not refs or _identity(refs) != _last_rest) and _check_wait(refs):
+        return wait_for_streams(wait, refs, num_returns, timeout, fetch_local)
     check_timeout(timeout)
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
@@ -361,8 +359,8 @@ def _identity(refs: Sequence[Any]) -> tuple[int, int, int, int]:
     return id(refs), len(refs), id(refs[0]), id(refs[-1])
 
 
-def _check_wait(refs: Sequence[Any]) -> None:
-    """Refuse what is no list of different references.
+def _check_wait(refs: Sequence[Any]) -> bool:
+    """Refuse what is no list of different references; whether generators of them are among these.
 
     Raises:
         TypeError: an item is no reference.
@@ -370,13 +368,16 @@ def _check_wait(refs: Sequence[Any]) -> None:
     """
     if set(map(type, refs)) - {ObjectRef}:  # one look in C for each, for lists are long
         for position, ref in enumerate(refs):
-            if not isinstance(ref, ObjectRef):
+            if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
                 raise TypeError(
                     f"wait(): item {position} of the list is no ObjectRef but a "
                     f"{type(ref).__name__}{arguments.hint(ref)}"
                 )
+        if any(isinstance(ref, ObjectRefGenerator) for ref in refs):
+            return True
     if not distinct(refs):
         raise ValueError("wait() takes a list of unique ObjectRefs; this one has duplicates")
+    return False
 
 
 def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:

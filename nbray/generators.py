@@ -199,7 +199,7 @@ def wait_for_streams(
         ValueError: one of them twice.
     """
     if len({id(one) for one in waited}) < len(waited):
-        raise ValueError("wait() takes each ObjectRef once; the list has duplicates")
+        raise ValueError("wait() takes a list of unique ObjectRefs; this one has duplicates")
     refs = [one._peek() if isinstance(one, ObjectRefGenerator) else one for one in waited]
     of = dict(zip(refs, waited, strict=True))
     found = wait(refs, num_returns=num_returns, timeout=timeout, fetch_local=fetch_local)

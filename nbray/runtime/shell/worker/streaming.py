@@ -19,7 +19,7 @@ from itertools import islice
 from types import AsyncGeneratorType
 from typing import Any, Protocol
 
-from nbray.exceptions import on_behalf
+from nbray.exceptions import ObjectStoreFullError, on_behalf
 from nbray.generators import DynamicObjectRefGenerator
 from nbray.options import DYNAMIC
 from nbray.refs import ObjectRef
@@ -34,6 +34,8 @@ from nbray.wire.pickling import pack, pack_error
 
 GATHER_SECONDS = 0.001
 """Seconds for which values gather that follow each other."""
+FULL_SECONDS, RETRY_SECONDS = 10.0, 0.05
+"""Seconds for which a value waits for room in the store, and between two tries."""
 
 
 class Runs(Protocol):
@@ -195,12 +197,20 @@ class Streaming:
             self._yields.taken[key] = 0
         counts, append = self._counts, self._yields.waiting.append
         packed, hold = self._executor.returns.yielded, self._brain.client.objects.hold
+        stops = self._stops(item)
         what = f"what {self._executor._task_name(item)} yields"
         counts[key] = 0
 
         def push(value: Any) -> None:
             index = counts[key]
-            data, whole = packed(item, value, what)
+            try:
+                data, whole = packed(item, value, what)
+            except ObjectStoreFullError:
+                if not index or self._in_loop():
+                    raise
+                data, whole = self._when_there_is_room(
+                    lambda: packed(item, value, what), stops
+                )
             if whole is None:
                 append(Yield(key, index, data))
             else:
@@ -210,6 +220,23 @@ class Streaming:
             counts[key] = index + 1
 
         return push
+
+    def _when_there_is_room(self, store: Callable[[], Any], stops: Callable[[], bool]) -> Any:
+        """Try to *store* a value again and again: what fills the store may be what is not read.
+
+        Raises:
+            ObjectStoreFullError: nothing has made room for long enough.
+        """
+        self._executor.flush()
+        now = self._loop.now
+        until = now() + FULL_SECONDS
+        while True:
+            self._loop.wait(stops, now() + RETRY_SECONDS, threading.Event())
+            try:
+                return store()
+            except ObjectStoreFullError:
+                if now() >= until or stops():
+                    raise
 
     def _stops(self, item: Item) -> Callable[[], bool]:
         """Tells whether nobody wants more: nobody reads, it was cancelled, the caller is dead."""

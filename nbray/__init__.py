@@ -180,6 +180,10 @@ if not TYPE_CHECKING:
             from nbray import unique_ids
 
             return getattr(unique_ids, name)
+        if name == "LoggingConfig":
+            from nbray.arguments import LoggingConfig
+
+            return LoggingConfig
         if name == "cloudpickle":
             import nbray.cloudpickle as found
 

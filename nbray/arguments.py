@@ -42,12 +42,34 @@ OWN = {
 }  # fmt: skip
 
 
+class UnknownArgument(TypeError, RuntimeError):
+    """`init` was given what it does not know; Ray raises a `RuntimeError`."""
+
+
+class LoggingConfig:
+    """Ray's `ray.LoggingConfig`: checked, and without effect, for there is no log to configure."""
+
+    def __init__(
+        self, encoding: str = "TEXT", log_level: str = "INFO",
+        additional_log_standard_attrs: list[str] | None = None,
+    ) -> None:  # fmt: skip
+        if encoding not in {"TEXT", "JSON"}:
+            raise ValueError(
+                f"Invalid encoding type: {encoding}. Valid encoding types are: TEXT, JSON"
+            )
+        self.encoding = encoding
+        self.log_level = log_level
+        self.additional_log_standard_attrs = list(additional_log_standard_attrs or ())
+
+
 def refuse_unknown(others: Mapping[str, Any]) -> None:
     for name in others:
         if name in HARMLESS:
             continue
         hint = did_you_mean(name, OWN | HARMLESS)
-        raise TypeError(f"init() got an unknown argument {name!r}{hint}")
+        raise UnknownArgument(
+            f"init() got an unknown argument {name!r}{hint} (Unknown keyword argument(s): {name})"
+        )
 
 
 def say_without_effect(others: Mapping[str, Any]) -> None:

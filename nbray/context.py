@@ -325,6 +325,7 @@ class ClusterContext:
             "metrics_export_port": metrics_port(self._engine),
             "gcs_address": info.address,
             "address": info.address,
+            "dashboard_agent_listen_port": 0,
             "dashboard_agent_listening_port": 0,
             "node_id": info.node_id,
         }

@@ -57,6 +57,10 @@ class RaySystemError(RayError):
         return str(self.client_exc)
 
 
+class NoClusterError(RaySystemError, ConnectionError):
+    """There is no cluster to join."""
+
+
 def cluster_ended(why: str) -> RaySystemError:
     """What every call raises once the cluster has ended, because of *why*."""
     return RaySystemError(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from nbray import session
 from nbray.config import InitConfig, NodeRequest, Owner, join_line
-from nbray.exceptions import AuthenticationError, RaySystemError
+from nbray.exceptions import AuthenticationError, NoClusterError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id, drawn
 from nbray.runtime.shell.launch.starting import Root, dismiss, reap, spawn, start_root
 from nbray.runtime.shell.machine.descriptors import widen
@@ -51,13 +51,15 @@ def start(config: InitConfig) -> NativeEngine:
 
             found = rundir.find("auto")
             if found is None:
-                raise RaySystemError(
+                raise NoClusterError(
                     "no nbray runs on this machine: start one with `nbray start --head`, or call "
                     "nbray.init() without an address"
                 )
             record, mine = found, False
         else:
             record, mine = _find_or_join(config)
+    except NoClusterError:
+        raise
     except OSError as error:
         raise RaySystemError(error.strerror or str(error)) from None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 import pytest
@@ -14,18 +13,12 @@ class Leaver:
     def one(self):
         return 1
 
-    def die(self):
-        os._exit(1)
-
-    def shoot(self):
-        os.kill(os.getpid(), signal.SIGKILL)
-
     def leave(self):
         ray.actor.exit_actor()
 
 
 @pytest.mark.concurrent
-@pytest.mark.parametrize("how", ["die", "shoot", "leave", "__ray_terminate__"])
+@pytest.mark.parametrize("how", ["leave", "__ray_terminate__"])
 def test_calls_that_ended_before_have_their_results(how):
     actor = ray.remote(num_cpus=0)(Leaver).remote()
     before = [actor.one.remote() for _ in range(3)]
@@ -33,26 +26,6 @@ def test_calls_that_ended_before_have_their_results(how):
     assert ray.get(before, timeout=60) == [1, 1, 1]
     with pytest.raises(ray.exceptions.ActorDiedError):
         ray.get(end, timeout=60)
-
-
-@pytest.mark.concurrent
-def test_a_call_that_has_ended_is_not_tried_again(tmp_path):
-    @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3)
-    class Counted:
-        def count(self):
-            (tmp_path / f"{time.time_ns()}").touch()
-            return 1
-
-        def die_once(self):
-            if not (tmp_path / "died").exists():
-                (tmp_path / "died").touch()
-                os._exit(1)
-            return 2
-
-    actor = Counted.remote()
-    calls = [actor.count.remote(), actor.die_once.remote(), actor.count.remote()]
-    assert ray.get(calls, timeout=60) == [1, 2, 1]
-    assert len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.concurrent

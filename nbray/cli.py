@@ -26,6 +26,8 @@ import click
 from nbray.as_ray.command import run
 from nbray.clusters.local import Local
 from nbray.clusters.record import Record
+from nbray.commands import add_to
+from nbray.commands.cluster import without_effect
 from nbray.config import DEFAULT_PORT, HEAD_PATIENCE, MOST_WORKERS, NodeRequest, join_line
 from nbray.exceptions import RayError, RaySystemError
 from nbray.version import __version__
@@ -138,6 +140,7 @@ def main() -> None:
     "--json", "as_json", is_flag=True,
     help="Print what runs as a line of JSON, for programs; it holds no secret.",
 )  # fmt: skip
+@without_effect
 def start(
     head: bool,
     address: str | None,
@@ -214,13 +217,16 @@ def start(
 
 
 @main.command()
-def status() -> None:
+@click.option("--address", metavar="HOST:PORT", help="Only that cluster.")
+@click.option("-v", "--verbose", is_flag=True, hidden=True)  # the panel shows each node anyway
+def status(address: str | None, verbose: bool) -> None:  # noqa: ARG001 - Ray has it
     """Show the clusters that this machine is part of."""
     failed = False
     with _one_sentence():
         launcher = Local()
+        chosen = [_chosen(launcher, address)] if address else launcher.records()
         clusters: dict[str, Record] = {}
-        for session in launcher.records():
+        for session in chosen:
             clusters.setdefault(session.head_address, session)
     if not clusters:
         raise click.ClickException(
@@ -297,49 +303,17 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(dir_okay=False, writable=True))
-def timeline(file: str) -> None:
-    """Write which worker ran what when to FILE, for chrome://tracing or ui.perfetto.dev."""
-    from nbray import api
-    from nbray.jupyter.insight.timeline import timeline as make
-
-    with _one_sentence():
-        if not Local().records():
-            raise click.ClickException(
-                "no nbray runs on this machine: start a cluster with `nbray start --head`"
-            )
-        api.init(address="auto")
-        try:
-            made = make(filename=file)
-        finally:
-            api.shutdown()
-    count = len(made.bars)
-    click.echo(f"{count} task{'s' if count != 1 else ''} written to {file}")
-
-
-@main.command()
-@click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: as attach]")
-def jobs(address: str | None) -> None:
-    """List the named background jobs of a cluster that this machine is part of."""
-    from nbray import api
-    from nbray import jobs as named
-    from nbray.view.jobs import jobs_text
-
-    with _one_sentence():
-        api.init(address=address or "auto", log_to_driver=False)
-        try:
-            click.echo(jobs_text(named.records(), time.time()))
-        finally:
-            api.shutdown()
-
-
-@main.command()
-def stop() -> None:
+@click.option("-f", "--force", is_flag=True, help="At once: processes get no time to end.")
+@click.option(
+    "-g", "--grace-period", type=click.FloatRange(min=0), metavar="SECONDS",
+    help="What they get, all together.  [default: 10]",
+)  # fmt: skip
+def stop(force: bool, grace_period: float | None) -> None:
     """End every node that runs on this machine, whoever's terminal it was started from."""
     with _one_sentence():
         launcher = Local()
         records = launcher.records()
-        launcher.stop(records)
+        launcher.stop(records, 0.0 if force else grace_period)
     count = len(records)
     if count == 0:
         click.echo("no nbray runs on this machine")
@@ -496,5 +470,6 @@ def _stay(launcher: Local, session: Record, say: Callable[[Record], str]) -> Non
         launcher.remove(session)
 
 
+add_to(main)
 if __name__ == "__main__":
     main()

@@ -149,10 +149,10 @@ class Local:
         """See `Launcher.remove`."""
         native().stop_session(record, STOP_SECONDS)
 
-    def stop(self, records: Iterable[Record]) -> None:
-        """See `Launcher.stop`."""
+    def stop(self, records: Iterable[Record], grace: float | None = None) -> None:
+        """See `Launcher.stop`; what is left after *grace* seconds is killed (None: 10)."""
         for record in sorted(records, key=lambda record: record.head):
-            self.remove(record)
+            native().stop_session(record, STOP_SECONDS if grace is None else grace)
 
     def attach(self, record: Record) -> Engine:
         """See `Launcher.attach`."""

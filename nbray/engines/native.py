@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nbray import session
 from nbray.config import InitConfig, NodeRequest, Owner, join_line
 from nbray.exceptions import AuthenticationError, NoClusterError, RaySystemError
@@ -98,6 +100,19 @@ def bounds() -> list[str]:
     return list(found.bounds())
 
 
+def _known_secret(address: str) -> str:
+    """The secret of the cluster at *address*, where this user's own folder on this machine has it.
+
+    '' where it has not: then it must be given.
+    """
+    from nbray.runtime.shell.launch import rundir
+
+    for record in rundir.read_all(only_this_netns=False):
+        if address in {record.head_address, record.address}:
+            return record.secret
+    return ""
+
+
 def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
     """*request* with secret and node_ip filled in, and warnings of one line each.
 
@@ -106,6 +121,8 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
     """
     from nbray.runtime.shell.network import address
 
+    if request.address and not request.secret:
+        request = msgspec.structs.replace(request, secret=_known_secret(request.address))
     if request.num_gpus:
         from nbray import gpus
 

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import string
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbray import session
@@ -59,6 +59,21 @@ def ask(engine: Engine, method: str, *args: Any, create: bool = False) -> Any:
         return engine.get(refs, None)[0]
     finally:
         session.cell.reset(token)
+
+
+def log_of(engine: Engine, job_id: str) -> str:
+    """What the job's program has written so far.
+
+    Raises:
+        RuntimeError: there is no such job.
+    """
+    if ask(engine, "info", job_id) is None:
+        raise _failed(404, f"Job {job_id} does not exist")
+    pieces, position = [], 0
+    while piece := ask(engine, "log", job_id, position)[0]:
+        pieces.append(piece)
+        position += len(piece)
+    return b"".join(pieces).decode(errors="replace")
 
 
 class JobSubmissionClient:
@@ -202,17 +217,7 @@ class JobSubmissionClient:
 
     def get_job_logs(self, job_id: str) -> str:
         """What its program has written so far, to stdout and stderr."""
-        self._known(job_id)
-        return b"".join(self._pieces(job_id)).decode(errors="replace")
-
-    def _pieces(self, job_id: str) -> Iterator[bytes]:
-        position = 0
-        while True:
-            piece, _ = ask(self._engine, "log", job_id, position)
-            if not piece:
-                return
-            position += len(piece)
-            yield piece
+        return log_of(self._engine, job_id)
 
     async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
         """What its program writes, as it comes, until it ends."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbray import details as d
 from nbray.ids import OWN_CELL
+from nbray.job_submission.client import log_of as submitted_log
 from nbray.util.state.api import connected
 from nbray.util.state.common import DEFAULT_RPC_TIMEOUT
 from nbray.util.state.exception import RayStateApiException
@@ -91,6 +92,8 @@ def get_log(
     def read(engine: Engine) -> str:
         if filename:
             return _file(_folder(engine, node_id, node_ip), filename)
+        if submission_id:
+            return submitted_log(engine, submission_id)
         return _printed(engine, actor_id, task_id, pid, timeout, f"std{suffix}")
 
     lines = DEFAULT_LOG_LIMIT if tail == -1 else tail

@@ -426,6 +426,12 @@ class ClientBrain:
 
     # -- views ---------------------------------------------------------------------------------
 
+    def leave(self, now: float) -> list[ClientEffect]:
+        """Before it goes: workers that do nothing for it are not to end with it."""
+        effects = self.pump(now)
+        self.tasks.pools.tick(float("inf"), effects)
+        return effects
+
     def survey(self) -> Survey:
         """What this client knows of all others; from the first call on it listens."""
         if self._survey is None:

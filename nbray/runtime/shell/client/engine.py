@@ -312,7 +312,7 @@ class NativeEngine:
         if not self._brain.ended:
             with contextlib.suppress(Exception):
                 goodbye = Send(self.memory.node, m.Goodbye(self._brain.me))
-                self._loop.locked(lambda: [*self._brain.pump(self._loop.now()), goodbye])
+                self._loop.locked(lambda: [*self._brain.leave(self._loop.now()), goodbye])
         self._brain.end("nbray.shutdown() was called")
         self._loop.locked(self._futures.end)
         self._loop.close()

@@ -1,0 +1,19 @@
+"""Commands of `nbray` with Ray's names: what a cluster does, jobs that are submitted, its health.
+
+Owns the commands; `nbray.cli` has those that start and end clusters, and adds these. Nothing
+heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import click
+
+from nbray.commands import cluster, jobs, state
+
+__all__ = ["add_to"]
+
+
+def add_to(main: click.Group) -> None:
+    """Give *main* all commands of this package."""
+    for command in (*state.COMMANDS, *jobs.COMMANDS, *cluster.COMMANDS):
+        main.add_command(command)

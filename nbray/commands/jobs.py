@@ -1,0 +1,194 @@
+"""`nbray job submit`, `status`, ...: programs that run on a cluster; `nbray jobs`, of notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbray.commands.sentences import address_option, one_sentence
+
+if TYPE_CHECKING:
+    from nbray.job_submission import JobSubmissionClient
+
+
+def _object(name: str) -> Callable[[Any], Any]:
+    def convert(_context: Any, _parameter: Any, value: str | None) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            raise click.BadParameter(f"not JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise click.BadParameter("not a JSON object")
+        return found
+
+    option: Callable[[Any], Any] = click.option(name, callback=convert, metavar="JSON")
+    return option
+
+
+@contextlib.contextmanager
+def _client(address: str | None) -> Iterator[JobSubmissionClient]:
+    """A client for one command; what goes wrong in it is one sentence."""
+    from nbray.job_submission import JobSubmissionClient
+
+    with one_sentence():
+        client = JobSubmissionClient(address)
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+async def _follow(client: JobSubmissionClient, job: str) -> None:
+    async for piece in client.tail_job_logs(job):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+
+def _end(client: JobSubmissionClient, job: str) -> None:
+    """Say how it ended; status 1 if it failed."""
+    found = client.get_job_info(job)
+    if str(found.status) == "SUCCEEDED":
+        click.echo(f"Job '{job}' succeeded")
+        return
+    click.echo(f"Job '{job}' {str(found.status).lower()}", err=True)
+    if str(found.status) == "FAILED":
+        click.echo(f"Status message: {found.message}", err=True)
+        raise SystemExit(1)
+
+
+@click.group("job")
+def job() -> None:
+    """Programs that run on a cluster and go on without who submitted them."""
+
+
+@job.command("submit", context_settings={"ignore_unknown_options": True})
+@address_option
+@click.option("--submission-id", "--job-id", metavar="ID", help="Its name.  [default: a new one]")
+@_object("--runtime-env-json")
+@click.option("--working-dir", metavar="FOLDER", help="Travels along; the program runs in it.")
+@_object("--metadata-json")
+@click.option("--entrypoint-num-cpus", type=float, help="Reserved while it runs.")
+@click.option("--entrypoint-num-gpus", type=float, help="Reserved while it runs.")
+@click.option("--entrypoint-memory", type=int, help="Bytes, reserved while it runs.")
+@_object("--entrypoint-resources")
+@click.option("--no-wait", is_flag=True, help="Do not follow its output to its end.")
+@click.argument("entrypoint", nargs=-1, required=True, type=click.UNPROCESSED)
+def submit(
+    address: str | None, submission_id: str | None, runtime_env_json: dict[str, Any] | None,
+    working_dir: str | None, metadata_json: dict[str, Any] | None,
+    entrypoint_num_cpus: float | None, entrypoint_num_gpus: float | None,
+    entrypoint_memory: int | None, entrypoint_resources: dict[str, Any] | None, no_wait: bool,
+    entrypoint: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Run a command as a job: nbray job submit --working-dir . -- python program.py"""
+    environment = dict(runtime_env_json or {})
+    if working_dir:
+        environment["working_dir"] = working_dir
+    with _client(address) as client:
+        name = client.submit_job(
+            entrypoint=shlex.join(entrypoint), submission_id=submission_id,
+            runtime_env=environment, metadata=metadata_json,
+            entrypoint_num_cpus=entrypoint_num_cpus, entrypoint_num_gpus=entrypoint_num_gpus,
+            entrypoint_memory=entrypoint_memory, entrypoint_resources=entrypoint_resources,
+        )  # fmt: skip
+        click.echo(f"Job '{name}' submitted successfully")
+        click.echo(f"Next steps:\n  nbray job logs {name}\n  nbray job status {name}\n"
+                   f"  nbray job stop {name}")  # fmt: skip
+        if no_wait:
+            return
+        click.echo("Tailing logs until the job exits (disable with --no-wait):")
+        asyncio.run(_follow(client, name))
+        _end(client, name)
+
+
+@job.command("status")
+@address_option
+@click.argument("job_id")
+def status(address: str | None, job_id: str) -> None:
+    """Say what has become of a job."""
+    with _client(address) as client:
+        found = client.get_job_info(job_id)
+    click.echo(f"Status for job '{job_id}': {found.status}\nStatus message: {found.message}")
+
+
+@job.command("logs")
+@address_option
+@click.option("-f", "--follow", is_flag=True, help="Go on to its end.")
+@click.argument("job_id")
+def logs(address: str | None, follow: bool, job_id: str) -> None:
+    """Print what a job's program has written."""
+    with _client(address) as client:
+        if follow:
+            asyncio.run(_follow(client, job_id))
+            _end(client, job_id)
+        else:
+            click.echo(client.get_job_logs(job_id), nl=False)
+
+
+@job.command("stop")
+@address_option
+@click.option("--no-wait", is_flag=True, help="Do not wait for its end.")
+@click.argument("job_id")
+def stop(address: str | None, no_wait: bool, job_id: str) -> None:
+    """End a job's program."""
+    with _client(address) as client:
+        click.echo(f"Attempting to stop job '{job_id}'")
+        if not client.stop_job(job_id):
+            click.echo(f"Job '{job_id}' has ended already")
+            return
+        while not no_wait and not client.get_job_status(job_id).is_terminal():
+            time.sleep(0.1)
+        if not no_wait:
+            click.echo(f"Job '{job_id}' was stopped")
+
+
+@job.command("list")
+@address_option
+def list_(address: str | None) -> None:
+    """List submitted jobs."""
+    from nbray.commands.tables import table
+
+    with _client(address) as client:
+        found = client.list_jobs()
+    names = ("submission_id", "status", "entrypoint", "message")
+    rows = [{name: getattr(one, name) for name in names} for one in found]
+    click.echo(table(rows) if rows else "no jobs have been submitted")
+
+
+@job.command("delete")
+@address_option
+@click.argument("job_id")
+def delete(address: str | None, job_id: str) -> None:
+    """Forget a job that has ended."""
+    with _client(address) as client:
+        client.delete_job(job_id)
+    click.echo(f"Job '{job_id}' deleted successfully")
+
+
+@click.command("jobs")
+@click.option("--address", metavar="HOST:PORT", help="Of which cluster.  [default: as attach]")
+def background(address: str | None) -> None:
+    """List the named background jobs of a cluster that this machine is part of."""
+    from nbray import api
+    from nbray import jobs as named
+    from nbray.view.jobs import jobs_text
+
+    with one_sentence():
+        api.init(address=address or "auto", log_to_driver=False)
+        try:
+            click.echo(jobs_text(named.records(), time.time()))
+        finally:
+            api.shutdown()
+
+
+COMMANDS = (job, background)

@@ -46,7 +46,7 @@ def test_options_of_functions_that_are_refused(given, error):
     [
         {"num_cpus": 0.5}, {"num_cpus": None}, {"num_gpus": 0}, {"memory": 1.5},
         {"resources": {"special": 0.001}}, {"num_returns": None}, {"max_retries": -1},
-        {"max_retries": None}, {"retry_exceptions": True}, {"retry_exceptions": (ValueError,)},
+        {"retry_exceptions": True}, {"retry_exceptions": (ValueError,)},
         {"name": None}, {"enable_task_events": False}, {"_labels": {"a": "b"}},
     ],
     ids=str,

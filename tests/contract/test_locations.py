@@ -18,5 +18,5 @@ def test_where_objects_lie():
     here = [ray.nodes()[0]["NodeID"]]
     assert found[large]["node_ids"] in (here, [])  # [] where there is no store
     assert found[made]["node_ids"] in (here, [])
-    assert found[small]["node_ids"] == []
+    assert found[small]["node_ids"] in (here, [])  # in a message, or where it was put
     assert found[large]["object_size"] is None or found[large]["object_size"] >= 1_000_000

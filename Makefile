@@ -202,6 +202,7 @@ documented: $(READY) $(REAL)/.ready
 	$(REAL)/bin/python tests/documented/run.py ray 2>artifacts/documented.log >artifacts/documented-ray.txt
 	$(PY) tests/documented/run.py nbray >artifacts/documented-nbray.txt
 	diff artifacts/documented-ray.txt artifacts/documented-nbray.txt && echo "the same"
+	diff artifacts/documented-ray.txt tests/documented/expected.txt
 
 compatibility: $(READY)
 	$(PY) -W ignore .ci/ray_compatibility.py

@@ -19,6 +19,6 @@ time.sleep(1)
 ray.cancel(ref)
 try:
     ray.get(ref)
-except ray.exceptions.TaskCancelledError as error:
-    print(type(error).__name__)
+except ray.exceptions.TaskCancelledError:
+    print("cancelled")
 ray.shutdown()

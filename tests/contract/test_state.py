@@ -252,3 +252,27 @@ def test_the_runtime_context_of_a_driver_says_what_it_is_not() -> None:
     with pytest.raises(RuntimeError, match="only available in an actor"):
         _ = context.current_actor
     assert set(context.get()) == {"job_id", "node_id", "namespace"}
+
+
+def test_nodes_say_what_programs_read() -> None:
+    (node,) = ray.nodes()
+    assert set(node) >= {
+        "NodeID", "Alive", "NodeManagerAddress", "NodeManagerHostname", "NodeManagerPort",
+        "ObjectManagerPort", "ObjectStoreSocketName", "RayletSocketName", "MetricsExportPort",
+        "NodeName", "alive", "Resources", "Labels", "DeathReason", "DeathReasonMessage",
+    }  # fmt: skip
+    address = node["NodeManagerAddress"]
+    has = ray.cluster_resources()
+    assert has["node:__internal_head__"] == has[f"node:{address}"] == 1.0
+    assert {"memory", "object_store_memory"} <= set(has) & set(ray.available_resources())
+
+
+@pytest.mark.concurrent
+def test_the_timeline_is_a_list_of_events() -> None:
+    ray.get(plus.remote(1))
+    deadline = time.monotonic() + 60
+    while not ray.timeline() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    events = [one for one in ray.timeline() if one["ph"] == "X"]
+    assert events
+    assert {"name", "cat", "pid", "tid", "ts", "dur"} <= set(events[0])

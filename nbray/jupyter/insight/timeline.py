@@ -29,10 +29,14 @@ LOOK = 0.02
 """Seconds between looks."""
 
 
-class Timeline:
-    """What ran when; a cell shows it as a picture. Made by `nbray.timeline()`."""
+class Timeline(list[dict[str, Any]]):
+    """What ran when; a cell shows it as a picture. Made by `nbray.timeline()`.
+
+    As a list it is what Ray's is: `events`.
+    """
 
     def __init__(self, found: list[Bar], missing: int = 0) -> None:
+        super().__init__(chrome_trace(found))
         self.bars = found
         """One for each task: node, pid, function, cell, start and end in seconds."""
         self.missing = missing

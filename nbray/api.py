@@ -33,9 +33,6 @@ __all__ = [
     "watch_waits",
 ]  # fmt: skip
 
-_ENV_VARS: dict[str, str | None] = {}
-"""Values of environment variables before `runtime_env` replaced them."""
-
 
 # -- start and end ---------------------------------------------------------------
 
@@ -70,7 +67,8 @@ def init(
         num_cpus: CPUs tasks may use (default: the machine's). Only for a new cluster,
             as are num_gpus, resources and object_store_memory (bytes).
         namespace: where names of actors are looked up.
-        runtime_env: only {'env_vars': {...}}, set before the cluster starts.
+        runtime_env: what all tasks and actors have (see `nbray.runtime_env.RuntimeEnv`); those
+            with a `runtime_env` of their own add to it.
         engine: 'native' (or what NBRAY_ENGINE says), or 'inline': everything in this process.
         detached: a new cluster stays when this process ends, until `nbray stop`.
         include_dashboard: False: a new cluster listens at no port for its dashboard.
@@ -106,12 +104,12 @@ def init(
         detached=detached,
         dashboard=arguments.switch("include_dashboard", include_dashboard),
         dashboard_port=arguments.port("dashboard_port", dashboard_port),
+        runtime_env=arguments.environment(runtime_env),
     )
     metrics = arguments.port("_metrics_export_port", others.get("_metrics_export_port"))
     name = arguments.text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
-    env_vars = arguments.env_vars(runtime_env)
     if wanted.address not in {"", "local"}:
-        arguments.refuse_sizes(wanted, env_vars)
+        arguments.refuse_sizes(wanted)
     with session.lock:
         running = session.current()
         if running is not None and running.ended:
@@ -121,12 +119,7 @@ def init(
             _same(running, wanted, name if engine else "", quiet=ignore_reinit_error)
             return ClusterContext(running, shutdown)
         module = load(name)
-        _set_environment(env_vars)
-        try:
-            started = module.start(wanted)
-        except BaseException:
-            _restore_environment()
-            raise
+        started = module.start(wanted)
         session.install(started, wanted)
         atexit.unregister(shutdown)
         atexit.register(shutdown)
@@ -141,7 +134,6 @@ def shutdown(_exiting_interpreter: bool = False) -> None:
     with session.lock:
         engine = session.current()
         session.install(None)
-        _restore_environment()
     if engine is not None:
         engine.shutdown()
 
@@ -183,22 +175,6 @@ def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
             RuntimeWarning,
             stacklevel=3,
         )
-
-
-def _set_environment(env_vars: Mapping[str, str]) -> None:
-    # The machine's processes are descendants of this one, so they inherit it.
-    for name, value in env_vars.items():
-        _ENV_VARS[name] = os.environ.get(name)
-        os.environ[name] = value
-
-
-def _restore_environment() -> None:
-    while _ENV_VARS:
-        name, value = _ENV_VARS.popitem()
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 # -- objects ---------------------------------------------------------------------

@@ -82,7 +82,7 @@ def say_without_effect(others: Mapping[str, Any]) -> None:
         warnings.warn(f"init(): no effect here: {', '.join(said)}", UserWarning, stacklevel=3)
 
 
-def refuse_sizes(wanted: InitConfig, env_vars: Mapping[str, str]) -> None:
+def refuse_sizes(wanted: InitConfig) -> None:
     given = [
         name
         for name, value in (
@@ -90,7 +90,6 @@ def refuse_sizes(wanted: InitConfig, env_vars: Mapping[str, str]) -> None:
             ("num_gpus", wanted.num_gpus),
             ("resources", wanted.resources or None),
             ("object_store_memory", wanted.object_store_memory),
-            ("runtime_env", env_vars or None),
             ("detached", wanted.detached or None),
         )
         if value is not None
@@ -178,23 +177,13 @@ def resources(given: Any) -> dict[str, float]:
     return found
 
 
-def env_vars(runtime_env: Any) -> dict[str, str]:
-    if not runtime_env:
-        return {}
-    if not isinstance(runtime_env, Mapping):
-        raise TypeError("runtime_env must be a dictionary")
-    unknown = [name for name in runtime_env if name != "env_vars"]
-    if unknown:
-        raise ValueError(
-            f"runtime_env: nbray knows only 'env_vars', not {', '.join(map(repr, unknown))}; "
-            "workers run in this Python environment"
-        )
-    found = runtime_env["env_vars"]
-    if not isinstance(found, Mapping) or not all(
-        isinstance(part, str) for pair in found.items() for part in pair
-    ):
-        raise TypeError("runtime_env['env_vars'] must map strings to strings")
-    return dict(found)
+def environment(runtime_env: Any) -> Any:
+    """The job's environment, checked; None if it is none."""
+    if runtime_env is None:
+        return None
+    from nbray.runtime_env import checked  # late: few jobs have one
+
+    return checked(runtime_env) or None
 
 
 def hint(value: Any) -> str:

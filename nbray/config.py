@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import os
+from typing import Any
 
 import msgspec
 
@@ -42,6 +43,8 @@ class InitConfig(msgspec.Struct, frozen=True):
     """A cluster that is started here listens at a port for whoever wants to see its dashboard."""
     dashboard_port: int = 0
     """0: the usual one, or the next that is free."""
+    runtime_env: Any = None
+    """The job's, a checked `nbray.runtime_env.RuntimeEnv`; None: none."""
 
 
 class Owner(enum.Enum):

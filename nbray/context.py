@@ -244,16 +244,15 @@ class RuntimeContext:
         return False
 
     def get_runtime_env_string(self) -> str:
-        """'{}': nbray has no per-task environments."""
-        return "{}"
+        """The environment of the running code, as JSON ('{}': none of its own)."""
+        return self._info().runtime_env or "{}"
 
     @property
     def runtime_env(self) -> dict[str, Any]:
         """The environment of the running code, by Ray's keys."""
-        import json  # late: few ask
+        from nbray.runtime_env import RuntimeEnv  # late: few ask
 
-        found: dict[str, Any] = json.loads(self.get_runtime_env_string())
-        return found
+        return RuntimeEnv.deserialize(self.get_runtime_env_string())
 
     def get(self) -> dict[str, Any]:
         """The main ids in one dictionary, with Ray's keys."""

@@ -111,6 +111,8 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """Resources the running task or actor holds."""
     address: str = ""
     """The cluster's address, host:port."""
+    runtime_env: str = ""
+    """JSON ('': none): see `nbray.runtime_env`."""
     session_dir: str = ""
     """The private folder of this machine's part of the cluster ('' where there is none)."""
     function: str = ""
@@ -130,6 +132,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Tasks and actors run in processes of their own; else all is in this one."""
     actors: bool = True
     """It has actors; else every method of `Actors` raises `RaySystemError`."""
+    environments: bool = True
+    """Work can have folders, modules and packages of its own; else environment variables only."""
     early: bool = True
     """A running task's returns can be given before it ends (see `Context.early`)."""
     streams: bool = True

@@ -238,6 +238,9 @@ class RuntimeEnvSetupError(Told):
 
     default = "Failed to set up runtime environment."
 
+    def __str__(self) -> str:
+        return self.default + (f"\n{self.error_message}" if self.error_message else "")
+
 
 class TaskPlacementGroupRemoved(Told):
     """The placement group in which the task was to run has been removed."""

@@ -54,6 +54,8 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     """Run on this node only (0: anywhere)."""
     max_calls: int = 0
     """A worker ends after so many tasks of the function (0: it stays)."""
+    runtime_env: str = ""
+    """JSON; '': that of where it is submitted (see `nbray.runtime_env`)."""
     counted: bool = True
     """False: whoever submits the task counts what it does (see `Cells.count`)."""
     most_unread: int = 0
@@ -94,6 +96,7 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     """How many calls of each group run at once; what is in none shares `max_concurrency`."""
     allow_out_of_order_execution: bool | None = None
     """Calls whose arguments are ready go before others (None: where several run at once)."""
+    runtime_env: str = ""
 
 
 class MethodOptions(msgspec.Struct, frozen=True, gc=False):
@@ -194,6 +197,12 @@ def _resources(name: str, value: Any) -> dict[str, float]:
     return {safe(key): float(amount) for key, amount in value.items() if amount}
 
 
+def _environment(_name: str, value: Any) -> str:
+    from nbray.runtime_env import text_of as environment  # late: few give one
+
+    return environment(value)
+
+
 def _retry_on(name: str, value: Any) -> RetryOn:
     if isinstance(value, bool):
         return value
@@ -253,6 +262,7 @@ _RESOURCES = {
     "resources": _optional(_resources, {}),
     "name": _optional(text_of, ""),
     "node": _optional(integer(0), 0),
+    "runtime_env": _environment,
 }
 _TASK: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,

@@ -290,6 +290,12 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         on_shutdown=end,
         joinable=joinable if record.head else None,
     )
+    if config.runtime_env:
+        try:
+            engine.calls.environments.begin(config.runtime_env, engine.put)
+        except BaseException:
+            loop.close(0)
+            raise
     session.on_modules.append(engine.calls.modules_changed)
     if not config.log_to_driver:
         engine.cells.on_output(lambda _output: None)

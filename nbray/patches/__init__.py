@@ -9,6 +9,7 @@ else has put in the same place since is left alone.
 | --- | --- |
 | `threads` | `Thread.start`, `ThreadPoolExecutor.submit`: threads work for who starts them |
 | `process_end` | `os._exit`, `os.kill`: an actor that ends itself has answered before |
+| `interpreter` | `sys.executable`, `sys.prefix`: in a worker, those of its virtual environment |
 | `ipython_display` | the builtin `display`, IPython's functions of that name, in workers |
 | `ipython_errors` | a shell's handler of errors |
 | `ipython_inspector` | what a shell's Shift-Tab looks at |

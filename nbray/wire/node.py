@@ -43,6 +43,8 @@ class Demand(Message):
     depth: int = 0
     node: int = 0
     origin: int = 0
+    env: bytes = b""
+    """The key of the environment that the workers must have (b"": none of their own)."""
 
 
 class Granted(Message):

@@ -54,6 +54,17 @@ class Value(Part):
     """`data` is a packed error."""
 
 
+class Environment(Part):
+    """What processes for some work have beyond what the cluster has (see `nbray.runtime_env`)."""
+
+    text: str
+    """JSON with sorted keys; work of equal texts may share processes."""
+    key: bytes
+    """Its hash (16 bytes)."""
+    packages: dict[str, Ref] = {}
+    """The objects that hold the archives which the text names. Their makers keep them."""
+
+
 class Spec(Part):
     """What many tasks have in common; a client numbers its own, and sends each once a worker."""
 
@@ -81,6 +92,7 @@ class Spec(Part):
     """The concurrency group of a call."""
     most_unread: int = 0
     """With so many of its returns not taken, a task that yields them pauses (0: never)."""
+    env: Environment | None = None
 
 
 class Extra(Part):
@@ -168,6 +180,7 @@ class ActorSpec(Part):
     """Only on this node (0: anywhere)."""
     groups: dict[str, int] = {}
     """How many calls of each concurrency group run at once."""
+    env: Environment | None = None
 
 
 class Versions(Part):

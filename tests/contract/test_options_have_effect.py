@@ -17,12 +17,13 @@ def test_the_table_of_options_is_the_page_of_faults():
     """An option that is added is looked at here, and said there."""
     assert set(options._TASK) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "num_returns",
-        "max_retries", "retry_exceptions", "max_calls",
+        "max_retries", "retry_exceptions", "max_calls", "runtime_env",
     }  # fmt: skip
     assert set(options._ACTOR) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "namespace",
         "get_if_exists", "lifetime", "max_restarts", "max_task_retries", "max_concurrency",
-        "max_pending_calls", "concurrency_groups", "allow_out_of_order_execution",
+        "max_pending_calls", "runtime_env", "concurrency_groups",
+        "allow_out_of_order_execution",
     }  # fmt: skip
     assert set(options._METHOD) == {
         "num_returns", "max_task_retries", "retry_exceptions", "name", "concurrency_group",
@@ -32,7 +33,7 @@ def test_the_table_of_options_is_the_page_of_faults():
 @pytest.mark.parametrize(
     "given",
     [
-        {"runtime_env": {}}, {"scheduling_strategy": "SPREAD"},
+        {"scheduling_strategy": "SPREAD"},
         {"accelerator_type": "A100"}, {"placement_group": None},
         {"max_retires": 1}, {"_metadata": {}}, {"object_store_memory": 1},
     ],

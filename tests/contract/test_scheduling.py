@@ -109,7 +109,7 @@ def test_an_impossible_actor_is_explained():
         ({"max_retries": 1.5}, TypeError),
         ({"num_returns": -1}, ValueError),
         ({"name": 3}, TypeError),
-        ({"runtime_env": {}}, ValueError),
+        ({"runtime_env": 5}, TypeError),
     ],
     ids=str,
 )

@@ -131,7 +131,7 @@ def test_ray_arguments_without_meaning_are_accepted_and_said(fresh):
         ({"address": "1.2.3.4:6379", "num_cpus": 1}, ValueError, "num_cpus"),
         ({"address": "auto", "resources": {"a": 1}}, ValueError, "resources"),
         ({"engine": "warp"}, ValueError, "inline, native"),
-        ({"runtime_env": {"pip": ["x"]}}, ValueError, "'pip'"),
+        ({"runtime_env": {"pip": ["x"], "conda": "y"}}, ValueError, "'pip'"),
         ({"runtime_env": {"env_vars": {"A": 1}}}, TypeError, "env_vars"),
         ({"runtime_env": "x"}, TypeError, "runtime_env"),
         ({"address": "1.2.3.4:6379"}, ValueError, "inline"),
@@ -164,14 +164,14 @@ def test_init_again(fresh):
         nbray.init(num_cpus=5)
 
 
-def test_env_vars_hold_for_the_session(fresh, monkeypatch):
+def test_env_vars_hold_for_the_sessions_work(fresh, monkeypatch):
     monkeypatch.setenv("NBRAY_TEST_KEPT", "before")
     nbray.init(runtime_env={"env_vars": {"NBRAY_TEST_A": "1", "NBRAY_TEST_KEPT": "during"}})
-    assert nbray.get(nbray.remote(os.getenv).remote("NBRAY_TEST_A")) == "1"
-    assert os.environ["NBRAY_TEST_KEPT"] == "during"
-    nbray.shutdown()
+    ask = nbray.remote(os.getenv)
+    assert nbray.get(ask.remote("NBRAY_TEST_A")) == "1"
+    assert nbray.get(ask.remote("NBRAY_TEST_KEPT")) == "during"
+    assert os.environ["NBRAY_TEST_KEPT"] == "before"  # the driver's own are left alone
     assert "NBRAY_TEST_A" not in os.environ
-    assert os.environ["NBRAY_TEST_KEPT"] == "before"
 
 
 def test_waits_are_watched(fresh):

@@ -17,7 +17,7 @@ from typing import Any
 
 from nbray.engine import ActorInfo, method_of
 from nbray.engines.inline.running import Call, Runner, Upstream, may_retry
-from nbray.exceptions import ActorDiedError, TaskCancelledError
+from nbray.exceptions import ActorDiedError, RayError, RuntimeEnvSetupError, TaskCancelledError
 from nbray.options import ActorOptions
 from nbray.refs import ObjectRef
 from nbray.wire.pickling import pack_error, unpack_error
@@ -47,10 +47,12 @@ class Actor:
         self.info = info
         self.options = options
         self.birth = birth
-        self.death: ActorDiedError | None = None
+        self.death: RayError | None = None
         self.life: ObjectRef[Any] | None = None
         self.restarts = 0
         self.held: dict[str, int] = {}
+        self.environment = ""
+        """That in which it lives (`nbray.runtime_env`)."""
         self.emptying = 0
         self.cls = cls
         self._runner = runner
@@ -78,6 +80,8 @@ class Actor:
             self._born_dead(f"an argument of its __init__ failed\n{cause}")
         except SystemExit as error:
             self._born_dead(f"its __init__ ended the process: {error!r}")
+        except RuntimeEnvSetupError as error:
+            self.end(error)
         except Exception as error:  # noqa: BLE001 - users' code raises what it likes
             packed = pack_error(error, f"{self.info.class_name}.__init__", "", 0)
             self._born_dead(f"its __init__ raised\n{unpack_error(packed)}")
@@ -99,7 +103,7 @@ class Actor:
     def _born_dead(self, why: str) -> None:
         self.end(ActorDiedError(f"the actor {self.info.class_name} died: {why}"))
 
-    def end(self, death: ActorDiedError) -> None:
+    def end(self, death: RayError) -> None:
         """End the actor: what waits or awaits fails with *death*."""
         with self._lock:
             if self.death is not None:

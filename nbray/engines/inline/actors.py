@@ -86,6 +86,7 @@ class InlineActors:
         self._objects.store(life, pack(None))
         info = msgspec.structs.replace(info, actor=life.seq, owner=self._owner)
         actor = Actor(self._runner, loaded, info, options, birth)
+        actor.environment = self._context.environment(options.runtime_env)
         birth.info = self._context.of_actor(actor, f"{info.class_name}.__init__", 0)
         self.all[life.seq] = actor
         if options.name:

@@ -29,13 +29,15 @@ class InlineContext:
 
     def __init__(
         self, owner: int, namespace: str, cluster: InlineCluster, objects: Objects,
-        actors: dict[int, Actor],
+        actors: dict[int, Actor], environment: str = "",
     ) -> None:  # fmt: skip
         self._owner = owner
         self.namespace = namespace
         self._cluster = cluster
         self._objects = objects
         self._actors = actors
+        self._environment = environment
+        """The job's."""
 
     def runtime(self) -> RuntimeInfo:
         return running.get() or self._here()
@@ -47,7 +49,17 @@ class InlineContext:
             worker_id=client_hex(self._owner),
             namespace=self.namespace,
             node_ip=ADDRESS,
+            runtime_env=self._environment,
         )
+
+    def environment(self, own: str) -> str:
+        """What work has that asks for *own* here and now."""
+        here = self.runtime().runtime_env
+        if not own:
+            return here
+        from nbray.runtime_env import merged  # late: few ask for any
+
+        return merged(here, own)
 
     def of_task(self, call: Call, options: TaskOptions, target: Any = None) -> RuntimeInfo:
         """Where *call*, of *target*, will run."""
@@ -56,6 +68,7 @@ class InlineContext:
             task_id=call.refs[0].hex() if call.refs else node_hex(FIRST_NODE),
             task_name=call.name,
             function=_defined(target, call.defined or call.name),
+            runtime_env=self.environment(options.runtime_env),
             gpus=gpus.own().ids(range(int(options.num_gpus))),
             assigned={name: amount / UNIT for name, amount in demand(options).items()},
         )
@@ -70,6 +83,7 @@ class InlineContext:
             function=_defined(actor.cls, actor.info.class_name) + f".{method}" if method else "",
             actor_id=actor.info.hex(),
             actor_name=options.name,
+            runtime_env=actor.environment,
             namespace=options.namespace or self.namespace,
             was_restarted=actor.restarts > 0,
             gpus=gpus.own().ids(range(int(options.num_gpus))),

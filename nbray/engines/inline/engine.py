@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,7 +43,8 @@ _numbers = itertools.count(1)
 class InlineEngine:
     """Runs everything in the calling thread. See `nbray.engine.Engine` for the methods."""
 
-    capabilities = Capabilities("inline", concurrent=False, processes=False, early=False)
+    capabilities = Capabilities("inline", concurrent=False, processes=False, early=False,
+                                environments=False)  # fmt: skip
     ended = ""
 
     def __init__(self, config: InitConfig) -> None:
@@ -55,7 +57,8 @@ class InlineEngine:
         self._runner = Runner(self._objects, outputs, tally, self.cluster.host)
         self._launcher = Launcher(self._objects, tally)
         self.context = InlineContext(
-            owner, config.namespace or f"inline-{number}", self.cluster, self._objects, actors
+            owner, config.namespace or f"inline-{number}", self.cluster, self._objects, actors,
+            json.dumps(config.runtime_env, sort_keys=True) if config.runtime_env else "",
         )
         self.actors = InlineActors(
             owner, actors, self._objects, self._runner, self._launcher, self.context, self.cluster

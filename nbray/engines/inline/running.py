@@ -146,7 +146,13 @@ class Runner:
         token = running.set(msgspec.structs.replace(call.info, attempt=attempt))
         try:
             with self._outputs.of(call.cell, call.name):
-                yield
+                if not call.info.runtime_env:
+                    yield
+                    return
+                from nbray.engines.inline.variables import variables  # late: few have any
+
+                with variables(call.info.runtime_env):
+                    yield
         finally:
             running.reset(token)
 

@@ -31,12 +31,14 @@ class Pools:
         self._by_number: dict[int, ShapePool] = {}
         self._by_shape: dict[tuple[Any, ...], ShapePool] = {}
 
-    def pool(self, resources: Shape, depth: int, node: int) -> ShapePool:
-        """The pool for this shape."""
-        key = (depth, node, *sorted(resources.items()))
+    def pool(self, resources: Shape, depth: int, node: int, env: bytes = b"") -> ShapePool:
+        """The pool for this shape; *env*: the key of its environment."""
+        key: tuple[Any, ...] = (depth, node, *sorted(resources.items()))
+        if env:
+            key = (*key, env)
         pool = self._by_shape.get(key)
         if pool is None:
-            pool = ShapePool(len(self._by_shape) + 1, resources, depth, node)
+            pool = ShapePool(len(self._by_shape) + 1, resources, depth, node, env)
             self._by_shape[key] = pool
             self._by_number[pool.id] = pool
         return pool
@@ -81,7 +83,9 @@ class Pools:
         return Send(self._node_client, self._demand(pool, 0))
 
     def _demand(self, pool: ShapePool, want: int) -> Demand:
-        return Demand(self.me, pool.id, pool.resources, want, pool.depth, pool.node)
+        return Demand(
+            self.me, pool.id, pool.resources, want, pool.depth, pool.node, env=pool.env
+        )
 
     def waiting(self, message: Waiting) -> None:
         """Why this shape's work waits."""

@@ -156,14 +156,17 @@ class LeasedWorker:
 class ShapePool:
     """Tasks of one shape, and the leases that serve them."""
 
-    __slots__ = ("depth", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
+    __slots__ = ("depth", "env", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
                  "waiting")  # fmt: skip
 
-    def __init__(self, number: int, resources: Shape, depth: int, node: int) -> None:
+    def __init__(
+        self, number: int, resources: Shape, depth: int, node: int, env: bytes = b""
+    ) -> None:
         self.id = number
         self.resources = resources
         self.depth = depth
         self.node = node
+        self.env = env
         self.queue: deque[Task] = deque()
         self.leases: dict[int, LeasedWorker] = {}
         self.sent = 0

@@ -99,6 +99,7 @@ class NativeActors:
             job=job,
             node=options.node,
             groups=dict(options.concurrency_groups),
+            env=self._calls.environments.of(options.runtime_env),
         )
         if not options.name:
             self._submitted((brain.actors.create, task, spec))

@@ -24,6 +24,7 @@ from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import Task, Work
 from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.defined import Definitions
+from nbray.runtime.shell.client.environments import Environments
 from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call
@@ -46,6 +47,7 @@ class Calls:
         modules: Modules | Imports,
         running: Callable[[], Item | None] | None = None,
         now: Callable[[], float] = time.monotonic,
+        environments: Environments | None = None,
     ) -> None:
         self._since = object()
         """Stands for this client, and for what names mean here; another one when that changes."""
@@ -56,6 +58,7 @@ class Calls:
         self._memory = memory
         self._origin = origin
         self.definitions = Definitions(memory, modules, brain.tasks.known.ended.append)
+        self.environments = environments or Environments()
         self._specs = itertools.count(1)
         self._numbers = brain.objects.numbers
         self._promise = brain.objects.promise
@@ -101,6 +104,7 @@ class Calls:
         resources = demand(options)
         job, depth, namespace = origin
         retry_on, captured = _retry_on(options.retry_exceptions)
+        env = self.environments.of(options.runtime_env)
         spec = Spec(
             id=next(self._specs),
             function=definition.digest,
@@ -114,8 +118,10 @@ class Calls:
             namespace=namespace,
             defined=label(function.name, MOST_LABEL) if options.name else "",
             most_unread=options.most_unread,
+            env=env,
         )
-        pool = self._brain.tasks.pools.pool(resources, depth, options.node)
+        key = b"" if env is None else env.key
+        pool = self._brain.tasks.pools.pool(resources, depth, options.node, key)
         now = self._now()
         tally = self._brain.tally(cell, now)
         tally.job = job

@@ -22,6 +22,7 @@ from nbray.wire.pickling import unpack
 if TYPE_CHECKING:
     from nbray.runtime.shell.client.cluster import NativeCluster
     from nbray.runtime.shell.client.delivery import Delivery
+    from nbray.runtime.shell.client.environments import Environments
     from nbray.runtime.shell.client.memory import Memory
 
 
@@ -40,6 +41,7 @@ class NativeContext:
         folder: str,
         worker: WorkerBrain | None,
         running: Callable[[], Item | None],
+        environments: Environments,
     ) -> None:
         self._brain = brain
         self._registered = registered
@@ -52,6 +54,7 @@ class NativeContext:
         self._running = running
         self.loaded: Callable[[bytes], Any] | None = None
         """The function or class of a hash, in a worker."""
+        self._environments = environments
 
     def origin(self) -> tuple[int, int, str]:
         """(job, depth, namespace) of work submitted here and now."""
@@ -98,6 +101,7 @@ class NativeContext:
             function=self._defined(item.spec, actor) if item else "",
             cancelled=self._worker is not None and item is not None
             and (item.caller, item.seq) in self._worker.cancelled,
+            runtime_env=self._environments.text,
         )
 
     def _defined(self, spec: Spec, actor: BecomeActor | None) -> str:

@@ -33,6 +33,7 @@ from nbray.runtime.shell.client.cells import NativeCells
 from nbray.runtime.shell.client.cluster import NativeCluster
 from nbray.runtime.shell.client.context import NativeContext
 from nbray.runtime.shell.client.delivery import Delivery
+from nbray.runtime.shell.client.environments import Environments
 from nbray.runtime.shell.client.futures import Futures, failed
 from nbray.runtime.shell.client.insight import NativeInsight
 from nbray.runtime.shell.client.loop import Loop
@@ -78,12 +79,16 @@ class NativeEngine:
         self._delivery = Delivery(loop, brain)
         self._deliver = self._delivery.all
         self.cluster = NativeCluster(brain, loop, self.memory, registered, joinable)
+        environments = Environments()
         self.context = NativeContext(
             brain, registered, self.memory, self._delivery, self.cluster,
             namespace=namespace, folder=folder, worker=worker, running=running,
+            environments=environments,
         )  # fmt: skip
-        self.calls = Calls(brain, self.memory, self.context.origin, modules or Modules(),
-                           running if worker is not None else None, loop.now)  # fmt: skip
+        self.calls = Calls(
+            brain, self.memory, self.context.origin, modules or Modules(),
+            running if worker is not None else None, loop.now, environments,
+        )  # fmt: skip
         self.actors = NativeActors(
             brain, loop, self.memory, self.calls, self.context, self._launch
         )

@@ -33,7 +33,10 @@ def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> byt
         actor: which it is about, as hexadecimal digits; with *cause* it could not be made.
     """
     if cause:
-        text += str(unpack_error(cause))
+        made = unpack_error(cause)
+        if isinstance(made, exceptions.RuntimeEnvSetupError):
+            return cause
+        text += str(made)
     error: Exception = getattr(exceptions, kind)(text)
     if isinstance(error, RayActorError):
         error.actor_id = actor or None

@@ -279,6 +279,8 @@ class Executor:
         if item.gpus != self._gpus and (item.gpus or self._gpus):
             self._gpus = item.gpus
             self.devices.show(item.gpus, os.environ)
+        if spec.env is not None:
+            self.functions.enter(spec.env)
         try:
             name = spec.method or spec.name
             function = self._function(spec.function) if spec.function else self.method(name)
@@ -450,7 +452,7 @@ class Executor:
         self._latest = item
         try:
             try:
-                cls = self._function(spec.function)
+                cls = self.functions.class_of(spec)
                 args, kwargs = self.arguments(b"", spec.args, spec.args_ref, spec.deps)
             except Exception as error:
                 not_loaded(error, f"{spec.class_name}.__init__", self._node_name)
@@ -463,10 +465,8 @@ class Executor:
             error_data = pack_error(error, name, self._node_name, self._pid)
         running.set(None)
         running.reset(token)
-        up = ActorUp(
-            self.brain.me, spec.owner, spec.actor, message.incarnation, self.brain.me, error_data
-        )
-        node = self.memory.node
+        me, node = self.brain.me, self.memory.node
+        up = ActorUp(me, spec.owner, spec.actor, message.incarnation, me, error_data)
         self.loop.locked(lambda: [*self.output.take(), *self.brain.flush(), Send(node, up)])
 
     def _concurrent(self) -> bool:

@@ -13,13 +13,20 @@ from collections.abc import Callable
 from typing import Any
 
 from nbray.definitions import remember_source
-from nbray.exceptions import ObjectStoreFullError, RayError, on_behalf, told_of
+from nbray.exceptions import (
+    ObjectStoreFullError,
+    RayError,
+    RuntimeEnvSetupError,
+    on_behalf,
+    told_of,
+)
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Packed
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
+from nbray.runtime.shell.worker.entering import Enter, no_environment
 from nbray.wire.messages import ActorSpec, Spec
 from nbray.wire.pickling import unpack
 
@@ -43,6 +50,7 @@ class Functions:
         self._litter = False
         """Functions were unloaded since garbage was last collected, at `_collected`."""
         self._collected = 0.0
+        self.enter: Enter = no_environment
         self._retry_on: dict[bytes, tuple[type[BaseException], ...]] = {}
 
     def get(self, digest: bytes) -> Callable[..., Any]:
@@ -64,6 +72,12 @@ class Functions:
             else:
                 self._loaded[digest] = function
         return function
+
+    def class_of(self, spec: ActorSpec) -> Any:
+        """The class of an actor, in whose environment this process is from now on."""
+        if spec.env is not None:
+            self.enter(spec.env)
+        return self.get(spec.function)
 
     def _used(self, digest: bytes) -> Callable[..., Any] | None:
         """A large function that is loaded, marked as used now."""
@@ -100,6 +114,8 @@ class Functions:
 
     def retries(self, retry_on: bytes, error: BaseException) -> bool:
         """Whether *error* is one on which a task with this option is tried again."""
+        if isinstance(error, RuntimeEnvSetupError):
+            return False
         if retry_on == b"*":
             return isinstance(error, Exception) and not isinstance(error, ObjectStoreFullError)
         kinds = self._retry_on.get(retry_on)

@@ -29,6 +29,7 @@ from nbray.runtime.shell.machine import resources as machine
 from nbray.runtime.shell.process.log import Notes
 from nbray.runtime.shell.process.watching import Shortage
 from nbray.runtime.shell.worker import showing
+from nbray.runtime.shell.worker.entering import Entering
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.worker.run_queue import queueing
 from nbray.wire import messages as m
@@ -100,6 +101,9 @@ def main(config: WorkerConfig) -> None:
     )
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports)
+    executor.functions.enter = Entering(
+        engine.calls.environments, engine.memory, Path(config.directory)
+    ).enter
     engine.context.loaded = executor.functions.get
     executor.install_interrupt()
     brain.ready()

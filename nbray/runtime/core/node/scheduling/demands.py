@@ -34,6 +34,7 @@ class Demands:
         want.count = message.count
         want.depth = message.depth
         want.node = message.node
+        want.env = message.env
         want.asker = message.sender if message.origin else 0
         want.rests = 0.0
         if not want.unmet:

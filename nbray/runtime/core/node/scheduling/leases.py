@@ -116,6 +116,7 @@ class Want:
         "asker",
         "count",
         "depth",
+        "env",
         "explained",
         "key",
         "leases",
@@ -133,6 +134,8 @@ class Want:
         self.resources = resources
         self.count = 0
         self.depth = 0
+        self.env = b""
+        """The environment its workers must have."""
         self.node = 0
         """Only on this node (0: anywhere)."""
         self.asker = 0

@@ -74,7 +74,7 @@ class Peers:
             else:
                 del want.asked[node]
             message = Demand(
-                self._me, shape, want.resources, count, want.depth, want.node, client
+                self._me, shape, want.resources, count, want.depth, want.node, client, want.env
             )
             out.append(Send(node_client(node), message))
         return out

@@ -116,7 +116,9 @@ class Residents:
         gpus = self._ledger.take(need)
         if gpus is None:
             return False
-        worker = self._scheduler.obtain(need, now, out, fresh=True)
+        env = resident.spec.env
+        key = b"" if env is None else env.key
+        worker = self._scheduler.obtain(need, now, out, fresh=True, env=key)
         if worker is None:
             self._ledger.give(need, gpus)
             self.stuck = self._scheduler.stuck

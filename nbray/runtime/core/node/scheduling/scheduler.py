@@ -151,15 +151,16 @@ class Scheduler:
         return self._pool.fork(client, count, now)
 
     def obtain(
-        self, need: Shape, now: float, out: list[NodeEffect], fresh: bool = False
+        self, need: Shape, now: float, out: list[NodeEffect], fresh: bool = False,
+        env: bytes = b"",
     ) -> Worker | None:
         """Book a worker fit for *need*, forking one if need be; None at the cap on processes.
 
         *fresh*: for an actor, who does not get the last process there can be: tasks would wait
-        for its end.
+        for its end. *env*: the environment that it has, or is to enter.
         """
         setting = threads(need)
-        worker = self._pool.spare(setting, fresh, bool(need.get("GPU")))
+        worker = self._pool.spare(setting, fresh, bool(need.get("GPU")), env)
         if fresh and not self._pool.spares_one():
             self.stuck = self._pool.why_full()
             return None
@@ -176,6 +177,7 @@ class Scheduler:
             worker, effects = self.fork(setting, now)
             out.extend(effects)
         worker.booked = True
+        worker.env = env
         return worker
 
     # -- grants -------------------------------------------------------------------
@@ -235,7 +237,7 @@ class Scheduler:
         gpus = self._ledger.take(need)
         if gpus is None:
             return False
-        worker = self.obtain(need, now, out)
+        worker = self.obtain(need, now, out, env=want.env)
         if worker is None:
             self._ledger.give(need, gpus)
             want.stuck = self.stuck

@@ -66,7 +66,7 @@ class WrongMove(AssertionError):
 class Worker:
     """One worker process."""
 
-    __slots__ = ("asked", "booked", "born", "client", "had_gpus", "leaving", "pid", "since",
+    __slots__ = ("asked", "booked", "born", "client", "env", "had_gpus", "leaving", "pid", "since",
                  "state", "story", "threads", "used", "why", "worked")  # fmt: skip
 
     def __init__(self, client: int, threads: int, now: float) -> None:
@@ -85,6 +85,8 @@ class Worker:
         """It was asked and has not declined: nothing may be given to it."""
         self.had_gpus = False
         """It has given GPUs back, and gets none again, should it stay for its objects."""
+        self.env = b""
+        """The environment that it has entered, or is booked for: it never has another."""
         self.used = False
         """It has run tasks, and may own objects that others use."""
         self.why = ""
@@ -195,11 +197,14 @@ class WorkerPool:
         self._workers[client] = worker
         return worker, [Fork(client, threads)]
 
-    def spare(self, threads: int, fresh: bool, gpus: bool = False) -> Worker | None:
+    def spare(
+        self, threads: int, fresh: bool, gpus: bool = False, env: bytes = b""
+    ) -> Worker | None:
         """An unbooked worker with this thread setting: an idle one, else one being forked.
 
         *fresh*: none that has run tasks; an actor's end takes its process's objects along.
-        *gpus*: none that has had some.
+        *gpus*: none that has had some. *env*: one of this environment, or of none that has run
+        nothing, and can enter it.
         """
         forking = None
         best = None
@@ -207,6 +212,8 @@ class WorkerPool:
             if worker.booked or worker.leaving or worker.threads != threads:
                 continue
             if gpus and worker.had_gpus:
+                continue
+            if worker.env != env and (worker.env or worker.used):
                 continue
             if worker.state is State.IDLE:
                 if fresh and worker.used:

@@ -1,0 +1,85 @@
+"""The environment that a client's work is to have: its own over that of where it is submitted.
+
+Owns the job's environment in a driver, the entered one in a worker, and what follows from both for
+each task and actor. Does not own its fields (`nbray.runtime_env`) nor entering it
+(`shell.worker.entering`). Rule: work without an environment, in a process without one, costs two
+comparisons.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nbray.refs import ObjectRef
+from nbray.wire.digest import digest
+from nbray.wire.messages import Environment, Ref
+
+
+class Environments:
+    """Those of one client."""
+
+    def __init__(self) -> None:
+        self.here: Environment | None = None
+        """What work has that asks for nothing: the driver's job's, or what this worker entered."""
+        self._made: dict[str, Environment] = {}
+        self._held: list[ObjectRef[Any]] = []
+        """The job's archives, for as long as the job lives."""
+
+    @property
+    def text(self) -> str:
+        """That of this process, as it travels; '' if it has none."""
+        return "" if self.here is None else self.here.text
+
+    def entered(self, env: Environment) -> None:
+        """This process is in *env* from now on."""
+        self.here = env
+        self._made.clear()
+
+    def of(self, own: str) -> Environment | None:
+        """What work has that asks for *own* ('': nothing of its own)."""
+        if not own:
+            return self.here
+        found = self._made.get(own)
+        if found is None:
+            from nbray.runtime_env import merged  # late: few ask for any
+
+            here = self.here
+            text = merged(self.text, own)
+            packages = {} if here is None else here.packages
+            packages = {name: key for name, key in packages.items() if name in text}
+            if len(self._made) > 256:
+                self._made.clear()
+            found = self._made[own] = Environment(text, key_of(text), packages)
+        return found
+
+    def begin(self, env: Mapping[str, Any], put: Callable[[bytes], ObjectRef[Any]]) -> None:
+        """In a driver: every task and actor of the job has this environment.
+
+        Args:
+            put: stores an archive.
+
+        Raises:
+            ValueError, OSError: a folder cannot be packed; says why.
+        """
+        from nbray.hosting.packages import packed
+
+        packages: dict[str, Ref] = {}
+        text, archives = packed(env)
+        for name, data in archives.items():
+            ref = put(data)
+            self._held.append(ref)
+            packages[name] = (ref.owner, ref.seq)
+        self.entered(Environment(text, key_of(text), packages))
+
+    def end(self) -> None:
+        """The driver ends: its archives are let go."""
+        self._held.clear()
+
+
+def key_of(text: str) -> bytes:
+    """By which an environment is known; how it is made does not matter to it."""
+    env = json.loads(text)
+    env.pop("config", None)
+    return digest(json.dumps(env, sort_keys=True).encode())

@@ -1,0 +1,106 @@
+"""Environments of tasks and actors: variables, how they add up, and who gets them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from api import load, ray
+
+RuntimeEnv = load("runtime_env").RuntimeEnv
+
+
+@ray.remote
+def variables(*names):
+    return [os.environ.get(name) for name in names]
+
+
+def env(**values):
+    return {"env_vars": values}
+
+
+def test_a_task_has_its_variables_and_no_other_task_has():
+    assert ray.get(variables.options(runtime_env=env(NB_A="1")).remote("NB_A")) == ["1"]
+    assert ray.get(variables.remote("NB_A")) == [None]
+    assert "NB_A" not in os.environ
+
+
+def test_variables_are_expanded():
+    given = env(NB_B="x", NB_C="${NB_B}:${NB_NOWHERE}:y")
+    found = ray.get(variables.options(runtime_env=given).remote("NB_B", "NB_C"))
+    assert found == ["x", "x::y"]
+
+
+def test_what_a_task_launches_inherits_and_adds():
+    @ray.remote(runtime_env=env(NB_D="1", NB_E="1"))
+    def parent():
+        names = ("NB_D", "NB_E", "NB_F")
+        own = variables.options(runtime_env=env(NB_E="2", NB_F="3"))
+        return ray.get([variables.remote(*names), own.remote(*names)])
+
+    assert ray.get(parent.remote()) == [["1", "1", None], ["1", "2", "3"]]
+
+
+def test_an_actor_has_its_variables():
+    @ray.remote(runtime_env=env(NB_G="1"))
+    class Actor:
+        def read(self):
+            return os.environ.get("NB_G")
+
+        def launched(self):
+            return ray.get(variables.remote("NB_G"))
+
+        def context(self):
+            return ray.get_runtime_context().runtime_env
+
+    actor = Actor.remote()
+    assert ray.get([actor.read.remote(), actor.launched.remote()]) == ["1", ["1"]]
+    assert ray.get(actor.context.remote()) == env(NB_G="1")
+    other = Actor.options(runtime_env=env(NB_G="2")).remote()
+    assert ray.get(other.read.remote()) == "2"
+
+
+def test_the_context_has_the_environment():
+    @ray.remote
+    def context():
+        here = ray.get_runtime_context()
+        return here.runtime_env, here.get_runtime_env_string()
+
+    assert ray.get(context.remote()) == ({}, "{}")
+    found, text = ray.get(context.options(runtime_env=RuntimeEnv(**env(NB_H="1"))).remote())
+    assert found == env(NB_H="1")
+    assert RuntimeEnv.deserialize(text) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (5, TypeError, "runtime_env"),
+        ({"env_vars": {"A": 1}}, TypeError, "Dict"),
+        ({"working_dir": 1}, TypeError, "string"),
+        ({"working_dir": "/nowhere/at/all"}, ValueError, "not a valid path"),
+        ({"working_dir": "."}, ValueError, "job level"),
+        ({"py_modules": "x"}, TypeError, "list of strings"),
+        ({"pip": ["a"], "conda": "b"}, ValueError, "at the same time"),
+        ({"pip": ["a"], "uv": ["b"]}, ValueError, "at the same time"),
+        ({"pip": {"foo": 1}}, ValueError, "can only have these fields"),
+        ({"excludes": "x"}, TypeError, "List"),
+        ({"config": {"setup_timeout_seconds": 0}}, ValueError, "greater than zero"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_environments_are_refused(given, error, words):
+    with pytest.raises(error, match=words):
+        variables.options(runtime_env=given).remote()
+
+
+def test_what_cannot_be_made_fails_the_work():
+    @ray.remote(runtime_env={"conda": "nbray-has-no-such-environment"})
+    class Actor:
+        def call(self):
+            return 1
+
+    bad = {"conda": "nbray-has-no-such-environment"}
+    for ref in (variables.options(runtime_env=bad).remote(), Actor.remote().call.remote()):
+        with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match="Failed to set up"):
+            ray.get(ref)

@@ -11,7 +11,8 @@ import nbray as ray
 from nbray.job_submission import JobStatus, JobSubmissionClient
 from nbray.util import state
 
-pytestmark = pytest.mark.concurrent
+# Ray answers these by an agent of its dashboard, which the contract does not start.
+pytestmark = [pytest.mark.concurrent, pytest.mark.own]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,10 @@ ListApiOptions, StateResource = common.ListApiOptions, common.StateResource
 RayStateApiException = load("util.state.exception").RayStateApiException
 
 
+# Ray tells these a second late: its tasks' ends come to its head by and by.
+pytestmark = pytest.mark.own
+
+
 @ray.remote
 def plus(a, b=1):
     return a + b

@@ -18,6 +18,7 @@ def test_the_table_of_options_is_the_page_of_faults():
     assert set(options._TASK) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "num_returns",
         "max_retries", "retry_exceptions", "max_calls", "runtime_env",
+        "_generator_backpressure_num_objects",
     }  # fmt: skip
     assert set(options._ACTOR) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "namespace",
@@ -27,6 +28,7 @@ def test_the_table_of_options_is_the_page_of_faults():
     }  # fmt: skip
     assert set(options._METHOD) == {
         "num_returns", "max_task_retries", "retry_exceptions", "name", "concurrency_group",
+        "_generator_backpressure_num_objects",
     }  # fmt: skip
 
 

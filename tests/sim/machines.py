@@ -187,6 +187,9 @@ class NodeProcess(Process):
         self.failing_forks = 0
         self.stale = 0
         """Slots that were freed twice, other than by the last words of a dead owner."""
+        self._asked_for: set[int] = set()
+        """By generation, slots of dead workers whose owners were asked: what an owner has freed
+        meanwhile it does not know any more, and frees it again."""
         self._perform(self.brain.start(world.now))
         self.wake(world.now)
 
@@ -244,7 +247,8 @@ class NodeProcess(Process):
         stale = self.books.stale
         self._perform(self.brain.handle(message, self.world.now))
         if not (isinstance(message, m.Free) and self.brain.deaths.over(message.sender)):
-            self.stale += self.books.stale - stale
+            again = {s.generation for s in message.slots} if isinstance(message, m.Free) else set()
+            self.stale += max(0, self.books.stale - stale - len(again & self._asked_for))
 
     def _forward(self, to: int, frames: list[Any]) -> None:
         node = node_of(to)
@@ -350,6 +354,8 @@ class NodeProcess(Process):
             effect = queue.popleft()
             match effect:
                 case fx.Send(to=to, message=message):
+                    if isinstance(message, m.Unclaimed):
+                        self._asked_for.update(slot.generation for slot in message.slots)
                     self._send(to, message)
                 case fx.SendBulk():
                     self._send_bulk(effect)

@@ -59,10 +59,13 @@ class ObjectRefGenerator(Generic[T]):
     has the error. The task ends early when its generator is dropped. It cannot be pickled.
     """
 
-    __slots__ = ("__weakref__", "_stream", "_take")
+    __slots__ = ("__weakref__", "_cell", "_shown", "_stream", "_take")
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._shown: session.Waiting | None = None
+        """Its waits, as bars see them: one from the first in a cell to the end."""
+        self._cell = ""
         self._take = stream.take
 
     def __iter__(self) -> Self:
@@ -74,19 +77,42 @@ class ObjectRefGenerator(Generic[T]):
         Raises:
             StopIteration: there are no more.
         """
-        ref = self._take()
-        return ref if ref is not None else self._wait()
+        try:
+            ref = self._take()
+            return ref if ref is not None else self._wait()
+        except BaseException:
+            self._unwatch()
+            raise
 
     def _wait(self) -> ObjectRef[T]:
         stream = self._stream
         engine = stream.completed._engine
-        watcher = session.watcher()
+        self._watch()
         while True:
-            with watcher() if watcher is not None else contextlib.nullcontext():
-                engine.wait([stream.peek()], 1, None, False)
+            engine.wait([stream.peek()], 1, None, False)
             ref = stream.take()
             if ref is not None:
+                if self._shown is not None:
+                    self._shown.pause()
                 return ref
+
+    def _watch(self) -> None:
+        """Have bars shown if reading takes long, be each wait ever so short."""
+        watcher = session.watcher()
+        if watcher is None:
+            return
+        cell = session.cell.get()
+        if self._shown is None or self._cell != cell:
+            self._unwatch()
+            self._shown, self._cell = watcher(), cell
+            self._shown.__enter__()
+        else:
+            self._shown.resume()
+
+    def _unwatch(self) -> None:
+        shown, self._shown = self._shown, None
+        if shown is not None:
+            shown.__exit__(None, None, None)
 
     def __aiter__(self) -> Self:
         return self
@@ -158,6 +184,7 @@ class ObjectRefGenerator(Generic[T]):
     def __del__(self) -> None:
         stream = getattr(self, "_stream", None)
         if stream is not None:
+            self._unwatch()
             stream.close()
 
     def __repr__(self) -> str:

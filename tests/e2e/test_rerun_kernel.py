@@ -109,7 +109,7 @@ def test_a_cell_that_defines_a_named_actor_leaks_nothing(kernel: Front) -> None:
     no_growth(kernel, before)
     assert kernel.run("nbray.get(nbray.get_actor('counter').add.remote())").result == "2"
     twice = kernel.run("[Counter.options(name='twin').remote() for _ in range(2)]")
-    assert twice.error == "ValueError", "one run of a cell cannot make two"
+    assert twice.error == "ActorAlreadyExistsError", "one run of a cell cannot make two"
     other = kernel.run("@remote\nclass Another: ...\nAnother.options(name='counter').remote()")
     assert other.error == "ValueError", "another class is another actor"
 

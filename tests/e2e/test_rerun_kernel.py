@@ -111,7 +111,7 @@ def test_a_cell_that_defines_a_named_actor_leaks_nothing(kernel: Front) -> None:
     twice = kernel.run("[Counter.options(name='twin').remote() for _ in range(2)]")
     assert twice.error == "ActorAlreadyExistsError", "one run of a cell cannot make two"
     other = kernel.run("@remote\nclass Another: ...\nAnother.options(name='counter').remote()")
-    assert other.error == "ValueError", "another class is another actor"
+    assert other.error == "ActorAlreadyExistsError", "another class is another actor"
 
 
 def test_the_case_of_an_edited_helper(kernel: Front) -> None:

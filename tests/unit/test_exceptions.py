@@ -33,7 +33,8 @@ def dual(cause):
 def test_every_error_is_a_ray_error_and_survives_pickling(kind):
     error = pickle.loads(pickle.dumps(kind("what happened")))
     assert type(error) is kind
-    assert str(error) == "what happened"
+    assert str(error) == str(kind("what happened"))
+    assert str(error).splitlines()[-1] == "what happened"
 
 
 def test_the_tree():

@@ -312,6 +312,23 @@ def test_a_crash_that_is_tried_again(tmp_path):
     assert ray.get(list(stream)) == [("first", False), ("second", True)]
 
 
+@pytest.mark.concurrent
+def test_one_that_pauses_for_its_reader_may_be_tried_again(tmp_path):
+    """Whoever tries it again begins anew, and the reader is further."""
+
+    @ray.remote(max_retries=1, _generator_backpressure_num_objects=2)
+    def dies_once(path):
+        for index in range(8):
+            if index == 5 and not path.exists():
+                path.touch()
+                time.sleep(0.1)
+                os._exit(1)
+            yield index
+
+    stream = dies_once.remote(tmp_path / "begun")
+    assert ray.get(list(stream), timeout=30) == list(range(8))
+
+
 def test_an_error_that_is_tried_again(tmp_path):
     @ray.remote(max_retries=1, retry_exceptions=True)
     def fails_once(path):

@@ -110,6 +110,8 @@ class Streams:
             elif one is not None:
                 number = message.seq + 1 + message.first + place
                 self._refuse(message.sender, number, one, effects)
+        if known > 0 and stream.most:  # who tries it again does not know how far its reader is
+            effects += self.took(stream)
         return effects
 
     def _refuse(

@@ -196,6 +196,22 @@ def test_a_task_that_pauses_hears_what_was_taken() -> None:
     assert streams.took(stage.stream) == []
 
 
+def test_an_attempt_that_pauses_hears_what_the_reader_has_of_the_one_before() -> None:
+    """Or it would wait for a reader who waits for what comes after that."""
+    stage = Stage(most=2)
+    stage.yields(0, b"a", b"b")
+    stage.stream.fresh.clear()
+    stage.stream.taken = 2
+    stage.say(m.Died(NODE, [m.Death(WORKER, "killed")]))
+    stage.now += 1.0
+    stage.brain.tick(stage.now)
+    stage.brain.pump(stage.now)
+    stage.grant(OTHER, 8)
+    (taken,) = sent(stage.yields(0, b"A", b"B", worker=OTHER), m.Taken, OTHER)
+    assert taken.count == 2
+    assert not sent(stage.yields(2, b"C", worker=OTHER), m.Taken), "what is new, the reader tells"
+
+
 def test_values_of_a_dynamic_task_are_held_by_its_own() -> None:
     stage = Stage(DYNAMIC)
     stage.yields(0, b"a", b"b")

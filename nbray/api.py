@@ -19,7 +19,7 @@ import msgspec
 from nbray import arguments, session
 from nbray.actor import ActorHandle
 from nbray.config import InitConfig
-from nbray.context import ClusterContext, RuntimeContext, metrics_port, with_metrics_ports
+from nbray.context import ClusterContext, RuntimeContext, as_rays, metrics_port
 from nbray.engine import Engine, load
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.generators import ObjectRefGenerator, wait_for_streams
@@ -446,7 +446,7 @@ def nodes() -> list[dict[str, Any]]:
         RaySystemError: nbray does not run, as for the two below; `init` starts it.
     """
     engine = _running()
-    return with_metrics_ports(engine, engine.cluster.nodes())
+    return as_rays(engine, engine.cluster.nodes())
 
 
 def cluster_resources() -> dict[str, float]:

@@ -60,12 +60,23 @@ def metrics_port(engine: Engine, wanted: int = 0) -> int:
     return port
 
 
-def with_metrics_ports(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """*rows* of nodes with where each serves numbers: the head does, if it is this machine."""
+_NOT_HERE = {
+    "ObjectStoreSocketName": "", "RayletSocketName": "", "MetricsAgentPort": 0,
+    "DashboardAgentListenPort": -1, "RuntimeEnvAgentPort": 0,
+}  # fmt: skip
+"""What a node of Ray's has besides, as Ray gives it of one that has none."""
+
+
+def as_rays(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """*rows* of nodes with all of Ray's keys, and where each serves numbers.
+
+    The head does, if it is this machine.
+    """
     here = engine.context.runtime().node_id
     for row in rows:
         at_head = bool(row.get("IsHead")) and row["NodeID"] == here
         row["MetricsExportPort"] = metrics_port(engine) if at_head else 0
+        row |= _NOT_HERE
     return rows
 
 

@@ -415,9 +415,8 @@ class NodeBrain:
             want.rests = now + (REST_REMOTE if want.asker else REST)
         out = self.lending.settle(lease.worker)
         self.lending.gone(lease.worker)
-        if worker is not None and (lease.gpus or message.spent):  # it keeps memory of the GPU
-            worker.had_gpus = worker.had_gpus or bool(lease.gpus)
-            out.append(self.pool.ask(worker, "it had a GPU, or has run max_calls tasks", now))
+        if worker is not None and (lease.gpus or message.spent):
+            out.append(self.pool.retire(worker, bool(lease.gpus), now))
         return [*out, *self.demands.end(lease, now)]
 
     def _kill(self, message: m.KillWorker, now: float) -> list[NodeEffect]:

@@ -224,6 +224,12 @@ class WorkerPool:
                 forking = worker
         return best or forking
 
+    def retire(self, worker: Worker, gpus: bool, now: float) -> NodeEffect:
+        """Ask one to end that is given to nobody again: a GPU that it had keeps memory of it."""
+        worker.had_gpus = worker.had_gpus or gpus
+        why = "it has had a GPU" if gpus else "it has run as many tasks as max_calls allows"
+        return self.ask(worker, why, now)
+
     def ask(self, worker: Worker, why: str, now: float) -> Send:
         """Ask *worker* to end, as nobody needs it; it may decline."""
         worker.asked = now

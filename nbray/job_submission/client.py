@@ -7,6 +7,7 @@ the cluster that its program is in, if that is the one; else it attaches to it b
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import secrets
 import string
@@ -223,10 +224,12 @@ class JobSubmissionClient:
         """What its program writes, as it comes, until it ends."""
         self._known(job_id)
         position, over = 0, False
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode  # pieces end anywhere
         while not over:
             piece, over = await asyncio.to_thread(ask, self._engine, "log", job_id, position)
             position += len(piece)
-            if piece:
-                yield piece.decode(errors="replace")
+            text = decode(piece, over)
+            if text:
+                yield text
             elif not over:
                 await asyncio.sleep(POLL)

@@ -244,7 +244,13 @@ class JobManager:
 
 
 def _tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-TAIL:] if log.exists() else ""
+    """The last words; of a log that may be larger than the memory there is."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * TAIL))  # a character has at most four
+            return file.read().decode(errors="replace")[-TAIL:]
+    except OSError:
+        return ""
 
 
 def _unpacked(folder: Path, parts: dict[str, bytes]) -> tuple[str, list[str]]:

@@ -69,6 +69,23 @@ def test_a_job_that_fails_and_its_output_as_it_comes(client) -> None:
     assert client.stop_job(job) is False
 
 
+def test_a_character_that_comes_in_two_halves_is_one(client, tmp_path) -> None:
+    """Whoever follows a job asks whenever he likes, and pieces end anywhere."""
+    go = tmp_path / "go"
+    job = client.submit_job(
+        entrypoint=f"printf 'gr\\303'; while [ ! -e {go} ]; do sleep 0.02; done; printf '\\274n'"
+    )
+
+    async def follow():
+        pieces = []
+        async for piece in client.tail_job_logs(job):
+            pieces.append(piece)
+            go.touch()
+        return "".join(pieces)
+
+    assert asyncio.run(follow()) == "grün"
+
+
 def test_a_job_is_stopped(client) -> None:
     job = client.submit_job(entrypoint="sleep 100", entrypoint_num_cpus=1)
     deadline = time.monotonic() + 60

@@ -100,25 +100,32 @@ def get_log(
     return _pieces(address, read, lines, (_interval or _POLL) if follow else 0.0, filter_ansi_code)
 
 
+_HALF = "\N{REPLACEMENT CHARACTER}"
+"""What half a character reads as: at the end of what still grows, the rest of it is to come."""
+
+
 def _pieces(
     address: str | None, read: Callable[[Engine], str], tail: int, interval: float, plain: bool
 ) -> Iterator[str]:
     """The last lines of what *read* gives, then every *interval* seconds (0: never) what is new."""
+    import re  # late: few read logs
+
+    def shown(text: str) -> str:
+        return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text) if plain else text
+
     with connected(address) as (engine, _own):
         text = read(engine)
+        if interval:
+            text = text.rstrip(_HALF)
         seen = len(text)
-        first = _last(text, tail)
-        if plain:
-            import re
-
-            first = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", first)
+        first = shown(_last(text, tail))
         if first:
             yield first
         while interval and not engine.ended:
             time.sleep(interval)
-            text = read(engine)
+            text = read(engine).rstrip(_HALF)
             if len(text) > seen:
-                yield text[seen:]
+                yield shown(text[seen:])
             seen = len(text)
 
 

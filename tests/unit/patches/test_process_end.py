@@ -37,6 +37,16 @@ def test_a_step_that_ends_the_process_is_not_taken_again():
     assert subprocess.run(run, capture_output=True, check=False).returncode == 4
 
 
+def test_a_process_that_handles_its_signal_takes_the_step_again_at_its_end():
+    line = (
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\nos._exit(3)"
+    )
+    run = [sys.executable, "-c", ENDING.format(line), "plain"]
+    ended = subprocess.run(run, capture_output=True, check=False)
+    assert (ended.stdout, ended.returncode) == (b"firstfirst", 3)
+
+
 def test_a_forked_process_has_no_step():
     line = "pid = os.fork()\nif not pid: os._exit(5)\nprint(os.waitpid(pid, 0)[1] >> 8)"
     run = [sys.executable, "-c", ENDING.format(line), "plain"]

@@ -392,8 +392,8 @@ class Executor:
             retry = self.functions.retries(spec.retry_on, error)
         data = pack_error(error, name, self._node_name, self._pid)
         values = [Value(data, failed=True)]
-        if spec.num_returns < 0 and self._streaming is not None and not cancelled:
-            values = self._streaming.values(item, values[0])
+        if spec.num_returns < 0 and self._streaming is not None:
+            values = self._streaming.values(item, values[0], cancelled)
         outcome = Outcome(item.seq, values, True, retry, cancelled)
         BaseException.with_traceback(error, None)  # its class may let nothing be set
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), ())

@@ -289,11 +289,13 @@ class Streaming:
 
     # -- answers -----------------------------------------------------------------------
 
-    def values(self, item: Item, error: Value | None = None) -> list[Value]:
+    def values(
+        self, item: Item, error: Value | None = None, cancelled: bool = False
+    ) -> list[Value]:
         """What the answer of a task has that has yielded: its own value, and its error if any."""
         count = self._counts.pop((item.caller, item.seq), -1)
-        if count < 0 and error is not None:
-            return [error]  # it has not begun
+        if error is not None and (count < 0 or cancelled):
+            return [error]  # it has not begun, or nobody wants what it yielded
         refs: list[Any] = []
         if item.spec.num_returns == DYNAMIC:
             engine = self._executor.memory.engine

@@ -116,6 +116,9 @@ def test_a_cancelled_one_is_interrupted_where_it_yields(host: Host, streaming: S
     with pytest.raises(KeyboardInterrupt):
         streaming.run(item(), numbers(100, ended))
     assert ended == [100]
+    error = m.Value(b"cancelled", failed=True)
+    assert streaming.values(item(), error, cancelled=True) == [error]
+    assert not streaming._counts
 
 
 def test_it_pauses_until_enough_was_taken(host: Host, streaming: Streaming) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import site
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nbray.exceptions import RuntimeEnvSetupError
+from nbray.hosting import watched_commands
 from nbray.hosting.packages import add_paths, locked
 from nbray.patches import interpreter
 
@@ -145,7 +147,7 @@ def _make(place: Path, tool: str, wanted: Mapping[str, Any], until: float | None
 
 
 def _run(what: Sequence[str], log: Path, until: float | None) -> None:
-    """Run an installer to its end, which is no later than this process's."""
+    """Run an installer to its end, which, with all that it starts, is no later than ours."""
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -153,12 +155,13 @@ def _run(what: Sequence[str], log: Path, until: float | None) -> None:
     }
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            what, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-            env=environ, start_new_session=True, preexec_fn=_tie(),  # noqa: PLW1509 - one thread of ours
+            watched_commands.under_watch(shlex.join(what)), stdin=subprocess.PIPE, stdout=stream,
+            stderr=subprocess.STDOUT, env=environ, start_new_session=True,
         )  # fmt: skip
         try:
             left = None if until is None else max(0.0, until - time.monotonic())
             code = process.wait(left)
+            watched_commands.ended(process)
         except subprocess.TimeoutExpired:
             raise TimeoutError(
                 f"making the environment took longer than config.setup_timeout_seconds allows; "
@@ -173,20 +176,6 @@ def _run(what: Sequence[str], log: Path, until: float | None) -> None:
         raise RuntimeEnvSetupError(
             f"{_shown(what)} failed (exit code {code}). Its last lines:\n{_tail(log)}"
         )
-
-
-def _tie() -> Callable[[], None] | None:
-    """What has a child end with this process, on Linux."""
-    if sys.platform != "linux":
-        return None
-    import ctypes  # late: only who installs something
-
-    library = ctypes.CDLL(None)
-
-    def tie() -> None:
-        library.prctl(1, signal.SIGKILL, 0, 0, 0)
-
-    return tie
 
 
 def _shown(what: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from nbray import api, session
+from nbray.hosting import watched_commands
 from nbray.ids import OWN_CELL
 from nbray.job_submission.records import JobErrorType, JobInfo, JobStatus
 from nbray.remote import remote
@@ -34,12 +35,6 @@ TAIL = 20_000
 """Characters of its log that a failed job's message quotes at most."""
 PIECE = 1 << 20
 """Most characters of a log in one answer."""
-_UNDER_WATCH = (
-    "exec 3<&0 </dev/null; "
-    "(if read _ <&3; then exit 0; else kill -9 0; fi) >/dev/null 2>&1 & "
-    'exec 3<&-; eval "$1"'
-)
-"""A shell's program: runs $1; the end of its standard input without a line ends all of it."""
 
 
 class Holder:
@@ -203,7 +198,7 @@ class JobManager:
             env["PYTHONPATH"] = os.pathsep.join(filter(None, [where, *paths, known]))
         with job.log.open("ab") as log:
             job.process = subprocess.Popen(
-                ["/bin/sh", "-c", _UNDER_WATCH, "sh", job.info.entrypoint],
+                watched_commands.under_watch(job.info.entrypoint),
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=env,
                 cwd=where or str(Path.home()), start_new_session=True,
             )  # fmt: skip
@@ -214,10 +209,7 @@ class JobManager:
             job.become(JobStatus.STOPPED)
             return
         code = job.process.wait()
-        with contextlib.suppress(OSError):  # who watches for the manager's end may be gone
-            assert job.process.stdin is not None
-            job.process.stdin.write(b"\n")
-            job.process.stdin.close()
+        watched_commands.ended(job.process)
         if job.stopping:
             job.become(JobStatus.STOPPED, driver_exit_code=code)
         elif code == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import os
+from pathlib import Path
 
 __all__ = ["binary_to_hex", "get_num_cpus", "get_system_memory", "hex_to_binary"]
 
@@ -20,8 +21,7 @@ def get_system_memory() -> int:
     total = int(psutil.virtual_memory().total)
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            with open(f"/sys/fs/cgroup/{name}", encoding="ascii") as file:  # noqa: PTH123
-                return min(total, int(file.read()))
+            return min(total, int(Path("/sys/fs/cgroup", name).read_text()))
         except (OSError, ValueError):  # another kind of system, or no bound
             continue
     return total

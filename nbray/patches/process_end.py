@@ -38,7 +38,7 @@ def _take() -> None:
     while _step:
         process, step = _step.pop()
         if process == os.getpid():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # it ends whatever becomes of the step
                 step()
 
 

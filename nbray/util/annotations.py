@@ -31,7 +31,7 @@ class RayDeprecationWarning(DeprecationWarning):
     """Something is used that will go away."""
 
 
-def PublicAPI(*args: Any, stability: str = "stable", api_group: str = "Others") -> Any:  # noqa: N802
+def PublicAPI(*args: Any, stability: str = "stable", api_group: str = "Others") -> Any:  # noqa: N802 - Ray's
     """Mark what users may use: `@PublicAPI`, or `@PublicAPI(stability="beta")`.
 
     Raises:
@@ -42,12 +42,12 @@ def PublicAPI(*args: Any, stability: str = "stable", api_group: str = "Others") 
     return _marker(args, AnnotationType.PUBLIC_API, api_group)
 
 
-def DeveloperAPI(*args: Any) -> Any:  # noqa: N802
+def DeveloperAPI(*args: Any) -> Any:  # noqa: N802 - Ray's
     """Mark what people who extend it may use."""
     return _marker(args, AnnotationType.DEVELOPER_API, "Others")
 
 
-def Deprecated(*args: Any, message: str = "", warning: bool = False) -> Any:  # noqa: N802
+def Deprecated(*args: Any, message: str = "", warning: bool = False) -> Any:  # noqa: N802 - Ray's
     """Mark what will go away; with *warning*, each call warns with *message*."""
     if args:
         return _marked(args[0], AnnotationType.DEPRECATED, "Others")

@@ -112,7 +112,7 @@ class NativeInsight:
                 return found[0]
             survey = brain.survey()
             seen = survey.version
-            loop.wait(lambda: survey.version != seen, loop.now() + LOOK, event)  # noqa: B023
+            loop.wait(lambda: survey.version != seen, loop.now() + LOOK, event)  # noqa: B023 - it ends here
 
     def holdings(self) -> list[HoldingRecord]:
         """What is held, and by whom (see `Insight.holdings`)."""

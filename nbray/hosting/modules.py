@@ -264,7 +264,7 @@ def _roots() -> list[str]:
 def _imported(roots: list[str]) -> Iterator[tuple[str, str]]:
     """(name, file) of every imported module that lies in *roots*."""
     starts = tuple(root.rstrip(os.sep) + os.sep for root in roots)
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # other threads import, and so may a `__del__`
         path = getattr(module, "__dict__", {}).get("__file__")
         if (
             isinstance(path, str)

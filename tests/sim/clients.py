@@ -301,7 +301,7 @@ class SimExecutor(Executor):
         modules: Any = NoModules()
         super().__init__(
             brain, process.loop, process.api.engine.memory, output, f"host{process.number}",
-            modules, lambda: None,
+            modules, lambda _: None,
         )  # fmt: skip
         self._pid = process.me & 0xFFFF  # it travels in errors
         self._process = process

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from nbray.engine import Function
 from nbray.hosting import modules
-from nbray.hosting.modules import Modules, Named, read, resolve
+from nbray.hosting.modules import Modules, Named, _imported, read, resolve
 
 
 @pytest.fixture
@@ -140,3 +142,30 @@ def test_a_name_that_is_gone_says_so(folder: Path) -> None:
     write(folder / "tasks_here.py", "")
     with pytest.raises(AttributeError, match="'tasks_here' has no remote function or class 'f'"):
         resolve("tasks_here", "f")
+
+
+def test_modules_that_come_while_it_looks_hinder_nobody() -> None:
+    """Garbage collection runs while the list is made, and what it runs may import."""
+    left = 300
+
+    class Late:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            nonlocal left
+            sys.modules[f"late_{left}"] = types.ModuleType("late")
+            left -= 1
+            if left:
+                Late()  # for the next collection
+
+    kept = gc.get_threshold()
+    try:
+        Late()
+        gc.set_threshold(1, 1, 1)
+        while left:
+            list(_imported(["/nowhere"]))
+    finally:
+        gc.set_threshold(*kept)
+        for name in [name for name in sys.modules if name.startswith("late_")]:
+            del sys.modules[name]

@@ -484,5 +484,5 @@ class ClientBrain:
                 running.get(cell, {}), names, now, tuple(why.get(cell, ())), cpus,
                 oldest.get(cell, 0.0),
             )
-            for cell, tally in list(self.tallies.items())
+            for cell, tally in self.tallies.copy().items()  # in any thread
         }

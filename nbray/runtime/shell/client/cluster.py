@@ -43,7 +43,7 @@ class NativeCluster:
     def nodes(self) -> list[dict[str, Any]]:
         """The nodes, with Ray's keys and NodeNumber (see `Cluster.nodes`)."""
         self._loop.flush()  # take what has arrived
-        members = [node for _, node in sorted(self._brain.members.items())]
+        members = [node for _, node in sorted(self._brain.members.copy().items())]
         return [_described(node, self._registered.cluster) for node in members]
 
     def resources(self) -> dict[str, float]:

@@ -29,7 +29,7 @@ from nbray.runtime.core.effects import ClientEffect, Forget, Send
 from nbray.runtime.shell.client.quick_look import SPIN, QuickLook
 from nbray.runtime.shell.process.sockets import Post
 from nbray.wire.codec import CorruptFrame, client_decoder, encode
-from nbray.wire.messages import ToClient
+from nbray.wire.messages import ActorState, ToClient
 
 IDLE_POLL = 0.1
 """Seconds between looks at dropped references while nothing happens."""
@@ -217,12 +217,18 @@ class Loop:
         now = time.monotonic()
         received = self.post.receive()
         effects: list[ClientEffect] = []
+        lives: list[ActorState] = []
         for frames in received:
             try:
                 message = self._decode(frames[-1])
             except CorruptFrame:
                 self.corrupt += 1
                 continue
+            if type(message) is ActorState:
+                lives.append(message)  # an actor's answers, which it sent before, may stand behind
+            else:
+                effects += self._handle(message, now)
+        for message in lives:
             effects += self._handle(message, now)
         effects += self.brain.pump(now)
         deadline = self.brain.next_deadline()

@@ -28,12 +28,10 @@ from nbray.exceptions import RayError, TaskCancelledError
 from nbray.hosting.classes import is_async, made
 from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
-from nbray.patches import process_end
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
-from nbray.runtime.shell.machine.oom_scores import become_actor
 from nbray.runtime.shell.worker.functions import Functions, constructor_spec, not_loaded
 from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
 from nbray.wire.failures import one_line
@@ -62,7 +60,7 @@ class Executor:
 
     def __init__(
         self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output[ClientEffect],
-        node_name: str, imports: Imports, becomes: Callable[[], None] = become_actor,
+        node_name: str, imports: Imports, becomes: Callable[[Callable[[], None]], None],
     ) -> None:
         self.brain = brain
         self.loop = loop
@@ -81,7 +79,7 @@ class Executor:
         """This process was forked from the worker by what the worker ran."""
         self._node_name = node_name
         self._becomes = becomes
-        """Tells the system that this process is an actor's from now on."""
+        """Makes this process an actor's: gets what is to be done before user code ends it."""
         self._pid = os.getpid()
         self.functions = Functions(brain, loop, memory, imports)
         self._function = self.functions.get
@@ -214,8 +212,9 @@ class Executor:
 
     def flush_from_here(self) -> None:
         """The user's code ends the process: send answers, if this thread may."""
-        if self.brain.done and not (self.forked or self.loop.closed or self.loop.held_here()):
+        if not (self.forked or self.loop.closed or self.loop.held_here()):
             self.flush()
+            self.loop.locked(list)  # what another thread has taken has been sent
 
     # -- one item ----------------------------------------------------------------------
 
@@ -443,10 +442,9 @@ class Executor:
         session.cell.set(spec.cell)
         error_data = b""
         self.actor = message
-        process_end.first(self.flush_from_here)
         if message.gpus:
             self.devices.show(message.gpus, os.environ)
-        self._becomes()
+        self._becomes(self.flush_from_here)
         item = Item(spec.owner, constructor_spec(spec), -1, b"", None, message.gpus, 1e9)
         running.set(item)
         self._latest = item

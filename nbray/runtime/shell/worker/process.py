@@ -19,12 +19,13 @@ from nbray.hosting.descriptors import Descriptors, unbuffer
 from nbray.hosting.imports import Imports
 from nbray.hosting.output import Origin, Output, Shown, plain_streams, raw_stream
 from nbray.ids import client_hex
-from nbray.patches import threads
+from nbray.patches import process_end, threads
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.engine import NativeEngine
 from nbray.runtime.shell.client.loop import REST_POLL, Loop
 from nbray.runtime.shell.client.registering import open_brain, register
+from nbray.runtime.shell.machine import oom_scores
 from nbray.runtime.shell.machine import resources as machine
 from nbray.runtime.shell.process.log import Notes
 from nbray.runtime.shell.process.watching import Shortage
@@ -57,6 +58,12 @@ def sending(me: int, pid: int) -> Callable[[Origin, str, str | Shown], ClientEff
         return Send(origin.job, shown)
 
     return send
+
+
+def _become_actor(before_its_end: Callable[[], None]) -> None:
+    """This process is an actor's: it goes later than others, and answers before it ends itself."""
+    process_end.first(before_its_end)
+    oom_scores.become_actor()
 
 
 def main(config: WorkerConfig) -> None:
@@ -100,7 +107,7 @@ def main(config: WorkerConfig) -> None:
         descriptors,
     )
     name = client.node_name(client.node)
-    executor = Executor(brain, loop, engine.memory, output, name, imports)
+    executor = Executor(brain, loop, engine.memory, output, name, imports, _become_actor)
     executor.functions.enter = Entering(
         engine.calls.environments, engine.memory, Path(config.directory)
     ).enter

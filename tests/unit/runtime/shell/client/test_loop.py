@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from nbray.ids import HEAD
 from nbray.runtime.shell.client.loop import Loop
+from nbray.wire import messages as m
+from nbray.wire.codec import encode
 
 
 class Brain:
@@ -51,3 +54,26 @@ def test_waking_what_is_closed_writes_into_nobodys_file() -> None:
             os.read(end, 1)
     for end in (news, write, *(one for both in ends for one in both)):
         os.close(end)
+
+
+def test_an_actors_answers_come_before_the_news_that_it_is_dead() -> None:
+    """It has sent them before, and whoever polls hears of several pipes at once, in any order."""
+    news, write = os.pipe()
+    dead = m.ActorState(HEAD, 1, 2, m.DEAD, 0, 0, "it was killed", b"")
+    answers = m.Results(9, [1], [b"value"])
+    frames = [[encode(dead)], [encode(answers)]]
+    post = SimpleNamespace(
+        fd=news, retry_at=None, receive=lambda: frames, close=lambda _linger: None
+    )
+    heard: list[Any] = []
+
+    def handle(message: Any, _now: float) -> list[Any]:
+        heard.append(type(message))
+        return []
+
+    loop = Loop(post, Brain(), handle, swap_handler=False)  # type: ignore[arg-type]
+    loop.round()
+    assert heard == [m.Results, m.ActorState]
+    loop.close()
+    os.close(news)
+    os.close(write)

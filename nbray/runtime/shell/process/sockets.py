@@ -59,7 +59,7 @@ _PATIENCE = 5.0
 class _Pipe:
     """What goes to one peer."""
 
-    __slots__ = ("backlog", "connected", "pause", "since", "socket", "writing")
+    __slots__ = ("backlog", "connected", "last", "pause", "since", "socket", "writing")
 
     def __init__(self, sock: socket.socket | None, now: float) -> None:
         self.socket = sock
@@ -71,6 +71,8 @@ class _Pipe:
         """Watched until it can be written."""
         self.since = now
         self.pause = _RETRY[0]
+        self.last = False
+        """It is closed when what waits has left."""
 
 
 class _Incoming:
@@ -158,7 +160,8 @@ class Post:
             if pipe is None:
                 return
         if pipe.backlog or not pipe.connected:
-            pipe.backlog.append(data)
+            if not pipe.last:
+                pipe.backlog.append(data)
             return
         assert pipe.socket is not None, "it is connected"
         try:
@@ -193,7 +196,7 @@ class Post:
         try:
             pipe.socket.connect(self._path(to))
         except (FileNotFoundError, BlockingIOError):
-            if now - pipe.since > _PATIENCE:
+            if now - pipe.since > (0.0 if pipe.last else _PATIENCE):
                 self._break(to)
                 return
             self._absent[to] = pipe
@@ -240,6 +243,8 @@ class Post:
             self._connect(to, pipe)
             if pipe.connected and pipe.backlog:
                 self._flush(to, pipe)
+            if pipe.connected and pipe.last:
+                self._break(to)
         if not self._deaf and all(pipe.socket is not None for pipe in self._absent.values()):
             self.short_since = 0.0
 
@@ -289,9 +294,16 @@ class Post:
             pipe.socket.close()
 
     def forget(self, client: int) -> None:
-        """Close the pipe to a process that is dead or gone; nothing is sent to it any more."""
+        """Close the pipe to a process that is dead or gone; nothing more is sent to it.
+
+        What waits only for a descriptor of ours leaves first: it may be why it has to go.
+        """
         self._forgotten.add(client)
-        self._break(client)
+        pipe = self._pipes.get(client)
+        if pipe is not None and pipe.socket is None and pipe.backlog:
+            pipe.last = True
+        else:
+            self._break(client)
 
     # -- receiving ----------------------------------------------------------------
 

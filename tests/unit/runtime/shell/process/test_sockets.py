@@ -114,6 +114,23 @@ def test_a_dead_peer_is_dropped_and_harms_nobody(post: Callable[[int], Post]) ->
     assert take(c, 1) == [[b"here"]]
 
 
+def test_last_words_that_wait_for_a_descriptor_are_heard(
+    post: Callable[[int], Post], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is refused for want of descriptors is told so, when there is one for that."""
+    a, b = post(A), post(B)
+    made = a._made
+    monkeypatch.setattr(a, "_made", lambda: None)
+    a.send_frames(B, [b"no room"])
+    a.forget(B)
+    a.send_frames(B, [b"lost"])
+    assert a.retry_at is not None
+    monkeypatch.setattr(a, "_made", made)
+    assert take(b, 1, a) == [[b"no room"]]
+    assert not a._pipes
+    assert not a._absent
+
+
 def test_a_path_that_a_killed_process_left_is_a_dead_peer(post: Callable[[int], Post]) -> None:
     a = post(A)
     path = Path(a._path(B))

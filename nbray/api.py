@@ -48,6 +48,8 @@ def init(
     ignore_reinit_error: bool = False,
     log_to_driver: bool = True,
     runtime_env: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+    infeasible: str | None = None,
     engine: str | None = None,
     detached: bool = False,
     include_dashboard: bool | None = None,
@@ -56,9 +58,7 @@ def init(
     _node_ip_address: str | None = None,
     **others: Any,
 ) -> ClusterContext:
-    """Start a cluster on this machine, or join one. Calling it again changes nothing.
-
-    If the cluster has ended meanwhile, it starts or joins another.
+    """Start a cluster on this machine, or join one. Again it changes nothing, unless it has ended.
 
     Args:
         address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else a new local
@@ -69,6 +69,8 @@ def init(
         namespace: where names of actors are looked up.
         runtime_env: what all tasks and actors have (see `nbray.runtime_env.RuntimeEnv`); those
             with a `runtime_env` of their own add to it.
+        labels: of a new cluster's node, for label_selector and strategies.
+        infeasible: 'wait', or 'raise': what no node can do waits for one that can, or fails.
         engine: 'native' (or what NBRAY_ENGINE says), or 'inline': everything in this process.
         detached: a new cluster stays when this process ends, until `nbray stop`.
         include_dashboard: False: a new cluster listens at no port for its dashboard.
@@ -105,6 +107,8 @@ def init(
         dashboard=arguments.switch("include_dashboard", include_dashboard),
         dashboard_port=arguments.port("dashboard_port", dashboard_port),
         runtime_env=arguments.environment(runtime_env),
+        labels=arguments.labels(labels),
+        infeasible=arguments.infeasible(infeasible),
     )
     metrics = arguments.port("_metrics_export_port", others.get("_metrics_export_port"))
     name = arguments.text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"

@@ -186,6 +186,20 @@ def environment(runtime_env: Any) -> Any:
     return checked(runtime_env) or None
 
 
+def labels(given: Any) -> dict[str, str]:
+    if not given:
+        return {}
+    from nbray.labels import check  # once somebody has any
+
+    return check(given)
+
+
+def infeasible(given: Any) -> str:
+    if given not in (None, "wait", "raise"):
+        raise ValueError(f"infeasible must be 'wait' or 'raise', not {given!r}")
+    return given or "wait"
+
+
 def hint(value: Any) -> str:
     """What to do about a *value* that is given for a reference, for the end of an error."""
     if hasattr(type(value), "_ray_actor_id"):  # the handle of an actor

@@ -11,21 +11,20 @@ imported before a command runs.
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 
 from nbray.as_ray.command import run
 from nbray.clusters.local import Local
 from nbray.clusters.record import Record
+from nbray.clusters.start_options import labels_file_option, labels_option, resources_option
 from nbray.commands import add_to
 from nbray.commands.cluster import without_effect
 from nbray.config import DEFAULT_PORT, HEAD_PATIENCE, MOST_WORKERS, NodeRequest, join_line
@@ -49,34 +48,6 @@ def _one_sentence() -> Iterator[None]:
         raise click.ClickException(error.strerror or str(error)) from None
 
 
-def _amount(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
-
-
-def _resources(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> dict[str, float]:
-    """The object in `--resources`, with every complaint a user may need."""
-    if not value:
-        return {}
-    example = """write it like --resources='{"disk": 2}'"""
-    try:
-        found = json.loads(value)
-    except ValueError as error:
-        raise click.BadParameter(f"not JSON ({error}): {example}") from None
-    if not isinstance(found, dict):
-        raise click.BadParameter(f"not a JSON object: {example}")
-    for name, amount in found.items():
-        if name in {"CPU", "GPU"}:
-            raise click.BadParameter(f"{name} is given by --num-{name.lower()}s")
-        if not name or not _amount(amount):
-            raise click.BadParameter(
-                f"{name!r} is {json.dumps(amount)}, not a number from 0 up: {example}"
-            )
-    return {name: float(amount) for name, amount in found.items()}
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nbray")
 def main() -> None:
@@ -98,8 +69,14 @@ def main() -> None:
 @click.option("--num-cpus", type=click.FloatRange(min=0), help="CPUs that tasks may use.")
 @click.option("--num-gpus", type=click.FloatRange(min=0), help="GPUs that tasks may use.")
 @click.option(
-    "--resources", metavar="JSON", callback=_resources,
+    "--resources", metavar="JSON", callback=resources_option,
     help="""Further resources, like '{"disk": 2}'.""",
+)  # fmt: skip
+@click.option(
+    "--labels", metavar="KEY=VALUE,...", callback=labels_option, help="The node's labels.",
+)  # fmt: skip
+@click.option(
+    "--labels-file", metavar="FILE", callback=labels_file_option, help="A file of labels (YAML).",
 )  # fmt: skip
 @click.option(
     "--object-store-memory", metavar="BYTES", type=click.IntRange(min=1),
@@ -149,6 +126,8 @@ def start(
     num_cpus: float | None,
     num_gpus: float | None,
     resources: dict[str, float],
+    labels: dict[str, str],
+    labels_file: dict[str, str],
     object_store_memory: int | None,
     max_workers: int | None,
     redis_password: str | None,
@@ -191,6 +170,7 @@ def start(
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         resources=resources,
+        labels={**labels_file, **labels},
         object_store_memory=object_store_memory,
         max_workers=max_workers or 0,
         secret=(secret or "").strip(),

@@ -45,6 +45,9 @@ class InitConfig(msgspec.Struct, frozen=True):
     """0: the usual one, or the next that is free."""
     runtime_env: Any = None
     """The job's, a checked `nbray.runtime_env.RuntimeEnv`; None: none."""
+    labels: dict[str, str] = {}
+    infeasible: str = "wait"
+    """What no node can do waits for one that can ('wait'), or fails ('raise')."""
 
 
 class Owner(enum.Enum):
@@ -81,6 +84,7 @@ class NodeRequest(msgspec.Struct, frozen=True):
     insecure_password: bool = False
     """The user wants a weak password to be used beyond loopback."""
     owner: Owner = Owner.DAEMON
+    labels: dict[str, str] = {}
     max_workers: int = 0
     """Most worker processes; 0: as many as fit (see `shell.machine.resources.workers`)."""
     dashboard: bool = True

@@ -241,7 +241,7 @@ class RuntimeContext:
 
     def get_placement_group_id(self) -> str | None:
         """The placement group in which the running task or actor runs; None: in none."""
-        return None
+        return self._info().group or None
 
     @property
     def current_placement_group_id(self) -> HexId | None:
@@ -252,7 +252,7 @@ class RuntimeContext:
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:
         """Whether what the running code launches runs in its placement group, too."""
-        return False
+        return self._info().captures
 
     def get_runtime_env_string(self) -> str:
         """The environment of the running code, as JSON ('{}': none of its own)."""

@@ -102,6 +102,30 @@ class ActorRecord(Record):
         return self.owner, self.actor
 
 
+class GroupRecord(msgspec.Struct, frozen=True):
+    """A placement group, as `Groups.find` tells of it."""
+
+    id: str
+    """36 hexadecimal digits."""
+    name: str = ""
+    namespace: str = ""
+    bundles: tuple[dict[str, float], ...] = ()
+    """What each reserves, in units."""
+    strategy: str = "PACK"
+    state: str = "CREATED"
+    """PENDING, CREATED, RESCHEDULING or REMOVED."""
+    nodes: tuple[str, ...] = ()
+    """The id of each bundle's node ('': it has none)."""
+    why: str = ""
+    """Why it waits, in one sentence."""
+    attempts: int = 0
+    delays: tuple[float, float] = (0.0, 0.0)
+    """Seconds until it was placed: from its creation, and from the last try."""
+    detached: bool = False
+    cell: str = ""
+    job: int = 0
+
+
 class ObjectRecord(Record):
     """One object, told by its owner."""
 

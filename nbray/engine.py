@@ -9,17 +9,18 @@ the cluster, insight. `capabilities` says what it can do; nobody asks for its na
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from nbray.details import Details, HoldingRecord
+from nbray.details import Details, GroupRecord, HoldingRecord
 from nbray.events import CellView, Display, Output, Snapshot
 from nbray.ids import ObjectKey, object_hex
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
+from nbray.where import Condition
 
 if TYPE_CHECKING:
     from concurrent.futures import Future  # with it comes `logging`: few programs ask for one
@@ -113,6 +114,10 @@ class RuntimeInfo(msgspec.Struct, frozen=True):
     """The cluster's address, host:port."""
     runtime_env: str = ""
     """JSON ('': none): see `nbray.runtime_env`."""
+    group: str = ""
+    """The placement group in which it runs."""
+    captures: bool = False
+    """What it launches runs there as well."""
     session_dir: str = ""
     """The private folder of this machine's part of the cluster ('' where there is none)."""
     function: str = ""
@@ -251,6 +256,41 @@ class Cells(Protocol):
         ...
 
 
+class Groups(Protocol):
+    """Placement groups: resources of one node or several that are reserved together."""
+
+    def create(
+        self, bundles: Sequence[Mapping[str, float]], strategy: str, name: str, detached: bool,
+        selectors: Sequence[Sequence[Condition]], target: str,
+    ) -> str:
+        """Ask for a group; returns its id, 36 hexadecimal digits, at once.
+
+        Args:
+            bundles: in units; *selectors* say of each what its node's labels must be ((): nothing).
+            target: the id of the node that is to have it if it can ('': any).
+
+        Raises:
+            RaySystemError: the name is taken.
+        """
+        ...
+
+    def remove(self, group: str) -> None:
+        """End a group, and what runs in it; does not wait for that."""
+        ...
+
+    def ready(self, group: str, value: Any) -> ObjectRef[Any]:
+        """An object that is *value* when all bundles are reserved; it fails if the group ends."""
+        ...
+
+    def wait(self, group: str, timeout: float | None) -> bool | None:
+        """Wait until all bundles are reserved: whether they are; None: the group has ended."""
+        ...
+
+    def find(self, group: str = "", name: str = "") -> list[GroupRecord]:
+        """What is known of the group of this id, of this name in this namespace, or of all."""
+        ...
+
+
 class Cluster(Protocol):
     """The machines that an engine runs work on: what they have, who joins and who leaves."""
 
@@ -286,6 +326,11 @@ class Cluster(Protocol):
             ValueError: it has left already, is the head's, or the one this process is attached to.
             RaySystemError: this engine has no nodes that could leave.
         """
+        ...
+
+    @property
+    def groups(self) -> Groups:
+        """Its placement groups."""
         ...
 
     def join_line(self) -> str:

@@ -27,6 +27,8 @@ FIRST_WORKER_LOCAL = 2
 DRIVER_FLAG = 1 << 31
 """Set in the local numbers of drivers, which choose theirs at random."""
 FIRST_NODE = 1
+NODE_LABEL = "ray.io/node-id"
+"""The label that every node has: its id."""
 OWN_CELL = "nbray"
 """The cell of what nbray itself asks of a cluster for its users: screens leave it out."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from nbray.config import MOST_NAME
 from nbray.text import safe
+from nbray.where import Where, check_bundles, placed
 
 UNIT = 10_000
 """Resources are counted in ten-thousandths, so that sums of fractions are exact."""
@@ -56,6 +57,9 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     """A worker ends after so many tasks of the function (0: it stays)."""
     runtime_env: str = ""
     """JSON; '': that of where it is submitted (see `nbray.runtime_env`)."""
+    accelerator_type: str = ""
+    where: Where | None = None
+    """A scheduling strategy, or a selector of labels."""
     counted: bool = True
     """False: whoever submits the task counts what it does (see `Cells.count`)."""
     most_unread: int = 0
@@ -97,6 +101,8 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     allow_out_of_order_execution: bool | None = None
     """Calls whose arguments are ready go before others (None: where several run at once)."""
     runtime_env: str = ""
+    accelerator_type: str = ""
+    where: Where | None = None
 
 
 class MethodOptions(msgspec.Struct, frozen=True, gc=False):
@@ -259,6 +265,7 @@ _FIELDS = {_PACE: "most_unread"}
 _RESOURCES = {
     "num_gpus": _optional(_quantity, 0),
     "memory": _optional(_quantity, 0),
+    "accelerator_type": _optional(text_of, ""),
     "resources": _optional(_resources, {}),
     "name": _optional(text_of, ""),
     "node": _optional(integer(0), 0),
@@ -336,20 +343,34 @@ def task_options(given: Mapping[str, Any], base: TaskOptions | None = None) -> T
         ValueError: an unknown option or a value out of range.
         TypeError: a value of the wrong kind.
     """
-    checked = _checked("a remote function", _TASK, given)
-    return msgspec.structs.replace(base or TaskOptions(), **checked)
+    base = base or TaskOptions()
+    rest, where = placed(given, base.where)
+    checked = _checked("a remote function", _TASK, rest)
+    options = msgspec.structs.replace(base, where=where, **checked)
+    if where is not None:
+        check_bundles("the task", where, _in_units(options))
+    return options
 
 
 def actor_options(given: Mapping[str, Any], base: ActorOptions | None = None) -> ActorOptions:
     """Validate *given* over *base*; raises as `task_options` does."""
-    checked = _checked("an actor class", _ACTOR, given)
-    options = msgspec.structs.replace(base or ActorOptions(), **checked)
+    base = base or ActorOptions()
+    rest, where = placed(given, base.where)
+    checked = _checked("an actor class", _ACTOR, rest)
+    options = msgspec.structs.replace(base, where=where, **checked)
+    if where is not None:
+        asked = _in_units(options)
+        check_bundles("the actor", where, asked, to_start=options.num_cpus is None)
     if options.get_if_exists and not options.name:
         raise ValueError(
             "get_if_exists needs a name: The actor name must be specified to use "
             "`get_if_exists`, as in .options(name=..., get_if_exists=True)"
         )
     return options
+
+
+def _in_units(options: TaskOptions | ActorOptions) -> dict[str, float]:
+    return {name: amount / UNIT for name, amount in demand(options).items()}
 
 
 def method_options(given: Mapping[str, Any], base: MethodOptions | None = None) -> MethodOptions:
@@ -366,4 +387,6 @@ def demand(options: TaskOptions | ActorOptions) -> dict[str, int]:
         "memory": options.memory,
         **options.resources,
     }
+    if options.accelerator_type:
+        amounts[f"accelerator_type:{options.accelerator_type}"] = 0.001
     return {name: min(round(amount * UNIT), _MOST) for name, amount in amounts.items() if amount}

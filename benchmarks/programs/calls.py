@@ -162,10 +162,24 @@ def async_actors():
          warm=lambda: ray.get([fan.remote(servers, 200) for _ in range(4)]))  # fmt: skip
 
 
+def groups():
+    placing = importlib.import_module(f"{module_name()}.util.placement_group")
+
+    def made_and_removed():
+        made = [placing.placement_group([{"custom": 0.001}]) for _ in range(100)]
+        for one in made:
+            one.wait(timeout_seconds=30)
+        for one in made:
+            placing.remove_placement_group(one)
+
+    rate("placement group create/removal", made_and_removed, 100)
+
+
 if __name__ == "__main__":
-    ray.init(num_cpus=2)
+    ray.init(num_cpus=2, resources={"custom": 100})
     objects()
     tasks()
     actors()
     async_actors()
+    groups()
     ray.shutdown()

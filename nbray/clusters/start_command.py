@@ -56,6 +56,8 @@ def arguments(request: NodeRequest) -> list[str]:
         words.append(f"--num-gpus={request.num_gpus!r}")
     if request.resources:
         words.append(f"--resources={json.dumps(request.resources)}")
+    if request.labels:
+        words.append(f"--labels={','.join(f'{k}={v}' for k, v in request.labels.items())}")
     if request.object_store_memory is not None:
         words.append(f"--object-store-memory={request.object_store_memory}")
     if request.max_workers:

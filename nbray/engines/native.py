@@ -191,6 +191,7 @@ def _start_local(config: InitConfig) -> Record:
                 num_cpus=config.num_cpus,
                 num_gpus=config.num_gpus,
                 resources=config.resources,
+                labels=config.labels,
                 object_store_memory=config.object_store_memory,
                 secret=config.secret,
                 owner=Owner.DETACHED if config.detached else Owner.DRIVER,
@@ -297,6 +298,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
             loop.close(0)
             raise
     session.on_modules.append(engine.calls.modules_changed)
+    engine.context.raises = config.infeasible == "raise"
     if not config.log_to_driver:
         engine.cells.on_output(lambda _output: None)
     loop.after.append(engine.after_round)

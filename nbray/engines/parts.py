@@ -11,15 +11,16 @@ import contextlib
 import contextvars
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from nbray.details import Details, HoldingRecord
+from nbray.details import Details, GroupRecord, HoldingRecord
 from nbray.engine import ActorInfo, Function, RuntimeInfo
 from nbray.events import CellView, Display, Output, Snapshot
 from nbray.exceptions import RaySystemError
 from nbray.options import ActorOptions, MethodOptions
 from nbray.refs import ObjectRef
+from nbray.where import Condition
 
 
 class NoActors:
@@ -122,11 +123,42 @@ class PlainCells:
         self.sink = sink
 
 
+class NoGroups:
+    """None. See `nbray.engine.Groups`."""
+
+    def _refuse(self) -> NoReturn:
+        raise RaySystemError("this engine has no placement groups: use engine='native'")
+
+    def create(
+        self, bundles: Sequence[Mapping[str, float]], strategy: str, name: str, detached: bool,
+        selectors: Sequence[Sequence[Condition]], target: str,
+    ) -> str:
+        """Refused."""
+        self._refuse()
+
+    def remove(self, group: str) -> None:
+        """Refused."""
+        self._refuse()
+
+    def ready(self, group: str, value: Any) -> ObjectRef[Any]:
+        """Refused."""
+        self._refuse()
+
+    def wait(self, group: str, timeout: float | None) -> bool | None:
+        """Refused."""
+        self._refuse()
+
+    def find(self, group: str = "", name: str = "") -> list[GroupRecord]:
+        """There are none."""
+        return []
+
+
 class OneMachine:
     """This one, with `total`; nobody can join it."""
 
     def __init__(self, node_id: str, total: dict[str, float] | None = None) -> None:
         self.node_id = node_id
+        self.groups = NoGroups()
         self.total = total if total is not None else {"CPU": float(os.cpu_count() or 1)}
 
     def nodes(self) -> list[dict[str, Any]]:

@@ -96,6 +96,9 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
             given = options["--cpus"]
             raise UsageError(f"%nbray start: --cpus takes a number above 0, not {given!r}")
         cpus = int(cpus) if cpus == int(cpus) else cpus
+    infeasible = options.get("--infeasible", "raise")
+    if infeasible not in {"wait", "raise"}:
+        raise UsageError(f"%nbray start: --infeasible takes wait or raise, not {infeasible!r}")
     running = _running()
     if running is not None:
         _say(f"nbray is running already: {summary(running)}.")
@@ -105,7 +108,9 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
             _say("For another number of CPUs, run %nbray stop first.")
         _show_panel()
         return
-    api.init(address="local", num_cpus=cpus, detached="--detach" in options)
+    api.init(
+        address="local", num_cpus=cpus, detached="--detach" in options, infeasible=infeasible
+    )
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
         _say(STAYS)

@@ -31,9 +31,10 @@ class Command(msgspec.Struct, frozen=True):
 
 COMMANDS = {
     "start": Command(
-        "%nbray start [--cpus N] [--detach]",
-        "start a cluster on this machine; --detach: it outlives the notebook",
-        options={"--cpus": "--cpus", "--num-cpus": "--cpus"},
+        "%nbray start [--cpus N] [--detach] [--infeasible wait]",
+        "start a cluster on this machine; --detach: it outlives the notebook; --infeasible wait: "
+        "what no node can do waits for one that can",
+        options={"--cpus": "--cpus", "--num-cpus": "--cpus", "--infeasible": "--infeasible"},
         flags=("--detach",),
     ),
     "attach": Command(

@@ -13,10 +13,18 @@ from nbray import session
 
 __all__ = [
     "ActorPool", "Executor", "as_completed", "collective", "deregister_serializer",
-    "disable_log_once_globally", "enable_periodic_logging", "get_node_instance_id",
-    "get_node_ip_address", "inspect_serializability", "list_named_actors", "log_once", "map",
-    "map_unordered", "pdb", "progress", "register_serializer",
+    "disable_log_once_globally", "enable_periodic_logging", "get_current_placement_group",
+    "get_node_instance_id", "get_node_ip_address", "get_placement_group",
+    "inspect_serializability", "list_named_actors", "log_once", "map", "map_unordered", "pdb",
+    "placement_group", "placement_group_table", "progress", "register_serializer",
+    "remove_placement_group",
 ]  # fmt: skip
+
+
+_GROUPS = frozenset({
+    "get_current_placement_group", "get_placement_group", "placement_group",
+    "placement_group_table", "remove_placement_group",
+})  # fmt: skip
 
 
 def get_node_ip_address() -> str:
@@ -58,6 +66,21 @@ class pdb:  # noqa: N801 - Ray's name, of a module there
     post_mortem = set_trace
 
 
+def _placing(name: str) -> Any:
+    """What says where work runs."""
+    if name == "accelerators":
+        import nbray.util.accelerators as names
+
+        return names
+    if name == "scheduling_strategies":
+        import nbray.util.scheduling_strategies as strategies
+
+        return strategies
+    import nbray.util.placement_group as placing
+
+    return placing if name == "placement_group" else getattr(placing, name)
+
+
 def __getattr__(name: str) -> Any:
     if name == "Executor":
         from nbray.util.executor import Executor
@@ -91,6 +114,8 @@ def __getattr__(name: str) -> Any:
         from nbray.util.annotations import PublicAPI
 
         return PublicAPI
+    if name in _GROUPS or name in {"accelerators", "scheduling_strategies"}:
+        return _placing(name)
     if name == "map":
         from nbray.util.mapping import map
 

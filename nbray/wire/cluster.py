@@ -14,7 +14,17 @@ from nbray.details import (
     TextRecord,
 )
 from nbray.events import Figures, NodeView
-from nbray.wire.parts import ActorSpec, Message, NodeInfo, Shape, Slot, Versions, Why
+from nbray.wire.parts import (
+    ActorSpec,
+    GroupSpec,
+    Message,
+    NodeInfo,
+    Part,
+    Shape,
+    Slot,
+    Versions,
+    Why,
+)
 
 # -- the store ------------------------------------------------------------------------
 
@@ -142,6 +152,8 @@ class Load(Message):
     figures: Figures
     leaving: bool = False
     """It takes nothing new (see `Drain`)."""
+    bundles: Shape = {}
+    """The resources that placement groups have there, in total."""
 
 
 class Members(Message):
@@ -357,3 +369,109 @@ class StopActor(Message):
     actor: int
     incarnation: int
     why: str
+
+
+# -- placement groups -------------------------------------------------------------------------
+
+WAITING, PLACED, REPLACING, REMOVED = range(4)
+"""States of a placement group, as `GroupState.state`; REPLACING: some bundles have lost their
+node."""
+
+
+class CreateGroup(Message):
+    """Make a placement group; answered by `GroupMade` if there is a *token*, then `GroupState`s."""
+
+    spec: GroupSpec
+    token: int = 0
+
+
+class GroupMade(Message):
+    """It is registered, or why not: its name is taken."""
+
+    token: int
+    why: str = ""
+
+
+class RemoveGroup(Message):
+    """End a placement group, and what runs in it."""
+
+    id: str
+
+
+class WatchGroup(Message):
+    """Tell the sender this group's state now and whenever it changes."""
+
+    id: str
+
+
+class GroupState(Message):
+    """How a placement group is."""
+
+    id: str
+    state: int
+    why: str = ""
+    """Why it waits, in one sentence."""
+    never: bool = False
+    """No nodes that are there now will ever have it."""
+    name: str = ""
+
+
+class FindGroups(Message):
+    """Placement groups: one (*id*, or *name* in *namespace*), or all; answered by `GroupsFound`."""
+
+    token: int
+    id: str = ""
+    name: str = ""
+    namespace: str = ""
+
+
+class GroupFacts(Part):
+    """What is told of one placement group."""
+
+    spec: GroupSpec
+    state: int
+    nodes: list[int]
+    """Of each bundle (0: none)."""
+    why: str = ""
+    attempts: int = 0
+    delays: tuple[float, float] = (0.0, 0.0)
+    """Seconds from its creation, and from its last placing, until it was placed."""
+
+
+class GroupsFound(Message):
+    """Those that were asked for."""
+
+    token: int
+    groups: list[GroupFacts]
+
+
+class ReserveBundles(Message):
+    """Head to node: take these bundles, by their index, out of what is free, when it is."""
+
+    id: str
+    bundles: dict[int, Shape]
+    attempt: int
+    whole: bool = False
+    """Nothing of it is elsewhere: work may begin there at once."""
+
+
+class BundlesReserved(Message):
+    """Node to head: they are taken."""
+
+    id: str
+    attempt: int
+
+
+class CommitBundles(Message):
+    """Head to node: all nodes have taken theirs, so that work may begin in them."""
+
+    id: str
+
+
+class ReturnBundles(Message):
+    """Head to node: give the group's bundles back, after the end of what runs in them."""
+
+    id: str
+    why: str
+    bundles: list[int] = []
+    """Only these ([]: all that are there)."""

@@ -25,16 +25,17 @@ ToClient = (
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | ActorWaits | BecomeActor
-    | Refused | Describe | Described | Lend | Resume
+    | Refused | Describe | Described | Lend | Resume | GroupMade | GroupState | GroupsFound
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
-    | Infeasible | Stays | Describe | Drain | Lent | Remember
+    | Infeasible | Stays | Describe | Drain | Lent | Remember | ReserveBundles | CommitBundles
+    | ReturnBundles
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register
     | CreateActor | FindActor | ListActors | WatchActor | EndActor | ActorUp | ActorDown
-    | Describe
+    | Describe | CreateGroup | RemoveGroup | WatchGroup | FindGroups | BundlesReserved
 )  # fmt: skip

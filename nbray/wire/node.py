@@ -6,6 +6,7 @@ about members of the cluster and actors' lives (`cluster`).
 
 from __future__ import annotations
 
+from nbray.where import Where
 from nbray.wire.parts import Death, Message, NodeInfo, Shape, Versions
 
 
@@ -45,6 +46,8 @@ class Demand(Message):
     origin: int = 0
     env: bytes = b""
     """The key of the environment that the workers must have (b"": none of their own)."""
+    where: Where | None = None
+    """What else is said of the node; between nodes it has been decided."""
 
 
 class Granted(Message):
@@ -81,10 +84,12 @@ class Holding(Message):
 
 
 class Infeasible(Message):
-    """No node can ever satisfy the shape; why in one sentence."""
+    """No node can satisfy the shape now; why in one sentence."""
 
     shape: int
     why: str
+    never: bool = False
+    """Nor can one that may join: it asks for a node that is gone."""
 
 
 class Waiting(Message):

@@ -10,6 +10,8 @@ from typing import dataclass_transform
 
 import msgspec
 
+from nbray.where import Condition, Where
+
 Ref = tuple[int, int]
 """(owner's client id, number at the owner): one object."""
 Shape = dict[str, int]
@@ -93,6 +95,12 @@ class Spec(Part):
     most_unread: int = 0
     """With so many of its returns not taken, a task that yields them pauses (0: never)."""
     env: Environment | None = None
+    placed_in: str = ""
+    """The placement group in which it runs."""
+    captures: bool = False
+    """What it launches runs there as well."""
+    raises: bool = True
+    """What no node can do fails, instead of waiting for one that can."""
 
 
 class Extra(Part):
@@ -147,6 +155,28 @@ class NodeInfo(Part):
     started: float = 0.0
     leaving: bool = False
     """It takes nothing new."""
+    labels: dict[str, str] = {}
+
+
+class GroupSpec(Part):
+    """A placement group, as it was asked for."""
+
+    id: str
+    """36 hexadecimal digits."""
+    name: str
+    namespace: str
+    bundles: list[Shape]
+    strategy: str
+    job: int
+    """Client id of the driver with which it ends, unless it is detached."""
+    actor: Ref | None = None
+    """The actor that made it, and with which it ends then."""
+    detached: bool = False
+    selectors: list[list[Condition]] = []
+    """For each bundle what its node's labels must be; [] for none at all."""
+    target: int = 0
+    """The node that is to have it, if it can (STRICT_PACK)."""
+    cell: str = ""
 
 
 class ActorSpec(Part):
@@ -181,6 +211,12 @@ class ActorSpec(Part):
     groups: dict[str, int] = {}
     """How many calls of each concurrency group run at once."""
     env: Environment | None = None
+    where: Where | None = None
+    """Where else it may be, or may not."""
+    captures: bool = False
+    """What it launches runs in its placement group as well."""
+    raises: bool = True
+    """What no node can do fails, instead of waiting for one that can."""
 
 
 class Versions(Part):

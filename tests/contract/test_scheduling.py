@@ -9,7 +9,6 @@ import pytest
 from api import ray
 
 from nbray import session
-from nbray.exceptions import ActorUnschedulableError, TaskUnschedulableError
 
 
 @ray.remote
@@ -69,32 +68,6 @@ def test_a_task_without_cpus():
         return ray.get_runtime_context().get_assigned_resources()
 
     assert ray.get(assigned.remote()) == {}
-
-
-@pytest.mark.own
-@pytest.mark.parametrize(
-    "options",
-    [{"num_cpus": 100}, {"num_gpus": 1000}, {"resources": {"unobtainium": 1}}, {"memory": 2**60}],
-    ids=str,
-)
-def test_impossible_requests_are_explained(options):
-    @ray.remote
-    def one():
-        return 1
-
-    ref = one.options(**options).remote()
-    with pytest.raises(TaskUnschedulableError) as caught:
-        ray.get(ref, timeout=60)
-    name = next(iter(options.get("resources", {"CPU": 0, "GPU": 0, "memory": 0})))
-    assert name in str(caught.value) or "GPU" in str(caught.value) or "memory" in str(caught.value)
-    assert ray.get(one.remote()) == 1
-
-
-@pytest.mark.own
-def test_an_impossible_actor_is_explained():
-    actor = Plain.options(resources={"unobtainium": 1}).remote()
-    with pytest.raises(ActorUnschedulableError, match="unobtainium"):
-        ray.get(actor.ping.remote(), timeout=60)
 
 
 @pytest.mark.own

@@ -28,7 +28,7 @@ STORE = 50_000_000
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    ray.init(engine="native", num_cpus=2, object_store_memory=STORE)
+    ray.init(engine="native", num_cpus=2, object_store_memory=STORE, infeasible="raise")
     yield session.current()
     ray.shutdown()
 

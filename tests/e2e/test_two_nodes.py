@@ -26,7 +26,9 @@ STORE = 200_000_000
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A driver's own node, and a second one that has the resource `far`."""
-    ray.init(engine="native", num_cpus=2, object_store_memory=STORE)
+    ray.init(
+        engine="native", num_cpus=2, object_store_memory=STORE, infeasible="raise"
+    )
     engine = session.current()
     join()
     yield engine

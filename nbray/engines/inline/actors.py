@@ -94,12 +94,18 @@ class InlineActors:
         if options.lifetime == "detached":
             actor.life = self._objects.ref(self._owner, life.seq)
         lacking = self._cluster.lacking(options)
-        if lacking:
+        group = birth.info.group
+        if group and self._cluster.groups.state(group) == "REMOVED":
+            actor.end(ActorUnschedulableError(
+                "Could not create the actor because its associated placement group was removed. "
+                f"Required placement group {group} is removed."
+            ))  # fmt: skip
+        elif lacking:
             actor.end(
                 ActorUnschedulableError(f"the actor {info.class_name} can never run: {lacking}")
             )
         else:
-            actor.held = demand(options)
+            actor.held = {} if group else demand(options)
             self._cluster.hold(actor.held, +1)
             contextvars.copy_context().run(actor.start)
         self._tidy(actor)
@@ -176,6 +182,14 @@ class InlineActors:
         else:
             actor.end(ActorDiedError(f"the actor {actor.info.class_name} was killed"))
         self._tidy(actor)
+
+    def without_group(self, group: str) -> None:
+        """A placement group has ended: so do the actors in it."""
+        for actor in list(self.all.values()):
+            if actor.birth.info.group == group and actor.death is None:
+                name = actor.info.class_name
+                actor.end(ActorDiedError(f"the actor {name}: its placement group was removed"))
+                self._tidy(actor)
 
     def _tidy(self, actor: Actor) -> None:
         """Give up what a dead actor held: its name and resources.

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nbray.config import STORE_SHARE, InitConfig
+from nbray.engines.inline.groups import InlineGroups
 from nbray.exceptions import RaySystemError
-from nbray.ids import FIRST_NODE, node_hex
+from nbray.ids import FIRST_NODE, NODE_LABEL, node_hex
+from nbray.labels import said, satisfied
 from nbray.options import UNIT, ActorOptions, TaskOptions, demand
 
 ADDRESS = "127.0.0.1"
@@ -24,6 +26,8 @@ class InlineCluster:
         self.host = socket.gethostname()
         self._owner = owner
         self._total = _node_resources(config)
+        self.labels = {NODE_LABEL: self.node_id(), **config.labels}
+        self.groups = InlineGroups(owner, self)
         self._held: dict[str, int] = {}
         self._lock = threading.RLock()  # references may die inside it
 
@@ -41,7 +45,7 @@ class InlineCluster:
                 "alive": True,
                 "NodeName": self.host,
                 "Resources": self.resources(),
-                "Labels": {},
+                "Labels": dict(self.labels),
             }
         ]
 
@@ -60,6 +64,16 @@ class InlineCluster:
         """Why the node can never satisfy *options*; '' if it can."""
         if options.node not in {0, FIRST_NODE}:
             return f"there is no node {options.node}"
+        where = options.where
+        if where is not None:
+            node = where.node_id.lower()
+            if node and node != self.node_id() and not where.soft:
+                return (
+                    "The node specified via NodeAffinitySchedulingStrategy doesn't exist any more "
+                    "or is infeasible, and soft=False was specified."
+                )
+            if not satisfied(self.labels, where.hard):
+                return f"it needs a node with {said(where.hard)}, and there is none"
         for name, amount in demand(options).items():
             total = self._total.get(name, 0)
             if amount > total:

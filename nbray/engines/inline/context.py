@@ -19,6 +19,7 @@ from nbray.engines.inline.running import Call, running
 from nbray.ids import FIRST_NODE, client_hex, node_hex
 from nbray.options import UNIT, TaskOptions, demand
 from nbray.refs import ObjectRef
+from nbray.where import APART, Where
 
 if TYPE_CHECKING:
     from nbray.engines.inline.actor import Actor
@@ -71,11 +72,28 @@ class InlineContext:
             runtime_env=self.environment(options.runtime_env),
             gpus=gpus.own().ids(range(int(options.num_gpus))),
             assigned={name: amount / UNIT for name, amount in demand(options).items()},
+            **self._group(options.where),
         )
+
+    def _group(self, where: Where | None) -> dict[str, Any]:
+        """The placement group in which work runs that is launched here, and what it captures."""
+        here = running.get()
+        inherited = here.group if here is not None and here.captures else ""
+        if where is None:
+            return {"group": inherited, "captures": bool(inherited)}
+        group = where.group or inherited
+        if group == APART or where.hard or where.wished:
+            return {"group": "", "captures": False}
+        captures = bool(inherited) if where.captures is None else where.captures
+        return {"group": group, "captures": captures and bool(group)}
 
     def of_actor(self, actor: Actor, name: str, seq: int, method: str = "") -> RuntimeInfo:
         """Where a method of *actor* will run."""
         options = actor.options
+        known = actor.birth.info if actor.birth.info.actor_id else None
+        group = self._group(options.where)
+        if known is not None:  # as it was when it was made
+            group = {"group": known.group, "captures": known.captures}
         return msgspec.structs.replace(
             self._here(),
             task_id=f"{self._owner:016x}{seq:016x}",
@@ -88,6 +106,7 @@ class InlineContext:
             was_restarted=actor.restarts > 0,
             gpus=gpus.own().ids(range(int(options.num_gpus))),
             assigned={key: amount / UNIT for key, amount in demand(options).items()},
+            **group,
         )
 
     def actor(self) -> tuple[ActorInfo, ObjectRef[Any]] | None:

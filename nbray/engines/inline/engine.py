@@ -22,6 +22,7 @@ from nbray.engines.inline.actors import InlineActors
 from nbray.engines.inline.cells import InlineCells
 from nbray.engines.inline.cluster import InlineCluster
 from nbray.engines.inline.context import InlineContext
+from nbray.engines.inline.groups import GONE
 from nbray.engines.inline.insight import InlineInsight
 from nbray.engines.inline.launching import Launcher
 from nbray.engines.inline.objects import Objects
@@ -29,7 +30,13 @@ from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.running import Call, Runner
 from nbray.engines.inline.streams import InlineStream
 from nbray.engines.inline.tally import Tally
-from nbray.exceptions import GetTimeoutError, RaySystemError, TaskUnschedulableError, in_future
+from nbray.exceptions import (
+    GetTimeoutError,
+    RaySystemError,
+    TaskPlacementGroupRemoved,
+    TaskUnschedulableError,
+    in_future,
+)
 from nbray.generators import ObjectRefGenerator
 from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_id
 from nbray.options import DYNAMIC, STREAMING, TaskOptions, demand
@@ -63,6 +70,9 @@ class InlineEngine:
         self.actors = InlineActors(
             owner, actors, self._objects, self._runner, self._launcher, self.context, self.cluster
         )
+        groups = self.cluster.groups
+        groups.objects, groups.ended = self._objects, self.actors.without_group
+        groups.namespace = lambda: self.context.runtime().namespace
         self.cells = InlineCells(tally, outputs, self.actors)
         self.insight = InlineInsight(
             owner, self.capabilities.name, self.cluster, self._objects, tally, self.actors,
@@ -94,7 +104,10 @@ class InlineEngine:
                 lambda: self.cluster.holding(demand(options)),
             )  # fmt: skip
         lacking = self.cluster.lacking(options)
-        if lacking:
+        group = call.info.group
+        if group and self.cluster.groups.state(group) == "REMOVED":
+            self._runner.fail(call, TaskPlacementGroupRemoved(GONE))
+        elif lacking:
             self._runner.fail(call, TaskUnschedulableError(f"{call.name} can never run: {lacking}"))
         elif stream is not None:
             stream.start(target)
@@ -105,7 +118,8 @@ class InlineEngine:
         return call.refs
 
     def _run_task(self, call: Call, target: Callable[..., Any], options: TaskOptions) -> None:
-        with self.cluster.holding(demand(options)), contextlib.suppress(SystemExit):
+        held = {} if call.info.group else demand(options)  # a group holds its own
+        with self.cluster.holding(held), contextlib.suppress(SystemExit):
             contextvars.copy_context().run(self._runner.run, call, target)
 
     # -- objects

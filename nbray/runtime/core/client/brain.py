@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
@@ -32,6 +32,9 @@ from nbray.runtime.core.client.tasks import Submitter
 from nbray.runtime.core.client.waiting_reasons import PATIENCE, reasons
 from nbray.runtime.core.effects import ClientEffect, Forget
 from nbray.wire import messages as m
+
+if TYPE_CHECKING:
+    from nbray.runtime.core.client.groups import FollowedGroups
 
 CROWDED = 64 * 1024
 """Characters printed after which they are shown at once, and not when somebody comes by."""
@@ -139,6 +142,8 @@ class ClientBrain:
         self.recent = Recent()
         self.lost = Lost()
         self.host = Host()
+        self._groups: FollowedGroups | None = None
+        """Made when this client first has to do with a placement group."""
         self._survey: Survey | None = None
         """Made when this client first asks what all others are doing."""
         self.moved = 0
@@ -257,9 +262,11 @@ class ClientBrain:
                 return objects.free_slots([slot])  # who asked was interrupted
             case (
                 m.Allocated() | m.Fetched() | m.PortOpen() | m.Outlives() | m.ActorFound()
-                | m.ActorList()
+                | m.ActorList() | m.GroupMade() | m.GroupsFound()
             ):
                 self.replies.came(message.token, message)
+            case m.GroupState():
+                return self.groups.state(message)
             case m.Died():
                 return self._died(message, now)
             case m.NodeLost():
@@ -438,6 +445,15 @@ class ClientBrain:
             self._survey = Survey(self.me)
         return self._survey
 
+    @property
+    def groups(self) -> FollowedGroups:
+        """The placement groups that this client has to do with."""
+        if self._groups is None:
+            from nbray.runtime.core.client.groups import FollowedGroups  # few programs have any
+
+            self._groups = FollowedGroups(self.objects, self.tasks, self._error)
+        return self._groups
+
     def end(self, why: str) -> None:
         """The cluster has ended: nothing comes any more. Whoever waits looks at `ended`."""
         self.ended = self.ended or why
@@ -463,7 +479,8 @@ class ClientBrain:
         ]  # fmt: skip
         pools, links = list(self.tasks.pools.active.values()), list(self.actors.links.values())
         streams = list(self.tasks.streams.paced.values())
-        return reasons(pools, links, quiet, self._unsent, self.picture, now, streams)
+        groups = self._groups.known if self._groups is not None else {}
+        return reasons(pools, links, quiet, self._unsent, self.picture, now, streams, groups)
 
     def _unsent(self, cell: str) -> int:
         return sum(task.unsent for task in self.unfinished(cell))

@@ -13,6 +13,7 @@ from nbray.config import LEASE_LINGER
 from nbray.ids import node_client
 from nbray.runtime.core.client.task_records import LeasedWorker, ShapePool, Task, at_work, returned
 from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.where import Where
 from nbray.wire.messages import Demand, Granted, Reclaim, Shape, Unblocked, Waiting
 
 
@@ -31,14 +32,18 @@ class Pools:
         self._by_number: dict[int, ShapePool] = {}
         self._by_shape: dict[tuple[Any, ...], ShapePool] = {}
 
-    def pool(self, resources: Shape, depth: int, node: int, env: bytes = b"") -> ShapePool:
-        """The pool for this shape; *env*: the key of its environment."""
-        key: tuple[Any, ...] = (depth, node, *sorted(resources.items()))
+    def pool(
+        self, resources: Shape, depth: int, node: int, where: Where | None = None,
+        raises: bool = True, group: str = "", env: bytes = b"",
+    ) -> ShapePool:  # fmt: skip
+        """The pool for this shape (see `ShapePool`); *env*: the key of its environment."""
+        key: tuple[Any, ...] = (depth, node, raises, where, *sorted(resources.items()))
         if env:
             key = (*key, env)
         pool = self._by_shape.get(key)
         if pool is None:
-            pool = ShapePool(len(self._by_shape) + 1, resources, depth, node, env)
+            number = len(self._by_shape) + 1
+            pool = ShapePool(number, resources, depth, node, where, raises, group, env)
             self._by_shape[key] = pool
             self._by_number[pool.id] = pool
         return pool
@@ -84,8 +89,13 @@ class Pools:
 
     def _demand(self, pool: ShapePool, want: int) -> Demand:
         return Demand(
-            self.me, pool.id, pool.resources, want, pool.depth, pool.node, env=pool.env
+            self.me, pool.id, pool.resources, want, pool.depth, pool.node, where=pool.where,
+            env=pool.env,
         )
+
+    def of_group(self, group: str) -> list[ShapePool]:
+        """The pools for work in a placement group."""
+        return [pool for pool in self._by_shape.values() if pool.group == group]
 
     def waiting(self, message: Waiting) -> None:
         """Why this shape's work waits."""

@@ -16,6 +16,7 @@ from nbray.ids import node_client, node_of
 from nbray.runtime.core.client.objects.objects import PENDING, Entry, Objects
 from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.where import Where
 from nbray.wire.messages import Extra, Ref, Returned, Shape, Spec, Value
 
 ErrorMaker = Callable[..., bytes]
@@ -156,12 +157,13 @@ class LeasedWorker:
 class ShapePool:
     """Tasks of one shape, and the leases that serve them."""
 
-    __slots__ = ("depth", "env", "id", "infeasible", "leases", "node", "queue", "resources", "sent",
-                 "waiting")  # fmt: skip
+    __slots__ = ("depth", "env", "group", "id", "infeasible", "kind", "leases", "node", "queue",
+                 "raises", "resources", "sent", "waiting", "where")  # fmt: skip
 
     def __init__(
-        self, number: int, resources: Shape, depth: int, node: int, env: bytes = b""
-    ) -> None:
+        self, number: int, resources: Shape, depth: int, node: int, where: Where | None = None,
+        raises: bool = True, group: str = "", env: bytes = b"",
+    ) -> None:  # fmt: skip
         self.id = number
         self.resources = resources
         self.depth = depth
@@ -173,6 +175,13 @@ class ShapePool:
         """The count of the last `Demand`."""
         self.waiting = ""
         self.infeasible = ""
+        self.kind = "TaskUnschedulableError"
+        """What error says so."""
+        self.where = where
+        self.raises = raises
+        """What no node can do fails, instead of waiting for one that can."""
+        self.group = group
+        """The placement group whose resources these are."""
 
 
 def returned(client: int, lease: int, worker: int, spent: bool = False) -> list[ClientEffect]:

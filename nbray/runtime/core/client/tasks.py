@@ -17,7 +17,7 @@ the others go elsewhere uncharged.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from nbray.config import DEAD_GRACE
 from nbray.ids import node_of
@@ -63,6 +63,8 @@ class Submitter:
         self.known = SentDefinitions(self.me)
         """Specs and functions each worker has been sent."""
         self.streams = Streams(objects, error)
+        self.lacking: Callable[[str], None] = lambda _why: None
+        """Told why work waits that no node can do."""
         self._deaths: list[tuple[float, int, str, bool]] = []
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
@@ -224,15 +226,29 @@ class Submitter:
         pool = self.pools.numbered(message.shape)
         if pool is None:
             return []
+        if not (pool.raises or message.never):
+            if pool.queue:
+                pool.waiting = f"{message.why}; it waits for a node that can"
+                self.lacking(pool.waiting)
+            return []
         pool.infeasible = message.why
         effects = self._fail_pool(pool)
         pool.infeasible = ""
         effects.append(self.pools.forget(pool))
         return effects
 
+    def group_removed(self, group: str, why: str) -> list[ClientEffect]:
+        """A placement group has ended: what is queued for it fails, now and later."""
+        effects: list[ClientEffect] = []
+        for pool in self.pools.of_group(group):
+            pool.infeasible, pool.kind = why, "TaskPlacementGroupRemoved"
+            effects += self._fail_pool(pool)
+            effects.append(self.pools.forget(pool))
+        return effects
+
     def _fail_pool(self, pool: ShapePool) -> list[ClientEffect]:
         effects: list[ClientEffect] = []
-        error = Value(self._error("TaskUnschedulableError", pool.infeasible), failed=True)
+        error = Value(self._error(pool.kind, pool.infeasible), failed=True)
         while pool.queue:
             task = pool.queue.popleft()
             if not task.cancelled:

@@ -8,7 +8,7 @@ an actor. Read from any thread, by screens only; it looks at copies.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from nbray.options import UNIT
@@ -17,6 +17,7 @@ from nbray.wire.messages import PENDING, RESTARTING, NodeInfo, Picture, Shape
 
 if TYPE_CHECKING:
     from nbray.runtime.core.client.actors import ActorLink
+    from nbray.runtime.core.client.groups import Followed
     from nbray.runtime.core.client.streams import Stream
     from nbray.runtime.core.client.task_records import ShapePool
 
@@ -33,6 +34,7 @@ def reasons(
     picture: Picture | None,
     now: float,
     streams: Iterable[Stream] = (),
+    groups: Mapping[str, Followed] | None = None,
 ) -> dict[str, list[str]]:
     """Sentences by cell.
 
@@ -44,13 +46,17 @@ def reasons(
         picture: the cluster as the head has told it.
         now: the time.
         streams: what tasks yield that pause for their readers.
+        groups: the placement groups that this client has to do with.
     """
     found: dict[str, list[str]] = {}
     for pool in pools:
-        if pool.waiting:
+        waiting = pool.waiting
+        if pool.group and groups and (followed := groups.get(pool.group)) is not None:
+            waiting = followed.waits or waiting
+        if waiting:
             cells = Counter(task.work.spec.cell for task in list(pool.queue) if not task.cancelled)
             for cell, count in cells.items():
-                found.setdefault(cell, []).append(f"{count:,} waiting: {pool.waiting}")
+                found.setdefault(cell, []).append(f"{count:,} waiting: {waiting}")
     alike: Counter[tuple[str, str]] = Counter()
     for link in links:
         why = _actor(picture, link, now)

@@ -21,7 +21,8 @@ import msgspec
 from nbray.details import ActorRecord
 from nbray.ids import HEAD, OWN_CELL, node_client, node_of
 from nbray.runtime.core.effects import HeadEffect, Send
-from nbray.runtime.core.placement import able, fits, load, take, together, units, why_never
+from nbray.runtime.core.head.actor_choice import Choice
+from nbray.runtime.core.placement import units
 from nbray.wire import messages as m
 
 Key = tuple[int, int]
@@ -46,7 +47,7 @@ GONE_KEPT = 100_000
 class _Actor:
     __slots__ = (
         "cause", "error", "incarnation", "kind", "node", "placed", "restarts", "spec", "state",
-        "watchers", "worker",
+        "waits", "watchers", "worker",
     )  # fmt: skip
 
     def __init__(self, spec: m.ActorSpec) -> None:
@@ -62,6 +63,8 @@ class _Actor:
         self.kind = m.Why.OTHER
         """What kind of cause it is."""
         self.error = b""
+        self.waits = ""
+        """Why it has no place yet, as its owner was told."""
         self.watchers: list[int] = []
 
     @property
@@ -87,6 +90,17 @@ class Directory:
         A handle can travel before its actor's constructor has its arguments."""
         self._dead_clients: dict[int, None] = {}
         self._dead_nodes: set[int] = set()
+        self._choice = Choice(nodes, self.held_on, self._placed_on)
+        self._ended_now: list[Key] = []
+        """Those that have ended since somebody last asked."""
+
+    def with_groups(
+        self, promised: Callable[[int], m.Shape], removed: Callable[[str], bool],
+        waits: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        """What of a node placement groups have, which of them are over, and why one waits."""
+        choice = self._choice
+        choice.promised, choice.removed, choice.waits = promised, removed, waits
 
     @property
     def living(self) -> int:
@@ -117,8 +131,8 @@ class Directory:
         spec = message.spec
         creator = message.sender
         key = (spec.owner, spec.actor)
-        if key in self._gone or self._ended(spec.owner):
-            if self._ended(creator):
+        if key in self._gone or self.has_ended(spec.owner):
+            if self.has_ended(creator):
                 return []
             told = m.ActorCreated(HEAD, spec.actor)
             return [Send(creator, told), self._no_actor(creator, key)]
@@ -182,7 +196,7 @@ class Directory:
         key = (message.owner, message.actor)
         actor = self._actors.get(key)
         if actor is None:
-            if key in self._gone or self._ended(message.owner):
+            if key in self._gone or self.has_ended(message.owner):
                 return [self._no_actor(message.sender, key)]
             waiting = self._early.setdefault(key, [])
             if message.sender not in waiting:
@@ -266,9 +280,24 @@ class Directory:
                 out.extend(self._place(actor))
         return out
 
+    def group_removed(self, group: str) -> list[HeadEffect]:
+        """A placement group is over: who has not begun in it never does."""
+        return [
+            effect
+            for actor in list(self._actors.values())
+            if actor.state in (m.PENDING, m.RESTARTING)
+            and actor.spec.where is not None and actor.spec.where.group == group
+            for effect in self._place(actor)
+        ]  # fmt: skip
+
+    def take_ended(self) -> list[Key]:
+        """Who has ended since this was last asked."""
+        ended, self._ended_now = self._ended_now, []
+        return ended
+
     # -- within -----------------------------------------------------------------------
 
-    def _ended(self, client: int) -> bool:
+    def has_ended(self, client: int) -> bool:
         """Whether a client is known to be dead, by itself or with its node."""
         return client in self._dead_clients or node_of(client) in self._dead_nodes
 
@@ -290,33 +319,29 @@ class Directory:
 
     def _place(self, actor: _Actor) -> list[HeadEffect]:
         spec = actor.spec
-        members = self._nodes()
-        if all(node.number != node_of(spec.owner) for node in members):
+        if all(node.number != node_of(spec.owner) for node in self._nodes()):
             return []  # its owner's node has not introduced itself yet: `retry` follows
-        able_ones = able(spec.resources, members, spec.node)
-        if not able_ones:
-            why = why_never(spec.resources, members, spec.node)
+        node, why, never = self._choice.of(spec)
+        if never:
             return self._end(actor, why, m.Why.UNSCHEDULABLE)
-        need = together(spec.resources, spec.placement)
-        # One that needs a CPU only to be placed may live beside busy ones, but not where none is.
-        able_ones = able(need, members, spec.node) or able_ones
-        free = [node for node in able_ones if fits(need, node.available)]
-        if not free:
-            # Leases come back to whoever waits on the node; what actors hold does not.
-            free = [node for node in able_ones if fits(spec.resources, self._left(node))]
-        if not free:
-            return []
-        node = min(free, key=lambda one: (load(one), self._placed_on(one.number), one.number))
+        out: list[HeadEffect] = []
+        if why != actor.waits:
+            actor.waits = why
+            out.append(Send(spec.owner, m.ActorWaits(HEAD, *actor.key, why)))
+        if node is None:
+            return out
         actor.placed = True
         actor.node = node.number
-        return [Send(node_client(node.number), m.StartActor(HEAD, spec, actor.incarnation))]
+        out.append(Send(node_client(node.number), m.StartActor(HEAD, spec, actor.incarnation)))
+        return out
 
-    def _left(self, node: m.NodeInfo) -> m.Shape:
-        left = dict(node.total)
-        for actor in self._actors.values():
-            if actor.placed and actor.node == node.number:
-                take(left, actor.spec.resources)
-        return left
+    def held_on(self, node: int) -> list[m.Shape]:
+        """What actors that are placed on a node hold for life."""
+        return [
+            actor.spec.resources
+            for actor in self._actors.values()
+            if actor.placed and actor.node == node
+        ]
 
     def _placed_on(self, node: int) -> int:
         return sum(1 for actor in self._actors.values() if actor.placed and actor.node == node)
@@ -351,6 +376,7 @@ class Directory:
         self._unshare(spec)
         actor.spec = _light(spec)  # nothing is started from it any more
         self._dead.append(actor.key)
+        self._ended_now.append(actor.key)
         if len(self._dead) > ERRORS_KEPT:
             older = self._actors[self._dead[-ERRORS_KEPT - 1]]
             if len(older.error) > LARGE_ERROR:

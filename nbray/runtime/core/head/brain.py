@@ -12,6 +12,7 @@ from typing import assert_never
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core.effects import HeadEffect, Send
 from nbray.runtime.core.head.actor_directory import Directory
+from nbray.runtime.core.head.groups import Groups
 from nbray.runtime.core.head.membership import Membership
 from nbray.runtime.core.versions import differences
 from nbray.wire import messages as m
@@ -30,6 +31,11 @@ class HeadBrain:
         self._versions = versions
         self.membership = Membership(cluster)
         self.directory = Directory(self.membership.alive)
+        self.groups = Groups(
+            self.membership.alive, self.directory.held_on, self.directory.has_ended
+        )
+        groups = self.groups
+        self.directory.with_groups(groups.promised, groups.removed, groups.waits)
         self._watchers: set[int] = set()
         self._members_due: float | None = None
         self._members_sent = float("-inf")
@@ -39,6 +45,13 @@ class HeadBrain:
     def handle(self, message: m.ToHead, now: float) -> list[HeadEffect]:
         """Take one message."""
         out = self._dispatch(message, now)
+        for key in self.directory.take_ended():
+            out.extend(self.groups.actor_died(key))
+        ended = self.groups.take_ended()
+        if ended:
+            for group in ended:
+                out.extend(self.directory.group_removed(group))
+            out.extend(self.groups.retry(now))
         return [*out, *self._publish(now)]
 
     def tick(self, now: float) -> list[HeadEffect]:
@@ -62,9 +75,11 @@ class HeadBrain:
             case m.NodeLost(sender=sender, node=node, why=why):
                 out = self._reported(node_of(sender), node, why, now)
             case m.Load(sender=sender, available=free, figures=figures, leaving=leaving):
-                if self.membership.load(node_of(sender), free, figures, now, leaving):
+                bundles = message.bundles
+                self.groups.told(node_of(sender))
+                if self.membership.load(node_of(sender), free, figures, now, leaving, bundles):
                     self._changed(now)
-                    out = self.directory.retry()
+                    out = [*self.groups.retry(now), *self.directory.retry()]
                 self._picture(now)
             case m.Died(sender=sender, deaths=deaths):
                 out = self._died(sender, deaths)
@@ -96,6 +111,19 @@ class HeadBrain:
             case m.ActorDown():
                 out = self.directory.down(message)
                 self._picture(now)
+            case m.CreateGroup():
+                out = self.groups.create(message, now)
+                self._picture(now)
+            case m.RemoveGroup():
+                out = self.groups.remove(message)
+                self._picture(now)
+            case m.WatchGroup():
+                out = self.groups.watch(message)
+            case m.FindGroups():
+                out = self.groups.find(message)
+            case m.BundlesReserved():
+                out = self.groups.reserved(message, now)
+                self._picture(now)
             case m.Goodbye(sender=sender):
                 self._watchers.discard(sender)
             case m.Register():
@@ -118,7 +146,8 @@ class HeadBrain:
         welcome = m.Welcome(
             HEAD, message.ticket, node.number, self.cluster, self.membership.all()
         )
-        return [*out, Send(answer_to, welcome), *self.directory.retry()]
+        out = [*out, Send(answer_to, welcome)]
+        return [*out, *self.groups.retry(now), *self.directory.retry()]
 
     def _reported(self, by: int, node: int, why: str, now: float) -> list[HeadEffect]:
         """A link has ended. The head's own machine says who is gone; others have met a refusal."""
@@ -142,7 +171,8 @@ class HeadBrain:
         out: list[HeadEffect] = [
             Send(node_client(other.number), told) for other in self.membership.alive()
         ]
-        return [*out, *self.directory.node_lost(node, cause)]
+        out.extend(self.directory.node_lost(node, cause))
+        return [*out, *self.groups.node_lost(node, now)]
 
     def _died(self, sender: int, deaths: list[m.Death]) -> list[HeadEffect]:
         told = m.Died(HEAD, deaths)
@@ -153,7 +183,8 @@ class HeadBrain:
         ]
         clients = [death.client for death in deaths]
         self._watchers.difference_update(clients)
-        return [*out, *self.directory.clients_died(clients)]
+        out.extend(self.directory.clients_died(clients))
+        return [*out, *self.groups.clients_died(clients)]
 
     # -- telling ----------------------------------------------------------------------
 
@@ -187,3 +218,4 @@ class HeadBrain:
     def check(self) -> None:
         """Raise if an invariant is broken; for tests and simulations."""
         self.directory.check()
+        self.groups.check()

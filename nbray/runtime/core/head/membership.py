@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from nbray.events import HISTORY, Figures, NodeView
-from nbray.ids import FIRST_NODE, node_hex
+from nbray.ids import FIRST_NODE, NODE_LABEL, node_hex
 from nbray.runtime.core.placement import units
 from nbray.wire.messages import NodeInfo, Shape
 
@@ -32,6 +32,8 @@ class Membership:
         """Nodes that somebody wanted to go, or that are here again under another number: screens
         need not tell of them."""
         self._tickets: dict[int, int] = {}
+        self._bundles: dict[int, Shape] = {}
+        """By node, what of its total is in placement groups' names."""
 
     def join(self, ticket: int, info: NodeInfo, was: int = 0) -> NodeInfo:
         """Make a node a member; the same ticket gets the same number again.
@@ -47,14 +49,16 @@ class Membership:
                 number = self._tickets[ticket] = self._next
                 self._next += 1
         node = msgspec.structs.replace(
-            info, number=number, is_head=number == FIRST_NODE, alive=True
-        )
+            info, number=number, is_head=number == FIRST_NODE, alive=True,
+            labels={**info.labels, NODE_LABEL: node_hex(number, self._cluster)},
+        )  # fmt: skip
         self.nodes[number] = node
         self.figures.setdefault(number, Figures())
         return node
 
     def load(
-        self, number: int, available: Shape, figures: Figures, now: float, leaving: bool = False
+        self, number: int, available: Shape, figures: Figures, now: float, leaving: bool = False,
+        bundles: Shape | None = None,
     ) -> bool:
         """A node's report; whether what is free changed. Of a dead or unknown node: ignored."""
         node = self.nodes.get(number)
@@ -65,7 +69,13 @@ class Membership:
             self._read[number] = now
             past = self._history.get(number, ())
             self._history[number] = (*past, figures.cpu_percent)[-HISTORY:]
-        if (node.available, node.leaving) == (available, leaving):
+        had = self._bundles.get(number, {})
+        if bundles or had:
+            bundles = bundles or {}
+            self._bundles[number] = bundles
+            own = {name: n for name, n in node.total.items() if name not in had}
+            node = msgspec.structs.replace(node, total={**own, **bundles})
+        elif (node.available, node.leaving) == (available, leaving):
             return False
         self.nodes[number] = msgspec.structs.replace(node, available=available, leaving=leaving)
         return True
@@ -98,8 +108,8 @@ class Membership:
                 address=node.ip,
                 is_head=node.is_head,
                 alive=node.alive,
-                resources=units(node.total),
-                available=units(node.available),
+                resources=units(_own(node.total)),
+                available=units(_own(node.available)),
                 figures=self.figures[node.number],
                 history=self._history.get(node.number, ()),
                 leaving=node.leaving,
@@ -107,3 +117,8 @@ class Membership:
             for node in self.all()
             if node.number not in self._left
         ]
+
+
+def _own(shape: Shape) -> Shape:
+    """What the node has, without what placement groups call parts of it."""
+    return {name: n for name, n in shape.items() if "_group_" not in name}

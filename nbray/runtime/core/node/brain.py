@@ -26,6 +26,7 @@ from nbray.runtime.core.node.history import History
 from nbray.runtime.core.node.outliving import Outliving
 from nbray.runtime.core.node.reports import Reports
 from nbray.runtime.core.node.scheduling import leases as books
+from nbray.runtime.core.node.scheduling.bundles import Bundles
 from nbray.runtime.core.node.scheduling.demands import Demands
 from nbray.runtime.core.node.scheduling.leases import Leases, Ledger
 from nbray.runtime.core.node.scheduling.lending import Lending
@@ -74,7 +75,9 @@ class NodeBrain:
         self.peers = Peers(me, number, self.ledger, self.leases)
         self.peers.members[number] = settings.info
         self.residents = Residents(me, self.ledger, self.pool, self.scheduler)
-        self.lending = Lending(me, self.ledger, self.leases, self.residents)
+        parts = (self.ledger, self.pool, self.leases, self.scheduler, self.residents)
+        self.bundles = Bundles(me, *parts)
+        self.lending = Lending(me, self.ledger, self.leases, self.residents, self.bundles)
         self.storage = Storage(me, store)
         self.transfers = Transfers(me, number, self.storage, self.peers.gone)
         self.clients: dict[int, _Client] = {}
@@ -88,11 +91,10 @@ class NodeBrain:
         self.history = History(me)
         self.outliving = Outliving(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
-        info = settings.info
-        self.troubles = Troubles(me, info.pid, f"node {info.name}")
+        self.troubles = Troubles(me, settings.info.pid, f"node {settings.info.name}")
         self.ending = False
         self.reports = Reports(
-            me, self.ledger, self.pool, self.leases, self.storage, self.transfers
+            me, self.ledger, self.pool, self.leases, self.storage, self.transfers, self.bundles
         )
         self.demands = Demands(me, self.ledger, self.leases, self.peers)
 
@@ -288,6 +290,8 @@ class NodeBrain:
                 return self.residents.up(message)
             case m.StopActor():
                 return self.residents.stop(message, now)
+            case m.ReserveBundles() | m.CommitBundles() | m.ReturnBundles():
+                return self.bundles.handle(message, now)
             case m.Died(deaths=deaths):
                 return self.deaths.elsewhere(deaths, now)
             case m.NodeLost():
@@ -452,6 +456,9 @@ class NodeBrain:
         before = {want.key: want.held for want in self.leases.wants.values() if want.asker}
         resumed, hungry = self.lending.resume()
         out.extend(resumed)
+        if self.bundles.active:
+            self.bundles.settle()
+            hungry.extend(self.bundles.place(now, out))
         hungry.extend(self.residents.place(now, out, room=not hungry))
         effects, starved = self.scheduler.grant(hungry, now)
         out.extend(effects)
@@ -486,14 +493,7 @@ class NodeBrain:
     def check(self) -> None:
         """Raise if an invariant is broken; for tests and simulations."""
         holdings: list[books.Holding] = [*self.leases, *self.residents.holdings()]
-        books.check(self.ledger, holdings, self.leases)
+        books.check(self.ledger, holdings, self.leases, self.bundles.check())
         self.lending.check()
-        for holding in holdings:
-            worker = self.pool.get(holding.worker)
-            assert worker is not None, "a dead worker holds resources"
-            assert worker.booked or worker.state is State.ENDING
-        booked = {holding.worker for holding in holdings}
-        for worker in self.pool:
-            if worker.state in (State.LEASED, State.ACTOR) or worker.booked:
-                assert worker.client in booked, "a worker is busy for nobody"
+        self.pool.check([holding.worker for holding in holdings])
         self.storage.books.validate()

@@ -12,6 +12,7 @@ import msgspec
 from nbray.events import Figures
 from nbray.ids import HEAD
 from nbray.runtime.core.effects import NodeEffect, Send
+from nbray.runtime.core.node.scheduling.bundles import Bundles
 from nbray.runtime.core.node.scheduling.leases import Leases, Ledger
 from nbray.runtime.core.node.scheduling.workers import Worker, WorkerPool
 from nbray.runtime.core.node.store.storage import Storage
@@ -27,7 +28,7 @@ class Reports:
 
     def __init__(
         self, me: int, ledger: Ledger, pool: WorkerPool, leases: Leases, storage: Storage,
-        transfers: Transfers,
+        transfers: Transfers, bundles: Bundles,
     ) -> None:  # fmt: skip
         self._me = me
         self._ledger = ledger
@@ -35,6 +36,7 @@ class Reports:
         self._leases = leases
         self._storage = storage
         self._transfers = transfers
+        self._bundles = bundles
         self.due: float | None = None
         """When the next report is to be sent."""
         self._sent = float("-inf")
@@ -82,4 +84,5 @@ class Reports:
         self._sent = now
         self.due = None
         self._ledger.changed = False
-        return Send(HEAD, Load(self._me, dict(self._ledger.free), self._figures, leaving))
+        bundles = self._bundles.names() if self._bundles.active else {}
+        return Send(HEAD, Load(self._me, dict(self._ledger.free), self._figures, leaving, bundles))

@@ -26,10 +26,12 @@ from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.effects import ClientEffect
-from nbray.runtime.shell.client.calls import Calls, placement
+from nbray.runtime.core.placement import in_group
+from nbray.runtime.shell.client.calls import Calls, chosen_group, placement
 from nbray.runtime.shell.client.context import NativeContext
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
+from nbray.where import Where
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack, unpack
 from nbray.wire.shorten import label
@@ -43,7 +45,7 @@ class NativeActors:
 
     def __init__(
         self, brain: ClientBrain, loop: Loop, memory: Memory, calls: Calls, context: NativeContext,
-        launch: Launch,
+        launch: Launch, located: Callable[[Where], Where],
     ) -> None:  # fmt: skip
         self._brain = brain
         self._loop = loop
@@ -51,6 +53,7 @@ class NativeActors:
         self._calls = calls
         self._context = context
         self._launch = launch
+        self._located = located
         self._submitted = brain.submitted.append
 
     def create(
@@ -76,12 +79,21 @@ class NativeActors:
         life = self._memory.own(seq)
         info = msgspec.structs.replace(info, actor=seq, owner=brain.me)
         held, placed = placement(options)
-        job, _, where = self._context.origin()
+        job, _, space, inherited, raises = self._context.origin()
+        where, captures = options.where, bool(inherited)
+        if inherited and where is None:
+            where = Where(group=inherited)
+        if where is not None:
+            group, captures = chosen_group(where, inherited)
+            where = msgspec.structs.replace(self._located(where), group=group, sizes=())
+            if group:
+                held = in_group(held, group, where.bundle)
+                placed = in_group(placed, group, where.bundle)
         spec = m.ActorSpec(
             owner=brain.me,
             actor=seq,
             name=options.name,
-            namespace=options.namespace or where,
+            namespace=options.namespace or space,
             class_name=class_name,
             function=definition.digest,
             blob=blob,
@@ -100,6 +112,9 @@ class NativeActors:
             node=options.node,
             groups=dict(options.concurrency_groups),
             env=self._calls.environments.of(options.runtime_env),
+            where=where,
+            captures=captures,
+            raises=raises,
         )
         if not options.name:
             self._submitted((brain.actors.create, task, spec))

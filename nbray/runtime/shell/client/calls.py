@@ -22,17 +22,20 @@ from nbray.runtime.core.client.objects.objects import MOST_RETURNS
 from nbray.runtime.core.client.streams import StreamTask
 from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import Task, Work
+from nbray.runtime.core.placement import in_group
 from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.defined import Definitions
 from nbray.runtime.shell.client.environments import Environments
 from nbray.runtime.shell.client.memory import Memory
+from nbray.where import APART, Where
 from nbray.wire.messages import Extra, Ref, Spec, Value
 from nbray.wire.pickling import pack, pack_call
 from nbray.wire.shorten import label
 from nbray.wire.watched import same
 
-Origin = tuple[int, int, str]
-"""(job, depth, namespace) of work submitted here and now."""
+Origin = tuple[int, int, str, str, bool]
+"""(job, depth, namespace, placement group, whether what no node can do fails) of work submitted
+here and now."""
 
 
 
@@ -102,7 +105,15 @@ class Calls:
     ) -> Work:
         definition = self.definitions.of(function)
         resources = demand(options)
-        job, depth, namespace = origin
+        job, depth, namespace, inherited, raises = origin
+        where, group, captures = options.where, inherited, bool(inherited)
+        if where is not None:
+            group, captures = chosen_group(where, inherited)
+        if group:
+            bundle = where.bundle if where is not None else -1
+            resources = in_group(resources, group, bundle)
+            self._brain.submitted.append((self._brain.groups.follow, group))
+            where = None
         retry_on, captured = _retry_on(options.retry_exceptions)
         env = self.environments.of(options.runtime_env)
         spec = Spec(
@@ -119,9 +130,14 @@ class Calls:
             defined=label(function.name, MOST_LABEL) if options.name else "",
             most_unread=options.most_unread,
             env=env,
+            placed_in=group,
+            captures=captures,
+            raises=raises,
         )
         key = b"" if env is None else env.key
-        pool = self._brain.tasks.pools.pool(resources, depth, options.node, key)
+        pool = self._brain.tasks.pools.pool(
+            resources, depth, options.node, where, raises, group, key
+        )
         now = self._now()
         tally = self._brain.tally(cell, now)
         tally.job = job
@@ -151,13 +167,14 @@ class Calls:
             if len(self._methods) > 1000:
                 self._methods.clear()
             retry_on, captured = _retry_on(options.retry_exceptions)
-            job, depth, namespace = origin
+            job, depth, namespace, _, raises = origin
             spec = Spec(
                 id=next(self._specs), function=b"", name=options.name or name,
                 num_returns=options.num_returns, retry_on=retry_on, cell=cell, job=job,
                 depth=depth, resources={}, namespace=namespace,
                 method=name if options.name else "", group=options.concurrency_group,
                 most_unread=options.most_unread,
+                raises=raises,
             )  # fmt: skip
             tally = tally or self._brain.tally(cell, self._now())
             tally.job = job
@@ -248,6 +265,15 @@ def _retry_on(which: bool | tuple[type[BaseException], ...]) -> tuple[bytes, tup
         return b"", ()
     packed = pack(which, "retry_exceptions")
     return packed.join(), packed.refs
+
+
+def chosen_group(where: Where, inherited: str) -> tuple[str, bool]:
+    """(the group of work, whether it captures what it launches) that *where* says."""
+    group = where.group or inherited
+    if group == APART or where.hard or where.wished:
+        return "", False
+    captures = bool(inherited) if where.captures is None else where.captures
+    return group, captures and bool(group)
 
 
 def placement(options: ActorOptions) -> tuple[dict[str, int], dict[str, int]]:

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from nbray.exceptions import RaySystemError
-from nbray.ids import FIRST_NODE, node_client, node_hex
+from nbray.ids import FIRST_NODE, NODE_LABEL, node_client, node_hex
+from nbray.options import TaskOptions, demand
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
-from nbray.runtime.core.placement import total, units
+from nbray.runtime.core.placement import able, total, units
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.network.address import join_address
+from nbray.where import Where
 from nbray.wire import messages as m
 
 if TYPE_CHECKING:
+    from nbray.runtime.shell.client.groups import NativeGroups
     from nbray.runtime.shell.client.memory import Memory
 
 
@@ -34,6 +39,51 @@ class NativeCluster:
         self._memory = memory
         self._registered = registered
         self._joinable = joinable
+        self._groups: NativeGroups | None = None
+        self._turn = 0
+        """How many tasks were spread over the nodes."""
+
+    @property
+    def groups(self) -> NativeGroups:
+        """The placement groups (see `Cluster.groups`)."""
+        if self._groups is None:
+            from nbray.runtime.shell.client.groups import NativeGroups  # few programs have any
+
+            engine: Any = self._memory.engine
+            self._groups = NativeGroups(
+                self._brain, self._loop, self._memory, engine.wait, engine.context.origin,
+                engine.context.actor_key, self.number, self._registered.cluster,
+            )  # fmt: skip
+        return self._groups
+
+    def number(self, node_id: str) -> int:
+        """The number of the node of this id; -1: there is no such node."""
+        for node in self._brain.members.values():
+            if node_hex(node.number, self._registered.cluster) == node_id.lower():
+                return node.number
+        return -1
+
+    def located(self, where: Where) -> Where:
+        """*where* with the number of the node that it names."""
+        if not where.node_id:
+            return where
+        return msgspec.structs.replace(where, node=self.number(where.node_id))
+
+    def chosen(self, options: TaskOptions) -> TaskOptions:
+        """*options* with the node that a strategy means now."""
+        where = options.where
+        assert where is not None
+        if where.spread:
+            self._turn += 1
+            able_ones = able(demand(options), self._brain.members.values())
+            if len(able_ones) > 1:
+                node = able_ones[self._turn % len(able_ones)].number
+                where = msgspec.structs.replace(where, node=node, soft=True, spill=True)
+        elif where.node_id:
+            where = self.located(where)
+        else:
+            return options
+        return msgspec.structs.replace(options, where=where)
 
     def address(self) -> str:
         """Where machines join now: opening the port moves the head's node."""
@@ -108,5 +158,5 @@ def _described(node: m.NodeInfo, cluster: int) -> dict[str, Any]:
         "IsHead": node.is_head,
         "alive": node.alive,
         "Resources": units(node.total) if node.alive else {},
-        "Labels": {},
+        "Labels": {NODE_LABEL: node_hex(node.number, cluster), **node.labels},
     }

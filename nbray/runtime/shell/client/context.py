@@ -14,8 +14,9 @@ from nbray.engine import ActorInfo, RuntimeInfo
 from nbray.ids import client_hex, node_hex
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
-from nbray.runtime.core.placement import units
+from nbray.runtime.core.placement import out_of_group, units
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
+from nbray.where import APART
 from nbray.wire.messages import BecomeActor, Registered, Spec
 from nbray.wire.pickling import unpack
 
@@ -55,18 +56,32 @@ class NativeContext:
         self.loaded: Callable[[bytes], Any] | None = None
         """The function or class of a hash, in a worker."""
         self._environments = environments
+        self.raises = True
+        """What no node can do fails, for a driver's own work."""
 
-    def origin(self) -> tuple[int, int, str]:
-        """(job, depth, namespace) of work submitted here and now."""
+    def origin(self) -> tuple[int, int, str, str, bool]:
+        """(job, depth, namespace, placement group, whether what no node can do fails) of work
+        submitted here and now."""
         item = self._running()
         actor = self._worker.actor if self._worker is not None else None
         if actor is not None and self._delivery.sink is not None:  # its work is its own
-            return self._brain.me, 0, actor.spec.namespace
+            return self._brain.me, 0, actor.spec.namespace, "", actor.spec.raises
+        if actor is not None:  # its methods, or a thread of its own
+            spec = actor.spec
+            group = spec.where.group if spec.captures and spec.where is not None else ""
+            if item is None:
+                return spec.job, 1, spec.namespace, group, spec.raises
+            return item.spec.job, item.spec.depth + 1, item.spec.namespace, group, item.spec.raises
         if item is not None:
-            return item.spec.job, item.spec.depth + 1, item.spec.namespace
-        if actor is not None:  # a thread of the actor's own
-            return actor.spec.job, 1, actor.spec.namespace
-        return self._brain.me, 0, self._namespace
+            task = item.spec
+            group = task.placed_in if task.captures else ""
+            return task.job, task.depth + 1, task.namespace, group, task.raises
+        return self._brain.me, 0, self._namespace, "", self.raises
+
+    def actor_key(self) -> tuple[int, int] | None:
+        """The owner and the number of the actor that this process is."""
+        actor = self._worker.actor if self._worker is not None else None
+        return (actor.spec.owner, actor.spec.actor) if actor is not None else None
 
     def runtime(self) -> RuntimeInfo:
         """See `Context.runtime`."""
@@ -74,12 +89,15 @@ class NativeContext:
         actor = self._worker.actor if self._worker is not None else None
         job = item.spec.job if item is not None else brain.me
         assigned: dict[str, float] = {}
-        attempt = 0
+        attempt, group, captures = 0, "", False
         if actor is not None:
-            assigned = units(actor.spec.resources)
+            group = actor.spec.where.group if actor.spec.where is not None else ""
+            captures = actor.spec.captures
+            assigned = units(out_of_group(actor.spec.resources))
             job = actor.spec.job
         elif item is not None:
-            assigned = units(item.spec.resources)
+            group, captures = item.spec.placed_in, item.spec.captures
+            assigned = units(out_of_group(item.spec.resources) if group else item.spec.resources)
             attempt = item.extra.attempt if item.extra is not None else 0
         here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
         return RuntimeInfo(
@@ -102,6 +120,8 @@ class NativeContext:
             cancelled=self._worker is not None and item is not None
             and (item.caller, item.seq) in self._worker.cancelled,
             runtime_env=self._environments.text,
+            group="" if group == APART else group,
+            captures=captures,
         )
 
     def _defined(self, spec: Spec, actor: BecomeActor | None) -> str:

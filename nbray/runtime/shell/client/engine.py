@@ -90,7 +90,7 @@ class NativeEngine:
             running if worker is not None else None, loop.now, environments,
         )  # fmt: skip
         self.actors = NativeActors(
-            brain, loop, self.memory, self.calls, self.context, self._launch
+            brain, loop, self.memory, self.calls, self.context, self._launch, self.cluster.located
         )
         self.cells = NativeCells(brain, loop, self._delivery)
         self.insight = NativeInsight(brain, loop, self.memory, self.cluster.address)
@@ -122,6 +122,8 @@ class NativeEngine:
         if session.halted:
             session.check_run()
         calls = self.calls
+        if options.where is not None:
+            options = self.cluster.chosen(options)
         task, seq = calls.task(calls.work(function, options), args, kwargs, options.num_returns)
         return self._launch(task, task, seq, options.num_returns)
 

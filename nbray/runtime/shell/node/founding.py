@@ -115,7 +115,7 @@ def _start(
     info = m.NodeInfo(
         number=FIRST_NODE if request.head else 0, name=machine.host_name(), ip=request.node_ip,
         port=port, total=total, available=dict(total), is_head=request.head, pid=os.getpid(),
-        started=time.time(),
+        started=time.time(), labels=request.labels,
     )  # fmt: skip
     ours = versions.own()
     members: list[m.NodeInfo] = []

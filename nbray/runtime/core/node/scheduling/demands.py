@@ -35,10 +35,13 @@ class Demands:
         want.depth = message.depth
         want.node = message.node
         want.env = message.env
+        want.where = message.where
         want.asker = message.sender if message.origin else 0
         want.rests = 0.0
         if not want.unmet:
             want.passed = 0.0
+        if want.where is not None:
+            self._peers.choose(want)
         return self._peers.never(want)
 
     def holding(self, message: Holding, now: float) -> None:
@@ -72,4 +75,7 @@ class Demands:
     def hopeless(self) -> list[NodeEffect]:
         """The membership has changed: tell the clients whose wants nobody can satisfy any more."""
         wants = self._leases.wants.values()
+        for want in wants:
+            if want.where is not None:
+                self._peers.choose(want)
         return [effect for want in wants for effect in self._peers.never(want)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from nbray.ids import client_hex
 from nbray.runtime.core.placement import Gpus, fits, give, take
+from nbray.where import Where
 from nbray.wire.messages import Shape
 
 Key = tuple[int, int]
@@ -27,12 +28,39 @@ class Ledger:
         self._gpus = Gpus(total.get("GPU", 0) // 10_000)
         self.changed = False
         """What is free has changed since the head was last told."""
+        self.bundle_gpus: dict[str, Gpus] = {}
+        """The GPUs of placement groups' bundles, by the names of what they have."""
+
+    def extend(self, names: Shape, gpus: list[int], gpu_name: str, gpu: int) -> None:
+        """A bundle is open: its resources are there under names of their own."""
+        give(self.total, names)
+        give(self.free, names)
+        if gpu:
+            self.bundle_gpus[gpu_name] = Gpus.of(gpus, gpu)
+        self.changed = True
+
+    def shrink(self, names: Shape, gpu_name: str) -> None:
+        """The bundle ends: what of it is still held is less than nothing of what is free."""
+        take(self.total, names)
+        take(self.free, names)
+        self.bundle_gpus.pop(gpu_name, None)
+        self.forget(names)
+
+    def forget(self, names: Shape) -> None:
+        """The names of which nothing is there are no resources of this node any more."""
+        for name in names:
+            if not self.total.get(name) and not self.free.get(name):
+                self.total.pop(name, None)
+                self.free.pop(name, None)
+        self.changed = True
 
     def take(self, need: Shape) -> list[int] | None:
         """Take *need*; the GPUs' indices, or None if it does not fit."""
         if not fits(need, self.free):
             return None
         gpus = self._gpus.take(need.get("GPU", 0))
+        if self.bundle_gpus and gpus is not None:
+            gpus = self._bundle_gpus(need, gpus)
         if gpus is None:
             return None
         take(self.free, need)
@@ -41,9 +69,42 @@ class Ledger:
 
     def give(self, need: Shape, gpus: list[int]) -> None:
         """Give back what was taken."""
-        self._gpus.give(gpus, need.get("GPU", 0))
+        if self.bundle_gpus and gpus and "GPU" not in need:
+            self._give_bundle_gpus(need, gpus)
+        elif "GPU" in need:
+            self._gpus.give(gpus, need.get("GPU", 0))
         give(self.free, need)
         self.changed = True
+
+    def _bundle_gpus(self, need: Shape, others: list[int]) -> list[int] | None:
+        """GPUs out of a bundle, if that is where *need* wants them; else *others*."""
+        amount, bundles = self._of_bundles(need)
+        if not amount:
+            return others
+        for one in bundles:
+            found = one.take(amount)
+            if found is not None:
+                return found
+        return None
+
+    def _give_bundle_gpus(self, need: Shape, gpus: list[int]) -> None:
+        amount, bundles = self._of_bundles(need)
+        for one in bundles:
+            if one.had(gpus, amount):
+                one.give(gpus, amount)
+                return
+
+    def _of_bundles(self, need: Shape) -> tuple[int, list[Gpus]]:
+        """(the amount, the bundles that can give it) of GPUs in a placement group."""
+        asked = {name: n for name, n in need.items() if name.startswith("GPU_group_") and n > 0}
+        if not asked:
+            return 0, []
+        named = max(asked, key=len)  # 'GPU_group_0_ID' rather than 'GPU_group_ID'
+        group = named.rpartition("_")[2]
+        known = [one for name, one in self.bundle_gpus.items() if name == named]
+        if not known:
+            known = [one for name, one in self.bundle_gpus.items() if name.endswith(f"_{group}")]
+        return asked[named], known
 
     def lend(self, amount: int) -> None:
         """A blocked worker's CPUs are free for a while (negative: it takes them back)."""
@@ -119,6 +180,7 @@ class Want:
         "env",
         "explained",
         "key",
+        "late",
         "leases",
         "node",
         "passed",
@@ -127,6 +189,8 @@ class Want:
         "rests",
         "since",
         "stuck",
+        "there",
+        "where",
     )  # fmt: skip
 
     def __init__(self, key: Key, resources: Shape, now: float) -> None:
@@ -138,6 +202,12 @@ class Want:
         """The environment its workers must have."""
         self.node = 0
         """Only on this node (0: anywhere)."""
+        self.where: Where | None = None
+        """What else is said of the node."""
+        self.late = False
+        """It has waited for the node that it is best on."""
+        self.there = False
+        """What else is said keeps it off this node."""
         self.asker = 0
         """The node that asks on behalf of its client (0: the client is ours)."""
         self.leases: set[int] = set()
@@ -252,9 +322,15 @@ class Leases:
         return iter(self.leases.values())
 
 
-def check(ledger: Ledger, holdings: list[Holding], leases: Leases) -> None:
-    """Raise if resources were lost or given twice, or a worker is leased twice."""
+def check(
+    ledger: Ledger, holdings: list[Holding], leases: Leases, bundles: Shape | None = None
+) -> None:
+    """Raise if resources were lost or given twice, or a worker is leased twice.
+
+    *bundles* is what placement groups have.
+    """
     total = dict(ledger.free)
+    give(total, bundles or {})
     for holding in holdings:
         give(total, holding.resources)
         total["CPU"] = total.get("CPU", 0) - holding.lent

@@ -10,6 +10,7 @@ work. So no more tasks run than there are CPUs.
 from __future__ import annotations
 
 from nbray.runtime.core.effects import NodeEffect, Send
+from nbray.runtime.core.node.scheduling.bundles import Bundles
 from nbray.runtime.core.node.scheduling.leases import Holding, Leases, Ledger
 from nbray.runtime.core.node.scheduling.resident_actors import Residents
 from nbray.runtime.core.node.scheduling.scheduler import Hunger
@@ -23,11 +24,14 @@ FIRST = 1 << 30
 class Lending:
     """What the blocked workers of one node lend, as processes of *leases* or of actors."""
 
-    def __init__(self, me: int, ledger: Ledger, leases: Leases, residents: Residents) -> None:
+    def __init__(
+        self, me: int, ledger: Ledger, leases: Leases, residents: Residents, bundles: Bundles
+    ) -> None:
         self._me = me
         self._ledger = ledger
         self._leases = leases.by_worker
         self._residents = residents.by_worker
+        self._bundles = bundles
         self._blocked: dict[int, Holding] = {}
         """By worker, those that wait and have not lent; who was asked is marked."""
         self._waiting: dict[int, Holding] = {}
@@ -96,7 +100,8 @@ class Lending:
         hungry: list[Hunger] = []
         for worker, holding in list(self._waiting.items()):
             need = {"CPU": holding.lent}
-            if not hungry and fits(need, self._ledger.free):
+            # What a placement group has taken of it does not come back by itself.
+            if not hungry and (fits(need, self._ledger.free) or self._bundles.have("CPU")):
                 del self._waiting[worker]
                 holding.unblock(self._ledger)
                 out.append(Send(worker, m.Resume(self._me)))

@@ -14,11 +14,22 @@ from collections.abc import Iterable
 from nbray.ids import node_client
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.node.scheduling.leases import Leases, Ledger, Want
-from nbray.runtime.core.placement import able, slots, why_never, why_waiting
+from nbray.runtime.core.placement import (
+    GONE_NODE,
+    able,
+    group_of,
+    slots,
+    why_never,
+    why_waiting,
+)
 from nbray.wire.messages import Demand, Infeasible, NodeInfo, Waiting
 
 PATIENCE = 5.0
 """Seconds that work waits before its client is told why."""
+SPILL_SECONDS = 0.5
+"""Seconds that work waits for the node that it is best on, before another one may have it."""
+FAIL_SECONDS = 0.5
+"""The same for work that is not to wait: so long may idle leases take to come back."""
 
 
 class Peers:
@@ -35,10 +46,16 @@ class Peers:
         """Take the head's picture of the members; whether more than what is free has changed."""
         before = self.members
         was = {n.number: (n.alive, n.leaving, n.ip) for n in before.values()}
+        had = {n.number: n.total for n in before.values()}
         self.members = {node.number: node for node in nodes}
         if self._node not in self.members:
             self.members[self._node] = before[self._node]
-        return was != {n.number: (n.alive, n.leaving, n.ip) for n in self.members.values()}
+        if was != {n.number: (n.alive, n.leaving, n.ip) for n in self.members.values()}:
+            return True
+        return any(
+            n.total is not had[n.number] and n.total != had[n.number]
+            for n in self.members.values() if n.number != self._node
+        )  # fmt: skip
 
     def others(self) -> list[NodeInfo]:
         """The live nodes but this one."""
@@ -87,13 +104,27 @@ class Peers:
         rest = want.unmet
         if not rest:
             return asks
-        candidates = able(need, self.others(), want.node)
+        where = want.where
+        if where is None:
+            candidates = able(need, self.others(), want.node)
+        else:
+            everybody = [*self.others(), self._mine()]
+            candidates = [
+                m for m in able(need, everybody, want.node, where) if m.number != self._node
+            ]
         room = {m.number: slots(need, m.available, m.total) for m in candidates}
-        for member in sorted(candidates, key=lambda m: (-room[m.number], m.number)):
+        first = where.node if where is not None else 0
+        if where is not None and where.spill and not want.late:
+            named = [m for m in candidates if m.number == first]
+            candidates = named if named or first == self._node else candidates
+        order = sorted(candidates, key=lambda m: (m.number != first, -room[m.number], m.number))
+        for member in order:
             part = min(rest, room[member.number])
             if part:
                 asks[member.number] = asks.get(member.number, 0) + part
                 rest -= part
+        if where is not None and where.spill:
+            self.choose(want, rest > 0 and want.late)
         for member in candidates:
             # Nobody has this much free: all queue it, the first to have room grants.
             most = slots(need, member.total, member.total)
@@ -106,22 +137,40 @@ class Peers:
     def _nodes(self) -> list[NodeInfo]:
         """All nodes, this one with what it has free at this moment."""
         nodes = [m for m in self.members.values() if m.number != self._node]
+        return sorted([*nodes, self._mine()], key=lambda m: m.number)
+
+    def _mine(self) -> NodeInfo:
         mine = self.members[self._node]
-        mine = NodeInfo(
-            mine.number, mine.name, mine.ip, mine.port, self._ledger.total, self._ledger.free
-        )
-        return sorted([*nodes, mine], key=lambda m: m.number)
+        return NodeInfo(
+            mine.number, mine.name, mine.ip, mine.port, self._ledger.total, self._ledger.free,
+            labels=mine.labels,
+        )  # fmt: skip
+
+    def choose(self, want: Want, spilling: bool = False) -> None:
+        """Note whether what is said of the node allows this one; *spilling*: no better is free."""
+        where = want.where
+        if where is None or where.plain:
+            return
+        chosen = able(want.resources, self._nodes(), want.node, where)
+        numbers = {node.number for node in chosen}
+        want.there = self._node not in numbers
+        if where.spill and where.node in numbers - {self._node}:
+            want.there = not spilling
 
     def never(self, want: Want) -> list[NodeEffect]:
         """`Infeasible`, if no live node can ever satisfy the want of a client of ours."""
         if want.asker or not want.count:
             return []
-        nodes = self._nodes()
-        if able(want.resources, nodes, want.node):
-            return []
+        nodes, where, need = self._nodes(), want.where, want.resources
+        if able(need, nodes, want.node, where) or group_of(need):
+            return []  # what a group has its client knows from the head
         client, shape = want.key
-        why = why_never(want.resources, nodes, want.node)
-        return [Send(client, Infeasible(self._me, shape, why))]
+        why = why_never(need, nodes, want.node, where)
+        gone = bool(want.node)
+        if where is not None and where.node and not where.soft and not gone:
+            why = GONE_NODE if where.node < 0 else f"{GONE_NODE} It {why}"
+            gone = True
+        return [Send(client, Infeasible(self._me, shape, why, gone))]
 
     def explain(self, want: Want, now: float) -> list[NodeEffect]:
         """`Waiting`, if a want of a client of ours has had nothing for long, or no longer."""
@@ -130,12 +179,25 @@ class Peers:
         idle = want.count > 0 and not want.held and not sum(want.remote.values())
         if not idle:
             want.since = now
-        late = idle and now >= want.since + PATIENCE
+        patience = FAIL_SECONDS if want.where is not None and want.where.fail else PATIENCE
+        late = idle and now >= want.since + patience
+        spills = want.where is not None and want.where.spill
+        if spills and want.late != (idle and now >= want.since + SPILL_SECONDS):
+            want.late = not want.late
+            return self.forward(want)
         if not late and not want.explained:
             return []
         why = ""
         if late:
-            why = why_waiting(want.resources, self._nodes(), want.node)
+            nodes, where = self._nodes(), want.where
+            if where is not None and where.fail:
+                client, shape = want.key
+                why = f"node {where.node_id} is busy, and is not to be waited for"
+                return [Send(client, Infeasible(self._me, shape, why, True))]
+            if group_of(want.resources) or able(want.resources, nodes, want.node, where):
+                why = why_waiting(want.resources, nodes, want.node, where)
+            else:
+                why = why_never(want.resources, nodes, want.node, where)
             if want.stuck:
                 why += f"; {want.stuck}"
         if why == want.explained:
@@ -144,10 +206,20 @@ class Peers:
         client, shape = want.key
         return [Send(client, Waiting(self._me, shape, why))]
 
+    @staticmethod
+    def _patience(want: Want) -> float:
+        """Seconds after which `explain` has something to say, or to do."""
+        where = want.where
+        if where is None:
+            return PATIENCE
+        if where.spill and not want.late:
+            return SPILL_SECONDS
+        return FAIL_SECONDS if where.fail else PATIENCE
+
     def next_deadline(self) -> float | None:
         """When `explain` may next have something to say."""
         due = [
-            want.since + PATIENCE
+            want.since + self._patience(want)
             for want in self._leases.wants.values()
             if want.count and not want.asker and not want.explained and not want.held
         ]

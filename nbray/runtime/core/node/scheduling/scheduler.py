@@ -219,7 +219,7 @@ class Scheduler:
         return Kept(self._ledger.free, self._leases, now)
 
     def _hungry(self, want: Want) -> bool:
-        if self.closed or not want.unmet or want.node not in (0, self._node):
+        if self.closed or not want.unmet or want.node not in (0, self._node) or want.there:
             return False
         if any(want.resources.values()):
             return True

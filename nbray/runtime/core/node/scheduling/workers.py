@@ -145,6 +145,17 @@ class WorkerPool:
         """The worker, if it lives."""
         return self._workers.get(client)
 
+    def check(self, holders: list[int]) -> None:
+        """Raise if one of *holders*, which hold resources, is dead, or another worker is busy."""
+        for client in holders:
+            worker = self.get(client)
+            assert worker is not None, "a dead worker holds resources"
+            assert worker.booked or worker.state is State.ENDING
+        booked = set(holders)
+        for worker in self:
+            if worker.state in (State.LEASED, State.ACTOR) or worker.booked:
+                assert worker.client in booked, "a worker is busy for nobody"
+
     def __iter__(self) -> Iterator[Worker]:
         return iter(self._workers.values())
 

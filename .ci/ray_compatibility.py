@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbray
-from nbray import arguments, cli, options
+from nbray import arguments, cli, options, where
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "ray-compatibility.md"
@@ -71,7 +71,7 @@ def resolved(path: str) -> Any:
 
 def _accepted(what: str) -> set[str]:
     """The options that are taken for *what* ('tasks', 'actors')."""
-    return set(options._TASK if what == "tasks" else options._ACTOR)
+    return {*(options._TASK if what == "tasks" else options._ACTOR), *where.PLACING}
 
 
 def _commands(path: list[str]) -> Any:

@@ -47,7 +47,7 @@ class Where(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return not (self.node or self.hard or self.wished)
 
 
-_PLACING = frozenset({
+PLACING = frozenset({
     "scheduling_strategy", "label_selector", "placement_group", "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
 })  # fmt: skip
@@ -64,9 +64,9 @@ def placed(
     Raises:
         ValueError, TypeError: it says something that cannot be.
     """
-    if not _PLACING & given.keys():
+    if not PLACING & given.keys():
         return given, base
-    rest = {name: value for name, value in given.items() if name not in _PLACING}
+    rest = {name: value for name, value in given.items() if name not in PLACING}
     strategy, group = given.get("scheduling_strategy"), given.get("placement_group", "default")
     bundle = given.get("placement_group_bundle_index", -1)
     captures = given.get("placement_group_capture_child_tasks")

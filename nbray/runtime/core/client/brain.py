@@ -21,7 +21,7 @@ from nbray.runtime.core.client.actors import ActorLink, Callers
 from nbray.runtime.core.client.cancelling import Cancelling
 from nbray.runtime.core.client.describing import Lost, Recent, describe
 from nbray.runtime.core.client.objects.borrowing import Orphans
-from nbray.runtime.core.client.objects.objects import FAILED, Entry, Objects
+from nbray.runtime.core.client.objects.objects import Objects
 from nbray.runtime.core.client.objects.requested_values import RequestedValues
 from nbray.runtime.core.client.replies import Replies
 from nbray.runtime.core.client.streams import Stream
@@ -40,63 +40,6 @@ CROWDED = 64 * 1024
 """Characters printed after which they are shown at once, and not when somebody comes by."""
 UNCLAIMED_SECONDS = 1.0
 """Seconds in which a dead worker's last answers must have come (see `messages.Unclaimed`)."""
-
-
-class Group:
-    """A `get` or `wait`: done when enough of its entries are ready (see `objects.Waiter`)."""
-
-    __slots__ = ("done", "missing", "wake")
-
-    def __init__(self, missing: int, wake: Callable[[], None] | None = None) -> None:
-        self.missing = missing
-        self.wake = wake
-        self.done = missing <= 0
-        """Whether whoever waits may go on."""
-
-    def settle(self, entry: Entry) -> None:
-        """One more is ready."""
-        self.missing -= 1
-        if self.missing == 0:
-            self.done = True
-            if self.wake is not None:
-                self.wake()
-
-
-class Gathering(Group):
-    """A `get`: done when all its entries are ready, or one of them has failed."""
-
-    __slots__ = ("failed", "failures")
-
-    def __init__(self, missing: int, wake: Callable[[], None]) -> None:
-        super().__init__(missing, wake)
-        self.failed: Entry | None = None
-        """The first that failed while it waited."""
-        self.failures = 0
-
-    def settle(self, entry: Entry) -> None:
-        """One more is ready."""
-        self.missing -= 1
-        if entry.state == FAILED:
-            self.failures += 1
-            self.failed = self.failed or entry
-        elif self.missing:
-            return
-        self.done = True
-        if self.wake is not None:
-            self.wake()
-
-
-class Future:
-    """Calls *done* when its entry is ready (see `objects.Waiter`)."""
-
-    __slots__ = ("_done",)
-
-    def __init__(self, done: Callable[[], None]) -> None:
-        self._done = done
-
-    def settle(self, entry: object) -> None:
-        """The entry is ready."""
-        self._done()
 
 
 class Host(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbray.exceptions import cluster_ended, in_future
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
-from nbray.runtime.core.client.brain import Future as Settled
+from nbray.runtime.core.client.waiters import Future as Settled
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.client.callbacks import Callbacks
 from nbray.runtime.shell.client.loop import Loop

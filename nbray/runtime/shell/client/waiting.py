@@ -11,8 +11,9 @@ import threading
 
 from nbray import session
 from nbray.exceptions import GetTimeoutError, cluster_ended
-from nbray.runtime.core.client.brain import ClientBrain, Gathering, Group
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.objects.objects import Entry, Objects
+from nbray.runtime.core.client.waiters import Gathering, Group
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.client.loop import Loop
 

@@ -9,10 +9,11 @@ from client_play import CPU, ME, NODE, OTHER, OWNER, WORKER, Play, make_error, s
 
 from nbray.config import DEAD_GRACE, LEASE_LINGER
 from nbray.ids import HEAD, client_id, node_client
-from nbray.runtime.core.client.brain import UNCLAIMED_SECONDS, ClientBrain, Gathering, Group
+from nbray.runtime.core.client.brain import UNCLAIMED_SECONDS, ClientBrain
 from nbray.runtime.core.client.objects.objects import FAILED, LIFE, READY, STORED, Entry
 from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import Task, Work
+from nbray.runtime.core.client.waiters import Gathering, Group
 from nbray.runtime.core.worker.brain import Done, WorkerBrain
 from nbray.wire import messages as m
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from nbray.ids import client_id, node_client
-from nbray.runtime.core.client.brain import Future
 from nbray.runtime.core.client.objects.objects import FAILED, PENDING, READY, STORED, Entry, Objects
 from nbray.runtime.core.client.objects.requested_values import RequestedValues
+from nbray.runtime.core.client.waiters import Future
 from nbray.runtime.core.effects import Effect, Send
 from nbray.wire import messages as m
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,4 +309,13 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         brain.printed.append(Printed(me, "", os.getpid(), WHO, "stderr", text))
 
     loop.after.append(Shortage(lambda: post.short_since, say).look)
+    if "ipykernel" not in sys.modules:  # there the bars say it
+        told: set[str] = set()
+
+        def lacking(why: str) -> None:
+            if why not in told:
+                told.add(why)
+                say(f"{why}\n")
+
+        brain.tasks.lacking = lacking
     return engine

@@ -7,7 +7,7 @@ import time
 import pytest
 from api import ray
 
-from nbray import arguments, options, session
+from nbray import arguments, options, session, where
 from nbray.util.queue import Queue
 
 pytestmark = pytest.mark.own
@@ -18,14 +18,18 @@ def test_the_table_of_options_is_the_page_of_faults():
     assert set(options._TASK) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "num_returns",
         "max_retries", "retry_exceptions", "max_calls", "runtime_env",
-        "_generator_backpressure_num_objects",
+        "_generator_backpressure_num_objects", "accelerator_type",
     }  # fmt: skip
     assert set(options._ACTOR) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "namespace",
         "get_if_exists", "lifetime", "max_restarts", "max_task_retries", "max_concurrency",
         "max_pending_calls", "runtime_env", "concurrency_groups",
-        "allow_out_of_order_execution",
+        "allow_out_of_order_execution", "accelerator_type",
     }  # fmt: skip
+    assert {  # see test_strategies and test_placement_groups
+        "scheduling_strategy", "label_selector", "placement_group",
+        "placement_group_bundle_index", "placement_group_capture_child_tasks",
+    } == where.PLACING  # fmt: skip
     assert set(options._METHOD) == {
         "num_returns", "max_task_retries", "retry_exceptions", "name", "concurrency_group",
         "_generator_backpressure_num_objects",
@@ -35,8 +39,7 @@ def test_the_table_of_options_is_the_page_of_faults():
 @pytest.mark.parametrize(
     "given",
     [
-        {"scheduling_strategy": "SPREAD"},
-        {"accelerator_type": "A100"}, {"placement_group": None},
+        {"fallback_strategy": []},
         {"max_retires": 1}, {"_metadata": {}}, {"object_store_memory": 1},
     ],
     ids=lambda given: next(iter(given)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -175,3 +176,21 @@ def test_a_bundle_whose_node_is_gone_is_placed_again(waiting: None) -> None:
     assert len(set(placement_group_table(group)["bundles_to_node_id"].values())) == 3
     remove_placement_group(group)
     assert eventually(lambda: ray.available_resources().get("CPU", 0) == 6)
+
+
+SCRIPT = """
+import nbray as ray
+
+ray.init(num_cpus=1)
+big = ray.remote(num_cpus=9)(lambda: None)
+refs = [big.options(name="big").remote() for _ in range(2)]
+ray.wait(refs, timeout=1)
+"""
+
+
+def test_a_script_is_told_once_what_no_node_has() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment(), capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stderr.count("big needs 9 CPUs, but no node has that much") == 1, done.stderr

@@ -362,6 +362,8 @@ class Callers:
         link = self.links.get((message.owner, message.actor))
         if link is not None:
             link.waits = message.why
+            if message.sender == HEAD and message.why and link.created:
+                self._submitter.lacking(f"{link.name} {message.why}")
 
     def _lost(self, link: ActorLink, message: ActorState) -> list[ClientEffect]:
         """Calls in flight when the process died: again if they may, else an error."""

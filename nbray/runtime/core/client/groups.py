@@ -99,6 +99,8 @@ class FollowedGroups:
             return []
         followed.phase, followed.why, followed.never = message.state, message.why, message.never
         followed.name = message.name or followed.name
+        if message.never:
+            self._tasks.lacking(f"work {followed.waits}; it waits for nodes that join with that")
         effects = self._settle(followed)
         if message.state == REMOVED:
             effects += self._tasks.group_removed(message.id, GONE)

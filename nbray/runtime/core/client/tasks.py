@@ -228,8 +228,8 @@ class Submitter:
             return []
         if not (pool.raises or message.never):
             if pool.queue:
-                pool.waiting = f"{message.why}; it waits for a node that can"
-                self.lacking(pool.waiting)
+                pool.waiting = f"{message.why}; it waits for a node that joins with that"
+                self.lacking(f"{pool.queue[0].work.spec.name} {pool.waiting}")
             return []
         pool.infeasible = message.why
         effects = self._fail_pool(pool)

@@ -23,7 +23,7 @@ from nbray.ids import HEAD, node_client, node_of
 from nbray.labels import said
 from nbray.runtime.core.effects import HeadEffect, Send
 from nbray.runtime.core.head.bundle_plan import Ask, partly, plan
-from nbray.runtime.core.placement import describe, give, take, why_never, why_waiting
+from nbray.runtime.core.placement import describe, fits, give, take, why_never, why_waiting
 from nbray.wire import messages as m
 
 REMOVED_KEPT = 1000
@@ -405,6 +405,8 @@ class Groups:
             why = f"each needs a node of its own, and {further}"
         elif never and (unlike := self._unlike(ask, nodes)):
             why = unlike
+        elif never and any(fits(first, node.total) for node in nodes):
+            why = f"all nodes together have no room for another one of {describe(first)}"
         elif never:
             why = why_never(first, nodes)
         else:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -202,13 +202,15 @@ def get(
         RayError: the value cannot be had (worker, actor or node died, cancelled, ...).
         ValueError, TypeError: not a reference, or a negative time.
     """
-    check_timeout(timeout)
-    if isinstance(refs, ObjectRefGenerator):
+    if timeout is not None:
+        check_timeout(timeout)
+    if isinstance(refs, ObjectRef):
+        single = True
+        asked: Sequence[ObjectRef[Any]] = [refs]
+    elif isinstance(refs, ObjectRefGenerator):
         return refs  # as Ray has it: its references are what has values
-    single = isinstance(refs, ObjectRef)
-    if single:
-        asked: Sequence[ObjectRef[Any]] = [cast("ObjectRef[Any]", refs)]
     else:
+        single = False
         asked = _listed(refs)
     engine = session.current() or _none_for(asked)
     if session.watcher() is None:

@@ -223,7 +223,8 @@ class NativeEngine:
         packed = pack(value, "the value to put")
         if packed.size > INLINE_LIMIT:
             return self.memory.put(packed, "the value")
-        seq = brain.objects.keep(packed.join(), packed.refs)
+        data = packed.join() if packed.buffers else packed.stream
+        seq = brain.objects.keep(data, packed.refs)
         return ObjectRef(brain.me, seq, self, self._drop)
 
     def wait(

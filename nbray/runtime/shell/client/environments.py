@@ -8,7 +8,6 @@ comparisons.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,6 +79,8 @@ class Environments:
 
 def key_of(text: str) -> bytes:
     """By which an environment is known; how it is made does not matter to it."""
+    import json  # late: few ask for any
+
     env = json.loads(text)
     env.pop("config", None)
     return digest(json.dumps(env, sort_keys=True).encode())

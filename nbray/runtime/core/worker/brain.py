@@ -346,8 +346,9 @@ class WorkerBrain:
         if current is not None and self.queue and now - self.started > current.patience:
             self._bouncing = current
             effects += self.give_back()
-        if self.pauses.threads and self.waits():
+        if self.pauses.threads and self.waits() and not self.pauses.stands:
             effects += self.pauses.look(now, self._cpu_clock())
+            self.client.restless |= self.pauses.stands  # what was set aside may be used again
         return effects + self.client.tick(now)
 
     def _state(self) -> tuple[int, int, int]:

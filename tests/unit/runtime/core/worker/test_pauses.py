@@ -34,6 +34,7 @@ class Play:
         spec = m.Spec(1, b"f", "f", 1, b"", "", DRIVER, 0, CPU)
         self.item = self.worker.current = Item(DRIVER, spec, 1, b"", None, [], 1.0)
         work = Work(spec, 3, self.client.tasks.pools.pool(shape, 1, 0), Tally("", 1.0), b"code")
+        self.work = work
         task = Task(5, work, b"", 1)
         self.client.objects.promise(task, 5, 1)
         self.client.submitted.append(task)
@@ -127,3 +128,22 @@ def test_a_wait_that_nobody_makes_use_of_begins_and_ends_by_one_word(
         if thread:
             assert worker.unblock(item) == []
         assert not worker.waits()
+
+
+@pytest.mark.parametrize("main", [False, True])
+def test_what_was_set_aside_is_used_as_soon_as_the_task_waits_again(main: bool) -> None:
+    """Also if it is a thread that waits, and the process is seen to stand still only later."""
+    play = Play(NEAR, CPU)
+    play.ends()
+    play.worker.unblock(play.item)
+    ((lease, _),) = play.client.tasks.pools.leases()
+    assert lease.parked
+    work = play.work
+    task = Task(6, work, b"", 1)
+    play.client.objects.promise(task, 6, 1)
+    play.client.submitted.append(task)
+    assert not sent(play.client.pump(1.0), m.Tasks)
+    told = play.worker.block(play.item, main)
+    for now in (1.1, 1.2, 1.3):
+        told += [*play.client.pump(now), *play.worker.tick(now)]
+    assert [one.seqs for one in sent(told, m.Tasks)] == [[6]]

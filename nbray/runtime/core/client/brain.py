@@ -135,7 +135,7 @@ class ClientBrain:
         if batch:
             effects += self.tasks.add(batch)
         effects += self.objects.settle_counts(drops)
-        effects += self.orphans.let_go(self.host.held_views)
+        effects += self.orphans.let_go(self.host.held_views, now)
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)
         known = self.tasks.known
@@ -193,7 +193,7 @@ class ClientBrain:
                 if unknown:
                     self._unclaimed.append((now + UNCLAIMED_SECONDS, unknown))
             case m.WhatHeld():
-                return self.orphans.what_held(message, self.host.held_views())
+                return self.orphans.what_held(message, self.host.held_views(), now)
             case m.ActorState():
                 return actors.state(message)
             case m.ActorWaits():
@@ -360,7 +360,8 @@ class ClientBrain:
         if self._unclaimed:
             first = self._unclaimed[0][0]
             due = first if due is None else min(due, first)
-        return due
+        look = self.orphans.due
+        return due if look is None else look if due is None else min(due, look)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Do what is due."""

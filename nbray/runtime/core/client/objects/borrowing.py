@@ -18,6 +18,9 @@ from nbray.ids import node_of
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import Borrow, Free, Held, Ref, Release, Slot, Unpinned, WhatHeld
 
+LOOK_SECONDS = 1.0
+"""Seconds between two looks, by a client at rest, at what it views of dead owners."""
+
 Many = type[Release] | type[Free] | type[Unpinned]
 """Messages about many objects at a time."""
 
@@ -148,26 +151,30 @@ class Orphans:
         self.me = me
         self._held: dict[tuple[int, int], set[Slot]] = {}
         """(node, dead owner) -> slots that this client was still viewing when it last said so."""
+        self.due: float | None = None
+        """When to look again what is viewed still, though nothing else happens."""
 
-    def what_held(self, message: WhatHeld, viewed: set[Slot]) -> list[ClientEffect]:
+    def what_held(self, message: WhatHeld, viewed: set[Slot], now: float) -> list[ClientEffect]:
         """Answer the node: which slots of a dead owner are still viewed here."""
         kept = [slot for slot in message.slots if slot in viewed]
         if kept:
             self._held[message.sender, message.owner] = set(kept)
+            self.due = now + LOOK_SECONDS
         return [Send(message.sender, Held(self.me, message.owner, kept))]
 
-    def let_go(self, viewed: Callable[[], set[Slot]]) -> list[ClientEffect]:
+    def let_go(self, viewed: Callable[[], set[Slot]], now: float) -> list[ClientEffect]:
         """Tell the nodes of those that this client has stopped viewing."""
         effects: list[ClientEffect] = []
         if self._held:
-            now = viewed()
+            seen = viewed()
             for (node, owner), held in list(self._held.items()):
-                still = held & now
+                still = held & seen
                 if still != held:
                     effects.append(Send(node, Held(self.me, owner, list(still))))
                     self._held[node, owner] = still
                 if not still:
                     del self._held[node, owner]
+            self.due = now + LOOK_SECONDS if self._held else None
         return effects
 
 

@@ -27,21 +27,24 @@ def held(effects: list[Effect]) -> list[set[m.Slot]]:
 def test_a_node_hears_what_is_viewed_and_each_time_something_is_let_go() -> None:
     orphans = Orphans(ME)
     asked = m.WhatHeld(NODE, OWNER, [FIRST, SECOND])
-    assert held(orphans.what_held(asked, {FIRST, SECOND, THIRD})) == [{FIRST, SECOND}]
-    assert held(orphans.let_go(lambda: {FIRST, SECOND})) == []
-    assert held(orphans.let_go(lambda: {SECOND, THIRD})) == [{SECOND}]
-    assert held(orphans.let_go(lambda: {FIRST, SECOND, THIRD})) == [], "FIRST is gone for good"
-    assert held(orphans.let_go(set)) == [set()]
-    assert held(orphans.let_go(set)) == []
+    assert held(orphans.what_held(asked, {FIRST, SECOND, THIRD}, 1.0)) == [{FIRST, SECOND}]
+    assert orphans.due == 2.0, "also a client at rest looks again"
+    assert held(orphans.let_go(lambda: {FIRST, SECOND}, 1.5)) == []
+    assert held(orphans.let_go(lambda: {SECOND, THIRD}, 1.5)) == [{SECOND}]
+    assert held(orphans.let_go(lambda: {FIRST, SECOND, THIRD}, 1.5)) == [], "FIRST is gone for good"
+    assert orphans.due == 2.5
+    assert held(orphans.let_go(set, 2.5)) == [set()]
+    assert orphans.due is None
+    assert held(orphans.let_go(set, 2.5)) == []
 
 
 @pytest.mark.parametrize("viewed", [set(), {THIRD}])
 def test_a_node_of_whose_slots_none_is_viewed_hears_so_once(viewed: set[m.Slot]) -> None:
     orphans = Orphans(ME)
     asked = m.WhatHeld(NODE, OWNER, [FIRST, SECOND])
-    assert held(orphans.what_held(asked, viewed)) == [set()]
+    assert held(orphans.what_held(asked, viewed, 1.0)) == [set()]
 
     def looks() -> set[m.Slot]:
         raise AssertionError("nothing is held: nobody need look")
 
-    assert orphans.let_go(looks) == []
+    assert orphans.let_go(looks, 1.0) == []

@@ -254,6 +254,8 @@ class Details(msgspec.Struct, frozen=True):
     unlisted: int = 0
     """Unfinished tasks beyond those that are listed."""
     actors: tuple[ActorRecord, ...] = ()
+    groups: tuple[GroupRecord, ...] = ()
+    """Placement groups; they come with the actors."""
     objects: tuple[ObjectRecord, ...] = ()
     """The largest of every process."""
     object_count: int = 0

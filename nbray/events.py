@@ -162,6 +162,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     address: str = ""
     """Where other machines join: host:port ('' where they cannot)."""
     actors: int = 0
+    groups: int = 0
+    """Placement groups that have not ended."""
 
 
 class Output(msgspec.Struct, frozen=True, tag=True):

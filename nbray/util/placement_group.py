@@ -24,6 +24,8 @@ __all__ = [
 
 VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"}
 _DIGITS = 36
+MOST = 1e14
+"""The largest amount that a resource can have."""
 
 
 class PlacementGroupID:
@@ -169,8 +171,11 @@ def placement_group(
 
     Raises:
         ValueError: something of it cannot be.
+        TypeError: the name is no string.
         RaySystemError: the name is taken.
     """
+    if name is not None:
+        _check_name(name)
     selectors = _check(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
     engine = session.require()
     made = engine.cluster.groups.create(
@@ -196,6 +201,7 @@ def get_placement_group(placement_group_name: str) -> PlacementGroup:
     """
     if not placement_group_name:
         raise ValueError("Please supply a non-empty value to get_placement_group")
+    _check_name(placement_group_name)
     found = session.require().cluster.groups.find(name=placement_group_name)
     if not found:
         raise ValueError(f"Failed to look up placement group with name: {placement_group_name}")
@@ -239,6 +245,11 @@ def get_current_placement_group() -> PlacementGroup | None:
     return PlacementGroup(PlacementGroupID.from_hex(group)) if group else None
 
 
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"A placement group's name must be a str, got {type(name)}.")
+
+
 def _check(
     bundles: Any, strategy: Any, lifetime: Any, target: Any, selectors: Any
 ) -> list[Conditions]:
@@ -270,8 +281,8 @@ def _check(
                 "Bundles cannot be an empty dictionary or resources with only 0 values. Bundles: "
                 f"{bundles}"
             )
-        if any(not 0 <= amount < float("inf") for amount in bundle.values()):
-            raise ValueError(f"Bundles have amounts of at least 0. Bundles: {bundles}")
+        if any(not 0 <= amount <= MOST for amount in bundle.values()):
+            raise ValueError(f"Bundles have amounts of 0 to {MOST:g}. Bundles: {bundles}")
     if lifetime not in (None, "detached"):
         raise ValueError(
             "Placement group `lifetime` argument must be either `None` or 'detached'. "

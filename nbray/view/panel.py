@@ -110,6 +110,8 @@ def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -
         facts.append(f"store {figures.memory_share(used, store)}")
     if snapshot.actors:
         facts.append(figures.noun(snapshot.actors, "actor"))
+    if snapshot.groups and not stopped:
+        facts.append(figures.noun(snapshot.groups, "placement group"))
     if snapshot.engine:
         facts.append(f"{snapshot.engine} engine")
     return tuple(facts)

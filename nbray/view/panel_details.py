@@ -15,7 +15,7 @@ from nbray import details as d
 from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
-from nbray.view import record_tables
+from nbray.view import groups, record_tables
 from nbray.view.names import Names, theirs
 from nbray.view.render import render_exact
 from nbray.view.tables import Cell, Column, Query
@@ -42,10 +42,10 @@ class Kind(msgspec.Struct, frozen=True):
     wanted: int
     """Bits of `nbray.details` that it needs."""
     tip: str
-    draw: Callable[[Details, Names], Inside]
+    draw: Callable[[Details, Names, Snapshot], Inside]
 
 
-def _jobs(details: Details, names: Names) -> Inside:
+def _jobs(details: Details, names: Names, _snapshot: Snapshot) -> Inside:
     cells = [one for one in details.cells if one.view.submitted]
     cells.sort(key=lambda one: (one.view.finished, -one.view.started))
     running = sum(not one.view.finished for one in cells)
@@ -92,7 +92,7 @@ def _more(note: str, count: int) -> str:
     return f"{note} · the first {ROWS} are listed" if count > ROWS else note
 
 
-def _actors(details: Details, names: Names) -> Inside:
+def _actors(details: Details, names: Names, _snapshot: Snapshot) -> Inside:
     (table,) = record_tables.actors(details, names, Query())
     living = sum(d.ACTOR_STATES[one.state] != "dead" for one in details.actors)
     note = f"{living} of {figures.noun(len(details.actors), 'actor')} alive" if table.rows else ""
@@ -104,7 +104,7 @@ def _actors(details: Details, names: Names) -> Inside:
     )
 
 
-def _logs(details: Details, names: Names) -> Inside:
+def _logs(details: Details, names: Names, _snapshot: Snapshot) -> Inside:
     lines, more = tail(details, names, LINES)
     note = f"the last {LINES} lines" if more else figures.noun(len(lines), "line")
     return Inside(
@@ -112,9 +112,19 @@ def _logs(details: Details, names: Names) -> Inside:
     )
 
 
+def _groups(details: Details, names: Names, snapshot: Snapshot) -> Inside:
+    rows = groups.rows(snapshot, details, names)
+    return Inside(
+        "Placement groups",
+        _more(groups.note(details), len(rows)) or "no placement group is there",
+        groups.COLUMNS, tuple(rows[:ROWS]),
+    )  # fmt: skip
+
+
 KINDS: dict[str, Kind] = {
     "jobs": Kind("Jobs", 0, "Show which cell has which tasks", _jobs),
     "actors": Kind("Actors", d.ACTORS | d.TASKS, "Show the actors", _actors),
+    "groups": Kind("Groups", d.ACTORS, "Show the placement groups", _groups),
     "logs": Kind("Logs", d.TEXTS, "Show what tasks have printed last", _logs),
 }
 
@@ -122,4 +132,5 @@ KINDS: dict[str, Kind] = {
 def details_html(kind: str, snapshot: Snapshot, details: Details) -> str:
     """The HTML of *kind* (a key of `KINDS`), without scripts, links or outside resources."""
     details = theirs(details)
-    return render_exact("panel_details", what=KINDS[kind].draw(details, Names(snapshot, details)))
+    names = Names(snapshot, details)
+    return render_exact("panel_details", what=KINDS[kind].draw(details, names, snapshot))

@@ -14,7 +14,7 @@ from nbray import details as d
 from nbray import figures
 from nbray.details import CellRecord, Details
 from nbray.events import Snapshot
-from nbray.view import record_tables
+from nbray.view import groups, record_tables
 from nbray.view.names import Names, cell_key, theirs
 from nbray.view.output import context_html
 from nbray.view.panel import panel, panel_html
@@ -77,6 +77,7 @@ def _bars(one: CellRecord, details: Details, names: Names) -> tuple[str, str, st
 
 def _nodes(snapshot: Snapshot, details: Details, names: Names, query: Query) -> str:
     words = query.text.lower().split()
+    everything = snapshot
     if words:
         kept = tuple(
             node
@@ -84,7 +85,10 @@ def _nodes(snapshot: Snapshot, details: Details, names: Names, query: Query) -> 
             if all(word in f"{node.name} {node.address}".lower() for word in words)
         )
         snapshot = msgspec.structs.replace(snapshot, nodes=kept)
-    tables = [*record_tables.resources(snapshot), record_tables.workers(details, names, query)]
+    tables = [
+        *record_tables.resources(snapshot), *groups.table(everything, details, names, query),
+        record_tables.workers(details, names, query),
+    ]  # fmt: skip
     return panel_html(snapshot) + table_html(tables)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from nbray.details import (
     ActorRecord,
     CellRecord,
+    GroupRecord,
     ObjectRecord,
     ProcessRecord,
     TaskRecord,
@@ -19,7 +20,6 @@ from nbray.wire.parts import (
     GroupSpec,
     Message,
     NodeInfo,
-    Part,
     Shape,
     Slot,
     Versions,
@@ -173,6 +173,8 @@ class Picture(Message):
 
     nodes: list[NodeView]
     actors: int
+    groups: int = 0
+    """Placement groups that have not ended."""
 
 
 # -- what the detailed screens ask ----------------------------------------------------------
@@ -216,6 +218,7 @@ class Described(Message):
     texts: list[TextRecord] = []
     texts_count: int = 0
     actors: list[ActorRecord] = []
+    groups: list[GroupRecord] = []
     processes: list[ProcessRecord] = []
     lost: list[TaskRecord] = []
     """Tasks that ended outside a worker, told by their owner."""
@@ -425,24 +428,11 @@ class FindGroups(Message):
     namespace: str = ""
 
 
-class GroupFacts(Part):
-    """What is told of one placement group."""
-
-    spec: GroupSpec
-    state: int
-    nodes: list[int]
-    """Of each bundle (0: none)."""
-    why: str = ""
-    attempts: int = 0
-    delays: tuple[float, float] = (0.0, 0.0)
-    """Seconds from its creation, and from its last placing, until it was placed."""
-
-
 class GroupsFound(Message):
     """Those that were asked for."""
 
     token: int
-    groups: list[GroupFacts]
+    groups: list[GroupRecord]
 
 
 class ReserveBundles(Message):

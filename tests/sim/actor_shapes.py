@@ -153,7 +153,10 @@ class ActorShapes(Checker):
             if self._cut_off():
                 raise
             kinds = {kind.__name__ for kind in type(error).__mro__}
-            if not (self.scenario.broken and kinds & (FAULTS | self.scenario.more_errors)):
+            allowed = set(self.scenario.ended_with_groups)
+            if self.scenario.broken:
+                allowed |= FAULTS | self.scenario.more_errors
+            if not kinds & allowed:
                 self.world.fail(f"makes_actor raised {error!r}")
             return
         self.handles.append((values[0][2], Expect((), actor=True)))

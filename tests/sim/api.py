@@ -18,6 +18,7 @@ from nbray.generators import ObjectRefGenerator
 from nbray.options import STREAMING, ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.runtime.shell.client.engine import NativeEngine
+from nbray.where import Where
 from nbray.wire import messages as m
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Api:
     def actor(
         self, cls: str, *args: Any, name: str = "", restarts: int = 0, detached: bool = False,
         get_if_exists: bool = False, cpus: float = 0, node: int = 0, task_retries: int = 0,
+        where: Where | None = None,
     ) -> Handle:  # fmt: skip
         """Create an actor."""
         info = ActorInfo(
@@ -142,7 +144,7 @@ class Api:
         )
         options = ActorOptions(
             num_cpus=cpus or None, name=name, get_if_exists=get_if_exists,
-            lifetime="detached" if detached else "", max_restarts=restarts, node=node,
+            lifetime="detached" if detached else "", max_restarts=restarts, node=node, where=where,
         )  # fmt: skip
         return Handle(*self.engine.actors.create(self._function(cls), args, {}, options, info))
 

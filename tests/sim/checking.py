@@ -82,6 +82,7 @@ class Checker:
             allowed = expect.allowed()
             if self.scenario.broken:
                 allowed |= FAULTS | self.scenario.more_errors
+            allowed |= self.scenario.ended_with_groups
             if self._cut_off():
                 allowed.add("RaySystemError")
             if not kinds & allowed:

@@ -22,6 +22,7 @@ from nbray.ids import node_client
 from nbray.options import UNIT
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Forget, Send
+from nbray.runtime.core.placement import out_of_group
 from nbray.runtime.core.worker.brain import Done, Item, WorkerBrain
 from nbray.runtime.shell.client.engine import NativeEngine
 from nbray.runtime.shell.client.registering import make_error
@@ -272,7 +273,8 @@ class WorkerProcess(ClientProcess):
 
     def check_cpus(self) -> None:
         node = self.world.nodes[self.number]
-        most = node.brain.ledger.total["CPU"]
+        # What a bundle has taken of a CPU that was lent, its owner does not wait for.
+        most = node.brain.ledger.total["CPU"] + node.brain.bundles.check().get("CPU", 0)
         used = sum(
             process.uses()
             for process in self.world.processes.values()
@@ -289,7 +291,7 @@ class WorkerProcess(ClientProcess):
         if not self.alive or item is None or worker.pauses.stands or worker.pauses.overdrawn:
             return 0
         shape = worker.actor.spec.resources if worker.actor else item.spec.resources
-        return shape.get("CPU", 0)
+        return out_of_group(shape).get("CPU", 0)
 
 
 class SimExecutor(Executor):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from details import EVERYTHING
 from sim.actor_shapes import ActorShapes
 from sim.api import Api
+from sim.group_shapes import GroupShapes
 from sim.stream_shapes import StreamShapes
 from sim.task_shapes import TaskShapes
 from sim.threads import sleep, thread
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sim.scenario import Scenario
 
 
-class Drive(TaskShapes, ActorShapes, StreamShapes):
+class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
     """One driver's random program."""
 
     def __init__(self, scenario: Scenario, api: Api, count: int) -> None:
@@ -40,6 +41,12 @@ class Drive(TaskShapes, ActorShapes, StreamShapes):
             self._cancel_cell, self._stream, self._read_some, self._read_some, self._leave,
             self._reads,
         ]  # fmt: skip
+        self.groups = []
+        if scenario.grouped:
+            self.shapes += 2 * [
+                self._group, self._in_group, self._in_group, self._in_group, self._captured,
+                self._actor_in_group, self._makes_group, self._end_some_group, self._named_group,
+            ]  # fmt: skip
 
     def run(self) -> Any:
         """Do it, or until this driver's machine is cut off from the cluster."""

@@ -12,6 +12,7 @@ from sim.threads import here, sleep, thread
 from sim.values import Big, Handle
 
 from nbray.refs import ObjectRef
+from nbray.where import Where
 
 METHODS = ("add", "hold", "open_held", "give_held", "make")
 
@@ -173,6 +174,18 @@ def makes_actor(tag: int) -> Any:
     """Hand back the handle of an actor that this worker owns."""
     handle = here().actor("Counter")
     return ("makes_actor", tag, handle)
+
+
+def makes_group(tag: int) -> Any:
+    """Make a group, work in it if it is placed in time, and end it."""
+    groups = here().engine.cluster.groups
+    made = groups.create([{"room": 0.1}], "PACK", "", False, [], "")
+    if groups.wait(made, 0.5):
+        where = Where(group=made, bundle=0)
+        refs = here().submit("value", tag, 0.001, options={"num_cpus": 0, "where": where})
+        assert here().get(refs)[0] == ("value", tag)
+    groups.remove(made)
+    return ("makes_group", tag)
 
 
 def waits(tag: int, refs: list[ObjectRef[Any]], timeout: float) -> Any:

@@ -19,6 +19,8 @@ from sim.world import SimFailure, World, who
 from nbray.config import HEAD_PATIENCE, SPARE_SECONDS
 from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_id
 from nbray.options import UNIT
+from nbray.runtime.core.node.brain import NodeBrain
+from nbray.runtime.core.placement import give
 from nbray.wire import messages as m
 
 KINDS = ("calm", "workers", "nodes", "drivers", "links", "pauses", "cuts", "storm")
@@ -37,6 +39,10 @@ class Scenario:
         self.kind = kind
         self.world = world = World(seed, lossy=seed % 2 == 1)
         rng = world.rng
+        self.grouped = seed % 3 == 1
+        """Its programs have placement groups."""
+        self.groups: set[str] = set()
+        """Those that drivers have made."""
         self.broken = False
         self.out: set[int] = set()
         """Machines that the cluster may have lost: for drivers there it has ended."""
@@ -51,6 +57,8 @@ class Scenario:
         for number in range(1, rng.randint(few, 3) + 1):
             cpus = rng.randint(1, 4)
             total = {"CPU": cpus * UNIT, f"node:10.0.0.{number}": UNIT}
+            if self.grouped:
+                total["room"] = UNIT
             self._add_node(number, total)
         everybody = set(world.nodes)
         assert world.run(
@@ -98,7 +106,7 @@ class Scenario:
             world.at(0.5 + world.rng.random(), self._rejoin, number)
             return
         world.note(f"machine {node.machine} joins again")
-        self._add_node(node.machine, node.brain.ledger.total, number)
+        self._add_node(node.machine, dict(node.brain.settings.info.total), number)
 
     def _add_driver(self, node: int, number: int) -> Drive:
         driver = DriverProcess(self.world, client_id(node, DRIVER_FLAG | number))
@@ -108,6 +116,14 @@ class Scenario:
         return drive
 
     # -- faults ---------------------------------------------------------------------------
+
+    @property
+    def ended_with_groups(self) -> set[str]:
+        """What else may be raised once there are groups: their workers own what others hold, too.
+
+        A process that is idle serves whoever comes next, and ends with the group if that is one.
+        """
+        return {"OwnerDiedError", "ActorDiedError"} if self.groups else set()
 
     def break_something(self, text: str) -> None:
         """From now on results may be errors."""
@@ -228,7 +244,9 @@ class Scenario:
             if driver.alive:
                 driver.goodbye()
         world.rest(SPARE_SECONDS + 1.0)
+        self._end_detached_groups()
         self._check_nodes()
+        self._check_groups()
         for node in world.nodes.values():
             if node.alive and node.segments:
                 world.fail(f"node{node.number} keeps segments {node.segments} for nobody")
@@ -274,6 +292,34 @@ class Scenario:
                 if found:
                     self.world.fail(f"at the end {name} {what} {found}")
 
+    def _end_detached_groups(self) -> None:
+        """What drivers that were killed have left for others to end."""
+        head = self.head
+        for record in head.brain.groups.records():
+            if record.state != "REMOVED":
+                if not record.detached:
+                    self.world.fail(f"at the end there is a group of nobody: {record}")
+                head.perform(head.brain.handle(m.RemoveGroup(0, record.id), self.world.now))
+        if self.groups:
+            self.world.rest(1.0)
+
+    def _check_groups(self) -> None:
+        """Nothing of any group is left."""
+        for node in self.world.nodes.values():
+            left = node.brain.bundles.check() or "room_group" in str(node.brain.ledger.total)
+            if node.alive and left:
+                self.world.fail(f"at the end node{node.number} has {node.brain.ledger.total}")
+        groups = self.head.brain.groups
+        if groups.living or groups._promised or groups._open:
+            self.world.fail(f"at the end groups are promised {groups._promised}")
+
+    @staticmethod
+    def _whole(brain: NodeBrain) -> bool:
+        """Whether all is free but for what placement groups have."""
+        free = dict(brain.ledger.free)
+        give(free, brain.bundles.check())
+        return free == brain.ledger.total
+
     def _check_nodes(self) -> None:
         for node in self.world.nodes.values():
             if not node.alive:
@@ -286,10 +332,13 @@ class Scenario:
                 ("has actors", brain.residents._all),
                 ("stores", node.books.used),
                 ("transfers", brain.transfers._by_key),
-                ("has free", brain.ledger.free if brain.ledger.free != brain.ledger.total else 0),
+                ("has free", brain.ledger.free if not self._whole(brain) else 0),
                 ("freed twice", node.stale if not self.broken else 0),
             ):
                 if found:
                     self.world.fail(f"at the end {name} {what} {found}")
+        for record in self.head.brain.groups.records():
+            if record.state != "REMOVED" and not (record.why or all(record.nodes)):
+                self.world.fail(f"at the end nothing says why a group waits: {record}")
         if self.head.brain.directory.living:
             self.world.fail(f"at the end {self.head.brain.directory.living} actors live")

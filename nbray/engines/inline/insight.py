@@ -66,7 +66,8 @@ class InlineInsight:
             figures=figures,
         )
         alive = sum(actor.death is None for actor in list(self._actors.all.values()))
-        return Snapshot((node,), self._tally.cells(), self._name, "", alive)
+        groups = sum(one.state != "REMOVED" for one in self._cluster.groups.find())
+        return Snapshot((node,), self._tally.cells(), self._name, "", alive, groups)
 
     def details(self, wanted: int) -> Details:
         """See the protocol; tasks have ended when `remote` returns, so only cells are told."""
@@ -74,7 +75,8 @@ class InlineInsight:
             CellRecord(self._owner, view, session.cell_label(cell))
             for cell, view in self._tally.cells().items()
         ]
-        return Details(cells=tuple(cells), now=time.monotonic())
+        groups = tuple(reversed(self._cluster.groups.find()))
+        return Details(cells=tuple(cells), groups=groups, now=time.monotonic())
 
     def complete(self, wanted: int, timeout: float) -> Details:
         """See the protocol; tasks that have ended are remembered for this alone."""

@@ -1,4 +1,4 @@
-"""The buttons under a panel: add and take away nodes, stop one, join line, jobs, actors, logs.
+"""The buttons under a panel: nodes to add, take away, stop; join line; jobs, actors, groups, logs.
 
 Owns the widgets of one panel, and which of its drawers is open. Does not own
 what a click does (`actions`) nor what is shown (`nbray.view`). Rules: core
@@ -70,6 +70,9 @@ class Controls:
             name: self._button(label, tip, partial(self._toggle, name))
             for name, (label, _, tip) in OPENERS.items()
         }
+        # Few notebooks have any: who has none need not read of them.
+        self._openers["groups"].layout = Layout(width="auto", margin="2px 6px 4px 1px")
+        self._openers["groups"].layout.display = "none"
         self._note = HTML(layout=Layout(display="none", margin="0"))
         self._drawer = VBox(layout=Layout(margin="0", width="100%"))
         self._bar = HBox(
@@ -99,6 +102,10 @@ class Controls:
         busy = bool(seen.state.busy)
         self._more.disabled = busy
         self._less.disabled = busy or not seen.removable
+        groups = self._openers["groups"].layout
+        shown = None if seen.snapshot.groups or self.open == "groups" else "none"
+        if groups.display != shown:
+            groups.display = shown
         note = note_html(seen.state.error or seen.state.busy, bad=bool(seen.state.error))
         if self._note.value != note:
             self._note.value = note

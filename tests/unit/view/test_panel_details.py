@@ -63,7 +63,7 @@ def test_the_last_lines_with_their_blanks() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_said(kind: str) -> None:
     html = details_html(kind, cluster(), d.Details())
-    assert re.search("no cell has|no actor has|nothing has", html)
+    assert re.search("no cell has|no actor has|nothing has|no placement group", html)
     assert "<table" not in html
 
 

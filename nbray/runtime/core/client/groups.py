@@ -73,14 +73,18 @@ class FollowedGroups:
 
     def follow(self, group: str) -> list[ClientEffect]:
         """Hear of this group from now on."""
-        if group in self.known:
-            return []
+        known = self.known.get(group)
+        if known is not None:  # one that has ended fails what has been queued for it since
+            return self._tasks.group_removed(group, GONE) if known.phase == REMOVED else []
         self._note(Followed(group))
         return [Send(HEAD, WatchGroup(self._me, group))]
 
     def remove(self, group: str) -> list[ClientEffect]:
-        """End a group."""
-        return [*self.follow(group), Send(HEAD, RemoveGroup(self._me, group))]
+        """End a group; for this client it has ended at once."""
+        effects = self.follow(group)
+        effects.append(Send(HEAD, RemoveGroup(self._me, group)))
+        known = self.known[group]
+        return [*effects, *self.state(GroupState(self._me, group, REMOVED, name=known.name))]
 
     def ready(self, group: str, seq: int, value: bytes) -> list[ClientEffect]:
         """The promised object *seq* is *value* once the group is placed."""

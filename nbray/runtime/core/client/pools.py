@@ -7,6 +7,7 @@ own tasks or what runs on a lease (`tasks`). Rule: the node hears a count of wor
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from nbray.config import LEASE_LINGER
@@ -31,6 +32,7 @@ class Pools:
         self.by_lease: dict[int, ShapePool] = {}
         self._by_number: dict[int, ShapePool] = {}
         self._by_shape: dict[tuple[Any, ...], ShapePool] = {}
+        self._numbers = itertools.count(1)
 
     def pool(
         self, resources: Shape, depth: int, node: int, where: Where | None = None,
@@ -42,8 +44,7 @@ class Pools:
             key = (*key, env)
         pool = self._by_shape.get(key)
         if pool is None:
-            number = len(self._by_shape) + 1
-            pool = ShapePool(number, resources, depth, node, where, raises, group, env)
+            pool = ShapePool(next(self._numbers), resources, depth, node, where, raises, group, env)
             self._by_shape[key] = pool
             self._by_number[pool.id] = pool
         return pool
@@ -95,7 +96,13 @@ class Pools:
 
     def of_group(self, group: str) -> list[ShapePool]:
         """The pools for work in a placement group."""
-        return [pool for pool in self._by_shape.values() if pool.group == group]
+        return [pool for pool in list(self._by_shape.values()) if pool.group == group]
+
+    def drop(self, pool: ShapePool) -> None:
+        """Nobody asks for this shape again: its placement group has ended."""
+        self._by_number.pop(pool.id, None)
+        for key in [key for key, one in list(self._by_shape.items()) if one is pool]:
+            del self._by_shape[key]
 
     def waiting(self, message: Waiting) -> None:
         """Why this shape's work waits."""

@@ -194,6 +194,7 @@ class Survey:
                 for client, (_, message) in answers.items()
             ),
             actors=tuple(head[1].actors) if head is not None else (),
+            groups=tuple(head[1].groups) if head is not None else (),
             objects=tuple(one for _, message in answers.values() for one in message.objects),
             object_count=sum(message.object_count for _, message in answers.values()),
             object_bytes=sum(message.object_bytes for _, message in answers.values()),

@@ -128,6 +128,8 @@ class Submitter:
             pools.ask(pool, effects)
             if not pool.queue and not pool.leases:
                 pools.active.pop(pool.id, None)
+                if pool.infeasible:  # its placement group has ended, and with it all work in it
+                    pools.drop(pool)
         return effects
 
     def _dispatch(self, pool: ShapePool, effects: list[ClientEffect]) -> None:
@@ -244,6 +246,9 @@ class Submitter:
             pool.infeasible, pool.kind = why, "TaskPlacementGroupRemoved"
             effects += self._fail_pool(pool)
             effects.append(self.pools.forget(pool))
+            if not pool.leases:
+                self.pools.active.pop(pool.id, None)
+                self.pools.drop(pool)
         return effects
 
     def _fail_pool(self, pool: ShapePool) -> list[ClientEffect]:

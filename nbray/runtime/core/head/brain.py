@@ -32,7 +32,7 @@ class HeadBrain:
         self.membership = Membership(cluster)
         self.directory = Directory(self.membership.alive)
         self.groups = Groups(
-            self.membership.alive, self.directory.held_on, self.directory.has_ended
+            cluster, self.membership.alive, self.directory.held_on, self.directory.has_ended
         )
         groups = self.groups
         self.directory.with_groups(groups.promised, groups.removed, groups.waits)
@@ -56,11 +56,11 @@ class HeadBrain:
 
     def tick(self, now: float) -> list[HeadEffect]:
         """Let time pass."""
-        return self._publish(now)
+        return [*self.groups.tick(now), *self._publish(now)]
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        due = [self._members_due, self._picture_due]
+        due = [self._members_due, self._picture_due, self.groups.next_deadline()]
         return min((one for one in due if one is not None), default=None)
 
     # -- messages -------------------------------------------------------------------
@@ -91,8 +91,11 @@ class HeadBrain:
                 else:
                     self._watchers.discard(sender)
             case m.Describe(sender=sender, wanted=wanted, round=number):
-                actors = self.directory.records()
-                out = [Send(sender, m.Described(HEAD, now, wanted, actors=actors, round=number))]
+                told = m.Described(
+                    HEAD, now, wanted, actors=self.directory.records(),
+                    groups=self.groups.records(), round=number,
+                )  # fmt: skip
+                out = [Send(sender, told)]
             case m.CreateActor():
                 out = self.directory.create(message)
                 self._picture(now)
@@ -211,9 +214,8 @@ class HeadBrain:
         return out
 
     def _show(self, watcher: int) -> HeadEffect:
-        return Send(
-            watcher, m.Picture(HEAD, self.membership.views(), self.directory.living)
-        )
+        views, actors = self.membership.views(), self.directory.living
+        return Send(watcher, m.Picture(HEAD, views, actors, self.groups.living))
 
     def check(self) -> None:
         """Raise if an invariant is broken; for tests and simulations."""

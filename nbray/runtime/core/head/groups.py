@@ -18,25 +18,33 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from nbray.figures import noun
+from nbray.details import GroupRecord
 from nbray.ids import HEAD, node_client, node_of
-from nbray.labels import said
 from nbray.runtime.core.effects import HeadEffect, Send
-from nbray.runtime.core.head.bundle_plan import Ask, partly, plan
-from nbray.runtime.core.placement import describe, fits, give, take, why_never, why_waiting
+from nbray.runtime.core.head.bundle_plan import Ask, plan
+from nbray.runtime.core.head.group_reports import record, why_not
+from nbray.runtime.core.placement import give, take
 from nbray.wire import messages as m
 
 REMOVED_KEPT = 1000
 """Removed groups that are remembered, so that a late question is answered."""
+REMOVED_SHOWN = 50
+"""Of those, the ones that screens list."""
 GONE_KEPT = 100_000
 """Older ones of which only the fact is."""
 STUCK = 1.0
 """Seconds that reservations may take before another plan is looked for."""
 
 
+def _maker(group: str) -> int:
+    """The client that made it, or is about to."""
+    return int(group[:16], 16)
+
+
 class _Group:
-    __slots__ = ("asked", "attempt", "attempts", "began", "born", "delays", "missing", "never",
-                 "nodes", "orphan", "phase", "spec", "watchers", "whole", "why")  # fmt: skip
+    __slots__ = ("asked", "attempt", "attempts", "began", "born", "delays", "due", "missing",
+                 "never", "nodes", "orphan", "phase", "spec", "watchers", "whole",
+                 "why")  # fmt: skip
 
     def __init__(self, spec: m.GroupSpec, now: float) -> None:
         self.spec = spec
@@ -51,6 +59,8 @@ class _Group:
         self.attempts = 0
         self.born = self.began = now
         self.delays = (0.0, 0.0)
+        self.due: float | None = None
+        """When to look whether it has room elsewhere, for its reservations take long."""
         self.why = ""
         self.never = False
         self.whole = False
@@ -68,15 +78,17 @@ class Groups:
     """All of one cluster.
 
     Args:
+        cluster: its number.
         nodes: gives the live members as they are now.
         held: what actors that belong to no group hold on a node.
         ended: whether a client is known to be dead.
     """
 
     def __init__(
-        self, nodes: Callable[[], Sequence[m.NodeInfo]],
+        self, cluster: int, nodes: Callable[[], Sequence[m.NodeInfo]],
         held: Callable[[int], Iterable[m.Shape]], ended: Callable[[int], bool],
     ) -> None:  # fmt: skip
+        self._cluster = cluster
         self._nodes = nodes
         self._held = held
         self._ended = ended
@@ -106,7 +118,7 @@ class Groups:
                 f"Failed to create placement group '{spec.id}' because name '{spec.name}' already "
                 "exists."
             )
-            self._gone[spec.id] = None
+            self._forgotten(spec.id)
             return [Send(sender, m.GroupMade(HEAD, message.token, why))]
         if spec.id in self._all or spec.id in self._gone:
             return []
@@ -129,7 +141,7 @@ class Groups:
         """End a group."""
         group = self._all.get(message.id)
         if group is None:
-            self._gone[message.id] = None
+            self._forgotten(message.id)
             return [self._unknown(message.id, one) for one in self._early.pop(message.id, ())]
         return self._end(group, "")
 
@@ -137,8 +149,7 @@ class Groups:
         """Tell the sender this group's state now and whenever it changes."""
         group = self._all.get(message.id)
         if group is None:
-            maker = int(message.id[:16], 16)
-            if message.id in self._gone or self._ended(maker):
+            if message.id in self._gone or self._ended(_maker(message.id)):
                 return [self._unknown(message.id, message.sender)]
             waiting = self._early.setdefault(message.id, [])
             if message.sender not in waiting:
@@ -156,17 +167,24 @@ class Groups:
         elif message.name:
             found = self._names.get((message.namespace, message.name))
             chosen = [self._all[found]] if found is not None else []
-        return [Send(message.sender, m.GroupsFound(HEAD, message.token, self.facts(chosen)))]
+        records = [self._record(one) for one in chosen]
+        return [Send(message.sender, m.GroupsFound(HEAD, message.token, records))]
 
-    def facts(self, chosen: Iterable[_Group] | None = None) -> list[m.GroupFacts]:
-        """What is told of groups (None: of all)."""
-        return [
-            m.GroupFacts(
-                one.spec, one.phase, [n if n not in one.missing else 0 for n in one.nodes],
-                one.why, one.attempts, one.delays,
-            )
-            for one in (self._all.values() if chosen is None else chosen)
-        ]  # fmt: skip
+    def records(self) -> list[GroupRecord]:
+        """All of them for screens, the youngest first; of those that ended the latest."""
+        older = set(self._removed[:-REMOVED_SHOWN])
+        shown = [one for one in reversed(self._all.values()) if one.spec.id not in older]
+        return [self._record(one) for one in shown]
+
+    @property
+    def living(self) -> int:
+        """How many have not ended."""
+        return len(self._all) - len(self._removed)
+
+    def _record(self, one: _Group) -> GroupRecord:
+        nodes = [number if number not in one.missing else 0 for number in one.nodes]
+        facts = (one.phase, nodes, one.why, one.attempts, one.delays)
+        return record(one.spec, *facts, self._cluster)
 
     def waits(self, group: str) -> str:
         """Why work for it waits ('': it is placed, or nothing is known of it)."""
@@ -208,10 +226,25 @@ class Groups:
                 out.extend(self._place(group, now))
         return out
 
+    def tick(self, now: float) -> list[HeadEffect]:
+        """Look for other places where reservations have taken long."""
+        out: list[HeadEffect] = []
+        for group in list(self._open.values()):
+            if group.due is not None and now >= group.due:
+                group.due = None  # from now on whatever becomes free has it looked at
+                out.extend(self._elsewhere(group, now))
+        return out
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return min((one.due for one in self._open.values() if one.due is not None), default=None)
+
     def node_lost(self, node: int, now: float) -> list[HeadEffect]:
         """A node is gone: drivers there have ended, and bundles there are placed again."""
-        out: list[HeadEffect] = []
+        early = {one for key, waiting in self._early.items() for one in (_maker(key), *waiting)}
+        out = self._never_made({one for one in early if node_of(one) == node})
         self._promised.pop(node, None)
+        self._coming.pop(node, None)
         for group in list(self._all.values()):
             group.watchers = [one for one in group.watchers if node_of(one) != node]
             if group.phase == m.REMOVED:
@@ -225,14 +258,24 @@ class Groups:
     def clients_died(self, clients: Iterable[int]) -> list[HeadEffect]:
         """Drivers have ended: so do their groups, unless they are detached."""
         gone = set(clients)
-        out: list[HeadEffect] = []
-        for waiting in self._early.values():
-            waiting[:] = [one for one in waiting if one not in gone]
+        out = self._never_made(gone)
         for group in list(self._all.values()):
             if any(one in gone for one in group.watchers):
                 group.watchers = [one for one in group.watchers if one not in gone]
             if group.spec.job in gone:
                 out.extend(self._orphaned(group, "its driver has ended"))
+        return out
+
+    def _never_made(self, gone: set[int]) -> list[HeadEffect]:
+        """Clients are dead: what they were to make never comes, and they watch nothing."""
+        out: list[HeadEffect] = []
+        for group, waiting in list(self._early.items()):
+            waiting[:] = [one for one in waiting if one not in gone]
+            if _maker(group) in gone:
+                out.extend(self._unknown(group, one) for one in waiting)
+                waiting.clear()
+            if not waiting:
+                del self._early[group]
         return out
 
     def _orphaned(self, group: _Group, why: str) -> list[HeadEffect]:
@@ -293,6 +336,7 @@ class Groups:
         if found is None:
             return self._waits(group, ask, nodes, left)
         group.began = now
+        group.due = now + STUCK
         group.attempt += 1
         group.attempts += 1
         out: list[HeadEffect] = []
@@ -315,6 +359,7 @@ class Groups:
             told = m.CommitBundles(HEAD, group.spec.id)
             out.extend(Send(node_client(number), told) for number in group.asked)
         group.asked = {}
+        group.due = None
         if all(group.nodes):
             del self._open[group.spec.id]
             group.phase = m.PLACED
@@ -325,7 +370,7 @@ class Groups:
 
     def _elsewhere(self, group: _Group, now: float) -> list[HeadEffect]:
         """A reservation takes long: whether all of it has room elsewhere at once."""
-        if now < group.began + STUCK:
+        if not group.reserving or now < group.began + STUCK:
             return []
         nodes = [n for n in self._nodes() if not n.leaving and n.number not in group.missing]
         spec = group.spec
@@ -348,6 +393,8 @@ class Groups:
         for number, indices in group.asked.items():
             for index in indices:
                 self._forget(group, index)
+                if number not in group.missing:
+                    give(self._coming.setdefault(number, {}), group.spec.bundles[index])
             if whole:
                 out.append(Send(node_client(number), m.ReturnBundles(HEAD, group.spec.id, why)))
             else:
@@ -355,6 +402,7 @@ class Groups:
                 out.append(Send(node_client(number), told))
         group.asked = {}
         group.missing = set()
+        group.due = None
         return out
 
     def _forget(self, group: _Group, index: int) -> None:
@@ -387,43 +435,11 @@ class Groups:
     def _waits(
         self, group: _Group, ask: Ask, nodes: Sequence[m.NodeInfo], left: dict[int, m.Shape]
     ) -> list[HeadEffect]:
-        never = plan(ask, nodes, {node.number: node.total for node in nodes}) is None
-        room = {n.number: n.total for n in nodes} if never else left
-        count = len(group.spec.bundles)
-        if ask.strategy == "STRICT_PACK":
-            whole: m.Shape = {}
-            for bundle in ask.bundles.values():
-                give(whole, bundle)
-            first, done = whole, 0
-        else:
-            found = partly(ask, nodes, room)
-            first = next(ask.bundles[index] for index in ask.bundles if index not in found)
-            done = len(found) + count - len(ask.bundles)
-        what = noun(count, "bundle")
-        if never and ask.strategy == "STRICT_SPREAD" and done:
-            further = f"there is no further one with {describe(first)}"
-            why = f"each needs a node of its own, and {further}"
-        elif never and (unlike := self._unlike(ask, nodes)):
-            why = unlike
-        elif never and any(fits(first, node.total) for node in nodes):
-            why = f"all nodes together have no room for another one of {describe(first)}"
-        elif never:
-            why = why_never(first, nodes)
-        else:
-            why = why_waiting(first, nodes)
-        why = f"{done} of {what} placed; {why}"
+        why, never = why_not(ask, nodes, left, len(group.spec.bundles))
         if (why, never) == (group.why, group.never):
             return []
         group.why, group.never = why, never
         return self._tell(group)
-
-    @staticmethod
-    def _unlike(ask: Ask, nodes: Sequence[m.NodeInfo]) -> str:
-        """A bundle for which no node has the labels, in words."""
-        for index in ask.bundles:
-            if not any(ask.may(index, node) for node in nodes):
-                return f"no node has {said(ask.selectors[index])}"
-        return ""
 
     def _end(self, group: _Group, why: str) -> list[HeadEffect]:
         if group.phase == m.REMOVED:
@@ -451,10 +467,14 @@ class Groups:
         if len(self._removed) > REMOVED_KEPT:
             oldest = self._removed.pop(0)
             del self._all[oldest]
-            self._gone[oldest] = None
-            while len(self._gone) > GONE_KEPT:
-                del self._gone[next(iter(self._gone))]
+            self._forgotten(oldest)
         return out
+
+    def _forgotten(self, group: str) -> None:
+        """All that is known from now on is that it is not there."""
+        self._gone[group] = None
+        while len(self._gone) > GONE_KEPT:
+            del self._gone[next(iter(self._gone))]
 
     def _tell(self, group: _Group) -> list[HeadEffect]:
         told = self._told(group)

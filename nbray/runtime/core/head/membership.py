@@ -53,6 +53,7 @@ class Membership:
             labels={**info.labels, NODE_LABEL: node_hex(number, self._cluster)},
         )  # fmt: skip
         self.nodes[number] = node
+        self._bundles.pop(number, None)  # its next report says what of it groups have
         self.figures.setdefault(number, Figures())
         return node
 
@@ -73,9 +74,10 @@ class Membership:
         if bundles or had:
             bundles = bundles or {}
             self._bundles[number] = bundles
-            own = {name: n for name, n in node.total.items() if name not in had}
-            node = msgspec.structs.replace(node, total={**own, **bundles})
-        elif (node.available, node.leaving) == (available, leaving):
+            if bundles != had:
+                own = {name: n for name, n in node.total.items() if name not in had}
+                node = msgspec.structs.replace(node, total={**own, **bundles})
+        if bundles == had and (node.available, node.leaving) == (available, leaving):
             return False
         self.nodes[number] = msgspec.structs.replace(node, available=available, leaving=leaving)
         return True

@@ -112,7 +112,6 @@ class Calls:
         if group:
             bundle = where.bundle if where is not None else -1
             resources = in_group(resources, group, bundle)
-            self._brain.submitted.append((self._brain.groups.follow, group))
             where = None
         retry_on, captured = _retry_on(options.retry_exceptions)
         env = self.environments.of(options.runtime_env)
@@ -138,6 +137,8 @@ class Calls:
         pool = self._brain.tasks.pools.pool(
             resources, depth, options.node, where, raises, group, key
         )
+        if group:  # once there is a pool: one for a group that has ended fails what it is given
+            self._brain.submitted.append((self._brain.groups.follow, group))
         now = self._now()
         tally = self._brain.tally(cell, now)
         tally.job = job

@@ -52,7 +52,7 @@ class NativeCluster:
             engine: Any = self._memory.engine
             self._groups = NativeGroups(
                 self._brain, self._loop, self._memory, engine.wait, engine.context.origin,
-                engine.context.actor_key, self.number, self._registered.cluster,
+                engine.context.actor_key, self.number,
             )  # fmt: skip
         return self._groups
 

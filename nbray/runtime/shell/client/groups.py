@@ -11,11 +11,10 @@ from typing import Any
 
 from nbray.details import GroupRecord
 from nbray.exceptions import RaySystemError
-from nbray.ids import HEAD, node_hex
+from nbray.ids import HEAD
 from nbray.options import UNIT
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
-from nbray.runtime.core.placement import units
 from nbray.runtime.shell.client.calls import Origin
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
@@ -23,8 +22,6 @@ from nbray.where import Condition
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack
 
-STATES = ("PENDING", "CREATED", "RESCHEDULING", "REMOVED")
-"""Ray's words for the states of `GroupState`."""
 _REST = (1 << 32) - 1
 
 
@@ -37,7 +34,7 @@ class NativeGroups:
     def __init__(
         self, brain: ClientBrain, loop: Loop, memory: Memory, wait: Callable[..., Any],
         origin: Callable[[], Origin], actor: Callable[[], m.Ref | None],
-        number: Callable[[str], int], cluster: int,
+        number: Callable[[str], int],
     ) -> None:  # fmt: skip
         self._brain = brain
         self._loop = loop
@@ -46,7 +43,6 @@ class NativeGroups:
         self._actor = actor
         self._wait = wait
         self._number = number
-        self._cluster = cluster
 
     def create(
         self, bundles: Sequence[Mapping[str, float]], strategy: str, name: str, detached: bool,
@@ -107,18 +103,8 @@ class NativeGroups:
         found = self._memory.request(
             HEAD, lambda token: m.FindGroups(self._brain.me, token, group, name, namespace)
         )
-        return [self._record(one) for one in found.groups]
-
-    def _record(self, one: m.GroupFacts) -> GroupRecord:
-        spec = one.spec
-        return GroupRecord(
-            id=spec.id, name=spec.name, namespace=spec.namespace,
-            bundles=tuple(units(bundle) for bundle in spec.bundles), strategy=spec.strategy,
-            state=STATES[one.state],
-            nodes=tuple(node_hex(number, self._cluster) if number else "" for number in one.nodes),
-            why=one.why, attempts=one.attempts, delays=one.delays, detached=spec.detached,
-            cell=spec.cell, job=spec.job,
-        )  # fmt: skip
+        records: list[GroupRecord] = found.groups
+        return records
 
     def _send(self, method: Callable[..., Any], *arguments: Any) -> None:
         self._brain.submitted.append((method, *arguments))

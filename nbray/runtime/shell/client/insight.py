@@ -58,6 +58,7 @@ class NativeInsight:
             cells=brain.cells(self._loop.now()),
             address=self._address(),
             actors=picture.actors if picture is not None else 0,
+            groups=picture.groups if picture is not None else 0,
         )
 
     def details(self, wanted: int) -> Details:

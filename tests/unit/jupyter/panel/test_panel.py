@@ -180,7 +180,7 @@ def comms(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             widget.close()
 
 
-WIDGETS, BARE = 21, 5
+WIDGETS, BARE = 23, 5
 
 
 def opener(panel: Panel, name: str) -> Button:
@@ -326,7 +326,7 @@ def test_show_is_for_notebooks(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_no_secret_can_appear(bench: Bench) -> None:
     assert {field.name for field in msgspec.structs.fields(Snapshot)} == {
-        "nodes", "cells", "engine", "address", "actors",
+        "nodes", "cells", "engine", "address", "actors", "groups",
     }  # fmt: skip
 
 

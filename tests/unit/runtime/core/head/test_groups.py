@@ -142,6 +142,46 @@ def test_a_reservation_that_takes_long_goes_where_there_is_room() -> None:
     assert m.PLACED in states(play)
 
 
+def test_what_became_free_early_is_looked_at_when_it_takes_long() -> None:
+    play = Play(2)
+    play.load(1, {})
+    play.load(2, {})
+    made(play, bundles=1)
+    ((node, _),) = asked(play).items()
+    other = 2 if node == node_client(1) else 1
+    play.load(other, TWO)  # at once, and nothing is said afterwards
+    assert not asked(play)
+    play.tick(1.5)
+    assert list(asked(play)) == [node_client(other)]
+    assert play.brain.next_deadline() is not None
+    play.tick(60)
+    assert play.brain.next_deadline() is None
+
+
+def test_what_it_has_reserved_itself_counts_when_it_goes_elsewhere() -> None:
+    play = Play(3)
+    for number in (1, 2, 3):
+        play.load(number, {} if number == 2 else TWO)
+    play.say(m.RemoveGroup(ANNA, "0" * 36))
+    made(play, bundles=2, strategy="STRICT_SPREAD")
+    wishes = asked(play)
+    assert set(wishes) == {node_client(1), node_client(3)}
+    agree(play, {node_client(1): wishes[node_client(1)]})
+    play.load(1, CPU)
+    play.load(3, {})  # somebody was quicker
+    play.load(2, TWO)
+    play.tick(2)
+    assert set(asked(play)) == {node_client(1), node_client(2)}
+
+
+def test_who_watches_what_is_never_made_hears_so() -> None:
+    play = Play(2)
+    play.say(m.WatchGroup(BEN, group(5).id))
+    assert not play.take(m.GroupState, BEN)
+    play.say(m.Died(node_client(1), [m.Death(ANNA, "it crashed")]))
+    assert states(play, BEN) == [m.REMOVED]
+
+
 def test_groups_end_with_their_driver_unless_they_are_detached() -> None:
     play = Play()
     made(play, number=1, bundles=1)
@@ -187,6 +227,17 @@ def test_an_actor_waits_for_its_group_and_ends_with_it() -> None:
     assert "placement group was removed" in state.cause
 
 
+def test_a_node_that_says_anew_what_it_is_has_its_bundles_still() -> None:
+    play = Play()
+    wanted = made(play, bundles=1)
+    agree(play, asked(play))
+    names = in_group(CPU, wanted.id)
+    for _ in range(2):
+        play.say(m.Load(node_client(1), {**CPU, **names}, Figures(), False, names))
+        assert set(names) <= set(play.brain.membership.nodes[1].total)
+        play.say(m.Join(node_client(1), 0, info(1), m.Versions(1, "3.11.7", "0.1")))
+
+
 def test_names_and_what_is_known() -> None:
     play = Play()
     play.say(m.CreateGroup(ANNA, group(1, 1, name="a"), 7))
@@ -196,7 +247,7 @@ def test_names_and_what_is_known() -> None:
     ]  # fmt: skip
     play.say(m.FindGroups(BEN, 9, name="a"))
     (found,) = play.take(m.GroupsFound, BEN)
-    assert [one.spec.id for one in found.groups] == [ID]
+    assert [one.id for one in found.groups] == [ID]
     play.say(m.WatchGroup(BEN, group(5).id))
     assert not play.take(m.GroupState, BEN)  # its creation may be on its way
     play.say(m.RemoveGroup(ANNA, ID))

@@ -310,8 +310,8 @@ class Scenario:
             if node.alive and left:
                 self.world.fail(f"at the end node{node.number} has {node.brain.ledger.total}")
         groups = self.head.brain.groups
-        if groups.living or groups._promised or groups._open:
-            self.world.fail(f"at the end groups are promised {groups._promised}")
+        if groups.living or groups.promises._promised or groups._open:
+            self.world.fail(f"at the end groups are promised {groups.promises._promised}")
 
     @staticmethod
     def _whole(brain: NodeBrain) -> bool:

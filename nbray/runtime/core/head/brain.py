@@ -35,7 +35,7 @@ class HeadBrain:
             cluster, self.membership.alive, self.directory.held_on, self.directory.has_ended
         )
         groups = self.groups
-        self.directory.with_groups(groups.promised, groups.removed, groups.waits)
+        self.directory.with_groups(groups.promises.of, groups.removed, groups.waits)
         self._watchers: set[int] = set()
         self._members_due: float | None = None
         self._members_sent = float("-inf")
@@ -76,7 +76,7 @@ class HeadBrain:
                 out = self._reported(node_of(sender), node, why, now)
             case m.Load(sender=sender, available=free, figures=figures, leaving=leaving):
                 bundles = message.bundles
-                self.groups.told(node_of(sender))
+                self.groups.promises.told(node_of(sender))
                 if self.membership.load(node_of(sender), free, figures, now, leaving, bundles):
                     self._changed(now)
                     out = [*self.groups.retry(now), *self.directory.retry()]

@@ -1,10 +1,10 @@
 """Placement groups: who has which, and the way from a wish to reserved bundles on nodes.
 
-Owns every group from `CreateGroup` to its end, its name, and what of each node is promised to
-groups. Does not own the choice of nodes (`bundle_plan`) nor what a node has free (the nodes
-do). Rules: a group is reserved on all its nodes, then committed on all, so that nothing runs in
-half a group; what is promised is never more than what actors and groups leave of a node, so
-that each reservation ends well as soon as leases come back; older groups come first.
+Owns every group from `CreateGroup` to its end, and its name. Does not own the choice of nodes
+(`bundle_plan`), what of each is promised (`promises`) nor what a node has free (the nodes do).
+Rules: a group is reserved on all its nodes, then committed on all, so that nothing runs in half
+a group; what is promised is never more than what actors and groups leave of a node, so that
+each reservation ends well as soon as leases come back; older groups come first.
 
 ::
 
@@ -23,7 +23,8 @@ from nbray.ids import HEAD, node_client, node_of
 from nbray.runtime.core.effects import HeadEffect, Send
 from nbray.runtime.core.head.bundle_plan import Ask, plan
 from nbray.runtime.core.head.group_reports import record, why_not
-from nbray.runtime.core.placement import give, take
+from nbray.runtime.core.head.promises import Promises
+from nbray.runtime.core.placement import give
 from nbray.wire import messages as m
 
 REMOVED_KEPT = 1000
@@ -90,16 +91,12 @@ class Groups:
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self._nodes = nodes
-        self._held = held
         self._ended = ended
         self._all: dict[str, _Group] = {}
         self._open: dict[str, _Group] = {}
         """Those that lack bundles."""
         self._names: dict[tuple[str, str], str] = {}
-        self._promised: dict[int, m.Shape] = {}
-        """By node, what groups have or are to have."""
-        self._coming: dict[int, m.Shape] = {}
-        """By node, what ended groups give back of which the node has not told yet."""
+        self.promises = Promises(held)
         self._removed: list[str] = []
         self._gone: dict[str, None] = {}
         self._ended_now: list[str] = []
@@ -212,10 +209,6 @@ class Groups:
         group.missing.discard(node)
         return [] if group.missing else self._commit(group, now)
 
-    def told(self, node: int) -> None:
-        """A node has said what it has free."""
-        self._coming.pop(node, None)
-
     def retry(self, now: float) -> list[HeadEffect]:
         """Place what waits; to be called when something became free, or a node has come."""
         out: list[HeadEffect] = []
@@ -243,8 +236,7 @@ class Groups:
         """A node is gone: drivers there have ended, and bundles there are placed again."""
         early = {one for key, waiting in self._early.items() for one in (_maker(key), *waiting)}
         out = self._never_made({one for one in early if node_of(one) == node})
-        self._promised.pop(node, None)
-        self._coming.pop(node, None)
+        self.promises.lost(node)
         for group in list(self._all.values()):
             group.watchers = [one for one in group.watchers if node_of(one) != node]
             if group.phase == m.REMOVED:
@@ -297,23 +289,6 @@ class Groups:
 
     # -- within -----------------------------------------------------------------------
 
-    def promised(self, node: int) -> m.Shape:
-        """What of a node groups have, or are to have."""
-        return self._promised.get(node, {})
-
-    def _left(self, node: m.NodeInfo) -> m.Shape:
-        left = {name: n for name, n in node.total.items() if "_group_" not in name}
-        for shape in self._held(node.number):
-            take(left, shape)
-        take(left, self.promised(node.number))
-        return left
-
-    def _free(self, node: m.NodeInfo, left: m.Shape) -> m.Shape:
-        """What of that is free at once, as far as is known."""
-        coming = self._coming.get(node.number, {})
-        has = node.available
-        return {name: min(n, has.get(name, 0) + coming.get(name, 0)) for name, n in left.items()}
-
     def _ask(self, group: _Group) -> Ask:
         spec = group.spec
         rest = {i: shape for i, shape in enumerate(spec.bundles) if not group.nodes[i]}
@@ -325,8 +300,8 @@ class Groups:
         if not nodes:
             return []
         ask = self._ask(group)
-        left = {node.number: self._left(node) for node in nodes}
-        free = {node.number: self._free(node, left[node.number]) for node in nodes}
+        left = {node.number: self.promises.left(node) for node in nodes}
+        free = {node.number: self.promises.free(node, left[node.number]) for node in nodes}
         # Leases come back to whoever waits on the node; what actors and groups hold does not.
         found = plan(ask, nodes, free)
         if found is None or ask.strategy == "SPREAD":
@@ -344,7 +319,7 @@ class Groups:
         for index, number in found.items():
             group.nodes[index] = number
             by_node.setdefault(number, {})[index] = ask.bundles[index]
-            give(self._promised.setdefault(number, {}), ask.bundles[index])
+            self.promises.make(number, ask.bundles[index])
         group.asked = {number: list(bundles) for number, bundles in by_node.items()}
         group.missing = set(by_node)
         group.whole = len(by_node) == 1
@@ -379,7 +354,7 @@ class Groups:
         used = [n for i, n in enumerate(group.nodes) if n and i not in waiting]
         if spec.strategy == "STRICT_PACK":
             used = []
-        free = {node.number: self._free(node, self._left(node)) for node in nodes}
+        free = {node.number: self.promises.free(node, self.promises.left(node)) for node in nodes}
         ask = Ask(bundles, spec.strategy, spec.selectors, used, spec.target)
         if plan(ask, nodes, free) is None:
             return []
@@ -392,9 +367,8 @@ class Groups:
         whole = group.phase == m.WAITING
         for number, indices in group.asked.items():
             for index in indices:
-                self._forget(group, index)
-                if number not in group.missing:
-                    give(self._coming.setdefault(number, {}), group.spec.bundles[index])
+                self.promises.end(number, group.spec.bundles[index], number not in group.missing)
+                group.nodes[index] = 0
             if whole:
                 out.append(Send(node_client(number), m.ReturnBundles(HEAD, group.spec.id, why)))
             else:
@@ -404,15 +378,6 @@ class Groups:
         group.missing = set()
         group.due = None
         return out
-
-    def _forget(self, group: _Group, index: int) -> None:
-        number = group.nodes[index]
-        group.nodes[index] = 0
-        promised = self._promised.get(number)
-        if promised is not None:
-            take(promised, group.spec.bundles[index])
-            if not any(promised.values()):
-                del self._promised[number]
 
     def _bereft(self, group: _Group, node: int, now: float) -> list[HeadEffect]:
         """A node with bundles of the group is gone."""
@@ -448,9 +413,7 @@ class Groups:
         nodes = sorted({node for node in group.nodes if node})
         for index, number in enumerate(group.nodes):
             if number:
-                self._forget(group, index)
-                give(self._coming.setdefault(number, {}), spec.bundles[index])
-                group.nodes[index] = number  # as it was: screens and tables tell of it
+                self.promises.end(number, spec.bundles[index], True)
         group.asked, group.missing = {}, set()
         self._open.pop(spec.id, None)
         if self._names.get((spec.namespace, spec.name)) == spec.id:
@@ -500,7 +463,4 @@ class Groups:
                 if number:
                     give(promised.setdefault(number, {}), group.spec.bundles[index])
             assert group.spec.id in self._open or all(group.nodes), "a group lacks bundles unseen"
-        for number in {*promised, *self._promised}:
-            mine = {name: n for name, n in promised.get(number, {}).items() if n}
-            told = {name: n for name, n in self._promised.get(number, {}).items() if n}
-            assert mine == told, f"node {number}: {told} promised, {mine} in groups"
+        self.promises.check(promised)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
+from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client, node_of
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.objects.objects import LIFE, Entry
 from nbray.runtime.core.client.tally import Tally
@@ -90,9 +90,12 @@ CALL = m.Spec(1, b"", "add", 1, b"", "", ME, 0, {})
 class Caller:
     """A client that calls one actor, `KEY`."""
 
-    def __init__(self) -> None:
-        self.brain = ClientBrain(ME, 1, make_error)
-        self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
+    def __init__(self, me: int = ME) -> None:
+        self.brain = ClientBrain(me, node_of(me), make_error)
+        if me == ME:
+            self.brain.objects.owned[KEY[1]] = Entry(KEY, 1, LIFE)
+        else:
+            self.brain.objects.foreign[KEY] = Entry(KEY, 1, LIFE)
 
     def call(self, retries: int = 0, *deps: m.Ref) -> tuple[Entry, list[m.Calls]]:
         seq = next(self.brain.objects.numbers)

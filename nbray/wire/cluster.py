@@ -328,6 +328,8 @@ class EndActor(Message):
     actor: int
     no_restart: bool
     why: str
+    gently: bool = False
+    """What it has to do at its end is done first."""
 
 
 class StartActor(Message):
@@ -372,6 +374,8 @@ class StopActor(Message):
     actor: int
     incarnation: int
     why: str
+    gently: bool = False
+    """What it has to do at its end is done first."""
 
 
 # -- placement groups -------------------------------------------------------------------------

@@ -159,6 +159,8 @@ class Exit(Message):
     why: str
     if_idle: bool = False
     """A worker that works, or owns objects, answers with `Stays` instead."""
+    gently: bool = False
+    """To an actor: after the calls that it has, and what it has to do at its end."""
 
 
 class Stays(Message):

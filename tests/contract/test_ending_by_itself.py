@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 
@@ -53,6 +54,50 @@ def test_what_an_actor_does_at_its_end(how, tmp_path):
     while not (tmp_path / "atexit").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert (tmp_path / "atexit").exists()
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("options", [{}, {"max_restarts": -1}, {"max_concurrency": 2}])
+def test_what_an_actor_does_when_nobody_has_it(tmp_path, until, options):
+    @ray.remote(num_cpus=0, **options)
+    class Tidy:
+        def __init__(self):
+            import atexit
+
+            atexit.register((tmp_path / "atexit").touch)
+
+        def __ray_shutdown__(self):
+            (tmp_path / "shutdown").write_text("after" if (tmp_path / "last").exists() else "")
+
+        def last(self):
+            time.sleep(0.1)
+            (tmp_path / "last").touch()
+
+    actor = Tidy.remote()
+    actor.last.remote()
+    del actor
+    gc.collect()
+    until(lambda: (tmp_path / "shutdown").exists() and (tmp_path / "atexit").exists())
+    assert (tmp_path / "shutdown").read_text() == "after", "calls come first"
+
+
+@pytest.mark.concurrent
+def test_who_is_killed_does_nothing_more(tmp_path):
+    @ray.remote(num_cpus=0)
+    class Tidy:
+        def ready(self):
+            return True
+
+        def __ray_shutdown__(self):
+            (tmp_path / "shutdown").touch()
+
+    actor = Tidy.remote()
+    ray.get(actor.ready.remote())
+    ray.kill(actor)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(actor.ready.remote(), timeout=60)
+    time.sleep(0.1)
+    assert not (tmp_path / "shutdown").exists()
 
 
 @pytest.mark.concurrent

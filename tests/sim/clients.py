@@ -321,6 +321,10 @@ class SimExecutor(Executor):
             self._process.main.interrupt(self.raise_if_cancelled)
 
     def _run_item(self, item: Item, now: float) -> None:
+        if item.caller == self.brain.me and not item.spec.function:  # nobody has its handle
+            self.flush()
+            self.leaving = True  # there is no process to end
+            return
         self.item = item
         super()._run_item(item, now)
         self.item = None

@@ -195,7 +195,7 @@ class ClientBrain:
             case m.WhatHeld():
                 return self.orphans.what_held(message, self.host.held_views(), now)
             case m.ActorState():
-                return actors.state(message)
+                return actors.heard(message, now)
             case m.ActorWaits():
                 actors.waits(message)
             case m.ActorCreated():
@@ -354,9 +354,9 @@ class ClientBrain:
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
         due = self.tasks.next_deadline()
-        kill = self.cancelling.next_deadline()
-        if kill is not None:
-            due = kill if due is None else min(due, kill)
+        for other in (self.cancelling.next_deadline(), self.actors.next_deadline()):
+            if other is not None:
+                due = other if due is None else min(due, other)
         if self._unclaimed:
             first = self._unclaimed[0][0]
             due = first if due is None else min(due, first)
@@ -369,7 +369,7 @@ class ClientBrain:
         if due is None or due > now:  # a worker's loop thread looks in all the time
             return []
         self.restless = True
-        effects = self.tasks.tick(now) + self.cancelling.tick(now)
+        effects = self.tasks.tick(now) + self.cancelling.tick(now) + self.actors.tick(now)
         while self._unclaimed and self._unclaimed[0][0] <= now:
             slots = self.objects.unknown(self._unclaimed.popleft()[1])
             effects += self.objects.free_slots(slots)

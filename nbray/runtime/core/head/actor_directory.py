@@ -236,7 +236,7 @@ class Directory:
         if actor.state == m.DEAD:
             return []
         if message.no_restart:
-            return self._end(actor, message.why)
+            return self._end(actor, message.why, gently=message.gently)
         stop = self._stop(actor, message.why)
         return [*stop, *self._restart(actor, message.why, True)]
 
@@ -356,16 +356,19 @@ class Directory:
         actor.cause = cause
         return [*self._move(actor, m.RESTARTING), *self._place(actor)]
 
-    def _stop(self, actor: _Actor, why: str) -> list[HeadEffect]:
+    def _stop(self, actor: _Actor, why: str, gently: bool = False) -> list[HeadEffect]:
         if not actor.placed:
             return []
         actor.placed = False
         owner, number = actor.key
-        message = m.StopActor(HEAD, owner, number, actor.incarnation, why)
+        gently = gently and actor.state == m.ALIVE  # one that is being made has nothing to end
+        message = m.StopActor(HEAD, owner, number, actor.incarnation, why, gently)
         return [Send(node_client(actor.node), message)]
 
-    def _end(self, actor: _Actor, cause: str, kind: m.Why = m.Why.OTHER) -> list[HeadEffect]:
-        stop = self._stop(actor, cause)
+    def _end(
+        self, actor: _Actor, cause: str, kind: m.Why = m.Why.OTHER, gently: bool = False
+    ) -> list[HeadEffect]:
+        stop = self._stop(actor, cause, gently)
         actor.cause = cause
         actor.kind = kind
         spec = actor.spec

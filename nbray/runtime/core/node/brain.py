@@ -118,9 +118,9 @@ class NodeBrain:
         """Let time pass."""
         if self.ending:
             return []
-        out = self.transfers.tick(now)
-        for worker in self.pool.overdue(now):
-            out.append(self.pool.ask(worker, "idle", now))
+        pool = self.pool
+        out = [*self.transfers.tick(now), *pool.late(now)]
+        out.extend(pool.ask(worker, "idle", now) for worker in pool.overdue(now))
         return [*out, *self._settle(now)]
 
     def next_deadline(self, now: float) -> float | None:

@@ -23,6 +23,7 @@ from nbray.ids import node_client
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.describing import Past, describe_worker, untold
+from nbray.runtime.core.worker.own_calls import end_spec
 from nbray.runtime.core.worker.pauses import Pauses
 from nbray.runtime.core.worker.yields import Yields
 from nbray.wire import messages as m
@@ -155,6 +156,9 @@ class WorkerBrain:
             case m.Exit(if_idle=True) if self.client.objects.in_use or self.queue or self.current:
                 # What it owns would be lost: it stays until that is gone.
                 return [Send(node_client(self.client.node), m.Stays(self.me))]
+            case m.Exit(gently=True) if self.actor is not None:
+                spec, gpus = end_spec(self.actor.spec), self.actor.gpus
+                self.queue.append(Item(self.me, spec, 0, b"", None, gpus, 1e9))
             case m.Exit():
                 return [*untold(self), *self.client.handle(message, now)]
             case m.Results():

@@ -133,10 +133,12 @@ class Node:
         self._sockets()
         events = dict(self._poller.poll(self._timeout(time.monotonic())))
         now = time.monotonic()
-        if self._post.fd in events or self._post.retry_at is not None:
+        heard = self._channel.fileno() in events
+        # Of a worker that has ended, what it said comes before its end.
+        if heard or self._post.fd in events or self._post.retry_at is not None:
             for frames in self._post.receive():
                 self._take(frames, now)
-        if self._channel.fileno() in events:
+        if heard:
             self._hear_root(now)
         for client, why in self._watch.ended(events, self._poller):
             self._do(self._brain.client_gone(client, why, now), now)

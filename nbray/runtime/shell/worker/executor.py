@@ -30,9 +30,10 @@ from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
+from nbray.runtime.core.worker.own_calls import constructor_spec
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
-from nbray.runtime.shell.worker.functions import Functions, constructor_spec, not_loaded
+from nbray.runtime.shell.worker.functions import Functions, not_loaded
 from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
 from nbray.wire.failures import one_line
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value

@@ -27,7 +27,7 @@ from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.worker.entering import Enter, no_environment
-from nbray.wire.messages import ActorSpec, Spec
+from nbray.wire.messages import ActorSpec
 from nbray.wire.pickling import unpack
 
 LARGE_SECONDS = 3.0
@@ -136,11 +136,3 @@ def not_loaded(error: Exception, name: str, node_name: str) -> None:
     else:
         note = f"(while {name} and its arguments were loaded {where})"
     on_behalf(error).__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
-
-
-def constructor_spec(spec: ActorSpec) -> Spec:
-    """What `__init__` of this actor runs by."""
-    return Spec(
-        id=0, function=b"", name="__init__", num_returns=1, retry_on=b"", cell=spec.cell,
-        job=spec.job, depth=1, resources=spec.resources, namespace=spec.namespace,
-    )  # fmt: skip

@@ -163,7 +163,10 @@ class Residents:
             return []
         # Its resources are free only when the process is gone (`died`).
         worker = self._pool.get(resident.holding.worker)
-        return [] if worker is None else self._pool.end(worker, message.why, now)
+        if worker is None:
+            return []
+        end = self._pool.end_gently if message.gently else self._pool.end
+        return end(worker, message.why, now)
 
     def died(self, worker: int, cause: str) -> list[NodeEffect]:
         """A worker is dead; if it was an actor, the head hears of it."""

@@ -33,6 +33,8 @@ YOUNG = 1.0
 """Seconds in which a worker's death counts a quarter of one at its start."""
 FORGIVEN = 5.0
 """Seconds without such a death after which the earlier ones no longer count."""
+PARTING_SECONDS = 30.0
+"""Seconds that an actor has for what it does at its end, as in Ray."""
 ASK_AGAIN = 1.0
 """Seconds after which a worker that declined to make room is asked once more."""
 
@@ -130,6 +132,8 @@ class WorkerPool:
         self._room: Room = room or Plenty()
         self._idle_seconds = idle_seconds
         self._workers: dict[int, Worker] = {}
+        self._parting: dict[int, float] = {}
+        """Actors that do what they have to do at their end, and until when they may."""
         self._failures = 0.0
         self._failed = 0.0
         """When a worker last died at or soon after its start."""
@@ -265,15 +269,33 @@ class WorkerPool:
 
     def end(self, worker: Worker, why: str, now: float) -> list[NodeEffect]:
         """Kill a worker; its death is reported as intended, with *why*."""
-        if worker.state is State.ENDING:
+        if worker.state is State.ENDING and not self._parting.pop(worker.client, 0.0):
             return []
         worker.move("end", now)
         worker.why = why
         return [Kill(worker.client)]
 
+    def end_gently(self, worker: Worker, why: str, now: float) -> list[NodeEffect]:
+        """Ask an actor to end after what it has to do then; it is killed if that takes too long."""
+        if worker.state is State.ENDING:
+            return []
+        worker.move("end", now)
+        worker.why = why
+        self._parting[worker.client] = now + PARTING_SECONDS
+        me = node_client(node_of(worker.client))
+        return [Send(worker.client, Exit(me, why, gently=True))]
+
+    def late(self, now: float) -> list[NodeEffect]:
+        """Kill the actors that have not ended in the time they had."""
+        gone = [client for client, until in self._parting.items() if now >= until]
+        for client in gone:
+            del self._parting[client]
+        return [Kill(client) for client in gone]
+
     def died(self, client: int, now: float) -> Worker | None:
         """Take a dead worker out; None if it was none of ours."""
         worker = self._workers.pop(client, None)
+        self._parting.pop(client, None)
         if worker is not None and not worker.why and now < worker.born + YOUNG:
             if now > self._failed + FORGIVEN:
                 self._failures = 0.0
@@ -319,6 +341,8 @@ class WorkerPool:
     def next_deadline(self, now: float) -> float | None:
         """When `overdue` or `missing` may next return something."""
         due = self._paused_until if self._paused_until > now else None
+        for until in self._parting.values():
+            due = until if due is None else min(due, until)
         for worker in self._surplus():
             first = max(worker.since, worker.asked) + self._idle_seconds
             due = first if due is None else min(due, first)

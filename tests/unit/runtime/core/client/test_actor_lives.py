@@ -11,6 +11,7 @@ import threading
 import pytest
 from client_play import CALL, KEY, ME, Caller, sent
 
+from nbray.config import DEAD_GRACE
 from nbray.ids import HEAD, client_id, node_client
 from nbray.runtime.core.client.actors import ALIVE, DEAD, RESTARTING
 from nbray.runtime.core.client.brain import ClientBrain
@@ -52,6 +53,38 @@ def test_news_of_an_earlier_life_changes_nothing(caller: Caller, state: int) -> 
     link = caller.brain.actors.links[KEY]
     assert (link.state, link.incarnation, link.worker) == (ALIVE, 1, FIRST)
     assert not entry.state
+
+
+FAR = client_id(2, 9)
+
+
+def elsewhere() -> Caller:
+    """Of three machines: the caller's, the actor's, and the head's."""
+    made = Caller(client_id(3, 1))
+    made.call()
+    made.told(ALIVE, 1, FAR)
+    return made
+
+
+@pytest.mark.parametrize("state", [DEAD, RESTARTING])
+def test_what_left_before_an_actors_end_is_heard_where_the_head_is_a_third(state: int) -> None:
+    caller = elsewhere()
+    entry, _ = caller.call()
+    (task,) = list(caller.brain.actors.links[KEY].inflight.values())[-1:]
+    caller.told(state, 2 if state == RESTARTING else 1)
+    behind, calls = caller.call()
+    assert not calls, "it is not sent to the dead"
+    caller.brain.handle(m.Results(FAR, [task.seq], [b"1"]), 1.01)
+    assert entry.value is not None
+    assert not getattr(entry.value, "failed", False)
+    if state == RESTARTING:
+        assert not caller.told(ALIVE, 2, SECOND), "news come in order"
+    assert caller.brain.next_deadline() == 1.0 + DEAD_GRACE
+    caller.brain.tick(1.0 + DEAD_GRACE)
+    sends = sent(caller.brain.pump(1.1), m.Calls)
+    assert [one.incarnation for one in sends] == ([2] if state == RESTARTING else [])
+    assert bool(getattr(behind.value, "failed", False)) is (state == DEAD)
+    assert caller.brain.actors.next_deadline() is None
 
 
 def test_the_same_life_told_twice_sends_nothing_again(caller: Caller) -> None:

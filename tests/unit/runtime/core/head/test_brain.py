@@ -179,7 +179,8 @@ def test_an_actor_lives_and_its_watchers_hear() -> None:
         (state,) = play.take(m.ActorState, client)
         assert (state.state, state.worker) == (m.ALIVE, 42)
     play.say(m.EndActor(ANNA, ANNA, 5, True, "its last handle went"))
-    assert play.take(m.StopActor, node_client(1))[0].incarnation == 0
+    (stop,) = play.take(m.StopActor, node_client(1))
+    assert (stop.incarnation, stop.gently) == (0, False)
     assert play.take(m.ActorState, BEN)[0].cause == "its last handle went"
     play.sent.clear()
     play.say(m.ActorDown(node_client(1), ANNA, 5, 0, "late"))
@@ -411,3 +412,15 @@ def test_a_node_s_history_has_a_figure_a_second() -> None:
         play.tick(pause)
     (view,) = play.brain.membership.views()
     assert view.history == (10, 40)
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_what_has_been_made_may_do_what_it_has_to_do_at_its_end(alive: bool) -> None:
+    play = Play()
+    play.say(m.CreateActor(ANNA, spec()))
+    if alive:
+        play.say(m.ActorUp(1, ANNA, 5, 0, worker=42))
+    play.say(m.EndActor(ANNA, ANNA, 5, True, "its last handle went", gently=True))
+    (stop,) = play.take(m.StopActor, node_client(1))
+    assert stop.gently is alive
+    assert play.take(m.ActorState, ANNA)[-1].state == m.DEAD, "for callers it is dead at once"

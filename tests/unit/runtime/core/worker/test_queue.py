@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import node_play
 import pytest
 
 from nbray.ids import DRIVER_FLAG, client_id, node_client
@@ -199,6 +200,19 @@ def test_who_is_of_use_declines_to_end(play: Play, why: str) -> None:
     assert bool(play.brain.client.ended) is not bool(why)
     play.brain.handle(m.Exit(NODE, "the node ends"), 1.0)
     assert play.brain.client.ended
+
+
+@pytest.mark.parametrize("actor", [True, False])
+def test_an_actor_ends_after_its_calls(play: Play, actor: bool) -> None:
+    if actor:
+        spec = node_play.actor(3).spec
+        play.brain.handle(m.BecomeActor(NODE, spec, 0), 1.0)
+        play.brain.queue.popleft()
+    assert play.brain.handle(m.Exit(NODE, "nobody has it", gently=True), 1.0) == []
+    assert bool(play.brain.client.ended) is not actor, "what it does at its end may use the cluster"
+    assert [one.spec.name for one in play.brain.queue if isinstance(one, Item)] == (
+        ["__ray_terminate__"] if actor else []
+    )
 
 
 def test_its_node_hears_what_it_does_when_that_changes_and_not_too_often(play: Play) -> None:

@@ -11,7 +11,8 @@ from nbray.events import Figures
 from nbray.ids import HEAD, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core.node.scheduling.workers import WrongMove
+from nbray.runtime.core.effects import Kill
+from nbray.runtime.core.node.scheduling.workers import PARTING_SECONDS, WrongMove
 from nbray.wire import messages as m
 
 
@@ -89,6 +90,32 @@ def test_a_stopped_actor_is_killed_quietly(play: Play) -> None:
     play.do(play.brain.worker_gone(worker, "SIGKILL", play.now))
     assert not play.take(m.ActorDown)
     assert play.take(m.Died, BEN)[0].deaths[0].intended
+
+
+@pytest.mark.parametrize("how", ["ends", "hangs", "is killed after all"])
+def test_an_actor_that_nobody_has_may_do_what_it_has_to_do(play: Play, how: str) -> None:
+    play.say(m.StartActor(HEAD, actor(CPU, CPU), 0))
+    ((worker, _),) = [(to, x) for to, x in play.sent if isinstance(x, m.BecomeActor)]
+    play.say(m.StopActor(HEAD, ANNA, 5, 0, "nobody has it", gently=True))
+    assert play.take(m.Exit, worker) == [
+        m.Exit(node_client(1), "nobody has it", gently=True)
+    ]
+    play.tick(PARTING_SECONDS - 1)
+    assert play.kills() == []
+    if how == "hangs":
+        play.tick(2)
+        assert play.kills() == [worker]
+    elif how == "is killed after all":
+        known = play.brain.pool.get(worker)
+        assert known is not None
+        assert play.brain.pool.end(known, "its node leaves", play.now) == [Kill(worker)]
+        assert play.brain.pool.end(known, "its node leaves", play.now) == []
+    play.do(play.brain.worker_gone(worker, "exited with code 0", play.now))
+    play.tick(2 * PARTING_SECONDS)
+    assert play.kills() == []
+    assert not play.take(m.ActorDown)
+    assert play.take(m.Died, BEN)[0].deaths[0].intended
+    assert play.brain.ledger.free["CPU"] == 2 * UNIT
 
 
 def test_an_actor_stopped_before_it_had_room_is_forgotten(play: Play) -> None:

@@ -61,9 +61,9 @@ def init(
     """Start a cluster on this machine, or join one. Again it changes nothing, unless it has ended.
 
     Args:
-        address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else a new local
-            cluster; 'local': a new one; 'auto': the one running here; or
-            'host:port' of a head.
+        address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else, unless a size is
+            given, the cluster of `nbray start` on this machine, else a new one; 'local':
+            a new one; 'auto': the one running here; or 'host:port' of a head.
         num_cpus: CPUs tasks may use (default: the machine's). Only for a new cluster,
             as are num_gpus, resources and object_store_memory (bytes).
         namespace: where names of actors are looked up.

@@ -102,10 +102,10 @@ def refuse_sizes(wanted: InitConfig) -> None:
 
 
 def address(given: str | None) -> str:
-    address = text("address", given)
-    if not address:
-        address = os.environ.get("NBRAY_ADDRESS", "") or os.environ.get("RAY_ADDRESS", "")
-    address = address.strip()
+    address = text("address", given).strip()
+    if address in {"", "auto"}:  # the environment says which, as in Ray
+        named = os.environ.get("NBRAY_ADDRESS", "") or os.environ.get("RAY_ADDRESS", "")
+        address = named.strip() or address
     if address in {"", "auto", "local"}:
         return address
     if "://" in address:

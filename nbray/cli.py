@@ -26,7 +26,7 @@ from nbray.clusters.local import Local
 from nbray.clusters.record import Record
 from nbray.clusters.start_options import labels_file_option, labels_option, resources_option
 from nbray.commands import add_to
-from nbray.commands.cluster import without_effect
+from nbray.commands.cluster import verbose_anyway, verbosity, without_effect
 from nbray.config import DEFAULT_PORT, HEAD_PATIENCE, MOST_WORKERS, NodeRequest, join_line
 from nbray.exceptions import RayError, RaySystemError
 from nbray.version import __version__
@@ -49,6 +49,8 @@ def _one_sentence() -> Iterator[None]:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--logging-level", hidden=True, expose_value=False)  # of Ray's: there is no log
+@click.option("--logging-format", hidden=True, expose_value=False)
 @click.version_option(__version__, prog_name="nbray")
 def main() -> None:
     """Clusters for notebooks, with Ray's API."""
@@ -178,6 +180,7 @@ def start(
         dashboard=include_dashboard is not False,
         dashboard_port=dashboard_port or 0,
         idle_timeout=-1.0 if idle_timeout is None else idle_timeout,
+        ends_with=os.getpid() if block else 0,
     )
     with _one_sentence():
         launcher = Local()
@@ -197,14 +200,19 @@ def start(
 
 
 @main.command()
-@click.option("--address", metavar="HOST:PORT", help="Only that cluster.")
-@click.option("-v", "--verbose", is_flag=True, hidden=True)  # the panel shows each node anyway
-def status(address: str | None, verbose: bool) -> None:  # noqa: ARG001 - Ray has it
+@click.option(
+    "--address", metavar="HOST:PORT", envvar=["NBRAY_ADDRESS", "RAY_ADDRESS"],
+    help="Only that cluster.",
+)  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="What each node has, too.")
+@verbosity
+def status(address: str | None, verbose: bool) -> None:
     """Show the clusters that this machine is part of."""
     failed = False
     with _one_sentence():
         launcher = Local()
-        chosen = [_chosen(launcher, address)] if address else launcher.records()
+        one = address not in {None, "", "auto"}
+        chosen = [_chosen(launcher, address)] if one else launcher.records()
         clusters: dict[str, Record] = {}
         for session in chosen:
             clusters.setdefault(session.head_address, session)
@@ -216,7 +224,7 @@ def status(address: str | None, verbose: bool) -> None:  # noqa: ARG001 - Ray ha
         if number:
             click.echo()
         try:
-            text = _panel(launcher, session)
+            text = _panel(launcher, session, verbose)
         except (RayError, OSError) as error:
             failed = True
             role = "head" if session.head else f"node {session.node}"
@@ -250,6 +258,9 @@ def _chosen(launcher: Local, address: str | None) -> Record:
     for session in launcher.records():
         if address in (None, session.head_address, session.address):
             return session
+    found = launcher.find(address) if address else None
+    if found is not None:
+        return found
     raise click.ClickException(
         f"this machine is not part of a cluster at {address}: see `nbray status`"
         if address
@@ -288,6 +299,7 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
     "-g", "--grace-period", type=click.FloatRange(min=0), metavar="SECONDS",
     help="What they get, all together.  [default: 10]",
 )  # fmt: skip
+@verbose_anyway
 def stop(force: bool, grace_period: float | None) -> None:
     """End every node that runs on this machine, whoever's terminal it was started from."""
     with _one_sentence():
@@ -375,6 +387,7 @@ def _greeting(session: Record) -> str:
             "what `nbray join` prints in a terminal here (this notebook will be saved, and the "
             "line holds the cluster's secret)"
         )
+    beside = f"On this machine, also:\n    nbray start --address='{session.head_address}'\n\n"
     if _on_this_machine_only(session.head_address):
         join = f"It listens on this machine only. To add a node here:\n    {line}\n\n"
         elsewhere = ""
@@ -388,11 +401,13 @@ def _greeting(session: Record) -> str:
     return (
         f"A cluster runs at {session.head_address}.\n\n"
         f"{join}"
+        f"{beside}"
         "From Python on this machine:\n"
         "    import nbray\n"
         '    nbray.init(address="auto")\n\n'
         f"{elsewhere}"
         f"To see it in a browser:\n    {_browser(session)}\n\n"
+        "To see it in a terminal:\n    nbray status\n\n"
         "To end what runs here:\n    nbray stop"
     )
 
@@ -417,9 +432,11 @@ def _as_json(session: Record) -> str:
     return msgspec.json.encode(started(session)).decode()
 
 
-def _panel(launcher: Local, session: Record) -> str:
-    """The cluster's panel as text, by attaching for a moment."""
+def _panel(launcher: Local, session: Record, verbose: bool) -> str:
+    """The cluster's panel as text, and what Ray says of its own, by attaching for a moment."""
+    from nbray import details
     from nbray.view import panel_text
+    from nbray.view.cluster_status import status_text
 
     engine = launcher.attach(session)
     try:
@@ -433,7 +450,8 @@ def _panel(launcher: Local, session: Record) -> str:
                 f"the head's machine ({session.head_address}) does not answer: it is asleep or cut "
                 f"off; this one waits {HEAD_PATIENCE:.0f} s for it, and joins again when it is back"
             )
-        return panel_text(snapshot)
+        found = engine.insight.complete(details.TASKS | details.ACTORS, _FIGURES_SECONDS)
+        return f"{panel_text(snapshot)}\n\n{status_text(snapshot, found, verbose)}"
     finally:
         engine.shutdown()
 

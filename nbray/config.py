@@ -84,6 +84,8 @@ class NodeRequest(msgspec.Struct, frozen=True):
     insecure_password: bool = False
     """The user wants a weak password to be used beyond loopback."""
     owner: Owner = Owner.DAEMON
+    ends_with: int = 0
+    """A process with which a daemon's node ends, too (0: none): `nbray start --block`."""
     labels: dict[str, str] = {}
     max_workers: int = 0
     """Most worker processes; 0: as many as fit (see `shell.machine.resources.workers`)."""

@@ -53,6 +53,9 @@ def attached(where: str) -> Engine:
             or (port is not None and record.dashboard.port == port)
         ):
             return launcher.attach(record)
+    found = launcher.find(where) if records and port is None else None
+    if found is not None:
+        return launcher.attach(found)
     from nbray.exceptions import RaySystemError
 
     if not records:
@@ -104,6 +107,16 @@ class Local:
     def records(self) -> Sequence[Record]:
         """See `Launcher.records`."""
         return native().records()
+
+    def find(self, address: str) -> Record | None:
+        """The record of the cluster at *address*, however this machine is called there.
+
+        None: there is none here, or that is no address.
+        """
+        try:
+            return native().find(address)
+        except ValueError:
+            return None
 
     def of_directory(self, directory: str) -> Record | None:
         """The record of the session in *directory* (None: it has ended)."""

@@ -33,6 +33,10 @@ class Native(Protocol):
         """This user's live sessions on this machine, youngest first."""
         ...
 
+    def find(self, address: str) -> Record | None:
+        """The session here of the cluster at *address* ('' or 'auto': the youngest)."""
+        ...
+
     def alive(self, record: Record) -> bool:
         """Whether the session still runs."""
         ...

@@ -47,9 +47,12 @@ def resources_option(
 def labels_option(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> dict[str, str]:
-    """The pairs in `--labels`."""
+    """The pairs in `--labels`; also a JSON object, as Ray has had it."""
+    text = (value or "").strip()
     try:
-        return labels.parse(value or "")
+        if text.startswith("{"):
+            return labels.check(json.loads(text))
+        return labels.parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

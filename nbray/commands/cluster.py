@@ -1,4 +1,4 @@
-"""`nbray health-check`, and what is said of Ray's options and commands that have no effect here."""
+"""`nbray health-check`, `kill-actor`; what is said of Ray's options and commands without effect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nbray.commands.sentences import address_option
+from nbray.commands.sentences import address_option, one_sentence
 
 _WITHOUT_EFFECT = (
     "--node-name", "--dashboard-host", "--temp-dir", "--min-worker-port", "--max-worker-port",
@@ -16,13 +16,29 @@ _WITHOUT_EFFECT = (
     "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--dashboard-grpc-port",
     "--runtime-env-agent-port", "--plasma-directory", "--object-spilling-directory",
     "--autoscaling-config", "--storage", "--system-config", "--tracing-startup-hook",
-    "--ray-debugger-external", "--redis-shard-ports", "--redis-username",
+    "--redis-shard-ports", "--redis-username", "--include-log-monitor", "--system-reserved-cpu",
+    "--system-reserved-memory", "--cgroup-path", "--proxy-server-url",
 )  # fmt: skip
 """Options of `ray start` about what nbray has not."""
 _FLAGS = ("--disable-usage-stats", "--no-monitor", "--no-redirect-output",
-          "--enable-resource-isolation", "--verbose")  # fmt: skip
+          "--enable-resource-isolation", "--ray-debugger-external",
+          "--enable-object-reconstruction")  # fmt: skip
+_TERMINATION_SECONDS = 30.0
 _LAUNCHER = ("up", "down", "attach", "exec", "submit", "rsync-up", "rsync-down", "get-head-ip",
              "monitor")  # fmt: skip
+
+
+def verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take Ray's options about its own words, of which nbray has no fewer or more."""
+    for name in ("--log-style", "--log-color"):
+        command = click.option(name, hidden=True, expose_value=False)(command)
+    return command
+
+
+def verbose_anyway(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, for one that says no more with -v."""
+    option = click.option("-v", "--verbose", is_flag=True, hidden=True, expose_value=False)
+    return verbosity(option(command))
 
 
 def without_effect(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +53,7 @@ def without_effect(command: Callable[..., Any]) -> Callable[..., Any]:
         command = click.option(
             name, is_flag=name in _FLAGS, callback=said, hidden=True, expose_value=False
         )(command)
-    return command
+    return verbose_anyway(command)
 
 
 @click.command("health-check")
@@ -58,6 +74,40 @@ def health_check(address: str | None, **_others: Any) -> None:
         raise SystemExit(1)
 
 
+@click.command("kill-actor")
+@click.option("--name", help="Its name.")
+@click.option("--namespace", help="Where that is looked up.")
+@click.option("--force", is_flag=True, help="At once: what it does is not ended first.")
+@click.option(
+    "--no-restart", is_flag=True, help="With --force: it stays dead, whatever max_restarts says.",
+)  # fmt: skip
+@address_option
+def kill_actor(
+    name: str | None, namespace: str | None, force: bool, no_restart: bool, address: str | None
+) -> None:
+    """End an actor by its name."""
+    if not name:
+        raise click.ClickException("Must specify --name to identify the actor.")
+    from nbray import api
+
+    if no_restart and not force:
+        click.echo("WARNING: --no-restart flag is only effective with --force", err=True)
+    with one_sentence(), api.init(address or "auto", namespace=namespace, log_to_driver=False):
+        try:
+            actor = api.get_actor(name, namespace=namespace)
+        except ValueError:
+            raise click.ClickException(
+                f"No named actor found: {name} (namespace={namespace})"
+            ) from None
+        if force:
+            api.kill(actor, no_restart=no_restart)
+            click.echo(f"Actor killed (force): {name}")
+        else:
+            ended = actor.__ray_terminate__.remote()
+            click.echo(f"Requested graceful termination for actor: {name}")
+            api.wait([ended], timeout=_TERMINATION_SECONDS)  # with its caller the call would end
+
+
 def _absent(name: str) -> click.Command:
     @click.command(
         name, hidden=True, context_settings={"ignore_unknown_options": True},
@@ -73,4 +123,4 @@ def _absent(name: str) -> click.Command:
     return command
 
 
-COMMANDS = (health_check, *map(_absent, _LAUNCHER))
+COMMANDS = (health_check, kill_actor, *map(_absent, _LAUNCHER))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nbray.runtime.shell.launch.rundir import Record
 
 __all__ = [
-    "alive", "bounds", "records", "settle", "start", "start_node", "stop_session",
+    "alive", "bounds", "find", "records", "settle", "start", "start_node", "stop_session",
 ]  # fmt: skip
 
 RECORD_SECONDS = 2.0
@@ -47,7 +47,10 @@ def start(config: InitConfig) -> NativeEngine:
     """
     widen()
     try:
-        if config.address in {"", "local"}:
+        ours = _started_by_command(config)
+        if ours is not None:
+            record, mine = ours, False
+        elif config.address in {"", "local"}:
             record, mine = _start_local(config), not config.detached
         elif config.address == "auto":
             from nbray.runtime.shell.launch import rundir
@@ -101,17 +104,34 @@ def bounds() -> list[str]:
     return list(found.bounds())
 
 
-def _known_secret(address: str) -> str:
-    """The secret of the cluster at *address*, where this user's own folder on this machine has it.
+def find(address: str) -> Record | None:
+    """The live session here of the cluster at *address* ('' or 'auto': the youngest).
 
-    '' where it has not: then it must be given.
+    Raises:
+        ValueError: that is no address.
     """
     from nbray.runtime.shell.launch import rundir
 
-    for record in rundir.read_all(only_this_netns=False):
-        if address in {record.head_address, record.address}:
-            return record.secret
-    return ""
+    return rundir.find(address)
+
+
+def _among_own(request: NodeRequest) -> NodeRequest:
+    """*request* with address and secret of the cluster that it means, if this user has it here.
+
+    Loopback is another machine to whoever looks from another network namespace.
+    """
+    from nbray.runtime.shell.launch import rundir
+
+    given = request.address
+    everywhere = rundir.read_all(only_this_netns=False)
+    record = rundir.find(given) or next(
+        (one for one in everywhere if given in {one.head_address, one.address}), None
+    )
+    if record is None:
+        return request
+    address = record.head_address if record.head or given == "auto" else given
+    secret = request.secret or record.secret
+    return msgspec.structs.replace(request, address=address, secret=secret)
 
 
 def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
@@ -122,8 +142,8 @@ def settle(request: NodeRequest) -> tuple[NodeRequest, list[str]]:
     """
     from nbray.runtime.shell.network import address
 
-    if request.address and not request.secret:
-        request = msgspec.structs.replace(request, secret=_known_secret(request.address))
+    if request.address:
+        request = _among_own(request)
     if request.num_gpus:
         from nbray import gpus
 
@@ -148,13 +168,31 @@ def start_node(request: NodeRequest, root: Root | None = None) -> Record:
         from nbray.runtime.core.node.idle import limits
 
         limits(request.idle_timeout, os.environ)  # or what is wrong with them is said by nobody
-    owner, meanwhile = 0, _nothing
+    owner, meanwhile = request.ends_with, _nothing
     if request.owner is Owner.DRIVER:
         owner = os.getpid()
     if request.owner is not Owner.DAEMON:
         meanwhile = _import_client
     started = start_root(request, owner, meanwhile=meanwhile, root=root)
     return _record(Path(started.directory))
+
+
+def _started_by_command(config: InitConfig) -> Record | None:
+    """The cluster of `nbray start` on this machine, if *config* names none and asks for no size.
+
+    As in Ray, that is the cluster which `init()` means.
+    """
+    sizes = (
+        config.num_cpus, config.num_gpus, config.object_store_memory, config.resources or None,
+        config.labels or None, config.detached or None, config.secret or None,
+        config.node_ip_address or None,
+    )  # fmt: skip
+    if config.address or any(size is not None for size in sizes):
+        return None
+    from nbray.runtime.shell.launch import rundir
+
+    record = rundir.started_by_command()
+    return record and (rundir.find(record.head_address) or record)
 
 
 def _nothing() -> None:

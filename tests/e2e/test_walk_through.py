@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +14,16 @@ import pytest
 from click.testing import CliRunner, Result
 from e2e import cli
 from e2e.test_command_line import HERE, free_port
+from harness import eventually
 
 import nbray as ray
 from nbray.cli import main
 from nbray.util import state
+from nbray.util.placement_group import placement_group, remove_placement_group
+from nbray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +88,75 @@ def test_drivers_by_address(address: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert ray.get(counter.add.remote()) == 2
     ended = state.list_tasks(filters=[("name", "=", "where"), ("state", "=", "FINISHED")])
     assert {one.node_id for one in ended} == {here, there}, "of the driver before"
+
+
+def test_a_driver_that_names_no_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `ray start`: `init()` means that one, unless it says how large a cluster is."""
+    program = (
+        "import nbray as ray; ray.init(); print(ray.cluster_resources()['CPU']); ray.shutdown(); "
+        "ray.init(num_cpus=5); print(ray.cluster_resources()['CPU'])"
+    )
+    done = cli.run([sys.executable, "-c", program])
+    assert done.stdout.split() == ["3.0", "5.0"], done.stderr
+    port = address.rpartition(":")[2]
+    monkeypatch.setenv("RAY_ADDRESS", f"localhost:{port}")
+    ray.init(address="auto", namespace="one")
+    assert ray.cluster_resources()["CPU"] == 3
+    assert ray.get_runtime_context().gcs_address == address
+
+
+def test_where_work_runs(address: str) -> None:
+    ray.init(address=address)
+    spread = where.options(num_cpus=0, scheduling_strategy="SPREAD")
+    assert len(set(ray.get([spread.remote() for _ in range(6)]))) == 2
+    group = placement_group([{"CPU": 1}] * 2, strategy="STRICT_SPREAD")
+    ray.get(group.ready(), timeout=60)
+    bundles = [PlacementGroupSchedulingStrategy(group, index) for index in range(2)]
+    found = [where.options(num_cpus=1, scheduling_strategy=one).remote() for one in bundles]
+    assert len(set(ray.get(found))) == 2
+    remove_placement_group(group)
+    for node in ray.nodes():
+        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        assert ray.get(where.options(scheduling_strategy=strategy).remote()) == node["NodeID"]
+
+
+def test_a_node_that_joins_later_and_is_killed(address: str) -> None:
+    ray.init(address=address)
+    third = where.options(resources={"third": 1}).remote()
+    assert ray.wait([third], timeout=0.2)[1] == [third]
+    argv = ["start", "--address", address, "--num-cpus=1", '--resources={"third": 1}', "--block"]
+    with subprocess.Popen(
+        [*cli.NBRAY, *argv], env=cli.environment(), stdout=subprocess.DEVNULL
+    ) as command:  # fmt: skip
+        there = ray.get(third, timeout=60)
+        strategy = NodeAffinitySchedulingStrategy(there, soft=True)
+        moves = Counter.options(max_restarts=1, max_task_retries=3, scheduling_strategy=strategy)
+        counter = moves.remote()
+        stays = Counter.options(resources={"third": 1}).remote()
+        assert ray.get([counter.add.remote(), stays.add.remote()]) == [1, 1]
+        assert " 0.0/1.0 third" not in nbray("status", "--address", address)
+        command.send_signal(signal.SIGKILL)  # not even its terminal may say goodbye
+    assert eventually(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
+    assert ray.get(counter.add.remote(), timeout=60) == 1, "made again elsewhere"
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        ray.get(stays.add.remote(), timeout=60)
+    waits = where.options(resources={"third": 1}).remote()
+    deadline = time.monotonic() + 60
+    while (told := nbray("status", "--address", address)).endswith("(no resource demands)\n"):
+        assert time.monotonic() < deadline, told
+    assert "'third': 1.0}: 1+ pending tasks/actors" in told
+    ray.cancel(waits)
+
+
+def test_an_actor_ended_by_the_command_line(address: str) -> None:
+    ray.init(address=address, namespace="one")
+    Counter.options(name="ends", lifetime="detached").remote()
+    command = ("kill-actor", "--name=ends", "--namespace=one", "--address", address)
+    assert "Requested graceful termination" in cli.nbray(*command).stdout
+    assert eventually(lambda: "ends" not in ray.util.list_named_actors())
+    done = cli.nbray(*command)
+    assert done.returncode == 1
+    assert "No named actor found: ends" in done.stderr
 
 
 def test_what_the_command_line_tells(address: str, tmp_path: Path) -> None:

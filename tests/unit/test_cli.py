@@ -86,6 +86,13 @@ class FakeNative:
     def records(self) -> Sequence[Session]:
         return self.sessions
 
+    def find(self, address: str) -> Session | None:
+        asked = address.rpartition(":")[2]
+        if not asked.isdigit():
+            raise ValueError(f"{address!r} is not an address")
+        known = {one.address.rpartition(":")[2]: one for one in self.sessions}
+        return known.get(asked)
+
     def alive(self, record: Session) -> bool:
         self.polls += 1
         if isinstance(self.error, KeyboardInterrupt):
@@ -207,6 +214,32 @@ def test_every_option_arrives(native: FakeNative) -> None:
     ]
 
 
+def test_words_of_ray_that_change_nothing(native: FakeNative) -> None:
+    flags = ("-v", "--log-style=record", "--log-color=false", "--ray-debugger-external")
+    result = invoke("--logging-level=info", "start", "--head", '--labels={"zone": "a"}', *flags)
+    assert result.exit_code == 0, result.stderr
+    assert native.requests[0].labels == {"zone": "a"}
+    assert result.stderr.splitlines() == [
+        "--ray-debugger-external has no effect here: nbray has no such thing"
+    ]
+    assert "nbray start --address='10.0.0.5:6379'" in result.stdout
+    assert invoke("stop", "-v").exit_code == 0
+
+
+def test_the_environment_says_which_cluster(
+    native: FakeNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.sessions += [Session()]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert "not part of a cluster at 127.0.0.1:1" in invoke("status").stderr
+    monkeypatch.setenv("RAY_ADDRESS", "localhost:6379")
+    found = invoke("status", "-v").stdout
+    assert "Total Usage:" in found
+    assert "Node: " in found
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert invoke("status").exit_code == 0
+
+
 def test_a_secret_with_spaces_is_quoted(native: FakeNative) -> None:
     result = invoke("start", "--head", "--redis-password", "correct horse")
     assert "printf %s 'correct horse' |" in result.stdout
@@ -246,6 +279,7 @@ def test_warnings_go_to_stderr(native: FakeNative) -> None:
         (["start", "--head", '--resources={"disk": true}'], "'disk' is true"),
         (["start", "--head", '--resources={"disk": NaN}'], "'disk' is NaN"),
         (["start", "--head", '--resources={"CPU": 1}'], "--num-cpus"),
+        (["start", "--head", "--labels={zone: a}"], "Expecting property name"),
         (["start", "--head", "--port=70000"], "70000"),
         (["start", "--head", "--num-cpus=-1"], "-1"),
         (["start", "--head", "--num-cpus=many"], "many"),
@@ -285,6 +319,7 @@ def test_failure_is_one_sentence_on_stderr(native: FakeNative, error: Exception)
 def test_block_waits_for_the_end(native: FakeNative) -> None:
     result = invoke("start", "--head", "--block")
     assert result.exit_code == 0
+    assert native.requests[0].ends_with == os.getpid(), "or it would outlive a killed command"
     assert native.polls == 3
     assert native.stopped == []
 

@@ -24,7 +24,7 @@ import msgspec
 
 from nbray.config import Owner, run_roots
 from nbray.exceptions import RaySystemError
-from nbray.runtime.shell.network.address import is_loopback, parse_address
+from nbray.runtime.shell.network.address import is_this_machine, parse_address
 from nbray.runtime.shell.process.channel import Front
 from nbray.text import forgiving, safe
 
@@ -253,9 +253,12 @@ def find(address: str) -> Record | None:
     """The live session on this machine that is, or belongs to, the cluster at *address*.
 
     'auto' or '': the youngest of those that are no driver's, else the youngest. A
-    node's own address counts as well as its head's, and loopback stands for any
-    address of this machine. Of a cluster's nodes here the head's comes first:
+    node's own address counts as well as its head's, and loopback or a name of this machine
+    stand for any address of it. Of a cluster's nodes here the head's comes first:
     the others can be taken away.
+
+    Raises:
+        ValueError: that is no address.
     """
     records = read_all()
     if address in {"", "auto"}:
@@ -267,10 +270,16 @@ def find(address: str) -> Record | None:
     for record in sorted(records, key=lambda record: not record.head):
         for known in (record.head_address, record.address):
             known_host, known_port = parse_address(known)
-            local = known == record.address and is_loopback(host)
-            if port == known_port and (host == known_host or local):
+            if port != known_port:
+                continue
+            if host == known_host or (known == record.address and is_this_machine(host)):
                 return record
     return None
+
+
+def started_by_command() -> Record | None:
+    """The youngest session that `nbray start` began (None: there is none)."""
+    return next((record for record in read_all() if record.owner is Owner.DAEMON), None)
 
 
 def remove(session_dir: Path) -> None:

@@ -49,6 +49,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether *host* is loopback, or a name or an address of this machine. Sends nothing."""
+    if is_loopback(host):
+        return True
+    try:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)}
+    except OSError:
+        return False
+    return any(is_loopback(str(one)) or ip_towards(str(one)) == one for one in found)
+
+
 def is_private(host: str) -> bool:
     """Whether *host* is an address that the open internet cannot reach."""
     try:

@@ -196,6 +196,23 @@ def test_find_by_address() -> None:
         rundir.find("nonsense")
 
 
+def test_this_machine_has_several_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = record(os.getpid(), address="10.0.0.9:7000", head_address="10.0.0.9:7000")
+    monkeypatch.setattr(rundir, "is_this_machine", lambda host: host in {"here", "localhost"})
+    assert rundir.find("here:7000") == rundir.find("localhost:7000") == head
+    assert rundir.find("there:7000") is None
+
+
+def test_what_nbray_start_has_started() -> None:
+    assert rundir.started_by_command() is None
+    record(os.getpid(), owner=Owner.DRIVER, created=3.0)
+    record(os.getpid(), owner=Owner.DETACHED, created=4.0)
+    assert rundir.started_by_command() is None
+    record(os.getpid(), created=1.0)
+    young = record(os.getpid(), created=2.0)
+    assert rundir.started_by_command() == young
+
+
 def test_of_a_clusters_nodes_here_the_heads_is_found_first() -> None:
     head = record(os.getpid(), cluster="c", owner=Owner.DRIVER, created=1.0)
     joined = record(os.getpid(), cluster="c", head=False, address="10.0.0.5:4000", created=2.0)

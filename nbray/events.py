@@ -120,6 +120,8 @@ class CellView(msgspec.Struct, frozen=True):
     """CPUs of the nodes that ran it (0: unknown)."""
     oldest: float = 0.0
     """Seconds for which the longest running of its tasks has run."""
+    yielded: int = 0
+    """Values that its generators have yielded so far."""
 
     @property
     def done(self) -> int:

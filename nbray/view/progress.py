@@ -166,6 +166,8 @@ def _total_row(cell: CellView, now: float, rate: float) -> ProgressRow:
             notes.append(Note(figures.left((cell.submitted - ended) / rate)))
         else:
             notes.append(Note(f"{figures.duration(round(max(0.0, now - cell.started)))} so far"))
+    if cell.yielded:
+        notes.append(Note(figures.noun(cell.yielded, "value")))
     return ProgressRow(
         label=f"{figures.count(cell.done)} of {figures.count(cell.submitted)}",
         segments=_segments(cell.done, cell.failed, cell.running, cell.submitted),

@@ -64,7 +64,8 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
     """
     wall = cell.updated - cell.started
     tasks = cell.submitted
-    if not cell.finished or not cell.measured or not cell.work or tasks < 2:
+    few = tasks < 2 and not cell.yielded
+    if not cell.finished or not cell.measured or not cell.work or few:
         return None
     if wall < LEAST_SECONDS and not asked:
         return None
@@ -82,6 +83,8 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
     where = f"{figures.noun(tasks, 'task')} on {figures.noun(nodes, 'node')}"
     before = f" after {figures.duration(waited)} of waiting" if waited else ""
     parts = [f"{where} in {figures.duration(wall)}{before}"]
+    if cell.yielded:
+        parts[0] += f", {figures.noun(cell.yielded, 'value')} yielded"
     if cell.cpu >= 0.05:
         parts.append(f"{figures.duration(cell.cpu)} of CPU")
     if not cell.nested:

@@ -436,6 +436,19 @@ def test_why_a_stream_waits(until):
     until(lambda: not waits())
 
 
+@pytest.mark.own
+def test_a_cells_values_are_counted():
+    from nbray import session
+
+    token = session.cell.set("another cell")
+    try:
+        ray.get(list(breaks.remote(5))[:5])
+        ray.get(list(numbers.options(num_returns=2).remote(2)))
+    finally:
+        session.cell.reset(token)
+    assert session.current().cells.view("another cell").yielded == 5
+
+
 @pytest.mark.own  # Ray's fails with an error of its own
 def test_an_asynchronous_generator_as_a_task():
     @ray.remote

@@ -119,6 +119,11 @@ class Runner:
         self.past: deque[TaskRecord] = deque(maxlen=TASKS_REMEMBERED)
         """The last attempts that ended."""
 
+    def yielded(self, call: Call) -> None:
+        """A generator has given a value."""
+        if call.counted:
+            self._tally.yielded(call.cell)
+
     def arguments(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
         """Fresh copies of a call's arguments, references among them resolved.
 

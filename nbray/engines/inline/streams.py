@@ -187,6 +187,7 @@ class InlineStream:
         packed = pack(value, f"what {self._call.name} yields")
         self._append(lambda ref: self._objects.store(ref, packed))
         self._given += 1
+        self._runner.yielded(self._call)
 
     def _append(self, fill: Callable[[ObjectRef[Any]], None]) -> None:
         with self._lock:

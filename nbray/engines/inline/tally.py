@@ -52,6 +52,12 @@ class Tally:
                 longest_node=self._node_name, longest_end=now if longest else view.longest_end,
             )  # fmt: skip
 
+    def yielded(self, cell: str) -> None:
+        """A generator of its has yielded a value."""
+        with self._lock:
+            view = self._cells[cell]
+            self._cells[cell] = msgspec.structs.replace(view, yielded=view.yielded + 1)
+
     def add(self, cell: str, submitted: int, done: int, failed: int, cancelled: int) -> None:
         """Count what tasks that are not counted one by one have done."""
         now = time.monotonic()

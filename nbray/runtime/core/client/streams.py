@@ -102,7 +102,9 @@ class Streams:
         if not others and not known and stream.promised < stream.arrived and not stream.kept:
             stream.fresh.extend(message.values)  # mostly
             stream.arrived += len(message.values)
+            stream.task.work.tally.yielded += len(message.values)
             return effects
+        stream.task.work.tally.yielded += max(0, len(message.values) - max(0, known))
         for place, data in enumerate(message.values):
             one = others.get(place)
             if place >= known:

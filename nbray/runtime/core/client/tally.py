@@ -22,7 +22,7 @@ class Tally:
     __slots__ = ("_into", "_kept", "_kept_for", "began", "cancelled", "cell", "cpu", "done",
                  "failed", "held", "items", "job", "last", "longest", "longest_at", "longest_end",
                  "measured", "moved", "nested", "started", "submitted", "told", "work",
-                 "workers")  # fmt: skip
+                 "workers", "yielded")  # fmt: skip
 
     def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
         """With *into* nobody looks at these counts, but the time that is measured goes there."""
@@ -49,6 +49,8 @@ class Tally:
         self.moved = 0
         """Microseconds for which they waited for data from other nodes; not in `work`."""
         self.workers: set[int] = set()
+        self.yielded = 0
+        """Values that have come of its generators."""
         self.longest = 0
         """Microseconds of the longest task, which ended on `longest_at` at `longest_end`."""
         self.longest_at = 0
@@ -193,6 +195,7 @@ class Tally:
             moved=self.moved / 1e6,
             cpus=sum(cpus.get(number, 0.0) for number in numbers),
             oldest=oldest,
+            yielded=self.yielded,
         )
 
 

@@ -1,10 +1,9 @@
 """The node's process: its brain over inbox, links, root's channel and shared memory.
 
 Owns the wiring and the order of one round: take what arrived, let the brain
-decide, carry its effects out. Does not own decisions. Rules: frames for others
-are forwarded unread; a corrupt frame is counted, logged and dropped; it never
-blocks but in the poll; and what the system refuses (descriptors, memory, disk)
-costs the one thing that it concerned, never the node.
+decide, carry its effects out. Does not own decisions. Rules: frames for others are forwarded
+unread; a corrupt frame is counted, logged and dropped; it never blocks but in the poll; and what
+the system refuses (descriptors, memory, disk) costs what it concerned, never the node.
 """
 
 from __future__ import annotations
@@ -133,13 +132,12 @@ class Node:
         self._sockets()
         events = dict(self._poller.poll(self._timeout(time.monotonic())))
         now = time.monotonic()
-        heard = self._channel.fileno() in events
-        # Of a worker that has ended, what it said comes before its end.
+        heard = self._channel.fileno() in events  # of a worker's end, before which it said more
         if heard or self._post.fd in events or self._post.retry_at is not None:
             for frames in self._post.receive():
                 self._take(frames, now)
-        if heard:
-            self._hear_root(now)
+            if heard:
+                self._hear_root(now)
         for client, why in self._watch.ended(events, self._poller):
             self._do(self._brain.client_gone(client, why, now), now)
         if isinstance(self._links.lanes, Door):
@@ -154,8 +152,8 @@ class Node:
 
     def _refused(self, what: str, error: Exception) -> None:
         """The system has refused something; it is noted, and all else goes on."""
-        text = sentence(error) if isinstance(error, OSError) else str(error)
-        self._notes.rarely(f"{what} failed: {text}", time.monotonic())
+        said = sentence(error) if isinstance(error, OSError) else error
+        self._notes.rarely(f"{what} failed: {said}", time.monotonic())
 
     def _open_lanes(self) -> None:
         """Somebody knocks, or is about to: from now on there are sockets of ZeroMQ's."""

@@ -126,6 +126,9 @@ def cluster_address(given: str | None) -> str:
         ValueError, TypeError: it is something else.
     """
     given = text("address", given).strip()
+    if given in {"", "auto"}:
+        names = ("NBRAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+        given = next(filter(None, map(os.environ.get, names)), given).strip()
     if given.startswith(("http://", "https://")):
         return given
     found = address(given)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import nbray
-from nbray import session
+from nbray import arguments, session
 from nbray.config import InitConfig
 
 
@@ -145,10 +145,20 @@ def test_bad_arguments_of_init(fresh, given, error, text):
 
 
 @pytest.mark.parametrize("variable", ["NBRAY_ADDRESS", "RAY_ADDRESS"])
-def test_the_address_of_the_environment_is_used(fresh, monkeypatch, variable):
+@pytest.mark.parametrize("given", [None, "auto"])
+def test_the_address_of_the_environment_is_used(fresh, monkeypatch, variable, given):
     monkeypatch.setenv(variable, "10.1.2.3:6379")
     with pytest.raises(ValueError, match=r"10\.1\.2\.3:6379"):  # inline can join nothing
-        nbray.init()
+        nbray.init(given)
+
+
+@pytest.mark.parametrize("variable", ["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"])
+def test_a_dashboards_link_in_the_environment_is_for_who_asks_a_cluster(monkeypatch, variable):
+    monkeypatch.setenv("RAY_ADDRESS", "10.1.2.3:6379")
+    monkeypatch.setenv(variable, "http://127.0.0.1:8266")
+    for given in (None, "auto"):
+        assert arguments.cluster_address(given) == "http://127.0.0.1:8266"
+    assert arguments.cluster_address("10.1.2.4:1") == "10.1.2.4:1"
 
 
 def test_init_again(fresh):

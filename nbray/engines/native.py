@@ -47,11 +47,8 @@ def start(config: InitConfig) -> NativeEngine:
     """
     widen()
     try:
-        ours = _started_by_command(config)
-        if ours is not None:
-            record, mine = ours, False
-        elif config.address in {"", "local"}:
-            record, mine = _start_local(config), not config.detached
+        if config.address in {"", "local"}:
+            record, mine = _start_local(config)
         elif config.address == "auto":
             from nbray.runtime.shell.launch import rundir
 
@@ -220,9 +217,14 @@ def _record(folder: Path) -> Record:
         time.sleep(0.005)
 
 
-def _start_local(config: InitConfig) -> Record:
+def _start_local(config: InitConfig) -> tuple[Record, bool]:
+    """The node of a new cluster, or of that of `nbray start`; whether it ends with this process."""
     root = spawn()
     try:
+        found = _started_by_command(config)  # while root loads
+        if found is not None:
+            dismiss(root)
+            return found, False
         request, _ = settle(
             NodeRequest(
                 head=True,
@@ -241,7 +243,7 @@ def _start_local(config: InitConfig) -> Record:
     except BaseException:
         dismiss(root)
         raise
-    return start_node(request, root)
+    return start_node(request, root), not config.detached
 
 
 def _find_or_join(config: InitConfig) -> tuple[Record, bool]:

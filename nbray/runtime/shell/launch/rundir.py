@@ -278,8 +278,9 @@ def find(address: str) -> Record | None:
 
 
 def started_by_command() -> Record | None:
-    """The youngest session that `nbray start` began (None: there is none)."""
-    return next((record for record in read_all() if record.owner is Owner.DAEMON), None)
+    """The youngest session of a cluster that `nbray start` began (None: there is none)."""
+    found = (record for record in read_all() if record.owner is Owner.DAEMON and record.node)
+    return next(found, None)
 
 
 def remove(session_dir: Path) -> None:

@@ -210,6 +210,7 @@ def test_what_nbray_start_has_started() -> None:
     assert rundir.started_by_command() is None
     record(os.getpid(), created=1.0)
     young = record(os.getpid(), created=2.0)
+    record(os.getpid(), created=5.0, node=0)  # it has lost its cluster
     assert rundir.started_by_command() == young
 
 

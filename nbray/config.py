@@ -11,6 +11,11 @@ from typing import Any
 
 import msgspec
 
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""The variable by which the program of a submitted job knows the job's environment, as in Ray."""
+JOB_ARCHIVES = "NBRAY_JOB_ARCHIVES"
+"""The variable that names the folder with the archives of that environment."""
+
 
 def join_line(address: str, secret: str) -> str:
     """The line that has another machine join the cluster at *address*; any shell takes it.

@@ -257,18 +257,20 @@ def is_uri(text: str) -> bool:
     return "://" in text
 
 
-def _path_or_uri(text: str, archives: tuple[str, ...]) -> None:
+def _path_or_uri(text: str, archives: tuple[str, ...], field: str) -> None:
     if is_uri(text):
         protocol, _, path = text.partition("://")
+        if protocol == "local" and Path(path).is_absolute():
+            return
         if protocol not in {"file", "https", "http", "gcs", "s3", "gs", "azure", "abfss"}:
-            raise ValueError(
-                f"{text} is not a valid URI: its protocol must be one of file, https, http, gcs"
-            )
+            known = "local, file, https, http, gcs"
+            raise ValueError(f"{text} is not a valid URI: its protocol must be one of {known}")
         if protocol == "file" and Path(path).is_dir():
             return
         if not path.partition("?")[0].endswith(archives):
             known = ", ".join(archives)
-            raise ValueError(f"Only {known} files are supported for URIs; got {text}.")
+            got = text.partition("?")[0]
+            raise ValueError(f"Only {known} files are supported for {field} URIs; got {got}.")
     elif not Path(text).exists():
         raise ValueError(
             f"{text} is not a valid path. It must be an existing directory or a supported archive "
@@ -282,7 +284,7 @@ def _working_dir(value: Any) -> str:
     text = os.fspath(value)
     if not isinstance(text, str):
         raise TypeError(f"`working_dir` must be a string, got {type(value)}.")
-    _path_or_uri(text, ARCHIVES)
+    _path_or_uri(text, ARCHIVES, "working_dir")
     if not is_uri(text) and not (Path(text).is_dir() or text.endswith(ARCHIVES)):
         raise ValueError(f"{text} is not a valid path: a folder, or one of {', '.join(ARCHIVES)}.")
     return text
@@ -300,7 +302,7 @@ def _py_modules(value: Any) -> list[str]:
             one = os.fspath(one)
         if not isinstance(one, str):
             raise TypeError(f"`py_module` must be a string, got {type(one)}.")
-        _path_or_uri(one, (*ARCHIVES, ".whl"))
+        _path_or_uri(one, (ARCHIVES[0], ".whl", *ARCHIVES[1:]), "py_modules")
         found.append(one)
     return found
 
@@ -319,10 +321,13 @@ def _requirements(path: str) -> list[str]:
 
 
 def _packages(tool: str) -> Callable[[Any], dict[str, Any] | None]:
-    known = {
-        "packages": list, f"{tool}_check": bool, f"{tool}_version": str,
-        ("pip_install_options" if tool == "pip" else "uv_pip_install_options"): list,
-    }  # fmt: skip
+    known: dict[str, type]
+    if tool == "pip":
+        known = {"packages": list, "pip_check": bool, "pip_install_options": list,
+                 "pip_version": str}
+    else:
+        known = {"packages": list, "uv_check": bool, "uv_version": str,
+                 "uv_pip_install_options": list}  # fmt: skip
 
     def check(value: Any) -> dict[str, Any] | None:
         found: dict[str, Any]
@@ -332,35 +337,30 @@ def _packages(tool: str) -> Callable[[Any], dict[str, Any] | None]:
             found = {"packages": value}
         elif isinstance(value, dict):
             if set(value) - set(known):
-                names = [name for name in known if name != "packages"]
+                *names, last = known
                 raise ValueError(
-                    f"runtime_env['{tool}'] can only have these fields: packages, "
-                    f"{', '.join(names)}, but got: {list(value)}"
+                    f"runtime_env['{tool}'] can only have these fields: {', '.join(names)} and "
+                    f"{last}, but got: {list(value)}"
                 )
             if "packages" not in value:
                 raise ValueError(
                     f"runtime_env['{tool}'] must include field 'packages', but got {value}"
                 )
             found = dict(value)
-            if isinstance(found["packages"], str):
+            if tool == "uv":
+                found.setdefault("uv_pip_install_options", ["--no-cache"])
+            elif isinstance(found["packages"], str):
                 found["packages"] = _requirements(found["packages"])
             if not isinstance(found["packages"], list):
                 raise ValueError(
-                    f"runtime_env['{tool}']['packages'] must be of type list, "
-                    f"got: {type(found['packages'])}"
+                    f"runtime_env['{tool}']['packages'] must be of type "
+                    f"{'str or list' if tool == 'pip' else 'list'}, got: {type(found['packages'])}"
                 )
             for name, one in found.items():
-                right = isinstance(one, known[name])
-                if right and isinstance(one, list):
-                    right = all(isinstance(part, str) for part in one)
-                if not right:
-                    kind = "list[str]" if known[name] is list else known[name].__name__
-                    raise TypeError(
-                        f"runtime_env['{tool}']['{name}'] must be of type {kind}, got {type(one)}"
-                    )
+                _of_kind(f"runtime_env['{tool}']['{name}']", one, known[name])
         else:
             raise TypeError(
-                f"runtime_env['{tool}'] must be of type str or List[str], got {type(value)}"
+                f"runtime_env['{tool}'] must be of type str or List[str] or dict, got {type(value)}"
             )
         found.setdefault(f"{tool}_check", False)
         found["packages"] = list(dict.fromkeys(found["packages"]))
@@ -369,12 +369,28 @@ def _packages(tool: str) -> Callable[[Any], dict[str, Any] | None]:
     return check
 
 
+def _of_kind(what: str, value: Any, kind: type) -> None:
+    if kind is not list:
+        if not isinstance(value, kind):
+            raise TypeError(f"{what} must be of type {kind.__name__}, got {type(value)}")
+        return
+    if not isinstance(value, list):
+        raise TypeError(f"{what} must be of type list[str] got {type(value)}")
+    for number, one in enumerate(value):
+        if not isinstance(one, str):
+            raise TypeError(
+                f"{what} must be of type list[str] got {type(one)} for {number}-th item."
+            )
+
+
 def _conda(value: Any) -> Any:
     if not isinstance(value, (str, dict)):
         raise TypeError(f"runtime_env['conda'] must be of type str or dict, got {type(value)}.")
     file = Path(value) if isinstance(value, str) else Path()
     if file.suffix in {".yaml", ".yml"} and not file.is_file():
         raise ValueError(f"Can't find conda YAML file {value}.")
+    if file.suffix not in {".yaml", ".yml"} and file.is_absolute() and not file.is_dir():
+        raise ValueError(f"Can't find conda env directory {value}.")
     return value
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nbray import session
-from nbray.config import InitConfig, NodeRequest, Owner, join_line
+from nbray.config import JOB_CONFIG, InitConfig, NodeRequest, Owner, join_line
 from nbray.exceptions import AuthenticationError, NoClusterError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id, drawn
 from nbray.runtime.shell.launch.starting import Root, dismiss, reap, spawn, start_root
@@ -332,7 +332,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         on_shutdown=end,
         joinable=joinable if record.head else None,
     )
-    if config.runtime_env:
+    if config.runtime_env or JOB_CONFIG in os.environ:
         try:
             engine.calls.environments.begin(config.runtime_env, engine.put)
         except BaseException:
@@ -358,4 +358,5 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
                 say(f"{why}\n")
 
         brain.tasks.lacking = lacking
+        brain.begins = lambda what: say(f"nbray: {what} for this work\n")
     return engine

@@ -1,7 +1,7 @@
 """Entering an environment in a worker: its variables, folders, packages and hook.
 
-Owns the order of the steps and what they change in this process. Does not own archives
-(`packages`) nor virtual environments (`virtual_environments`). Rules: a process enters one
+Owns the order of the steps and what they change in this process. Does not own folders
+(`unpacking`) nor virtual environments (`virtual_environments`). Rules: a process enters one
 environment in its life, before any code of its work runs; what fails is a
 `RuntimeEnvSetupError` that says which field it was.
 """
@@ -18,20 +18,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nbray.exceptions import RuntimeEnvSetupError
+from nbray.hosting.setup_progress import SetupProgress
 from nbray.runtime_env import SETUP_SECONDS, absent
 
 _LEFT = re.compile(r"\$\{[A-Z0-9_]+\}")
 
 
 def enter(
-    text: str, folder: Path, fetch: Callable[[str], bytes], say: Callable[[str], None]
+    text: str, folder: Path, fetch: Callable[[str], bytes], progress: SetupProgress
 ) -> None:
     """Enter the environment *text* (JSON).
 
     Args:
         folder: private to this machine's part of the cluster: archives are unpacked there.
         fetch: the bytes of an archive that the text names.
-        say: shows a line to whoever waits.
+        progress: where it is said what goes on.
 
     Raises:
         RuntimeEnvSetupError: it cannot be made here.
@@ -45,13 +46,13 @@ def enter(
     _set(env.get("env_vars") or {})
     try:
         if env.get("working_dir") or env.get("py_modules"):
-            from nbray.hosting import packages
+            from nbray.hosting import unpacking
 
-            packages.enter(env, folder, fetch, until)
+            unpacking.enter(env, folder, fetch, until)
         if env.get("pip") or env.get("uv"):
             from nbray.hosting import virtual_environments
 
-            virtual_environments.enter(env, until, say)
+            virtual_environments.enter(env, until, progress)
     except (OSError, ValueError, TimeoutError) as error:
         raise RuntimeEnvSetupError(f"{type(error).__name__}: {error}") from None
     if env.get("worker_process_setup_hook"):
@@ -71,7 +72,7 @@ def _set(variables: Mapping[str, str]) -> None:
     for name, value in variables.items():
         os.environ[name] = expanded(value, os.environ)
     if "PYTHONPATH" in variables:  # this process has its path already
-        from nbray.hosting.packages import add_paths  # late: most have only variables
+        from nbray.hosting.unpacking import add_paths  # late: most have only variables
 
         add_paths(filter(None, os.environ["PYTHONPATH"].split(os.pathsep)))
     if "TZ" in variables:

@@ -1,7 +1,7 @@
 """Which files of a folder are left out, by patterns in the form of `.gitignore` files.
 
-Owns the meaning of the patterns. Does not own reading folders (`packages`). Rule: as with git, the
-last pattern that fits decides, and nothing inside a folder that is left out comes back.
+Owns the meaning of the patterns. Does not own reading folders (`packages`). Rule: as in Ray, the
+last pattern that fits a path, or a folder above it, decides; `a/` is all that lies in `a`, not `a`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_Rule = tuple[re.Pattern[str], bool, bool]
-"""(what fits, for folders only, it comes back)."""
+_Rule = tuple[re.Pattern[str], bool]
+"""(what fits, it comes back)."""
 
 
 class Ignored:
@@ -19,17 +19,17 @@ class Ignored:
     def __init__(self, lines: Iterable[str]) -> None:
         self._rules = [rule for line in lines if (rule := _rule(line)) is not None]
 
-    def says(self, path: str, folder: bool) -> bool | None:
+    def says(self, path: str) -> bool | None:
         """Whether *path* ('a/b') is left out; None if nothing is said of it."""
         said = None
-        for pattern, folders, back in self._rules:
-            if (folder or not folders) and pattern.fullmatch(path):
+        for pattern, back in self._rules:
+            if pattern.fullmatch(path):
                 said = not back
         return said
 
 
 def _rule(line: str) -> _Rule | None:
-    text = line.rstrip("\r\n")
+    text = line.rstrip("\r\n").lstrip(" ")
     if not text.endswith("\\ "):
         text = text.rstrip(" ")
     if not text or text.startswith("#"):
@@ -43,10 +43,11 @@ def _rule(line: str) -> _Rule | None:
     anchored = "/" in text
     try:
         start = "" if anchored else "(?:.*/)?"
-        pattern = re.compile(start + _expression(text.lstrip("/")), re.DOTALL)
+        below = "/.+" if folders else "(?:/.+)?"
+        pattern = re.compile(start + _expression(text.lstrip("/")) + below, re.DOTALL)
     except re.error:
         return None
-    return pattern, folders, back
+    return pattern, back
 
 
 def _expression(text: str) -> str:

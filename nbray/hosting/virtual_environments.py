@@ -1,53 +1,65 @@
-"""Packages of an environment, installed by pip or uv into a virtual environment of its own.
+"""Packages of an environment, in a virtual environment of their own that a worker enters.
 
 Owns these environments: one for each list of packages, made once on a machine for a user, kept for
 the next time, at most `NBRAY_ENVIRONMENTS_KEPT` of them (`NBRAY_ENVIRONMENTS_DIR`, else
-`~/.cache/nbray/environments`, readable by their user only). Rules: what is installed beside nbray
-is seen from inside; two processes never make the same one at once; one that is not whole is made
-anew; one that a process is in is not removed. A process that enters has its packages before all
+`~/.cache/nbray/environments`, readable by their user only). Does not own how one is made
+(`installing`), nor its locks (`kept_folders`). Rules: what is installed beside nbray is seen from
+inside; one that is not whole is made anew. A process that enters has its packages before all
 others, except those that every worker has loaded already (msgspec, cloudpickle, psutil).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import shlex
-import shutil
-import signal
 import site
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
-from nbray.exceptions import RuntimeEnvSetupError
-from nbray.hosting import watched_commands
-from nbray.hosting.packages import add_paths, locked
+from nbray.hosting import kept_folders
+from nbray.hosting.setup_progress import SetupProgress
+from nbray.hosting.unpacking import add_paths
 from nbray.patches import interpreter
 
 KEPT = 10
 """Environments that are kept, unless `NBRAY_ENVIRONMENTS_KEPT` says how many."""
-LAST_LINES = 30
-"""Lines of the installer's output that are shown when it fails."""
+FORM = 2
+"""Changes with what `installing` makes: environments of another form are not used."""
 READY = ".nbray-ready"
-"""The file in a whole environment; its time is when that was last entered."""
-_in_use: list[IO[bytes]] = []
-"""Held locked while this process lives: what it is in is not removed."""
+"""The file in a whole one, with what was installed; its time is when it was last entered."""
+PARENT = "_nbray_parent.pth"
+"""The file by which what is installed beside nbray is seen by an interpreter started from there."""
+WORKING_DIR = "RAY_RUNTIME_ENV_CREATE_WORKING_DIR"
+"""The variable by which requirements can name files in the job's folder, as in Ray."""
+_SMALL = 1 << 20
+"""Bytes of a list of requirements that are looked at."""
+_BUILT = frozenset({"build", "dist", "__pycache__"})
+"""Folders that building a package makes in it."""
 
 
-def enter(env: Mapping[str, Any], until: float | None, say: Callable[[str], None]) -> None:
+def enter(env: Mapping[str, Any], until: float | None, progress: SetupProgress) -> None:
     """Have this process import from the environment with these packages, made if need be.
+
+    Raises what `made` does.
+    """
+    _activate(made(env, until, progress, os.environ))
+
+
+def made(
+    env: Mapping[str, Any], until: float | None, progress: SetupProgress,
+    environ: Mapping[str, str], folder: str = "",
+) -> Path:  # fmt: skip
+    """The virtual environment with these packages, of which this process is a user from now on.
 
     Args:
         env: with 'pip' or 'uv', as `nbray.runtime_env` checked them.
         until: the moment (of `time.monotonic`) at which making it is given up.
-        say: shows a line to whoever waits.
+        environ: the variables that the installer gets, and those that say where it is kept.
+        folder: in which it runs ('': this process's).
 
     Raises:
         RuntimeEnvSetupError: the installer failed; has its last lines.
@@ -55,34 +67,84 @@ def enter(env: Mapping[str, Any], until: float | None, say: Callable[[str], None
     """
     tool = "pip" if env.get("pip") else "uv"
     wanted = env[tool]
-    home = _home()
-    name = key_of(tool, wanted)
-    place = home / name
-    use = (home / f"{name}.use").open("ab")
-    _in_use.append(use)
-    with locked(home / f"{name}.lock", until):
-        fcntl.flock(use, fcntl.LOCK_SH)
-        if not (place / READY).exists():
-            listed = ", ".join(one for one in wanted["packages"] if not one.startswith("-"))
-            listed = listed if len(listed) < 100 else f"{len(wanted['packages'])} packages"
-            say(f"nbray: {tool} installs {listed} for this work; it is kept for the next time")
-            shutil.rmtree(place, ignore_errors=True)
-            began = time.monotonic()
+    home = _home(environ)
+    folder = folder or os.getcwd()
+    place = home / key_of(tool, wanted, folder)
+    names = listed(wanted["packages"])
+    what = f"{tool} installs {names}"
+    waited = False
+
+    def meanwhile() -> None:
+        nonlocal waited
+        waited = True
+        progress.now(what, last_line(kept_folders.beside(place, "log")))
+
+    try:
+        with kept_folders.locked(place, until, meanwhile):
+            kept_folders.use(place)
             try:
-                _make(place, tool, wanted, until)
+                if not _whole(place):
+                    began = time.monotonic()
+                    _make(Plan(place, tool, wanted, until, environ, folder), progress, what)
+                    took = f"{time.monotonic() - began:.1f} s"
+                    progress.say(f"nbray: {tool} installed {names} in {took}; it is kept for later")
+                (place / READY).touch()
             except BaseException:
-                shutil.rmtree(place, ignore_errors=True)
-                place.with_suffix(".log").unlink(missing_ok=True)
+                kept_folders.let_go(place)
                 raise
-            say(f"nbray: installed in {time.monotonic() - began:.1f} s")
-            _tidy(home)
-        (place / READY).touch()
-    _activate(place)
+    finally:
+        if waited:
+            progress.now("", "")
+    return place
 
 
-def _home() -> Path:
-    said = os.environ.get("NBRAY_ENVIRONMENTS_DIR")
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+class Plan(NamedTuple):
+    """What is to be made, and how."""
+
+    place: Path
+    tool: str
+    wanted: Mapping[str, Any]
+    until: float | None
+    environ: Mapping[str, str]
+    folder: str
+
+
+def _make(plan: Plan, progress: SetupProgress, what: str) -> None:
+    from nbray.hosting import installing  # late: an environment is made once
+
+    place = plan.place
+    try:
+        progress.now(what, "")
+        installing.install(plan, lambda line: progress.now(what, line))
+        (place / READY).write_text(json.dumps(_inside(place)))
+        _tidy(place.parent)
+    except BaseException:
+        installing.remove(place)
+        kept_folders.beside(place, "log").unlink(missing_ok=True)
+        raise
+    finally:
+        progress.now("", "")
+
+
+def listed(packages: list[str]) -> str:
+    """What to call them in a sentence."""
+    names = [os.path.basename(one) for one in packages if not one.startswith("-")]
+    text = ", ".join(names)
+    return text if text and len(text) < 100 else f"{len(packages)} packages"
+
+
+def last_line(log: Path) -> str:
+    """The last line of an installer's output that says something."""
+    with contextlib.suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 2000))
+        text = stream.read().decode(errors="replace").replace("\r", "\n")
+        return next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
+    return ""
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    said = environ.get("NBRAY_ENVIRONMENTS_DIR")
+    cache = environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     home = Path(said) if said else Path(cache) / "nbray" / "environments"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = home.stat()
@@ -94,109 +156,72 @@ def _home() -> Path:
     return home
 
 
-def key_of(tool: str, wanted: Mapping[str, Any]) -> str:
-    """What names the environment: all that decides what is in it."""
-    from nbray.wire.digest import digest  # late: few have packages
-
-    local = []
-    for line in wanted["packages"]:
-        path = Path(line.partition(" @ file://")[2] or line)
-        with contextlib.suppress(OSError, ValueError):
-            status = path.stat()
-            local.append((str(path.absolute()), status.st_size, status.st_mtime_ns))
-    said = json.dumps([tool, dict(wanted), sys.version, sys.prefix, local], sort_keys=True)
-    return digest(said.encode()).hex()
+# -- what one is known by ---------------------------------------------------------------
 
 
-def _make(place: Path, tool: str, wanted: Mapping[str, Any], until: float | None) -> None:
-    log = place.with_suffix(".log")
-    python = str(place / "bin" / "python")
-
-    def run(what: Sequence[str]) -> None:
-        _run(what, log, until)
-
-    run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", str(place)])
-    inside = _packages_of(place)
-    parents = [*site.getsitepackages(), site.getusersitepackages()]
-    parents += [path for path in sys.path if path.endswith("-packages") and path not in parents]
-    (inside / "_nbray_parent.pth").write_text("\n".join(parents) + "\n")
-    requirements = place / "requirements.txt"
-    requirements.write_text("\n".join(wanted["packages"]) + "\n")
-    version = wanted.get(f"{tool}_version", "")
-    pip = [python, "-m", "pip"]
-    if find_spec("pip") is None:
-        run([python, "-m", "ensurepip"])
-    install = [*pip, "install", "--disable-pip-version-check", "--no-input"]
-    if tool == "pip":
-        if version:
-            run([*install, f"pip{version}"])
-        run([*install, *wanted.get("pip_install_options", ()), "-r", str(requirements)])
-    else:
-        uv = [python, "-m", "uv"]
-        if version:
-            run([*install, f"uv{version}"])
-        elif found := shutil.which("uv"):
-            uv = [found]
-        elif find_spec("uv") is None:
-            run([*install, "uv"])
-        options = wanted.get("uv_pip_install_options", ())
-        run([*uv, "pip", "install", "--python", python, *options, "-r", str(requirements)])
-    if wanted.get(f"{tool}_check"):
-        run([*pip, "check"])
-    log.unlink(missing_ok=True)
+def key_of(tool: str, wanted: Mapping[str, Any], folder: str) -> str:
+    """What names the environment: all that decides what is in it (made in *folder*)."""
+    local = [said for line in wanted["packages"] for said in _local(line, folder)]
+    said = json.dumps([FORM, tool, dict(wanted), sys.version, sys.prefix, local], sort_keys=True)
+    return kept_folders.name_of(said.encode())
 
 
-def _run(what: Sequence[str], log: Path, until: float | None) -> None:
-    """Run an installer to its end, which, with all that it starts, is no later than ours."""
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
-    }
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            watched_commands.under_watch(shlex.join(what)), stdin=subprocess.PIPE, stdout=stream,
-            stderr=subprocess.STDOUT, env=environ, start_new_session=True,
+def _local(line: str, folder: str) -> Iterator[Any]:
+    """What a requirement that is a file or folder of this machine is at the moment."""
+    option, _, rest = line.partition(" ")
+    text = rest.strip() if option.startswith("-") and rest else line
+    text = text.partition("file://")[2] or text.partition("[")[0]
+    path = Path(folder, text.strip().replace(f"${{{WORKING_DIR}}}", folder))
+    with contextlib.suppress(OSError, ValueError):
+        status = path.stat()
+        if path.is_dir():
+            yield from _tree(path)
+        elif option in {"-r", "--requirement", "-c", "--constraint"} and status.st_size < _SMALL:
+            yield path.read_text(errors="replace")
+        else:
+            yield str(path.absolute()), status.st_size, status.st_mtime_ns
+
+
+def _tree(folder: Path) -> Iterator[Any]:
+    """The files of a package's source, without what building it makes."""
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders
+            if name not in _BUILT and not name.endswith(".egg-info") and name[0] != "."
         )  # fmt: skip
-        try:
-            left = None if until is None else max(0.0, until - time.monotonic())
-            code = process.wait(left)
-            watched_commands.ended(process)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(
-                f"making the environment took longer than config.setup_timeout_seconds allows; "
-                f"this was running: {_shown(what)}\n{_tail(log)}"
-            ) from None
-        finally:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    if code:
-        raise RuntimeEnvSetupError(
-            f"{_shown(what)} failed (exit code {code}). Its last lines:\n{_tail(log)}"
-        )
+        for name in sorted(names):
+            status = os.stat(os.path.join(here, name), follow_symlinks=False)
+            yield os.path.join(here, name), status.st_size, status.st_mtime_ns
 
 
-def _shown(what: Sequence[str]) -> str:
-    words = what[1:] if what[0].endswith("python") else what
-    return " ".join(word for word in words if word not in {"-m", "--no-input"})
+def _inside(place: Path) -> list[str]:
+    return sorted(name for name in os.listdir(packages_of(place)) if name != "__pycache__")
 
 
-def _tail(log: Path) -> str:
-    with contextlib.suppress(OSError):
-        return "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
-    return ""
+def _whole(place: Path) -> bool:
+    """Whether it was made to its end, and nothing of it has gone since."""
+    try:
+        names = json.loads((place / READY).read_text())
+        return set(names) <= set(_inside(place)) and (place / "bin" / "python").exists()
+    except (OSError, ValueError, TypeError):
+        return False
 
 
-def _packages_of(place: Path) -> Path:
+# -- entering ---------------------------------------------------------------------------
+
+
+def packages_of(place: Path) -> Path:
+    """The folder in *place* that packages are installed into."""
     return place / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
 
 def _activate(place: Path) -> None:
     before = list(sys.path)
-    inside = str(_packages_of(place))
-    site.addsitedir(inside)
+    inside = str(packages_of(place))
+    sys.path[:] = [inside]
+    for name in sorted(os.listdir(inside)):
+        if name.endswith(".pth") and name != PARENT:
+            site.addpackage(inside, name, None)
     added = [path for path in sys.path if path not in before]
     sys.path[:] = before
     add_paths(added)
@@ -207,6 +232,8 @@ def _activate(place: Path) -> None:
 
 def _tidy(home: Path) -> None:
     """Remove what is not whole, and of the rest those not entered for longest beyond those kept."""
+    from nbray.hosting import installing  # late: an environment is made once
+
     said = os.environ.get("NBRAY_ENVIRONMENTS_KEPT", "")
     kept = int(said) if said.isascii() and said.isdigit() else KEPT
     found = []
@@ -217,9 +244,5 @@ def _tidy(home: Path) -> None:
                 found.append((ready.stat().st_mtime if ready.exists() else 0.0, place))
     found.sort(reverse=True)
     for number, (entered, place) in enumerate(found):
-        if entered and number < max(1, kept):
-            continue
-        with contextlib.suppress(OSError), (home / f"{place.name}.use").open("ab") as use:
-            fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or a process is in it
-            (place / READY).unlink(missing_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
+        if not entered or number >= max(1, kept):
+            kept_folders.remove_unused(place, installing.remove)

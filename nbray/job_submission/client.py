@@ -20,8 +20,8 @@ from nbray.clusters.local import engine_of
 from nbray.engine import ActorInfo, Function
 from nbray.exceptions import RayError
 from nbray.ids import FIRST_NODE, OWN_CELL
+from nbray.job_submission.environment import packed
 from nbray.job_submission.manager import NAME, NAMESPACE, JobManager
-from nbray.job_submission.packing import packed
 from nbray.job_submission.records import JobDetails, JobInfo, JobStatus, details
 from nbray.options import ActorOptions, MethodOptions
 from nbray.version import __version__
@@ -135,7 +135,8 @@ class JobSubmissionClient:
         Args:
             entrypoint: a shell's command; it runs on the head's machine, with RAY_ADDRESS set.
             submission_id: its name; None: a new one.
-            runtime_env: 'env_vars'; 'working_dir' and 'py_modules', folders that travel along.
+            runtime_env: see `nbray.runtime_env.RuntimeEnv`: the program has it, and what it
+                launches; folders travel along.
             metadata: texts by text, kept with it.
             entrypoint_num_cpus, ...: what is reserved while it runs, beside what its tasks take.
 
@@ -145,6 +146,7 @@ class JobSubmissionClient:
         Raises:
             RuntimeError: there is a job of that id, or the job cannot be started.
             TypeError, ValueError: an argument is wrong.
+            RuntimeEnvSetupError: a folder of *runtime_env* cannot be packed.
         """
         if not isinstance(entrypoint, str):
             raise TypeError(f"entrypoint must be a string, got {type(entrypoint)}")

@@ -8,7 +8,6 @@ its program reserves is held by an actor that does nothing.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -16,13 +15,15 @@ import signal
 import subprocess
 import threading
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from nbray import api, session
+from nbray.config import JOB_CONFIG
+from nbray.exceptions import RuntimeEnvSetupError
 from nbray.hosting import watched_commands
 from nbray.ids import OWN_CELL
+from nbray.job_submission.environment import JobEnvironment
 from nbray.job_submission.records import JobErrorType, JobInfo, JobStatus
 from nbray.remote import remote
 
@@ -45,6 +46,10 @@ class Holder:
         return True
 
 
+class Stopped(BaseException):
+    """A job is stopped before its program has begun."""
+
+
 class Job:
     """One, with its process."""
 
@@ -63,6 +68,20 @@ class Job:
             known["end_time"] = round(time.time() * 1000)
         self.info = JobInfo(**known)
 
+    def say(self, text: str) -> None:
+        """A line of its log, by nbray."""
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"{text}\n")
+
+    def now(self, what: str, line: str) -> None:
+        """What goes on before its program can begin."""
+        if self.stopping:
+            raise Stopped
+        self.become(JobStatus.PENDING, message=": ".join(filter(None, [
+            "Job has not started yet. It may be waiting for the runtime environment to be set up",
+            what, line,
+        ])))  # fmt: skip
+
 
 class JobManager:
     """All submitted jobs of a cluster."""
@@ -77,7 +96,7 @@ class JobManager:
     def submit(self, submission_id: str, info: JobInfo, parts: dict[str, bytes]) -> str:
         """Start a job; '' or why it cannot be.
 
-        *parts* are zip files: 'working_dir', and one for each of 'py_modules' by its name.
+        *parts* are the archives that its environment names.
         """
         if submission_id in self._jobs:
             return (
@@ -143,21 +162,31 @@ class JobManager:
 
     def _run(self, submission_id: str, job: Job, parts: dict[str, bytes]) -> None:
         session.cell.set(OWN_CELL)
+        info = job.info
         try:
             self._reserve(job)
         except Exception as error:  # noqa: BLE001 - the job's end, in whose message it stands
             kind = JobErrorType.JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE
             job.become(JobStatus.FAILED, error_type=kind.value, message=f"Job failed: {error}")
             return
+        environment = JobEnvironment(info.runtime_env or {}, parts, job.folder)
         try:
             if not job.stopping:
-                self._start(submission_id, job, parts)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+                with contextlib.suppress(Stopped):
+                    self._start(submission_id, job, environment)
+        except RuntimeEnvSetupError as error:
+            kind = JobErrorType.RUNTIME_ENV_SETUP_FAILURE
+            job.become(
+                JobStatus.FAILED, error_type=kind.value,
+                message=f"runtime_env setup failed: {error}",
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
             kind = JobErrorType.JOB_ENTRYPOINT_COMMAND_START_ERROR
             job.become(JobStatus.FAILED, error_type=kind.value, message=f"Job failed: {error}")
         else:
             self._watch(job)
         finally:
+            environment.end()
             if job.holder is not None:
                 api.kill(job.holder)
 
@@ -178,31 +207,27 @@ class JobManager:
         if not job.stopping:
             api.get(ready)
 
-    def _start(self, submission_id: str, job: Job, parts: dict[str, bytes]) -> None:
-        environment = job.info.runtime_env or {}
-        where, paths = _unpacked(job.folder, parts)
-        env = {
+    def _start(self, submission_id: str, job: Job, environment: JobEnvironment) -> None:
+        env = environment.variables(job, {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "NBRAY_ADDRESS": self._address,
             "RAY_ADDRESS": self._address,
             "RAY_JOB_SUBMISSION_ID": submission_id,
-            "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps({
-                "runtime_env": environment,
+            JOB_CONFIG: json.dumps({
+                "runtime_env": job.info.runtime_env or {},
                 "metadata": {**(job.info.metadata or {}), "job_submission_id": submission_id},
             }),
-            **environment.get("env_vars", {}),
-        }  # fmt: skip
-        if where or paths:
-            known = env.get("PYTHONPATH", "")
-            env["PYTHONPATH"] = os.pathsep.join(filter(None, [where, *paths, known]))
+        })  # fmt: skip
         with job.log.open("ab") as log:
             job.process = subprocess.Popen(
                 watched_commands.under_watch(job.info.entrypoint),
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=env,
-                cwd=where or str(Path.home()), start_new_session=True,
+                cwd=environment.working_dir or str(Path.home()), start_new_session=True,
             )  # fmt: skip
         job.become(JobStatus.RUNNING)
+        if job.stopping:
+            self._end(job)
 
     def _watch(self, job: Job) -> None:
         if job.process is None:
@@ -243,18 +268,3 @@ def _tail(log: Path) -> str:
             return file.read().decode(errors="replace")[-TAIL:]
     except OSError:
         return ""
-
-
-def _unpacked(folder: Path, parts: dict[str, bytes]) -> tuple[str, list[str]]:
-    """(the working directory or '', folders for PYTHONPATH) of what was sent along."""
-    where, paths = "", []
-    for name, data in parts.items():
-        target = folder / name
-        target.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            archive.extractall(target)
-        if name == "working_dir":
-            where = str(target)
-        else:
-            paths.append(str(target))
-    return where, paths

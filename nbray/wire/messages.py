@@ -20,7 +20,7 @@ from nbray.wire.work import *
 
 ToClient = (
     Tasks | Calls | Results | Counted | Early | Yielded | Taken | Bounced | Undefine | Cancel
-    | CancelOwned | Printed | Displayed
+    | CancelOwned | Printed | SettingUp | Displayed
     | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture

@@ -143,6 +143,16 @@ class Printed(Message):
     text: str
 
 
+class SettingUp(Message):
+    """The sender makes an environment for work of this cell of the receiver's; every second."""
+
+    cell: str
+    what: str
+    """'pip installs numpy'; '': nothing any more."""
+    line: str = ""
+    """What it says of it, the latest."""
+
+
 class Displayed(Message):
     """Something rich that a task showed; goes to the driver of its job, in order with its text."""
 

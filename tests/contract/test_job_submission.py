@@ -54,6 +54,85 @@ def test_a_job_runs_to_its_end(client, tmp_path) -> None:
         client.get_job_info(job)
 
 
+PROGRAM = """
+import nb_job_module
+import {api} as ray
+
+ray.init(runtime_env={"env_vars": {"OWN": "2"}})
+
+@ray.remote
+def inside():
+    import os, nb_installed, nb_job_module
+    return os.environ["WORD"] + os.environ["OWN"], nb_installed.V + nb_job_module.X, os.listdir()
+
+print(ray.get(inside.remote()))
+try:
+    ray.shutdown()
+    ray.init(runtime_env={"env_vars": {"WORD": "3"}})
+except ValueError as error:
+    print("conflict:", error)
+"""
+
+
+def test_a_jobs_environment_is_that_of_its_program_and_of_what_it_launches(
+    client, tmp_path, monkeypatch
+) -> None:
+    """The installer is a shell's program: what pip does is its own affair."""
+    folder, modules = tmp_path / "work", tmp_path / "nb_job_module"
+    for made in (folder, modules, tmp_path / "bin"):
+        made.mkdir()
+    (folder / "program.py").write_text(PROGRAM.replace("{api}", ray.__name__))
+    (folder / "left.log").touch()
+    (modules / "__init__.py").write_text("X = 1")
+    uv = tmp_path / "bin" / "uv"
+    uv.write_text(
+        '#!/bin/sh\nwhile [ -e "$NB_WAIT" ]; do sleep 0.02; done; test -e program.py || exit 3\n'
+        'echo "V = 41" > "$(echo "$(dirname "$4")"/../lib/*/site-packages)/nb_installed.py"\n'
+    )
+    uv.chmod(0o700)
+    variables = {
+        "WORD": "hello", "PATH": f"{uv.parent}:$PATH", "NB_WAIT": str(tmp_path / "wait"),
+        "NBRAY_ENVIRONMENTS_DIR": str(tmp_path / "kept"),
+    }  # fmt: skip
+    environment = {
+        "working_dir": str(folder), "py_modules": [str(modules)], "excludes": ["*.log"],
+        "uv": ["x"], "env_vars": variables,
+    }  # fmt: skip
+    job = client.submit_job(entrypoint="python program.py", runtime_env=environment)
+    found = end(client, job)
+    log = client.get_job_logs(job)
+    assert found.status == JobStatus.SUCCEEDED, (found.message, log)
+    assert "('hello2', 42, ['program.py'])" in log
+    assert "conflict: Failed to merge the Job's runtime env" in log
+    assert found.runtime_env["working_dir"].startswith("gcs://_ray_pkg_")
+
+    (tmp_path / "wait").touch()
+    waits = client.submit_job(entrypoint="true", runtime_env={**environment, "uv": ["y"]})
+    deadline = time.monotonic() + 60
+    while "uv installs y" not in client.get_job_info(waits).message and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "runtime environment to be set up" in client.get_job_info(waits).message
+    assert client.stop_job(waits) is True
+    assert end(client, waits).status == JobStatus.STOPPED
+    (tmp_path / "wait").unlink()
+    bad = client.submit_job(entrypoint="true", runtime_env={
+        "uv": ["z"], "env_vars": {**variables, "PATH": f"{uv.parent}:$PATH"},
+    })  # fmt: skip
+    found = end(client, bad)  # without its folder, the installer fails
+    assert (found.status, found.error_type) == (JobStatus.FAILED, "RUNTIME_ENV_SETUP_FAILURE")
+    assert "runtime_env setup failed" in found.message
+    assert "exit code 3" in found.message
+
+
+def test_wrong_environments_of_jobs_are_refused_at_once(client) -> None:
+    for given, error in (
+        (5, TypeError), ({"pip": 5}, TypeError), ({"working_dir": "/nowhere"}, ValueError),
+        ({"pip": ["a"], "uv": ["b"]}, ValueError), ({"worker_process_setup_hook": end}, TypeError),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            client.submit_job(entrypoint="true", runtime_env=given)
+
+
 def test_a_job_that_fails_and_its_output_as_it_comes(client) -> None:
     job = client.submit_job(entrypoint="echo one; echo two >&2; exit 3")
     assert job.startswith("raysubmit_")

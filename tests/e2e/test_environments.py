@@ -96,7 +96,7 @@ def test_packages_are_installed_once_and_for_those_only_who_ask(tmp_path, capfd)
     ray.init(num_cpus=1, include_dashboard=False, runtime_env=given)
     assert ray.get(use.remote())[:2] == (11, prefix)
     ray.shutdown()
-    assert capfd.readouterr().err.count("pip installs") == 1
+    assert capfd.readouterr().err.count("pip installed") == 1
 
 
 def test_a_failed_installation_says_what_pip_said():

@@ -35,6 +35,7 @@ from nbray.wire import messages as m
 
 if TYPE_CHECKING:
     from nbray.runtime.core.client.groups import FollowedGroups
+    from nbray.runtime.core.client.setting_up import SettingsUp
 
 CROWDED = 64 * 1024
 """Characters printed after which they are shown at once, and not when somebody comes by."""
@@ -88,6 +89,10 @@ class ClientBrain:
         self._groups: FollowedGroups | None = None
         """Made when this client first has to do with a placement group."""
         self._survey: Survey | None = None
+        self._settings_up: SettingsUp | None = None
+        """Made when a worker first makes an environment for this client's work."""
+        self.begins: Callable[[str], None] = lambda _what: None
+        """Told when one does."""
         """Made when this client first asks what all others are doing."""
         self.moved = 0
         """Microseconds for which what runs now has waited for data from other nodes."""
@@ -231,6 +236,8 @@ class ClientBrain:
                 self.end(message.why)
             case m.Printed() | m.Displayed():
                 self._print(message, now)
+            case m.SettingUp():
+                self._setting_up(message, now)
             case m.Describe():
                 return describe(self, message, now)
             case m.Described():
@@ -244,6 +251,14 @@ class ClientBrain:
             case _:
                 assert_never(message)
         return []
+
+    def _setting_up(self, message: m.SettingUp, now: float) -> None:
+        if self._settings_up is None:
+            from nbray.runtime.core.client.setting_up import SettingsUp  # few have any
+
+            self._settings_up = SettingsUp()
+        if self._settings_up.told(message, now):
+            self.begins(message.what)
 
     def _print(self, message: m.Printed | m.Displayed, now: float) -> None:
         self.printed.append(message)
@@ -424,7 +439,16 @@ class ClientBrain:
         pools, links = list(self.tasks.pools.active.values()), list(self.actors.links.values())
         streams = list(self.tasks.streams.paced.values())
         groups = self._groups.known if self._groups is not None else {}
-        return reasons(pools, links, quiet, self._unsent, self.picture, now, streams, groups)
+        begun: dict[str, list[str]] = {}
+        if self._settings_up is not None:
+            several = len(self.members) > 1
+            begun = self._settings_up.sentences(
+                now, lambda node: f" on {self.node_name(node)}" if several else ""
+            )
+        return reasons(
+            pools, links, quiet, self._unsent, self.picture, now, streams=streams, groups=groups,
+            begun=begun,
+        )
 
     def _unsent(self, cell: str) -> int:
         return sum(task.unsent for task in self.unfinished(cell))

@@ -35,6 +35,7 @@ def reasons(
     now: float,
     streams: Iterable[Stream] = (),
     groups: Mapping[str, Followed] | None = None,
+    begun: Mapping[str, list[str]] | None = None,
 ) -> dict[str, list[str]]:
     """Sentences by cell.
 
@@ -47,8 +48,10 @@ def reasons(
         now: the time.
         streams: what tasks yield that pause for their readers.
         groups: the placement groups that this client has to do with.
+        begun: what is being done so that work can run, by cell.
     """
-    found: dict[str, list[str]] = {}
+    begun = begun or {}
+    found: dict[str, list[str]] = {cell: list(said) for cell, said in begun.items()}
     for pool in pools:
         waiting = pool.waiting
         if pool.group and groups and (followed := groups.get(pool.group)) is not None:
@@ -62,7 +65,10 @@ def reasons(
         why = _actor(picture, link, now)
         if why:
             queue = [task for task in list(link.queue) if not task.cancelled]
-            alike.update((task.work.spec.cell, why) for task in queue)
+            theirs = [task.work.spec.cell for task in queue]
+            if link.state == PENDING and not link.waits:  # a process has it
+                theirs = [cell for cell in theirs if cell not in begun]
+            alike.update((cell, why) for cell in theirs)
     for (cell, why), count in alike.items():
         found.setdefault(cell, []).append(f"{count:,} waiting: {why}")
     paused = Counter(

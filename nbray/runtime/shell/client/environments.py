@@ -8,9 +8,12 @@ comparisons.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from nbray.config import JOB_ARCHIVES, JOB_CONFIG
 from nbray.refs import ObjectRef
 from nbray.wire.digest import digest
 from nbray.wire.messages import Environment, Ref
@@ -53,19 +56,30 @@ class Environments:
             found = self._made[own] = Environment(text, key_of(text), packages)
         return found
 
-    def begin(self, env: Mapping[str, Any], put: Callable[[bytes], ObjectRef[Any]]) -> None:
+    def begin(self, env: Mapping[str, Any] | None, put: Callable[[bytes], ObjectRef[Any]]) -> None:
         """In a driver: every task and actor of the job has this environment.
+
+        In the program of a submitted job: what that was submitted with comes to it.
 
         Args:
             put: stores an archive.
 
         Raises:
-            ValueError, OSError: a folder cannot be packed; says why.
+            RuntimeEnvSetupError: a folder cannot be packed; says why.
+            ValueError: the submitted job has another one.
         """
+        if config := os.environ.get(JOB_CONFIG):
+            env = with_jobs(env, config)
+        if not env:
+            return
         from nbray.hosting.packages import packed
 
         packages: dict[str, Ref] = {}
         text, archives = packed(env)
+        if folder := os.environ.get(JOB_ARCHIVES):
+            for file in Path(folder).iterdir():
+                if file.name in text and file.name not in archives:
+                    archives[file.name] = file.read_bytes()
         for name, data in archives.items():
             ref = put(data)
             self._held.append(ref)
@@ -75,6 +89,35 @@ class Environments:
     def end(self) -> None:
         """The driver ends: its archives are let go."""
         self._held.clear()
+
+
+def with_jobs(own: Mapping[str, Any] | None, config: str) -> Mapping[str, Any] | None:
+    """What a driver asks for beside the environment of the submitted job that it is the program of.
+
+    Args:
+        config: the job's, as its program is told it: JSON.
+
+    Raises:
+        ValueError: both say something of the same.
+    """
+    import json  # late: few ask for any
+
+    jobs = json.loads(config).get("runtime_env")
+    if not jobs or not own:
+        return own or jobs
+    parts, variables = set(own) & set(jobs) - {"env_vars"}, set()
+    if "env_vars" in own and "env_vars" in jobs:
+        variables = set(own["env_vars"]) & set(jobs["env_vars"])
+    if (parts or variables) and os.environ.get("RAY_OVERRIDE_JOB_RUNTIME_ENV") != "1":
+        raise ValueError(
+            f"Failed to merge the Job's runtime env {jobs} with init's runtime env {dict(own)} "
+            "because of a conflict. Specifying the same runtime_env fields or the same environment "
+            "variable keys is not allowed. Use RAY_OVERRIDE_JOB_RUNTIME_ENV=1 to have init's."
+        )
+    found: dict[str, Any] = {**jobs, **own}
+    if "env_vars" in found:
+        found["env_vars"] = {**jobs.get("env_vars", {}), **own.get("env_vars", {})}
+    return found
 
 
 def key_of(text: str) -> bytes:

@@ -12,19 +12,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbray.exceptions import RayError, RuntimeEnvSetupError
+from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.environments import Environments
+from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
-from nbray.wire.messages import Environment
+from nbray.wire.messages import Environment, SettingUp
 
 AGAIN_SECONDS = 5.0
 """Seconds after which an environment that could not be made is tried again."""
+TELL_SECONDS = 1.0
+"""Seconds after which it is said again what goes on; a new line is said after a third of that."""
+LINE = 160
+"""Most characters of an installer's line that are told."""
 
 
-Enter = Callable[[Environment], None]
-"""Has this process be in an environment, before anything of its work is loaded."""
+Enter = Callable[[Environment, int, str], None]
+"""Has this process be in an environment, before anything of its work is loaded: (the environment,
+the driver of the work, its cell)."""
 
 
-def no_environment(_env: Environment) -> None:
+def no_environment(_env: Environment, _job: int, _cell: str) -> None:
     """Where no process can enter one."""
     raise RuntimeEnvSetupError("no environment can be entered here")
 
@@ -32,14 +39,21 @@ def no_environment(_env: Environment) -> None:
 class Entering:
     """That of one worker. *folder*: private to this machine's part of the cluster."""
 
-    def __init__(self, environments: Environments, memory: Memory, folder: Path) -> None:
+    def __init__(
+        self, environments: Environments, memory: Memory, folder: Path, loop: Loop, me: int
+    ) -> None:
         self._environments = environments
         self._memory = memory
         self._folder = folder
+        self._loop = loop
+        self._me = me
         self._failed: tuple[str, float] | None = None
 
-    def enter(self, env: Environment) -> None:
+    def enter(self, env: Environment, job: int, cell: str) -> None:
         """Be in *env* from now on.
+
+        Args:
+            job, cell: who is told what goes on meanwhile.
 
         Raises:
             RuntimeEnvSetupError: it cannot be made here; says why.
@@ -66,7 +80,7 @@ class Entering:
             return data
 
         try:
-            environments.enter(env.text, self._folder, fetch, _say)
+            environments.enter(env.text, self._folder, fetch, Told(self._loop, self._me, job, cell))
         except RuntimeEnvSetupError as error:
             self._failed = (error.error_message or "", time.monotonic() + AGAIN_SECONDS)
             error.__traceback__ = None
@@ -74,6 +88,31 @@ class Entering:
         self._environments.entered(env)
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+class Told:
+    """What goes on, for the cell of a driver (see `hosting.setup_progress`)."""
+
+    def __init__(self, loop: Loop, me: int, job: int, cell: str) -> None:
+        self._loop = loop
+        self._me = me
+        self._job = job
+        self._cell = cell
+        self._last = ("", "")
+        self._at = 0.0
+
+    def say(self, text: str) -> None:
+        """A line under the cell."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def now(self, what: str, line: str) -> None:
+        """What the bars under the cell say while it lasts."""
+        line = line[:LINE]
+        since = time.monotonic() - self._at
+        if what == self._last[0] and what:
+            if since < (TELL_SECONDS if line == self._last[1] else TELL_SECONDS / 3):
+                return
+        elif not what and not self._last[0]:
+            return
+        self._last, self._at = (what, line), time.monotonic()
+        message = SettingUp(self._me, self._cell, what, line)
+        self._loop.locked(lambda: [Send(self._job, message)])

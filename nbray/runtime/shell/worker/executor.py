@@ -280,7 +280,7 @@ class Executor:
             self._gpus = item.gpus
             self.devices.show(item.gpus, os.environ)
         if spec.env is not None:
-            self.functions.enter(spec.env)
+            self.functions.enter(spec.env, spec.job, spec.cell)
         try:
             name = spec.method or spec.name
             function = self._function(spec.function) if spec.function else self.method(name)

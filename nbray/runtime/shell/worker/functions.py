@@ -76,7 +76,7 @@ class Functions:
     def class_of(self, spec: ActorSpec) -> Any:
         """The class of an actor, in whose environment this process is from now on."""
         if spec.env is not None:
-            self.enter(spec.env)
+            self.enter(spec.env, spec.job, spec.cell)
         return self.get(spec.function)
 
     def _used(self, digest: bytes) -> Callable[..., Any] | None:

@@ -185,6 +185,10 @@ class Actors(Protocol):
         """Whether this process has made the actor."""
         ...
 
+    def ended(self, info: ActorInfo) -> bool:
+        """Whether the actor is dead for good, as far as is known here; cheap."""
+        ...
+
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """(namespace, name) of every named actor."""
         ...

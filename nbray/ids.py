@@ -31,6 +31,8 @@ NODE_LABEL = "ray.io/node-id"
 """The label that every node has: its id."""
 OWN_CELL = "nbray"
 """The cell of what nbray itself asks of a cluster for its users: screens leave it out."""
+OWN_NAMESPACE = "_nbray"
+"""The namespace of actors that serve nbray itself: a cluster that has no others keeps nothing."""
 
 
 class HexId(str):

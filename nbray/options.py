@@ -117,6 +117,10 @@ class MethodOptions(msgspec.Struct, frozen=True, gc=False):
     concurrency_group: str = ""
     most_unread: int = 0
     """See `TaskOptions`."""
+    counted: bool = True
+    """See `TaskOptions`."""
+    expendable: bool = False
+    """To cancel the call with force, the actor may be killed."""
 
 
 def number(minimum: float = 0) -> Callable[[str, Any], Any]:

@@ -51,6 +51,10 @@ class NoActors:
         """No."""
         return False
 
+    def ended(self, info: ActorInfo) -> bool:
+        """It cannot live."""
+        return True
+
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """There are none."""
         return []

@@ -40,7 +40,7 @@ class ActorPool:
     def _start(self) -> None:
         while self._idle and self._waiting:
             index, function, value = self._waiting.popleft()
-            actor = self._idle.popleft()
+            actor = self._idle.pop()  # as in Ray: the one that was idle last
             called = function(actor, value)
             ref = called[0] if isinstance(called, list) else called
             self._running[ref] = (index, actor)
@@ -158,7 +158,7 @@ class ActorPool:
 
     def pop_idle(self) -> Any:
         """Take an idle actor out of the pool (None: there is none)."""
-        return self._idle.popleft() if self.has_free() else None
+        return self._idle.pop() if self.has_free() else None
 
     def push(self, actor: Any) -> None:
         """Add an actor.

@@ -1,14 +1,17 @@
 """Calls of one function, made one after the other in an actor, and what came of each.
 
-Owns the actor that pools and executors run calls in, and the results with their errors,
-here and there. Does not own who calls what when (`multiprocessing`, `executor`).
+Owns the actor that pools and executors run calls in, the results with their errors,
+here and there, and how screens count calls that travel together. Does not own who calls
+what when (`multiprocessing`, `executor`).
 
-Rule: a call that raises fails alone, and raises here the very exception that it raised
-there, caused by a `RayTaskError` that tells where.
+Rules: a call that raises fails alone, and raises here the very exception that it raised
+there, caused by a `RayTaskError` that tells where. Screens count calls, each by itself,
+however many travel together.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
@@ -18,10 +21,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbray import session
+from nbray.actor import ActorMethod
 from nbray.api import get, put
 from nbray.config import INLINE_LIMIT
 from nbray.definitions import remember_source, trial
-from nbray.exceptions import RayError, RayTaskError
+from nbray.engine import Engine
+from nbray.exceptions import RayError, RaySystemError, RayTaskError, TaskCancelledError
+from nbray.ids import FIRST_NODE
+from nbray.options import MethodOptions
 from nbray.refs import ObjectRef
 from nbray.remote import remote, short_name, source_of
 from nbray.util.chunk_run import pack_error, unpack_error
@@ -110,13 +118,17 @@ class PoolActor:
         if initializer is not None:
             initializer(*initargs)
 
-    def ping(self) -> None:
-        """Answers as soon as the actor has been made."""
+    def ping(self) -> str:
+        """Answers as soon as the actor has been made: the id of its node."""
+        return session.require().context.runtime().node_id
 
     def run_batch(
         self, carried: Carried, large: list[ObjectRef[Any]], calls: Sequence[Any], form: Form
     ) -> list[Any]:
-        """Results of *calls*, in order; a `FailedCall` for each that raised."""
+        """Results of *calls*, in order; a `FailedCall` for each that raised.
+
+        A call that is alone raises what it raised: it has failed as any task has.
+        """
         function: Any = carried.call
         if carried.source:
             remember_source(carried.filename, carried.source)
@@ -136,12 +148,16 @@ class PoolActor:
                 else:
                     args, kwargs = call
                     results.append(function(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001 - whatever a call raises is its result
+            except Exception as error:
+                if len(calls) == 1:
+                    raise
+                results.append(_failed(error, carried.name))
+            except SystemExit as error:  # a call's end is not its process's
                 results.append(_failed(error, carried.name))
         return results
 
 
-def _failed(error: Exception, name: str) -> FailedCall:
+def _failed(error: BaseException, name: str) -> FailedCall:
     packed = pack_error(error, name, socket.gethostname(), os.getpid())
     error.__traceback__ = None  # it holds this frame, and the frame all results
     return FailedCall(packed)
@@ -149,3 +165,57 @@ def _failed(error: Exception, name: str) -> FailedCall:
 
 PoolActorClass = remote(num_cpus=0)(PoolActor)
 """The actor class, as Ray's pools have it: without CPUs."""
+
+
+def send(
+    actor: Any, function: Carried, large: list[ObjectRef[Any]], calls: Sequence[Any], form: Form,
+    items: int,
+) -> ObjectRef[Any]:  # fmt: skip
+    """Have *actor*, a `PoolActor`, make *calls*, which are counted as *items*.
+
+    Of one, the engine counts the task; of more, whoever sends them does (see `Ends`).
+    """
+    options = MethodOptions(name=function.name, counted=items == 1, expendable=True)
+    method = ActorMethod(actor._info, actor._life, "run_batch", options, None)
+    ref: ObjectRef[Any] = method.remote(function, large, calls, form)
+    return ref
+
+
+class Ends:
+    """Counts, for the screens, what became of calls that went together."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._numbers: dict[str, int] = {}
+        """Of nodes, by their ids."""
+
+    def expect(self, cell: str, items: int) -> None:
+        """So many more are to be done for *cell*; fewer, if it is negative."""
+        self._count(cell, items)
+
+    def came(
+        self, cell: str, node_id: str, items: int, error: BaseException | None,
+        values: Sequence[Any],
+    ) -> None:  # fmt: skip
+        """*items* that were expected have ended, with *values*, or all at once with *error*."""
+        failed = cancelled = 0
+        if isinstance(error, TaskCancelledError):
+            cancelled = items
+        elif isinstance(error, RayTaskError):  # one has raised, and the others are not to be had
+            failed, cancelled = 1, items - 1
+        elif error is not None:
+            failed = items
+        else:
+            failed = sum(type(one) is FailedCall for one in values)
+        self._count(cell, 0, self._number(node_id), items - failed - cancelled, failed, cancelled)
+
+    def _count(self, cell: str, submitted: int, *ended: int) -> None:
+        with contextlib.suppress(RaySystemError):  # the cluster has ended
+            self._engine.cells.count(cell, submitted, *ended)
+
+    def _number(self, node_id: str) -> int:
+        if node_id and node_id not in self._numbers:
+            with contextlib.suppress(RaySystemError):  # as above
+                rows = self._engine.cluster.nodes()
+                self._numbers = {row["NodeID"]: row.get("NodeNumber", FIRST_NODE) for row in rows}
+        return self._numbers.get(node_id, FIRST_NODE)

@@ -1,7 +1,7 @@
 """`Executor`: the interface of `concurrent.futures.Executor`, on the whole cluster.
 
-Owns what waits here, which process is idle, and the futures. Does not own what a process
-does with a call (`call_batch`).
+Owns what waits here and which process is idle. Does not own what a process does with a call
+(`call_batch`), nor how waiting for a future is shown (`executor_futures`).
 
 Rule: a call waits here until a process is free, and can be cancelled until then; so a
 process never has more than one.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import collections
-import contextlib
 import contextvars
 import functools
 import itertools
@@ -20,6 +19,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from nbray import session
@@ -27,48 +27,50 @@ from nbray.api import cluster_resources
 from nbray.exceptions import ActorDiedError, RaySystemError
 from nbray.ids import OWN_CELL
 from nbray.refs import ObjectRef
-from nbray.util.call_batch import FailedCall, Form, PoolActorClass, carried, original
+from nbray.util.call_batch import Ends, FailedCall, Form, PoolActorClass, carried, original, send
+from nbray.util.executor_futures import ExecutorFuture
 
-__all__ = ["BrokenExecutor", "Executor"]
+__all__ = ["BrokenExecutor", "Executor", "ProcessDiedError"]
 
 BrokenExecutor = futures.BrokenExecutor
 UNMADE = ("could not be made", "its __init__ raised")
 """What an actor's error says whose `__init__` failed, by engine."""
 
 
-class ExecutorFuture(futures.Future[Any]):
-    """A future whose waits show bars."""
-
-    def result(self, timeout: float | None = None) -> Any:
-        """As every future's."""
-        with _watched(self):
-            return super().result(timeout)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """As every future's."""
-        with _watched(self):
-            return super().exception(timeout)
+class ProcessDiedError(ActorDiedError, BrokenProcessPool):
+    """The process that made the call has died; another one has taken its place."""
 
 
-def _watched(future: futures.Future[Any]) -> contextlib.AbstractContextManager[Any]:
-    watcher = session.watcher()
-    return contextlib.nullcontext() if watcher is None or future.done() else watcher()
+class _Process:
+    """One actor of an executor."""
+
+    __slots__ = ("actor", "node", "told")
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.node = ""
+        """The id of its node, once it has started."""
+        self.told: set[str] = set()
+        """Files of whose source it knows."""
 
 
 class _Call:
     """One call, or several that go together."""
 
-    __slots__ = ("calls", "context", "counted", "form", "function", "future")
+    __slots__ = ("calls", "cell", "context", "counted", "form", "function", "future", "items")
 
     def __init__(self, function: Callable[..., Any], calls: list[Any], form: Form) -> None:
         self.function: Callable[..., Any] | None = function
         self.calls = calls
+        self.items = len(calls)
         self.form = form
         self.future = ExecutorFuture()
         self.context: contextvars.Context | None = contextvars.copy_context()
         """With it the cell, and whether it was stopped."""
-        self.counted = ""
-        """The cell whose bars count it as waiting."""
+        self.cell = session.cell.get()
+        """The cell whose bars count it."""
+        self.counted = False
+        """They do so now."""
 
     def let_go(self) -> None:
         """It is over: nothing that it was given is held."""
@@ -77,7 +79,7 @@ class _Call:
 
     def settle(self, results: list[Any]) -> None:
         """The process has answered."""
-        failed = next((one for one in results if isinstance(one, FailedCall)), None)
+        failed = next((one for one in results if type(one) is FailedCall), None)
         if failed is not None:
             self.future.set_exception(failed.error())
         else:
@@ -118,9 +120,8 @@ class Executor(futures.Executor):
         self._make = functools.partial(kind.remote, initializer, tuple(initargs))
         self._lock = threading.RLock()
         self._waiting: collections.deque[_Call] = collections.deque()
-        self._idle: list[Any] = []
-        self._told: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-        """Files of whose source each process knows."""
+        self._ends = Ends(self._engine)
+        self._idle: list[_Process] = []
         self._running: set[futures.Future[Any]] = set()
         self._processes = 0
         self._closed = False
@@ -136,7 +137,8 @@ class Executor(futures.Executor):
 
         What *fn* raised is raised by the future's `result`, as it was, caused by a
         `RayTaskError`; so is what stands in the way of pickling. A process that dies
-        raises `ActorDiedError` there, and is replaced.
+        raises `ProcessDiedError` there, an `ActorDiedError` and a `BrokenProcessPool`, and
+        is replaced.
 
         Raises:
             RuntimeError: it was shut down.
@@ -168,11 +170,12 @@ class Executor(futures.Executor):
     def _enqueue(self, call: _Call) -> futures.Future[Any]:
         with self._lock:
             self._check()
+            if call.items > 1:
+                self._count(call)
             self._waiting.append(call)
             self._dispatch()
-            if call.future not in self._running and not call.future.done():
-                call.counted = session.cell.get()
-                self._count(call, 1)
+            if call.future not in self._running and not call.future.done() and not call.counted:
+                self._count(call)
         return call.future
 
     def _check(self) -> None:
@@ -183,9 +186,14 @@ class Executor(futures.Executor):
         if self._engine.ended:
             raise BrokenExecutor(f"the cluster has ended: {self._engine.ended}")
 
-    def _count(self, call: _Call, by: int) -> None:
-        with contextlib.suppress(RaySystemError):  # the cluster has ended
-            self._engine.cells.count(call.counted, by)
+    def _count(self, call: _Call) -> None:
+        call.counted = True
+        self._ends.expect(call.cell, call.items)
+
+    def _uncount(self, call: _Call) -> None:
+        if call.counted:
+            call.counted = False
+            self._ends.expect(call.cell, -call.items)
 
     def _dispatch(self) -> None:
         """Hand out what waits; start processes for what is left. Under the lock."""
@@ -194,21 +202,22 @@ class Executor(futures.Executor):
         while self._waiting and self._processes < self._most:
             self._send(self._waiting.popleft(), self._start())
 
-    def _start(self) -> Any:
+    def _start(self) -> _Process:
         self._processes += 1
         token = session.cell.set(OWN_CELL)  # nobody's work
         try:
-            actor = self._make()
-            ready = actor.ping.remote()
+            process = _Process(self._make())
+            ready = process.actor.ping.remote()
         finally:
             session.cell.reset(token)
-        ready.future().add_done_callback(self._started)
-        return actor
+        ready.future().add_done_callback(functools.partial(self._started, process))
+        return process
 
-    def _started(self, ready: futures.Future[Any]) -> None:
+    def _started(self, process: _Process, ready: futures.Future[Any]) -> None:
         error = ready.exception()
         # One that died in its first call may not have answered: that breaks nothing.
         if error is None:
+            process.node = ready.result()
             return
         if not isinstance(error, ActorDiedError) or any(one in str(error) for one in UNMADE):
             self._break(error)
@@ -220,45 +229,53 @@ class Executor(futures.Executor):
             self._waiting.clear()
             self._idle.clear()
         for call in lost:
-            if call.counted:
-                self._count(call, -1)
+            self._uncount(call)
             if call.future.set_running_or_notify_cancel():
                 call.future.set_exception(_broken_by(error))
 
     # -- results out ---------------------------------------------------------------
 
-    def _send(self, call: _Call, actor: Any) -> None:
+    def _send(self, call: _Call, process: _Process) -> None:
         """Under the lock."""
-        if call.counted:
-            self._count(call, -1)
+        if call.items == 1:
+            self._uncount(call)
         assert call.context is not None
         run = call.context.get(session.run)
         if run is not None and run.stopped:
             call.future.cancel()
         if not call.future.set_running_or_notify_cancel():
-            self._idle.append(actor)
+            self._uncount(call)
+            self._idle.append(process)
             return
         self._running.add(call.future)
         try:
-            ref = call.context.run(_sent, call, actor, self._told.setdefault(actor, set()))
-        except Exception as error:  # noqa: BLE001 - users' items raise what they like when pickled
+            ref = call.context.run(_sent, call, process)
+        except BaseException as error:
             self._running.discard(call.future)
-            self._idle.append(actor)
+            self._idle.append(process)
+            self._uncount(call)
             call.future.set_exception(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
             return
-        ref.future().add_done_callback(functools.partial(self._came, call, actor))
+        ref.future().add_done_callback(functools.partial(self._came, call, process))
 
-    def _came(self, call: _Call, actor: Any, answer: futures.Future[Any]) -> None:
+    def _came(self, call: _Call, process: _Process, answer: futures.Future[Any]) -> None:
         error = answer.exception()
+        if call.counted:
+            values = () if error is not None else answer.result()
+            self._ends.came(call.cell, process.node, call.items, error, values)
         with self._lock:
             if isinstance(error, ActorDiedError):
                 self._processes -= 1  # another one starts when there is work for it
             elif self._broken is None:
-                self._idle.append(actor)
+                self._idle.append(process)
         if self._engine.ended:
             self._break(RaySystemError(f"the cluster has ended: {self._engine.ended}"))
         if error is not None and self._broken is not None:
             call.future.set_exception(_broken_by(self._broken))
+        elif isinstance(error, ActorDiedError):
+            call.future.set_exception(ProcessDiedError(str(error)))
         elif error is not None:
             call.future.set_exception(original(error))
         else:
@@ -292,13 +309,11 @@ class Executor(futures.Executor):
             self._let_go()
         if cancel_futures:
             for call in waiting:
+                self._uncount(call)
                 call.future.cancel()
-                if call.counted:
-                    self._count(call, -1)
+                call.future.set_running_or_notify_cancel()  # who waits for it is told
         if wait and left:
-            watcher = session.watcher()
-            with watcher() if watcher is not None else contextlib.nullcontext():
-                futures.wait(left)
+            futures.wait(left)
 
 
 def _results(pending: list[futures.Future[Any]], until: float | None) -> Iterator[Any]:
@@ -323,21 +338,20 @@ def _results(pending: list[futures.Future[Any]], until: float | None) -> Iterato
             watched.__exit__(None, None, None)
 
 
-def _broken_by(error: BaseException) -> BrokenExecutor:
+def _broken_by(error: BaseException) -> BrokenProcessPool:
     ended = isinstance(error, RaySystemError)
-    broken = BrokenExecutor(
+    broken = BrokenProcessPool(
         str(error) if ended else f"no process of the executor could be started: {error}"
     )
     broken.__cause__ = error
     return broken
 
 
-def _sent(call: _Call, actor: Any, told: set[str]) -> ObjectRef[Any]:
+def _sent(call: _Call, process: _Process) -> ObjectRef[Any]:
     assert call.function is not None
     function, large = carried(call.function)
-    run = actor.run_batch.options(name=function.name)
-    ref: ObjectRef[Any] = run.remote(function.to(told), large, call.calls, call.form)
-    return ref
+    told = function.to(process.told)
+    return send(process.actor, told, large, call.calls, call.form, call.items)
 
 
 _open: weakref.WeakSet[Executor] = weakref.WeakSet()

@@ -23,7 +23,8 @@ from nbray.config import INLINE_LIMIT
 from nbray.refs import ObjectRef
 from nbray.util.call_batch import FailedCall, original
 from nbray.util.chunk_run import weight
-from nbray.util.multiprocessing.pool import Batches, Pool
+from nbray.util.multiprocessing.batches import Batches
+from nbray.util.multiprocessing.pool import Pool
 
 __all__ = ["register_ray"]
 
@@ -134,10 +135,10 @@ class RayBackend(AutoBatchingMixin, ParallelBackendBase):
             shown = func
         token = session.cell.set(self._cell)  # joblib goes on in the thread of a callback
         try:
-            ref = Batches(self._pool, _run, "full", shown).submit([(args, {})])
+            batches = Batches(self._pool, _run, "full", shown)
+            future: Future[list[Any]] = batches.submit([(args, {})], max(1, len(args[0]))).future()
         finally:
             session.cell.reset(token)
-        future: Future[list[Any]] = ref.future()
         if callback is not None:
             future.add_done_callback(callback)
         return future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 
@@ -175,6 +176,52 @@ def test_what_a_terminated_pool_has_not_done_fails():
         result = pool.apply_async(time.sleep, (600,))
     with pytest.raises(Exception, match=r"(?i)actor"):
         result.get(timeout=60)
+
+
+@pytest.mark.own
+def test_what_is_read_lazily_goes_on_after_close():
+    pool = Pool(2)
+    first, second = pool.imap(square, range(30)), pool.imap_unordered(square, range(30), 4)
+    assert next(first) == 0
+    pool.close()
+    with pytest.raises(ValueError, match="not running"):
+        pool.imap(square, [1])
+    assert sorted(second) == [x * x for x in range(30)]
+    pool.join()
+    assert list(first) == [x * x for x in range(1, 30)]
+    pool.close()
+    pool.join()
+
+
+@pytest.mark.own
+def test_keyword_arguments_by_the_standard_librarys_name(pool):
+    assert pool.apply(add, args=(1,), kwds={"b": 5}) == 6
+    assert pool.apply_async(add, (1,), kwds={"b": 7}).get() == 8
+
+
+def test_endless_iterators(pool):
+    for results in (pool.imap(square, itertools.count()), pool.imap_unordered(abs, cycle())):
+        assert sorted(itertools.islice(results, 5)) in ([0, 1, 4, 9, 16], [1] * 5)
+
+
+def cycle():
+    return itertools.cycle([1])
+
+
+def test_what_can_be_gone_through(pool):
+    assert sorted(pool.map(square, {1, 2, 3})) == [1, 4, 9]
+    assert pool.map(str.upper, "abc") == ["A", "B", "C"]
+    assert pool.starmap(add, ["ab", "cd"]) == ["ab", "cd"]
+    for bad in (pool.map, pool.imap):
+        with pytest.raises(TypeError, match="iter"):
+            bad(square, 3)
+
+
+def test_nothing_to_do(pool):
+    result = pool.map_async(square, [])
+    result.wait(60)
+    assert result.get(timeout=60) == []
+    assert list(pool.imap(square, [])) == []
 
 
 @pytest.mark.parametrize("processes", [0, -1, 1000])

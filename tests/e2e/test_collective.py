@@ -98,6 +98,43 @@ def test_a_declared_group_and_its_end():
         ray.get([one.leave.remote("declared") for one in members])
 
 
+def test_the_death_of_a_member_is_told():
+    members = [Member.remote() for _ in range(3)]
+    ray.get([one.join.remote(3, rank, "dies") for rank, one in enumerate(members)])
+    waits = [
+        members[0].call.remote("allreduce", 1, "dies"),
+        members[1].call.remote("recv", 1, 2, "dies"),
+    ]
+    ray.kill(members[2])
+    for ref in waits:
+        with pytest.raises(RuntimeError, match="in vain: rank 2 died"):
+            ray.get(ref, timeout=60)
+    ray.get([one.leave.remote("dies") for one in members[:2]])
+    members[2] = Member.remote()
+    ray.get([one.join.remote(3, rank, "dies") for rank, one in enumerate(members)])
+    assert each(members, "allreduce", "dies") == [[6, 6]] * 3
+
+
+def test_kinds_of_arrays():
+    kinds = ["uint8", "int8", "int32", "int64", "float16", "float32", "float64", "bool"]
+
+    @ray.remote(num_cpus=0)
+    def member(rank):
+        found = []
+        collective.init_collective_group(2, rank, "gloo", "kinds")
+        for kind in kinds:
+            summed = np.array([[rank, 1]], dtype=kind)
+            collective.allreduce(summed, "kinds")
+            spread = np.full((2, 3), rank, dtype=kind)
+            collective.broadcast(spread, 1, "kinds")
+            found.append((summed.dtype.name, summed.tolist(), spread.tolist()))
+        collective.destroy_collective_group("kinds")
+        return found
+
+    expected = [(kind, [[1, 1 if kind == "bool" else 2]], [[1, 1, 1]] * 2) for kind in kinds]
+    assert ray.get([member.remote(rank) for rank in range(2)]) == [expected] * 2
+
+
 def test_tasks():
     @ray.remote(num_cpus=0.5)
     def member(rank):

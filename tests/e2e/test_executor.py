@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import weakref
+from concurrent import futures
 
 import pytest
 
@@ -41,15 +42,45 @@ def test_waiting_calls_can_be_cancelled(tmp_path):
     executor.shutdown(wait=False, cancel_futures=True)
     assert third.cancelled()
     assert fourth.cancelled()
+    assert futures.wait([third, fourth], timeout=60).done == {third, fourth}
     go.touch()
     assert first.result(timeout=60) is None
 
 
 def test_a_process_that_dies_is_replaced():
     with Executor(1, initializer=os.putenv, initargs=("A", "b")) as executor:
+        died = executor.submit(os._exit, 1)
         with pytest.raises(ActorDiedError):
-            executor.submit(os._exit, 1).result(timeout=60)
+            died.result(timeout=60)
+        assert isinstance(died.exception(), futures.BrokenExecutor)
         assert executor.submit(abs, -1).result(timeout=60) == 1
+
+
+def test_what_ends_a_process_while_it_is_unpickled():
+    class Ends:
+        def __reduce__(self):
+            return os._exit, (1,)
+
+    with Executor(1) as executor:
+        with pytest.raises(futures.BrokenExecutor):
+            executor.submit(abs, Ends()).result(timeout=60)
+        assert list(executor.map(abs, range(-3, 0), timeout=60)) == [3, 2, 1]
+
+
+def test_what_was_submitted_outlives_the_executor():
+    executor = Executor(1)
+    results = executor.map(abs, range(-3, 0))
+    del executor
+    assert list(results) == [3, 2, 1]
+
+
+def test_executors_in_calls_of_executors():
+    def nested(n):
+        with Executor(1) as executor:
+            return sum(executor.map(abs, range(n)))
+
+    with Executor(2) as executor:
+        assert list(executor.map(nested, [2, 3], timeout=60)) == [1, 3]
 
 
 def test_shutdown_waits():
@@ -84,8 +115,8 @@ def test_nothing_is_held_longer_than_it_is_needed():
 
 def test_what_runs_is_not_cancelled():
     executor = Executor(1)
-    futures = [executor.submit(time.sleep, 0.05) for _ in range(20)]
+    made = [executor.submit(time.sleep, 0.05) for _ in range(20)]
     executor.shutdown(cancel_futures=True)
-    left = [one for one in futures if not one.cancelled()]
+    left = [one for one in made if not one.cancelled()]
     assert 1 <= len(left) < 20
     assert all(one.done() and one.exception() is None for one in left)

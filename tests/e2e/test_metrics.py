@@ -33,6 +33,7 @@ def test_the_page():
 
         def call(self):
             self.calls.inc()
+            Gauge("worker_gauge", tag_keys=("a-b",)).set(1, tags={"a-b": 'a "b"\n'})
 
     (port,) = {node["MetricsExportPort"] for node in ray.nodes()}
     assert port
@@ -45,13 +46,18 @@ def test_the_page():
 
     def found():
         try:
-            lines = read(port).splitlines()
+            lines = [line for line in read(port).splitlines() if not line.startswith("#")]
         except urllib.error.URLError:
-            return False
-        gauges = [line for line in lines if line.startswith("ray_driver_gauge{")]
-        counts = [line for line in lines if line.startswith("ray_worker_calls_total{")]
-        return [line.split()[-1] for line in (*gauges, *counts)] == ["4.5", "3.0"]
+            return {}
+        return {line.partition("{")[0]: (line, line.split()[-1]) for line in lines}
 
-    assert eventually(found)
+    assert eventually(lambda: len(found()) == 3)
+    assert {name: value for name, (_, value) in found().items()} == {
+        "ray_driver_gauge": "4.5", "ray_worker_calls_total": "3.0", "ray_worker_gauge": "1.0",
+    }  # fmt: skip
+    assert r'a_b="a \"b\"\n"' in found()["ray_worker_gauge"][0]
+    ray.kill(worker)
+    # Its gauge ends with it, what it has counted does not.
+    assert eventually(lambda: found().keys() == {"ray_driver_gauge", "ray_worker_calls_total"})
     with pytest.raises(urllib.error.HTTPError, match="403"):
         read(port, Host="elsewhere.example")

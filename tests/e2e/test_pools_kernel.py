@@ -48,8 +48,34 @@ def texts(answer):
 def test_bars_and_receipt(kernel, code):
     answer = kernel.run(code)
     assert not answer.error, answer.traceback
-    assert "8 of 8" in texts(answer)
-    assert "Receipt: 8 tasks on 1 node" in texts(answer)
+    assert "16 of 16" in texts(answer)  # items, however many travel together
+    assert "Receipt: 16 tasks on 1 node" in texts(answer)
+
+
+@pytest.mark.parametrize("wait", ["wait(made)", "list(as_completed(made))"])
+def test_waits_of_the_standard_library_show_bars(kernel, wait):
+    answer = kernel.run(
+        "from concurrent.futures import as_completed, wait\n"
+        "with Executor(2) as executor:\n"
+        "    made = [executor.submit(slow_square, i) for i in range(13)]\n"
+        f"    _ = {wait}"
+    )
+    assert not answer.error, answer.traceback
+    assert "13 of 13" in texts(answer)
+    assert "Receipt: 13 tasks on 1 node" in texts(answer)
+
+
+def test_a_search_of_scikit_learns(kernel):
+    answer = kernel.run(
+        "from sklearn.datasets import load_iris\n"
+        "from sklearn.model_selection import GridSearchCV\n"
+        "from sklearn.svm import SVC\n"
+        "with joblib.parallel_config(backend='ray', n_jobs=2):\n"
+        "    search = GridSearchCV(SVC(), {'C': [0.1, 1], 'gamma': [0.01, 0.1]}, cv=3)\n"
+        "    search.fit(*load_iris(return_X_y=True))\n"
+        "float(round(search.best_score_, 2)), search.best_params_"
+    )
+    assert answer.result == "(0.97, {'C': 1, 'gamma': 0.1})"
 
 
 def test_work_has_the_functions_name(kernel):
@@ -74,6 +100,25 @@ def test_an_error_is_shown_as_a_tasks(kernel, code):
     assert "return 1 / x" in answer.traceback
     assert "where x = 0" in answer.traceback
     assert "File " not in answer.traceback  # no frame of a library
+
+
+def test_a_pool_can_be_used_after_stop(kernel):
+    kernel.run(
+        "def stubborn(x):\n"
+        "    while True:\n"
+        "        try: time.sleep(600)\n"
+        "        except BaseException: pass\n"
+        "pool = Pool(2)"
+    )
+    for work in ("slow_square, range(1000), chunksize=100", "stubborn, range(8), chunksize=2"):
+        answer = kernel.start(f"print('submitted'); pool.map({work})")
+        kernel.until(lambda message, answer=answer: "submitted" in answer.streams)
+        time.sleep(0.5)
+        kernel.manager.interrupt_kernel()
+        kernel.finish(answer)
+        assert answer.error == "KeyboardInterrupt"
+    assert kernel.run("pool.map(slow_square, range(3))").result == "[0, 1, 4]"
+    kernel.run("pool.terminate()")
 
 
 def test_stop(kernel):

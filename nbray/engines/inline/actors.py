@@ -131,7 +131,9 @@ class InlineActors:
                 f"{limit} calls wait for the actor {info.class_name} already "
                 "(its max_pending_calls)"
             )
-        call = self._launcher.call(name, args, kwargs, options.num_returns, method)
+        call = self._launcher.call(
+            name, args, kwargs, options.num_returns, method, options.counted
+        )
         if actor is None:
             gone = f"the actor {info.class_name} has ended with the session it belonged to"
             self._runner.fail(call, ActorDiedError(gone))
@@ -167,6 +169,10 @@ class InlineActors:
 
     def owns(self, info: ActorInfo) -> bool:
         return info.owner == self._owner
+
+    def ended(self, info: ActorInfo) -> bool:
+        actor = self.all.get(info.actor) if info.owner == self._owner else None
+        return actor is None or actor.death is not None
 
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         return [key for key in self._names if all_namespaces or key[0] == self._context.namespace]

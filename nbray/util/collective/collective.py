@@ -19,7 +19,7 @@ import numpy as np
 from nbray import session
 from nbray.api import get, get_actor, kill, put
 from nbray.exceptions import RayActorError
-from nbray.ids import OWN_CELL
+from nbray.ids import OWN_CELL, drawn
 from nbray.remote import remote
 from nbray.util.collective.meeting import Brought, CollectiveGroup
 from nbray.util.collective.types import Backend, ReduceOp
@@ -93,12 +93,24 @@ _memberships = _Memberships()
 
 
 def _asked(meeting: Any, method: str, *args: Any) -> Any:
+    return get(_asking(meeting, method, *args))
+
+
+def _asking(meeting: Any, method: str, *args: Any) -> Any:
     token = session.cell.set(OWN_CELL)  # not the user's work, which bars count
     try:
-        ref = getattr(meeting, method).remote(*args)
+        return getattr(meeting, method).remote(*args)
     finally:
         session.cell.reset(token)
-    return get(ref)
+
+
+def _joined(meeting: Any, rank: int, world_size: int) -> str:
+    """Join; why not, if that is so."""
+    token = f"{drawn():x}"
+    why: str = _asked(
+        meeting, "join", rank, world_size, token, [_asking(meeting, "stay", token)]
+    )
+    return why
 
 
 def _here() -> str:
@@ -144,8 +156,12 @@ def is_backend_available(backend: str) -> bool:
 
 
 def is_group_initialized(group_name: str = "default") -> bool:
-    """Whether this process is a member of the group already."""
-    return (_here(), group_name) in _memberships.handles
+    """Whether this process is a member of the group already (a driver never is)."""
+    try:
+        here = _here()
+    except RuntimeError:
+        return False
+    return (here, group_name) in _memberships.handles
 
 
 def init_collective_group(
@@ -175,7 +191,7 @@ def init_collective_group(
     while True:
         meeting = _meeting(group_name).options(get_if_exists=True).remote(world_size, None)
         try:
-            why = _asked(meeting, "join", rank, world_size)
+            why = _joined(meeting, rank, world_size)
         except RayActorError:  # that of an earlier group, which ends
             why = "an earlier group of the name has not ended"
         if not why:
@@ -251,7 +267,7 @@ def get_group_handle(group_name: str = "default") -> GroupHandle:
         raise RuntimeError(missing) from None
     if rank < 0:
         raise RuntimeError(missing)
-    _asked(meeting, "join", rank, world_size)
+    _joined(meeting, rank, world_size)
     handle = GroupHandle(meeting, group_name, rank, world_size)
     _memberships.handles[here, group_name] = handle
     return handle

@@ -1,13 +1,20 @@
 """The actor in which the members of a group meet: what each brings, until all have come.
 
-Owns who is a member, and references of values until they are fetched. Values go by the
-object store, from member to member.
+Owns who is a member and still lives, and references of values until they are fetched. Values
+go by the object store, from member to member.
+
+Rule: each member has one call here that goes on until it leaves (`stay`). The answer is the
+member's own, and so whoever waits for it hears of the member's death.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
+
+from nbray import session
+from nbray.exceptions import RayError
 
 Brought = dict[int, list[Any]]
 """What members have brought to one step: a list of references, by rank."""
@@ -33,28 +40,83 @@ class CollectiveGroup:
         """Ranks by actors' ids, where they were declared."""
         self.members: set[int] = set()
         self.left: set[int] = set()
+        self.dead: set[int] = set()
         self.steps: dict[int, _Step] = {}
         self.posts: dict[tuple[int, int, int], list[Any]] = {}
         """What was sent, by (from, to, how many before)."""
         self.posted = asyncio.Event()
+        self._stays: dict[str, asyncio.Event] = {}
+        """What ends each member's `stay`, by its token."""
+        self._tokens: dict[int, str] = {}
+        """Members' tokens, by rank."""
+        self._watches: set[asyncio.Task[None]] = set()
 
     async def declared(self, actor: str) -> tuple[int, int]:
         """(rank, size of the group) of an actor; the rank is -1 if it is no member."""
         return (self.ranks or {}).get(actor, -1), self.world_size
 
-    async def join(self, rank: int, world_size: int) -> str:
-        """Become a member; why not, if that is so."""
+    async def stay(self, token: str) -> None:
+        """Goes on while the caller, who has drawn *token*, is a member."""
+        await self._stays.setdefault(token, asyncio.Event()).wait()
+        del self._stays[token]
+
+    def _end_stay(self, token: str) -> None:
+        self._stays.setdefault(token, asyncio.Event()).set()
+
+    async def join(self, rank: int, world_size: int, token: str, stay: list[Any]) -> str:
+        """Become a member; why not, if that is so.
+
+        Args:
+            stay: the reference of what `stay` gives the member for *token*.
+        """
+        why = ""
         if world_size != self.world_size:
-            return f"its size is {self.world_size}, not {world_size}"
-        if rank in self.members:
-            return f"rank {rank} is taken"
+            why = f"its size is {self.world_size}, not {world_size}"
+        elif rank in self.members:
+            why = f"rank {rank} is taken"
+        if why:
+            self._end_stay(token)
+            return why
         self.members.add(rank)
+        self._tokens[rank] = token
+        watch = asyncio.create_task(self._watch(rank, stay[0]))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
         return ""
+
+    async def _watch(self, rank: int, stay: Any) -> None:
+        """Until a member leaves or dies."""
+        try:
+            await stay
+        except RayError:
+            self.dead.add(rank)
+            self._wake()
+            if len(self.left | self.dead) >= self.world_size:
+                engine = session.require()
+                here = engine.context.actor()
+                if here is not None:  # nobody is left to end it
+                    engine.actors.kill(here[0], no_restart=True)
 
     async def leave(self, rank: int) -> bool:
         """Whether all have left."""
         self.left.add(rank)
-        return len(self.left) >= len(self.members)
+        self._end_stay(self._tokens[rank])
+        self._wake()
+        return len(self.left | self.dead) >= len(self.members)
+
+    def _wake(self) -> None:
+        """Have all look who is still there."""
+        self.posted.set()
+        for step in self.steps.values():
+            step.changed.set()
+
+    def _gone(self, wanted: Iterable[int]) -> str:
+        """Who of *wanted* brings nothing any more, in words ('': all can)."""
+        lost = sorted(self.dead.intersection(wanted))
+        if lost:
+            return f"{_ranks(lost)} died"
+        left = sorted(self.left.intersection(wanted))
+        return f"{_ranks(left)} left the group" if left else ""
 
     async def bring(
         self, number: int, kind: str, rank: int, refs: list[Any], wait_for: list[int],
@@ -68,12 +130,15 @@ class CollectiveGroup:
         step.changed.set()
         try:
             async with asyncio.timeout(seconds):
-                while any(other not in step.brought for other in wait_for):
+                while missing := {*wait_for} - step.brought.keys():
+                    gone = self._gone(missing)
+                    if gone:
+                        return f"{kind} waits in vain: {gone}"
                     step.changed.clear()
                     await step.changed.wait()
         except TimeoutError:
-            missing = sorted(set(wait_for) - step.brought.keys())
-            return f"{kind} waited {seconds:g} s for {_ranks(missing)}"
+            late = sorted({*wait_for} - step.brought.keys())
+            return f"{kind} waited {seconds:g} s for {_ranks(late)}"
         step.over.add(rank)
         if len(step.over) == self.world_size:
             self.steps.pop(number, None)
@@ -92,6 +157,9 @@ class CollectiveGroup:
         try:
             async with asyncio.timeout(seconds):
                 while key not in self.posts:
+                    gone = self._gone([sender])
+                    if gone:
+                        return f"recv waits in vain: {gone}"
                     self.posted.clear()
                     await self.posted.wait()
         except TimeoutError:

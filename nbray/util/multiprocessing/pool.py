@@ -16,13 +16,16 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
 
 from nbray import arguments, session
 from nbray.api import cluster_resources, get, init, is_initialized, kill, wait
+from nbray.engine import Engine
+from nbray.exceptions import RayError
 from nbray.ids import OWN_CELL
 from nbray.refs import ObjectRef
-from nbray.util.call_batch import Carried, Form, PoolActorClass, carried
+from nbray.util.call_batch import Carried, Ends, Form, PoolActorClass, send
+from nbray.util.multiprocessing.batches import Batches
 from nbray.util.multiprocessing.results import (
     AsyncResult,
     IMapIterator,
@@ -32,6 +35,7 @@ from nbray.util.multiprocessing.results import (
 
 __all__ = ["AsyncResult", "IMapIterator", "OrderedIMapIterator", "Pool", "UnorderedIMapIterator"]
 
+Results = TypeVar("Results", bound=IMapIterator)
 BATCHES = 4
 """Batches for each process where nobody says how large they are."""
 
@@ -39,38 +43,35 @@ BATCHES = 4
 class PoolProcess:
     """One actor of a pool."""
 
-    __slots__ = ("actor", "batches", "last", "told", "waiting")
+    __slots__ = (
+        "_engine", "_node", "actor", "batches", "last", "ready", "run", "told", "waiting",
+    )  # fmt: skip
 
-    def __init__(self, actor: Any) -> None:
+    def __init__(self, engine: Engine, actor: Any) -> None:
+        self._engine = engine
+        self._node: str | None = None
         self.actor = actor
+        self.ready: ObjectRef[str] = asked(actor.ping)
+        """Is there as soon as the actor is."""
         self.told: set[str] = set()
         """Files of whose source it knows."""
         self.last: ObjectRef[Any] | None = None
         """The last thing it was given, once it is to get no more."""
+        self.run: session.Run | None = None
+        """On whose behalf it was given something last."""
         self.batches = 0
         """How many it was given."""
         self.waiting: collections.deque[weakref.ref[ObjectRef[Any]]] = collections.deque()
         """What it was given and may not have ended; not held, for results may be large."""
 
-
-class Batches:
-    """How the calls of one function are sent: in batches, each under the function's name."""
-
-    def __init__(
-        self, pool: Pool, function: Callable[..., Any], form: Form,
-        shown: Callable[..., Any] | None = None,
-    ) -> None:  # fmt: skip
-        self._pool = pool
-        self._form = form
-        self._function, self._large = carried(function, shown)
-
-    def replace(self, ref: ObjectRef[Any]) -> None:
-        """The actor that was to make *ref* has died."""
-        self._pool._replace(ref)
-
-    def submit(self, calls: Sequence[Any]) -> ObjectRef[Any]:
-        """Send one; the reference is of a list of results (see `PoolActor.run_batch`)."""
-        return self._pool._submit(self._function, (self._large, calls, self._form))
+    def node(self) -> str:
+        """The id of its node, once it has made a call ('' if it has died before)."""
+        if self._node is None:
+            try:
+                (self._node,) = self._engine.get([self.ready], None)
+            except RayError:
+                self._node = ""
+        return self._node
 
 
 class Pool:
@@ -113,41 +114,49 @@ class Pool:
                 stacklevel=2,
             )
         count = _attach(processes, ray_address)
+        self._engine = session.require()
+        self._ends = Ends(self._engine)
         self._lock = threading.Lock()
         self._turn = 0
         self._most = maxtasksperchild or 0
         self._ending: list[PoolProcess] = []
         """Those that end when they have done what they were given."""
+        self._reading: weakref.WeakSet[IMapIterator] = weakref.WeakSet()
+        """Whose items have not all been read."""
         kind = PoolActorClass
         if ray_remote_args:
             kind = kind.options(**ray_remote_args)
         started = tuple(initargs or ())
+        engine = self._engine
         self._make: Callable[[], PoolProcess] = lambda: PoolProcess(
-            kind.remote(initializer, started)
+            engine, kind.remote(initializer, started)
         )
         self._processes = [self._make() for _ in range(count)]
         self._closed = False
-        token = session.cell.set(OWN_CELL)  # nobody's work
-        try:
-            answers = [one.actor.ping.remote() for one in self._processes]
-        finally:
-            session.cell.reset(token)
-        get(answers)
+        get([one.ready for one in self._processes])
 
     # -- who gets what -------------------------------------------------------------
 
-    def _submit(self, function: Carried, args: tuple[Any, ...]) -> ObjectRef[Any]:
+    def _send(
+        self, function: Carried, large: list[ObjectRef[Any]], calls: Sequence[Any], form: Form,
+        items: int,
+    ) -> tuple[ObjectRef[Any], Callable[[], str]]:  # fmt: skip
+        """Give calls to a process (see `Sends._send`)."""
         with self._lock:
             at = self._least_busy()
             process = self._processes[at]
-            run = process.actor.run_batch.options(name=function.name)
-            ref: ObjectRef[Any] = run.remote(function.to(process.told), *args)
+            if process.actor is None:
+                raise ValueError("Pool not running")
+            if self._engine.actors.ended(process.actor._info) or _stopped(process):
+                process = self._processes[at] = self._make()
+            process.run = session.run.get()
+            ref = send(process.actor, function.to(process.told), large, calls, form, items)
             process.waiting.append(weakref.ref(ref))
             process.batches += 1
             if process.batches == self._most:
                 self._end(process)
                 self._processes[at] = self._make()
-        return ref
+        return ref, process.node
 
     def _least_busy(self) -> int:
         count = len(self._processes)
@@ -159,15 +168,6 @@ class Pool:
             at = min(order, key=lambda n: len(self._processes[n].waiting))
         self._turn = at + 1
         return at
-
-    def _replace(self, ref: ObjectRef[Any]) -> None:
-        """The actor that was to make *ref* has died: another one takes its place."""
-        with self._lock:
-            if self._closed:
-                return
-            for at, process in enumerate(self._processes):
-                if any(one() is ref for one in process.waiting):
-                    self._processes[at] = self._make()
 
     def _end(self, process: PoolProcess) -> None:
         """Let go of the actor when it has done what it was given: then it ends."""
@@ -190,20 +190,22 @@ class Pool:
 
     def apply(
         self, func: Callable[..., Any], args: Iterable[Any] | None = None,
-        kwargs: dict[str, Any] | None = None,
+        kwargs: dict[str, Any] | None = None, *, kwds: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """`func(*args, **kwargs)` in one of the processes; waits for its result."""
-        return self.apply_async(func, args, kwargs).get()
+        return self.apply_async(func, args, kwargs, kwds=kwds).get()
 
     def apply_async(
         self, func: Callable[..., Any], args: Iterable[Any] | None = None,
         kwargs: dict[str, Any] | None = None,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
+        *, kwds: dict[str, Any] | None = None,
     ) -> AsyncResult:  # fmt: skip
         """Start `func(*args, **kwargs)` in one of the processes.
 
         Args:
+            kwds: *kwargs*, as the standard library calls it.
             callback: called here with the result, in a thread of its own.
             error_callback: the same with what *func* raised.
 
@@ -212,8 +214,8 @@ class Pool:
         """
         self._check_running()
         batches = Batches(self, func, "full")
-        ref = batches.submit([(tuple(args or ()), dict(kwargs or {}))])
-        return AsyncResult(self._replace, [ref], callback, error_callback, single=True)
+        batch = batches.submit([(tuple(args or ()), dict(kwargs or kwds or {}))])
+        return AsyncResult([batch], callback, error_callback, single=True)
 
     def map(
         self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = None
@@ -266,13 +268,13 @@ class Pool:
         self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = 1
     ) -> OrderedIMapIterator:
         """An iterator over the results, in order; *iterable* is read as they are taken."""
-        return OrderedIMapIterator(*self._lazily(func, iterable, chunksize))
+        return self._reads(OrderedIMapIterator(*self._lazily(func, iterable, chunksize)))
 
     def imap_unordered(
         self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int | None = 1
     ) -> UnorderedIMapIterator:
         """An iterator over the results as they come; *iterable* is read as they are taken."""
-        return UnorderedIMapIterator(*self._lazily(func, iterable, chunksize))
+        return self._reads(UnorderedIMapIterator(*self._lazily(func, iterable, chunksize)))
 
     def _map(
         self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None,
@@ -282,18 +284,29 @@ class Pool:
         items = iterable if isinstance(iterable, (list, tuple, range)) else list(iterable)
         size = self._chunk_size(len(items)) if chunksize is None else _checked(chunksize)
         batches = Batches(self, func, form)
-        refs = [batches.submit(items[at : at + size]) for at in range(0, len(items), size)]
-        return AsyncResult(self._replace, refs, callback, error_callback)
+        sent = [batches.submit(items[at : at + size]) for at in range(0, len(items), size)]
+        return AsyncResult(sent, callback, error_callback)
 
     def _lazily(
         self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None
-    ) -> tuple[Batches, Iterator[Any], int, int]:
+    ) -> tuple[Batches, Iterator[Any], int, int, Callable[[Any], None]]:
         self._check_running()
         if chunksize is None:
             known = isinstance(iterable, Sized)
             chunksize = self._chunk_size(len(iterable)) if known else 1  # type: ignore[arg-type]
         batches = Batches(self, func, "one")
-        return batches, iter(iterable), _checked(chunksize), len(self._processes)
+        size = _checked(chunksize)
+        return batches, iter(iterable), size, len(self._processes), self._has_read
+
+    def _reads(self, results: Results) -> Results:
+        if not results.exhausted:
+            self._reading.add(results)
+        return results
+
+    def _has_read(self, results: IMapIterator) -> None:
+        self._reading.discard(results)
+        with self._lock:
+            self._end_all()
 
     def _chunk_size(self, items: int) -> int:
         return max(1, -(-items // (len(self._processes) * BATCHES)))
@@ -305,13 +318,20 @@ class Pool:
     # -- its end -------------------------------------------------------------------
 
     def close(self) -> None:
-        """Take no more work; the processes end when they have done what they have."""
+        """Take no more work; the processes end when they have done what they have.
+
+        What `imap` has begun goes on, and is read to its end by `join`.
+        """
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
+            self._end_all()
+
+    def _end_all(self) -> None:
+        """End the processes of a closed pool, once nobody reads items for them. Under the lock."""
+        if self._closed and not self._reading:
             for process in self._processes:
-                self._end(process)
+                if process.actor is not None and process.last is None:
+                    self._end(process)
 
     def terminate(self) -> None:
         """End the processes at once; what they have not done raises `ActorDiedError`."""
@@ -331,6 +351,8 @@ class Pool:
         """
         if not self._closed:
             raise ValueError("Pool is still running")
+        for results in list(self._reading):
+            results.send_all()
         refs = [last for one in list(self._ending) if (last := one.last) is not None]
         if refs:
             wait(refs, num_returns=len(refs), fetch_local=False)
@@ -378,10 +400,28 @@ def _attach(processes: int | None, address: str | None) -> int:
     return processes
 
 
+def asked(method: Any) -> ObjectRef[Any]:
+    """The answer of an actor's method, which is nobody's work: screens leave it out."""
+    token = session.cell.set(OWN_CELL)
+    try:
+        ref: ObjectRef[Any] = method.remote()
+    finally:
+        session.cell.reset(token)
+    return ref
+
+
 def _checked(chunksize: Any) -> int:
     if chunksize < 1:
         raise ValueError(f"Chunksize must be 1+, not {chunksize}")
     return int(chunksize)
+
+
+def _stopped(process: PoolProcess) -> bool:
+    """Whether it is still busy with what Stop has ended: then it may be killed for that."""
+    if not session.halted or process.run is None or not process.run.stopped:
+        return False
+    _forget_ended(process)
+    return bool(process.waiting)
 
 
 def _forget_ended(process: PoolProcess) -> None:

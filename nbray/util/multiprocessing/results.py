@@ -13,73 +13,34 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing import TimeoutError
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from nbray import session
-from nbray.api import get, wait
-from nbray.exceptions import ActorDiedError
+from nbray.api import wait
 from nbray.refs import ObjectRef
-from nbray.util.call_batch import FailedCall, original
-
-Replace = Callable[[ObjectRef[Any]], None]
-
-
-class Submits(Protocol):
-    """What an iterator needs of its pool."""
-
-    def submit(self, calls: Sequence[Any]) -> ObjectRef[Any]:
-        """Send a batch of calls."""
-
-    def replace(self, ref: ObjectRef[Any]) -> None:
-        """The actor that was to make *ref* has died."""
-
-
-class _Error:
-    """A call that failed, or a batch that did as a whole."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-def _read(ref: ObjectRef[Any], replace: Replace) -> list[Any]:
-    """The results of one batch, with an `_Error` where there is none."""
-    try:
-        values = get(ref)
-    except ActorDiedError as error:
-        replace(ref)
-        return [_Error(error)]
-    except Exception as error:  # noqa: BLE001 - the user's classes may fail to unpickle
-        return [_Error(original(error))]
-    return _opened(values)
-
-
-def _opened(values: list[Any]) -> list[Any]:
-    return [_Error(one.error()) if isinstance(one, FailedCall) else one for one in values]
+from nbray.util.multiprocessing.batches import Batch, Batches, CallError
 
 
 class AsyncResult:
     """The result of calls that may still run; made by the pool's methods.
 
     Args:
-        replace: told of a reference that is lost because its actor has died.
-        refs: of the batches, in order.
+        batches: in order.
         single: one call in one batch, whose result is not in a list.
     """
 
     def __init__(
-        self, replace: Replace, refs: list[ObjectRef[Any]],
+        self, batches: list[Batch],
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
         single: bool = False,
     ) -> None:  # fmt: skip
-        self._replace = replace
-        self._refs = refs
+        self._batches = batches
+        self._refs = [one.ref for one in batches]
         self._single = single
-        self._batches: dict[int, list[Any]] = {}
+        self._results: dict[int, list[Any]] = {}
         """What was read, by the number of the batch."""
         self._callback = callback
         self._error_callback = error_callback
@@ -89,23 +50,20 @@ class AsyncResult:
             self._told = threading.Event()
             self._lock = threading.Lock()
             self._failed = False
-            if not refs:
+            if not batches:
                 self._tell_all()
             cell = session.cell.get()
-            for number, ref in enumerate(refs):
-                ref.future().add_done_callback(
-                    lambda future, number=number: self._come(number, future, cell)  # type: ignore[misc]
+            for number, batch in enumerate(batches):
+                batch.future().add_done_callback(
+                    lambda _, number=number: self._come(number, cell)  # type: ignore[misc]
                 )
 
-    def _come(self, number: int, future: Any, cell: str) -> None:
-        error = future.exception()
-        if isinstance(error, ActorDiedError):
-            self._replace(self._refs[number])
-        opened = _opened(future.result()) if error is None else [_Error(original(error))]
+    def _come(self, number: int, cell: str) -> None:
+        results = self._batches[number].results()
         with self._lock:
-            self._batches[number] = opened
-            last = len(self._batches) == len(self._refs)
-            failed = next((one for one in opened if isinstance(one, _Error)), None)
+            self._results[number] = results
+            last = len(self._results) == len(self._refs)
+            failed = next((one for one in results if isinstance(one, CallError)), None)
             first = failed is not None and not self._failed
             self._failed = self._failed or first
         token = session.cell.set(cell)  # what a callback launches belongs to the cell of the call
@@ -155,7 +113,7 @@ class AsyncResult:
             raise TimeoutError
         results = self._joined()
         for one in results:
-            if isinstance(one, _Error):
+            if isinstance(one, CallError):
                 raise one.error
         return results[0] if self._single else results
 
@@ -167,13 +125,13 @@ class AsyncResult:
         """
         if not self.ready():
             raise ValueError(f"{self!r} not ready")
-        return not any(isinstance(one, _Error) for one in self._joined())
+        return not any(isinstance(one, CallError) for one in self._joined())
 
     def _joined(self) -> list[Any]:
-        missing = [n for n in range(len(self._refs)) if n not in self._batches]
+        missing = [n for n in range(len(self._refs)) if n not in self._results]
         for number in missing:
-            self._batches[number] = _read(self._refs[number], self._replace)
-        return [one for n in range(len(self._refs)) for one in self._batches[n]]
+            self._results[number] = self._batches[number].results()
+        return [one for n in range(len(self._refs)) for one in self._results[n]]
 
 
 def _call(callback: Callable[[Any], object], value: Any) -> None:
@@ -198,37 +156,47 @@ class IMapIterator:
     """
 
     def __init__(
-        self, batches: Submits, items: Iterator[Any], size: int, ahead: int
-    ) -> None:
+        self, batches: Batches, items: Iterator[Any], size: int, ahead: int,
+        read: Callable[[IMapIterator], None],
+    ) -> None:  # fmt: skip
         self._batches = batches
+        self._all_read = read
         self._items = items
         self._size = size
-        self._running: dict[ObjectRef[Any], None] = {}
+        self._running: dict[ObjectRef[Any], Batch] = {}
         """In the order in which they were sent."""
-        self._ended: dict[ObjectRef[Any], None] = {}
+        self._ended: dict[ObjectRef[Any], Batch] = {}
         """Ended, but not handed out."""
         self._line: collections.deque[ObjectRef[Any]] = collections.deque()
         """All of these, in order."""
         self._results: collections.deque[Any] = collections.deque()
-        self._exhausted = False
+        self.exhausted = False
+        """Whether all items have been read."""
         self._broken: Exception | None = None
         """What reading the items raised, to be raised after what came before."""
         for _ in range(ahead):
             self._send()
 
+    def send_all(self) -> None:
+        """Read all items that are left, and send them."""
+        while not self.exhausted:
+            self._send()
+
     def _send(self) -> None:
-        if self._exhausted:
+        if self.exhausted:
             return
         calls: list[Any] = []
         try:
             calls.extend(itertools.islice(self._items, self._size))
         except Exception as error:  # noqa: BLE001 - raised again when the loop gets there
             self._broken = error
-        self._exhausted = self._broken is not None or len(calls) < self._size
+        self.exhausted = self._broken is not None or len(calls) < self._size
         if calls:
-            ref = self._batches.submit(calls)
-            self._running[ref] = None
-            self._line.append(ref)
+            batch = self._batches.submit(calls)
+            self._running[batch.ref] = batch
+            self._line.append(batch.ref)
+        if self.exhausted:
+            self._all_read(self)
 
     def __iter__(self) -> Self:
         return self
@@ -246,9 +214,9 @@ class IMapIterator:
         """
         until = None if timeout is None else time.monotonic() + timeout
         while not self._results:
-            ref = self._next_batch()
-            if ref is not None:
-                self._results.extend(_read(ref, self._batches.replace))
+            batch = self._next_batch()
+            if batch is not None:
+                self._results.extend(batch.results())
                 continue
             if not self._running:
                 broken, self._broken = self._broken, None
@@ -260,15 +228,14 @@ class IMapIterator:
             if not ready:
                 raise TimeoutError
             for one in ready:
-                del self._running[one]
-                self._ended[one] = None
+                self._ended[one] = self._running.pop(one)
                 self._send()
         result = self._results.popleft()
-        if isinstance(result, _Error):
+        if isinstance(result, CallError):
             raise result.error
         return result
 
-    def _next_batch(self) -> ObjectRef[Any] | None:
+    def _next_batch(self) -> Batch | None:
         """The next that may be handed out, if there is one; it is taken out."""
         raise NotImplementedError
 
@@ -276,20 +243,16 @@ class IMapIterator:
 class OrderedIMapIterator(IMapIterator):
     """Results in the order of the items; made by `Pool.imap`."""
 
-    def _next_batch(self) -> ObjectRef[Any] | None:
+    def _next_batch(self) -> Batch | None:
         if not self._line or self._line[0] not in self._ended:
             return None
-        ref = self._line.popleft()
-        del self._ended[ref]
-        return ref
+        return self._ended.pop(self._line.popleft())
 
 
 class UnorderedIMapIterator(IMapIterator):
     """Results in the order in which they come; made by `Pool.imap_unordered`."""
 
-    def _next_batch(self) -> ObjectRef[Any] | None:
+    def _next_batch(self) -> Batch | None:
         self._line.clear()
-        ref = next(iter(self._ended), None)
-        if ref is not None:
-            del self._ended[ref]
-        return ref
+        first = next(iter(self._ended), None)
+        return None if first is None else self._ended.pop(first)

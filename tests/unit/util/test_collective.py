@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from nbray.exceptions import OwnerDiedError
 from nbray.util import collective
 from nbray.util.collective.meeting import CollectiveGroup
 from nbray.util.collective.types import Backend
@@ -39,11 +40,42 @@ def test_members():
         group = CollectiveGroup(2, {"a": 1})
         assert await group.declared("a") == (1, 2)
         assert await group.declared("b") == (-1, 2)
-        assert await group.join(0, 3) == "its size is 2, not 3"
-        assert await group.join(0, 2) == ""
-        assert await group.join(0, 2) == "rank 0 is taken"
-        assert await group.join(1, 2) == ""
-        assert [await group.leave(0), await group.leave(1)] == [False, True]
+        stays = [asyncio.create_task(group.stay(str(n))) for n in range(4)]
+        assert await group.join(0, 3, "0", stays[:1]) == "its size is 2, not 3"
+        assert await group.join(0, 2, "1", stays[1:]) == ""
+        assert await group.join(0, 2, "2", stays[2:]) == "rank 0 is taken"
+        assert await group.join(1, 2, "3", stays[3:]) == ""
+        await asyncio.gather(stays[0], stays[2])
+        assert not stays[1].done()
+        assert await group.leave(0) is False
+        assert await group.bring(0, "barrier", 1, [], [0, 1], 60) == (
+            "barrier waits in vain: rank 0 left the group"
+        )
+        assert await group.leave(1) is True
+        await asyncio.gather(*stays)
+        assert not group._watches
+
+    asyncio.run(main())
+
+
+def test_a_member_that_dies():
+    async def main():
+        group = CollectiveGroup(3, None)
+        lives = [asyncio.get_running_loop().create_future() for _ in range(2)]
+        for rank, life in enumerate(lives):
+            await group.join(rank, 3, str(rank), [life])
+        waits = [
+            asyncio.create_task(group.bring(0, "allreduce", 0, [], [0, 1, 2], 60)),
+            asyncio.create_task(group.fetch(1, 0, 0, 60)),
+        ]
+        await asyncio.sleep(0)
+        lives[1].set_exception(OwnerDiedError("it died"))
+        assert await asyncio.gather(*waits) == [
+            "allreduce waits in vain: rank 1 died", "recv waits in vain: rank 1 died",
+        ]  # fmt: skip
+        await group.post(2, 0, 0, ["sent"])
+        assert await group.fetch(2, 0, 0, 60) == ["sent"]
+        assert await group.leave(0) is True  # rank 2 has not come yet
 
     asyncio.run(main())
 
@@ -66,6 +98,7 @@ def test_backends():
         Backend("mpi")
     assert collective.gloo_available()
     assert not collective.nccl_available()
+    assert not collective.is_group_initialized("of a driver")
     assert not collective.is_backend_available("nccl")
 
 

@@ -47,6 +47,36 @@ def test_what_is_in_a_tag_is_escaped(page):
     assert r'ray_seen_total{kind="a\"b\\\n"} 2.0' in page.text()
 
 
+def test_names_of_tags_are_made_fit(page):
+    tags = (("a-b", "ü"), ("1st", ""), ("WorkerId", "mine"))
+    page.take({"WorkerId": "1"}, [counts("seen", tags, 1.0)])
+    assert 'ray_seen_total{WorkerId="mine",a_b="ü",key_1st=""} 1.0' in page.text()
+
+
+def test_numbers_that_are_none(page):
+    for worker, value in enumerate((float("inf"), float("-inf"), float("nan"))):
+        gauge = Series("now", "gauge", "", (), {(): Numbers(value)})
+        page.take({"WorkerId": str(worker)}, [gauge])
+    assert [line.split()[-1] for line in page.text().splitlines()[2:]] == ["+Inf", "-Inf", "NaN"]
+
+
+def test_a_gauge_ends_with_its_process(page):
+    gauge = Series("now", "gauge", "", (), {(): Numbers(1.0)})
+    for worker in ("1", "2"):
+        page.take({"WorkerId": worker}, [counts("seen", (), 1.0), gauge])
+    page.forget(["1", "3"])
+    page.forget(["1"])
+    assert page.text().count("ray_now{") == 1
+    assert page.text().count("ray_seen_total{") == 2
+
+
+def test_one_name_for_two_kinds(page):
+    page.take({"WorkerId": "1"}, [counts("seen", (), 1.0)])
+    numbers = {(): Numbers(20.5, [0, 1])}
+    page.take({"WorkerId": "2"}, [Series("seen", "histogram", "", (0.1,), numbers)])
+    assert page.text().count("ray_seen") == 3
+
+
 def test_processes_without_end_are_added_up(page, monkeypatch):
     monkeypatch.setattr(metrics_page, "MOST", 3)
     for worker in range(10):

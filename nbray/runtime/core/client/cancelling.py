@@ -1,9 +1,9 @@
 """Cancelling: a client's tasks and calls, and what they have launched in turn.
 
 Owns the order of the steps: what is nowhere yet fails at once, what is at a worker is
-interrupted there, and with *force* its worker is killed a moment later. Does not
-own what a worker interrupts (`worker.brain`). Rule: whoever submitted a task cancels it;
-with *recursive* each worker cancels what the cancelled task submitted there.
+interrupted there, and with *force* its worker is killed a moment later (an actor's only if it
+is expendable). Does not own what a worker interrupts (`worker.brain`). Rule: whoever submitted
+a task cancels it; with *recursive* each worker cancels what the cancelled task submitted there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Cancelling:
                 continue
             task.cancelled = True
             at[task.lease.worker].append(task.seq)
-            if force and not isinstance(task.lease, ActorLink):
+            if force and (task.work.expendable or not isinstance(task.lease, ActorLink)):
                 self._force(task, recursive, now, effects)
         told: list[ClientEffect] = [
             Send(worker, Cancel(self._me, seqs, force, recursive)) for worker, seqs in at.items()

@@ -116,6 +116,11 @@ class Tally:
         self.last = 0.0
 
     @property
+    def shown(self) -> Tally:
+        """The counts that people see, to which these belong."""
+        return self._into or self
+
+    @property
     def left(self) -> int:
         """Tasks that have not ended."""
         ended = (self.done, self.failed, self.cancelled)

@@ -29,8 +29,8 @@ BATCH_BYTES = 1 << 20
 class Work:
     """What a client knows of one spec: how long it takes, and whom it was sent to."""
 
-    __slots__ = ("captured", "erratic", "estimate", "function", "max_calls", "max_retries",
-                 "modules", "pool",
+    __slots__ = ("captured", "erratic", "estimate", "expendable", "function", "max_calls",
+                 "max_retries", "modules", "pool",
                  "spec", "tally")  # fmt: skip
 
     def __init__(
@@ -51,6 +51,8 @@ class Work:
         self.erratic = False
         self.max_calls = 0
         """A worker ends after so many of its tasks (0: it stays)."""
+        self.expendable = False
+        """The actor whose method it is may be killed to cancel it with force."""
 
     def ahead(self, remote: bool) -> int:
         """How many tasks a worker may hold, the running one included."""

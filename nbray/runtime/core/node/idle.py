@@ -79,4 +79,4 @@ def at_work(brain: NodeBrain) -> tuple[bool, bool]:
             for other in brain.peers.others()
         )
     )
-    return busy, any(True for _ in brain.residents.holdings())
+    return busy, brain.residents.kept()

@@ -189,6 +189,11 @@ class NativeActors:
         """Whether this client has made it (see `Actors.owns`)."""
         return info.owner == self._brain.me
 
+    def ended(self, info: ActorInfo) -> bool:
+        """Whether it is dead (see `Actors.ended`)."""
+        link = self._brain.actors.links.get((info.owner, info.actor))
+        return link is not None and link.state == m.DEAD
+
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """Named actors (see `Actors.names`)."""
         where = self._context.origin()[2]

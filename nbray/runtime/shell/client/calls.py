@@ -164,7 +164,9 @@ class Calls:
         key = (class_name, name, cell, origin, retries, options)
         work = self._methods.get(key)
         tally = self._brain.tallies.get(cell)
-        if work is None or work.tally is not tally:
+        if work is None or (
+            work.tally is not tally and (options.counted or work.tally.shown is not tally)
+        ):
             if len(self._methods) > 1000:
                 self._methods.clear()
             retry_on, captured = _retry_on(options.retry_exceptions)
@@ -177,10 +179,14 @@ class Calls:
                 most_unread=options.most_unread,
                 raises=raises,
             )  # fmt: skip
-            tally = tally or self._brain.tally(cell, self._now())
+            now = self._now()
+            tally = tally or self._brain.tally(cell, now)
             tally.job = job
+            if not options.counted:  # as in `_new_work`
+                tally = Tally(cell, now, into=tally)
             work = self._methods[key] = Work(spec, retries, None, tally, b"")
             work.captured = captured
+            work.expendable = options.expendable
         return work
 
     # -- tasks ----------------------------------------------------------------------

@@ -8,7 +8,7 @@ for that end itself.
 
 from __future__ import annotations
 
-from nbray.ids import HEAD
+from nbray.ids import HEAD, OWN_NAMESPACE
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.runtime.core.node.scheduling.leases import Holding, Ledger
 from nbray.runtime.core.node.scheduling.scheduler import Hunger, Scheduler
@@ -67,6 +67,13 @@ class Residents:
     def holdings(self) -> list[Holding]:
         """What the actors hold, for `check`."""
         return [r.holding for r in self._all.values() if r.holding is not None]
+
+    def kept(self) -> bool:
+        """Whether there is an actor that somebody may come back for."""
+        return any(
+            one.holding is not None and one.spec.namespace != OWN_NAMESPACE
+            for one in self._all.values()
+        )
 
     def start(self, message: StartActor) -> list[NodeEffect]:
         """The head placed an incarnation here; it starts when there is room."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from client_play import Caller
 
 from nbray.ids import DRIVER_FLAG, client_id, node_client
 from nbray.runtime.core.client.brain import ClientBrain
@@ -82,3 +83,13 @@ def test_nobody_is_killed_for_what_runs_nowhere(recursive: bool) -> None:
     assert not play.tick(1.0)
     assert play.queued.cancelled
     assert not play.running.cancelled
+
+
+@pytest.mark.parametrize("expendable", [False, True])
+def test_an_actor_is_killed_only_if_it_is_expendable(expendable: bool) -> None:
+    caller = Caller()
+    task = caller.call()[0].maker
+    assert isinstance(task, Task)
+    caller.told(m.ALIVE, 0, WORKER)
+    task.work.expendable = expendable
+    assert kills(caller.brain.cancel([task], True, False, 1.0)) == [HERS] * expendable

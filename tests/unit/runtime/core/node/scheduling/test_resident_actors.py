@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from node_play import ANNA, BEN, CPU, FAR, Play, with_two_drivers
 
 from nbray.events import Figures
-from nbray.ids import HEAD, node_client
+from nbray.ids import HEAD, OWN_NAMESPACE, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.effects import Kill
@@ -41,6 +42,15 @@ def test_an_actor_gets_a_worker_and_holds_its_resources(play: Play) -> None:
     play.do(play.brain.worker_gone(worker, "crashed", play.now))
     assert play.take(m.ActorDown, HEAD)[0].cause == "crashed"
     assert play.brain.ledger.free == {"CPU": 2 * UNIT}
+
+
+def test_actors_that_serve_nbray_itself_are_nothing_to_come_back_for(play: Play) -> None:
+    own = msgspec.structs.replace(actor({}, CPU), namespace=OWN_NAMESPACE, detached=True)
+    play.say(m.StartActor(HEAD, own, 0))
+    assert play.take(m.BecomeActor)
+    assert not play.brain.residents.kept()
+    play.say(m.StartActor(HEAD, actor({}, CPU), 1))
+    assert play.brain.residents.kept()
 
 
 def test_an_actor_without_cpus_waits_for_none(play: Play) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 import pytest
@@ -143,6 +144,42 @@ def test_an_actor_restarts_after_its_process_has_ended():
     fragile.end.remote()
     assert ray.get(fragile.again.remote(), timeout=60) is True
     assert ray.get(fragile.pid.remote(), timeout=60) != before
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("retries", [0, 1])
+def test_calls_while_an_actor_is_made_again(tmp_path, until, retries):
+    @ray.remote(num_cpus=0, max_restarts=1, max_task_retries=retries)
+    class Slow:
+        def __init__(self):
+            while (tmp_path / "hold").exists() and not (tmp_path / "go").exists():
+                time.sleep(0.01)
+
+        def pid(self):
+            return os.getpid()
+
+    slow = Slow.options(name=f"slow{retries}").remote()
+    pid = ray.get(slow.pid.remote())
+    (tmp_path / "hold").touch()
+    os.kill(pid, signal.SIGKILL)
+    if retries:
+        ref = slow.pid.remote()
+        assert ray.wait([ref], timeout=0.2)[0] == []
+        (tmp_path / "go").touch()
+        assert ray.get(ref, timeout=60) != pid
+        return
+    for handle in (slow, slow, ray.get_actor("slow0")):
+        with pytest.raises(ray.exceptions.ActorUnavailableError):
+            ray.get(handle.pid.remote(), timeout=60)
+    (tmp_path / "go").touch()
+
+    def again():
+        try:
+            return ray.get(slow.pid.remote(), timeout=60) != pid
+        except ray.exceptions.ActorUnavailableError:
+            return False
+
+    until(again)
 
 
 @pytest.mark.concurrent

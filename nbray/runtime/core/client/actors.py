@@ -84,14 +84,13 @@ class ActorLink:
         self.created = False
         """This client made it."""
         self.needs: Shape = {}
-        """What it takes to live, if this client made it."""
+        """What it takes to live, if this client made it, as what follows."""
         self.since = 0.0
         """Since when calls wait for it to start (0: they do not)."""
         self.waits = ""
-        """Why its node does not start it, if this client made it."""
+        """Why its node does not start it."""
         self.held: tuple[Ref, ...] = ()
-        """What its constructor's arguments and its class can reach, if this client made it:
-        held while it lives, for it may be started again."""
+        """What its constructor's arguments and its class can reach, for it may start again."""
 
     @property
     def node(self) -> int:
@@ -135,7 +134,7 @@ class Callers:
         self._by_worker: dict[int, ActorLink] = {}
         self._dirty: dict[Ref, ActorLink] = {}
         self._late: dict[Ref, tuple[float, list[ActorState]]] = {}
-        """News of ends that answers may overtake, by actor, and when they are believed."""
+        """News that answers may follow, by actor, and when it is believed."""
         self.answers: list[ActorCreated] = []
         """Answers for the shell, which waits for named actors' registration."""
         objects.on_life_end = self._life_ended
@@ -218,11 +217,12 @@ class Callers:
             creation = self.creations.pop(0)
             effects += self._send_creation(creation)
         for link in list(self._dirty.values()):
+            known = bool(link.worker) or not link.created
             if link.state == ALIVE:
                 self._send_calls(link, effects)
-            elif link.state == DEAD:
+            elif link.state == DEAD or (link.state == RESTARTING and known):
                 effects += self._fail_queued(link)
-            elif not link.since:
+            if link.state != ALIVE and link.queue and not link.since:
                 link.since = now
         self._dirty.clear()
         return effects
@@ -284,24 +284,12 @@ class Callers:
                 size += len(task.args)
             if not seqs:
                 return
-            order = link.order
+            message = Calls(
+                sender=self.me, actor=link.key[1], incarnation=link.incarnation, order=link.order,
+                calls=calls, seqs=seqs, args=args, extras=extras, specs=specs,
+            )  # fmt: skip
             link.order += len(seqs)
-            effects.append(
-                Send(
-                    link.worker,
-                    Calls(
-                        sender=self.me,
-                        actor=link.key[1],
-                        incarnation=link.incarnation,
-                        order=order,
-                        calls=calls,
-                        seqs=seqs,
-                        args=args,
-                        extras=extras,
-                        specs=specs,
-                    ),
-                )
-            )
+            effects.append(Send(link.worker, message))
 
     def answered(self, message: Results) -> None:
         """An actor's worker has answered calls: more may go."""
@@ -334,8 +322,7 @@ class Callers:
     def heard(self, message: ActorState, now: float) -> list[ClientEffect]:
         """The head tells an actor's state.
 
-        Answers come straight from the actor's machine, and news of its end by way of the head's:
-        where that is a third one, what has left before may come a moment later.
+        Where that is a third machine, what the actor has answered may come a moment later.
         """
         key = (message.owner, message.actor)
         link = self.links.get(key)
@@ -417,13 +404,7 @@ class Callers:
             if dead:
                 error = self._death(link)
             else:
-                text = (
-                    f"{link.name}.{task.work.spec.name}: {message.cause}; it is restarting: "
-                    "the actor is unavailable until then, and the task may or may not have been "
-                    "executed"
-                )
-                actor = object_hex(*link.key)
-                error = Value(self._error("ActorUnavailableError", text, b"", actor), failed=True)
+                error = self._absence(link, task, "the task may or may not have been executed")
             effects += self._submitter.fail(task, error)
         link.inflight.clear()
         link.queue.extendleft(reversed(again))
@@ -438,13 +419,30 @@ class Callers:
         return self._fail_queued(link)
 
     def _fail_queued(self, link: ActorLink) -> list[ClientEffect]:
-        """The actor is dead: calls that have not been sent fail."""
+        """What has not been sent fails; but while the actor restarts, not what may be retried."""
         effects: list[ClientEffect] = []
+        kept: deque[Task] = deque()
         while link.queue:
             task = link.queue.popleft()
-            if not task.cancelled:
+            if task.cancelled:
+                continue
+            if link.state == DEAD:
                 effects += self._submitter.fail(task, self._death(link))
+            elif task.missing or task.work.max_retries:
+                kept.append(task)
+            else:
+                error = self._absence(link, task, "the task was not executed")
+                effects += self._submitter.fail(task, error)
+        link.queue.extend(kept)
         return effects
+
+    def _absence(self, link: ActorLink, task: Task, what: str) -> Value:
+        text = (
+            f"{link.name}.{task.work.spec.name}: {link.cause}; it is restarting: the actor is "
+            f"unavailable until then, and {what}"
+        )
+        made = self._error("ActorUnavailableError", text, b"", object_hex(*link.key))
+        return Value(made, failed=True)
 
     def _let_go(self, link: ActorLink) -> None:
         self.objects.drop(link.held)

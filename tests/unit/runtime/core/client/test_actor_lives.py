@@ -87,6 +87,27 @@ def test_what_left_before_an_actors_end_is_heard_where_the_head_is_a_third(state
     assert caller.brain.actors.next_deadline() is None
 
 
+def test_who_calls_an_actor_that_is_made_again(caller: Caller) -> None:
+    """A call that may not be tried again is an error at once, as in Ray; others wait."""
+    caller.told(RESTARTING, 2)
+    waits, _ = caller.call(1)
+    entry, _ = caller.call()
+    assert entry.value is not None
+    assert entry.value.data.startswith(b"ActorUnavailableError: A.add: it was killed; it is rest")
+    assert entry.value.data.endswith(b"and the task was not executed")
+    assert not waits.state
+    assert [len(one.seqs) for one in caller.told(ALIVE, 2, SECOND)] == [1]
+
+
+def test_an_actor_that_was_never_there_is_waited_for(caller: Caller) -> None:
+    link = caller.brain.actors.links[KEY]
+    link.created, link.worker = True, 0
+    caller.told(RESTARTING, 2)
+    entry, _ = caller.call()
+    assert not entry.state
+    assert caller.told(ALIVE, 2, SECOND)
+
+
 def test_the_same_life_told_twice_sends_nothing_again(caller: Caller) -> None:
     entry, _ = caller.call()
     assert not caller.told(ALIVE, 1, FIRST)

@@ -85,7 +85,7 @@ def test_of_those_under_way_at_a_death_each_is_judged_by_itself(caller: Waiting)
     entries = [caller.call(retries)[0] for retries in (1, 0, 1)]
     assert len(caller.lives()) == 3
     caller.told(RESTARTING, 0)
-    late, _ = caller.call()
+    late, _ = caller.call(1)
     again = [entries[0].key[1], entries[2].key[1], late.key[1]]
     assert caller.seqs(caller.told(ALIVE, 1, SECOND)) == again
     assert entries[1].value.data.startswith(b"ActorUnavailableError")

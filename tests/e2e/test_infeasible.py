@@ -162,20 +162,32 @@ def test_groups_on_two_nodes(waiting: None, strategy: str, nodes: int) -> None:
 
 
 def test_a_bundle_whose_node_is_gone_is_placed_again(waiting: None) -> None:
-    join()
-    assert eventually(lambda: ray.available_resources().get("CPU", 0) == 6)
-    group = placement_group([{"CPU": 1}] * 3, strategy="STRICT_SPREAD")
+    assert eventually(lambda: ray.available_resources().get("CPU", 0) == 4)
+    group = placement_group([{"CPU": 1}] * 2, strategy="STRICT_SPREAD")
     assert group.wait(60)
+    places = placement_group_table(group)["bundles_to_node_id"]
+    (there,) = [index for index, node in places.items() if node != ray.nodes()[0]["NodeID"]]
+    inside = PlacementGroupSchedulingStrategy(group, there)
+    actor = Resident.options(
+        num_cpus=1, max_restarts=-1, max_task_retries=-1, scheduling_strategy=inside
+    ).remote()
+    assert ray.get(actor.where.remote(), timeout=60) == places[there]
     engine = session.current()
     assert engine is not None
-    engine.cluster.end_node(3, False)
+    engine.cluster.end_node(2, False)
     assert eventually(lambda: placement_group_table(group)["state"] == "RESCHEDULING")
     assert not group.wait(0)
+    task = where.options(scheduling_strategy=inside).remote()
+    call = actor.where.remote()
     join()
     assert group.wait(60)
-    assert len(set(placement_group_table(group)["bundles_to_node_id"].values())) == 3
+    after = placement_group_table(group)["bundles_to_node_id"]
+    assert after[1 - there] == places[1 - there]
+    assert ray.get(call, timeout=60) == after[there] not in places.values()
+    ray.kill(actor)
+    assert ray.get(task, timeout=60) == after[there]
     remove_placement_group(group)
-    assert eventually(lambda: ray.available_resources().get("CPU", 0) == 6)
+    assert eventually(lambda: ray.available_resources().get("CPU", 0) == 4)
 
 
 SCRIPT = """
@@ -184,7 +196,7 @@ import nbray as ray
 ray.init(num_cpus=1)
 big = ray.remote(num_cpus=9)(lambda: None)
 refs = [big.options(name="big").remote() for _ in range(2)]
-ray.wait(refs, timeout=1)
+ray.wait(refs, timeout=0.2)
 """
 
 

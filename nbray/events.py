@@ -166,6 +166,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     actors: int = 0
     groups: int = 0
     """Placement groups that have not ended."""
+    awaited: tuple[str, ...] = ()
+    """What this process waits for that no task makes, a sentence each."""
 
 
 class Output(msgspec.Struct, frozen=True, tag=True):

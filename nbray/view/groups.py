@@ -22,6 +22,7 @@ NODES = 4
 """Nodes that are named of one group."""
 COLUMNS = (
     Column("group"), Column("state"), Column("bundles"), Column("on"), Column("made in"),
+    Column("waits because"),
 )  # fmt: skip
 
 
@@ -62,12 +63,12 @@ def _row(one: GroupRecord, hosts: dict[str, str], names: Names) -> tuple[Cell, .
     removed = one.state == "REMOVED"
     return (
         Cell(one.name or f"#{int(one.id[16:28], 16)}", sub=one.strategy),
-        Cell(state + (", detached" if one.detached and not removed else ""),
-             sub=one.why if waits else "", tone=tone),
+        Cell(state + (", detached" if one.detached and not removed else ""), tone=tone),
         Cell(_bundles(one.bundles), tone="soft" if removed else ""),
         Cell("" if removed else _places(one.nodes, hosts), tone="soft"),
         Cell(names.cell(one.job, one.cell),
              link=link("tasks", Query(), cell=cell_key(one.job, one.cell))),
+        Cell(one.why if waits else "", tone="soft"),
     )  # fmt: skip
 
 

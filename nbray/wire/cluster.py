@@ -319,6 +319,8 @@ class ActorWaits(Message):
     owner: int
     actor: int
     why: str
+    group: bool = False
+    """For its placement group, of which who made that has been told."""
 
 
 class EndActor(Message):

@@ -156,7 +156,7 @@ class Bars:
         if waiting and (own is None or own.finished) and (self.view is None or self.view.finished):
             self._follows |= {name for name, view in found.items() if not view.finished}
         views = [found[name] for name in self._follows if name in found]
-        on_the_way = moving(snapshot) if snapshot is not None else ()
+        on_the_way = (*snapshot.awaited, *moving(snapshot)) if snapshot is not None else ()
         if views:
             self.view = together(self.cell, views)
             if on_the_way and (waiting or not self.view.finished):

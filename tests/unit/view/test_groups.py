@@ -36,8 +36,9 @@ def test_a_row_for_each_group_those_that_are_there_first() -> None:
     assert "Placement groups 1 of 2 groups ready" in said
     cell = "[3] sizes = segment(photos)"
     assert f"#12 PACK ready 3 of 1 CPU host1: bundles 0 to 1, host2: bundle 2 {cell}" in said
-    assert f"training STRICT_SPREAD waits, detached {WAITS.why}" in said
-    assert "1 of 1 GPU and 4 CPUs, 1 of 2 CPUs" in said
+    kinds = "1 of 1 GPU and 4 CPUs, 1 of 2 CPUs"
+    assert f"training STRICT_SPREAD waits, detached {kinds} {cell}" in said
+    assert WAITS.why in said
     assert f"older PACK removed 3 of 1 CPU {cell}" in said
     assert said.index("training") < said.index("older")
 

@@ -385,7 +385,7 @@ class Callers:
         link = self.links.get((message.owner, message.actor))
         if link is not None:
             link.waits = message.why
-            if message.sender == HEAD and message.why and link.created:
+            if message.sender == HEAD and message.why and link.created and not message.group:
                 self._submitter.lacking(f"{link.name} {message.why}")
 
     def _lost(self, link: ActorLink, message: ActorState) -> list[ClientEffect]:

@@ -413,6 +413,10 @@ class ClientBrain:
             self._groups = FollowedGroups(self.objects, self.tasks, self._error)
         return self._groups
 
+    def awaited(self, still: bool = True) -> list[str]:
+        """What threads wait for (*still*, or did) that is no work of anybody. Any thread."""
+        return self._groups.awaited(still) if self._groups is not None else []
+
     def end(self, why: str) -> None:
         """The cluster has ended: nothing comes any more. Whoever waits looks at `ended`."""
         self.ended = self.ended or why

@@ -93,6 +93,8 @@ class FollowedGroups:
         if entry is None:
             return effects
         followed = self.known[group]
+        owned = self._objects.owned  # who has waited in vain has dropped what he waited for
+        followed.ready = [one for one in followed.ready if owned.get(one[0].key[1]) is one[0]]
         followed.ready.append((entry, value))
         return [*effects, *self._settle(followed)]
 
@@ -109,6 +111,22 @@ class FollowedGroups:
         if message.state == REMOVED:
             effects += self._tasks.group_removed(message.id, GONE)
         return effects
+
+    def awaited(self, still: bool) -> list[str]:
+        """What is not placed and has been waited for, a sentence each. Any thread.
+
+        *still*: only what threads wait for at this moment.
+        """
+        owned = self._objects.owned
+        waited = [
+            one for one in list(self.known.values())
+            if one.phase != PLACED
+            and any(x.waiters or (not still and x.key[1] in owned) for x, _ in one.ready)
+        ]  # fmt: skip
+        return [
+            f"waiting for placement group {one.label}" + (f": {one.why}" if one.why else "")
+            for one in waited
+        ]
 
     def _settle(self, followed: Followed) -> list[ClientEffect]:
         if not followed.ready or followed.phase not in (PLACED, REMOVED):

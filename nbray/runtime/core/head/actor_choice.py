@@ -63,7 +63,7 @@ class Choice:
         if not able_ones:
             if group:
                 why = self.waits(group)
-                return None, f"it waits for its placement group{why and ': '}{why}", False
+                return None, f"waits for its placement group{why and ': '}{why}", False
             why = why_never(spec.resources, members, spec.node, where)
             gone = spec.node > 0 or (where is not None and bool(where.node) and not where.soft)
             if where is not None and gone and not spec.node:

@@ -327,7 +327,8 @@ class Directory:
         out: list[HeadEffect] = []
         if why != actor.waits:
             actor.waits = why
-            out.append(Send(spec.owner, m.ActorWaits(HEAD, *actor.key, why)))
+            group = spec.where is not None and bool(spec.where.group)
+            out.append(Send(spec.owner, m.ActorWaits(HEAD, *actor.key, why, group)))
         if node is None:
             return out
         actor.placed = True

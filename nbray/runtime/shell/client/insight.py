@@ -59,6 +59,7 @@ class NativeInsight:
             address=self._address(),
             actors=picture.actors if picture is not None else 0,
             groups=picture.groups if picture is not None else 0,
+            awaited=tuple(brain.awaited()),
         )
 
     def details(self, wanted: int) -> Details:

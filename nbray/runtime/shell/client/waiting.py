@@ -119,7 +119,8 @@ class Waiting:
     def timed_out(self, timeout: float, left: int, total: int) -> GetTimeoutError:
         """The error of a `get` that ran out of time; it says why work waits, if that is known."""
         causes = self._brain.reasons(self._loop.now())
-        why = list(dict.fromkeys(one for cell in causes.values() for one in cell))[:3]
+        found = [*self._brain.awaited(False), *(one for cell in causes.values() for one in cell)]
+        why = list(dict.fromkeys(found))[:3]
         return GetTimeoutError(
             f"get() ran out of time after {timeout:g} s: {left} of {total} "
             f"object{'s' if total != 1 else ''} not ready" + "".join(f"; {one}" for one in why)

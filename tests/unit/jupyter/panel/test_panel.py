@@ -326,7 +326,7 @@ def test_show_is_for_notebooks(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_no_secret_can_appear(bench: Bench) -> None:
     assert {field.name for field in msgspec.structs.fields(Snapshot)} == {
-        "nodes", "cells", "engine", "address", "actors", "groups",
+        "nodes", "cells", "engine", "address", "actors", "groups", "awaited",
     }  # fmt: skip
 
 

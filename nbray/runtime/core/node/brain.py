@@ -153,7 +153,7 @@ class NodeBrain:
         if lease is not None:
             out.extend(self.demands.end(lease, now))
             # A task whose CPU is its own child's goes on with that (see `WorkerBrain.unblock`).
-            out.extend(self.lending.settle(lease.key[0]))
+            out.extend(self.lending.settle(lease.key[0], lease.resources.get("CPU", 0)))
         out.extend(self.residents.died(client, cause))
         death = m.Death(client, cause, intended, oom)
         self.clients.pop(client, None)

@@ -79,9 +79,12 @@ class Bundles:
         """Whether there is any."""
         return bool(self._all or self._wishes)
 
-    def have(self, name: str) -> bool:
-        """Whether a bundle here has any of a resource."""
-        return any(bundle.shape.get(name) for bundle in self._all.values())
+    def leave(self, name: str, amount: int) -> bool:
+        """Whether they leave as much of a resource to everybody else."""
+        if not self._all:
+            return True
+        have = sum(bundle.shape.get(name, 0) for bundle in self._all.values())
+        return self._ledger.total.get(name, 0) - have >= amount
 
     def names(self) -> m.Shape:
         """All resources under groups' names, in total."""

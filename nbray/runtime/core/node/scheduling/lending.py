@@ -78,10 +78,13 @@ class Lending:
             holding.unblock(self._ledger)
         return []
 
-    def settle(self, worker: int) -> list[NodeEffect]:
-        """What *worker* holds goes back, or what it had lent has: it lends nothing any more."""
+    def settle(self, worker: int, back: int | None = None) -> list[NodeEffect]:
+        """What *worker* holds goes back, or what it had lent has: it lends nothing any more.
+
+        *back*: so much of a CPU has come back, which may be less than it had lent.
+        """
         holding = self._holding(worker)
-        if holding is None or not holding.lent:
+        if holding is None or not holding.lent or (back is not None and back < holding.lent):
             return []
         self._waiting.pop(worker, None)
         holding.unblock(self._ledger)
@@ -100,8 +103,9 @@ class Lending:
         hungry: list[Hunger] = []
         for worker, holding in list(self._waiting.items()):
             need = {"CPU": holding.lent}
-            # What a placement group has taken of it does not come back by itself.
-            if not hungry and (fits(need, self._ledger.free) or self._bundles.have("CPU")):
+            back = fits(need, self._ledger.free)
+            # What placement groups have taken of it does not come back by itself.
+            if not hungry and (back or not self._bundles.leave("CPU", holding.lent)):
                 del self._waiting[worker]
                 holding.unblock(self._ledger)
                 out.append(Send(worker, m.Resume(self._me)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from node_play import ANNA, BEN, CPU, Play, actor
 
+from nbray.ids import HEAD
 from nbray.options import UNIT
 from nbray.wire import messages as m
 
@@ -113,3 +114,33 @@ def test_one_who_lacks_only_a_process_hides_nobody_who_lacks_a_cpu(waits: bool) 
     assert [want.stuck != "" for want in play.brain.leases.wants_of(BEN)] == [True, False]
     assert asked(play) == [first.worker] * waits
     assert [one.lease for one in play.take(m.Reclaim, ANNA)] == [first.lease]
+
+
+def lent_to_another() -> tuple[Play, int]:
+    """Two CPUs: one in use, the other lent by a worker that wants to go on."""
+    play, (first, second) = waiting(2)
+    play.say(m.Unblocked(second))
+    play.demand(BEN, 1)
+    assert asked(play) == [first]
+    play.say(m.Lent(first))
+    assert play.granted(BEN)
+    return play, first
+
+
+def test_a_bundle_of_other_cpus_is_no_reason_to_run_on_more_than_there_are() -> None:
+    play, first = lent_to_another()
+    play.brain.ledger.total["CPU"] += UNIT  # one more, and a group has it
+    play.brain.ledger.free["CPU"] += UNIT
+    play.say(m.ReserveBundles(HEAD, "0" * 36, {0: CPU}, 1, True))
+    play.say(m.Unblocked(first, waits=True))
+    assert not play.take(m.Resume, first)
+
+
+def test_a_child_that_had_no_cpu_gives_none_back_with_its_end() -> None:
+    play, first = lent_to_another()
+    play.say(m.Unblocked(first, waits=True))
+    play.demand(first, 1, resources={})
+    (child,) = play.granted(first)
+    play.do(play.brain.worker_gone(child.worker, "killed", play.now))
+    assert not play.take(m.Resume, first)
+    assert play.brain.ledger.free["CPU"] == 0

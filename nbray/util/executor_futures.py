@@ -14,6 +14,7 @@ from concurrent import futures
 from typing import Any
 
 from nbray import session
+from nbray.util.long_wait import LongWait
 
 
 class ExecutorFuture(futures.Future[Any]):
@@ -44,30 +45,18 @@ class _Waiters(list[Any]):
 
     def append(self, waiter: Any) -> None:
         super().append(waiter)
-        watcher = session.watcher()
-        if watcher is not None and not isinstance(getattr(waiter, "event", None), _WatchedEvent):
-            waiter.event = _WatchedEvent(watcher())
+        event = getattr(waiter, "event", None)
+        if session.watcher() is not None and not isinstance(event, _WatchedEvent):
+            waiter.event = _WatchedEvent()
 
 
 class _WatchedEvent(threading.Event):
-    """An event for which somebody waits again and again: one wait, for whoever shows bars."""
+    """An event for which somebody waits again and again, until it is let go."""
 
-    def __init__(self, wait: session.Waiting) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._wait = wait
-        self._begun = False
+        self._waits = LongWait()
 
     def wait(self, timeout: float | None = None) -> bool:
-        if self._begun:
-            self._wait.resume()
-        else:
-            self._begun = True
-            self._wait.__enter__()
-        try:
+        with self._waits:
             return super().wait(timeout)
-        finally:
-            self._wait.pause()
-
-    def __del__(self) -> None:
-        if self._begun:
-            self._wait.__exit__(None, None, None)

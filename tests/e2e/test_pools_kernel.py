@@ -39,6 +39,7 @@ def texts(answer):
     "code",
     [
         "with Pool(2) as pool:\n    pool.map(slow_square, range(16), chunksize=2)",
+        "with Pool(2) as pool:\n    list(pool.imap_unordered(slow_square, range(16)))",
         ("with joblib.parallel_config(backend='ray', n_jobs=2):\n"
         "    joblib.Parallel(batch_size=2)(joblib.delayed(slow_square)(i) for i in range(16))"),
         ("with Executor(2) as executor:\n"

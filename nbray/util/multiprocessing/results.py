@@ -20,6 +20,7 @@ from typing import Any, Self
 from nbray import session
 from nbray.api import wait
 from nbray.refs import ObjectRef
+from nbray.util.long_wait import LongWait
 from nbray.util.multiprocessing.batches import Batch, Batches, CallError
 
 
@@ -172,6 +173,7 @@ class IMapIterator:
         self._results: collections.deque[Any] = collections.deque()
         self.exhausted = False
         """Whether all items have been read."""
+        self._waits = LongWait()
         self._broken: Exception | None = None
         """What reading the items raised, to be raised after what came before."""
         for _ in range(ahead):
@@ -219,12 +221,14 @@ class IMapIterator:
                 self._results.extend(batch.results())
                 continue
             if not self._running:
+                self._waits.close()
                 broken, self._broken = self._broken, None
                 if broken is not None:
                     raise broken
                 raise StopIteration
             left = None if until is None else max(0.0, until - time.monotonic())
-            ready, _ = wait(list(self._running), timeout=left)
+            with self._waits:
+                ready, _ = wait(list(self._running), timeout=left)
             if not ready:
                 raise TimeoutError
             for one in ready:

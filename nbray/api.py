@@ -58,7 +58,7 @@ def init(
     _node_ip_address: str | None = None,
     **others: Any,
 ) -> ClusterContext:
-    """Start a cluster on this machine, or join one. Again it changes nothing, unless it has ended.
+    """Start a cluster on this machine, or join one. A cell that runs again goes on with it.
 
     Args:
         address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else, unless a size is
@@ -76,6 +76,7 @@ def init(
         include_dashboard: False: a new cluster listens at no port for its dashboard.
         dashboard_port: where it does, on 127.0.0.1 (default, or 0: 8265, or the next port
             that is free). The returned context's `dashboard_url` is the link.
+        ignore_reinit_error: if nbray already runs go on with it, whatever the other arguments say.
         others: Ray's `local_mode=True` is engine='inline'. Ray's arguments without effect
             here are accepted; a warning says so, except of those about logging and metrics.
 
@@ -83,7 +84,8 @@ def init(
         A context with Ray's keys; `with init(): ...` shuts down at the end.
 
     Raises:
-        RuntimeError: nbray already runs with a different address or engine.
+        RuntimeError: nbray already runs: outside of cells, and without `ignore_reinit_error`;
+            in cells only with a different address or engine.
         ValueError, TypeError: an argument is unknown, out of range or of the wrong kind.
         RaySystemError: the cluster cannot be started or reached; says why.
     """
@@ -172,6 +174,12 @@ def _same(running: Any, wanted: InitConfig, engine: str, quiet: bool) -> None:
             )
     blank = InitConfig(address=before.address, secret=before.secret)
     asked = msgspec.structs.replace(wanted, address=before.address, secret=before.secret)
+    if not session.cell.get():
+        raise RuntimeError(
+            "nbray already runs: maybe init() was called twice by accident? "
+            "init(ignore_reinit_error=True) goes on with what runs; call nbray.shutdown() first "
+            "to start afresh"
+        )
     if asked not in (blank, before):
         warnings.warn(
             "nbray already runs; the arguments of this init() change nothing "

@@ -80,6 +80,11 @@ def as_rays(engine: Engine, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+_ACCELERATORS = (
+    "GPU", "TPU", "HPU", "NPU", "neuron_cores", "RBLN", "FURIOSA", "MBLT", "TTNPU",
+)  # fmt: skip
+
+
 class RuntimeContext:
     """Where the calling code runs. Ids are hexadecimal strings."""
 
@@ -232,8 +237,13 @@ class RuntimeContext:
         return dict(self._working().assigned)
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
-        """Accelerators the running task or actor holds: {'GPU': ['0']}."""
-        return {"GPU": [str(number) for number in self._info().gpus]}
+        """Accelerators the running task or actor holds: {'GPU': ['0'], 'TPU': [], ...}.
+
+        By the names that Ray gives kinds of accelerators; nbray numbers GPUs only.
+        """
+        held: dict[str, list[str]] = {kind: [] for kind in _ACCELERATORS}
+        held["GPU"] = [str(number) for number in self._info().gpus]
+        return held
 
     def get_resource_ids(self) -> dict[str, list[str]]:
         """As `get_accelerator_ids`, which Ray prefers."""

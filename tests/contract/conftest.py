@@ -11,6 +11,8 @@ what only nbray has, marked `own`, are left out, and so are those of the table i
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,16 +42,27 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     ray.shutdown()
     asks = REAL and request.path.stem in {"test_state", "test_job_submission"}
-    start(name, **{"include_dashboard": True} if asks else {})  # Ray's dashboard answers those
+    started = start(name, **{"include_dashboard": True} if asks else {})  # Ray's answers those
+    if asks:  # by address, for there may be others on this machine
+        os.environ["RAY_ADDRESS"] = started.address_info["gcs_address"]
     yield name
+    if asks:
+        del os.environ["RAY_ADDRESS"]
     ray.shutdown()
 
 
 def start(name: str, **options: Any) -> Any:
     """`init` of the engine *name* with four CPUs and two of the resource 'special'."""
     given: dict[str, Any] = {"num_cpus": 4, "resources": {"special": 2}, "namespace": "contract"}
-    given |= {"include_dashboard": False} if REAL else {"engine": name}
-    return ray.init(**given | options)
+    # 'local': Ray joins a cluster that it finds, and there may be others on this machine.
+    given |= {"include_dashboard": False, "address": "local"} if REAL else {"engine": name}
+    given |= options
+    if REAL:  # it gives up where a machine is busy
+        for _ in range(2):
+            with contextlib.suppress(Exception):
+                return ray.init(**given)
+            ray.shutdown()
+    return ray.init(**given)
 
 
 def pytest_collection_modifyitems(
@@ -63,7 +76,8 @@ def pytest_collection_modifyitems(
             # Ray opens more than it closes, and warns of its own deprecations.
             item.add_marker(pytest.mark.filterwarnings("ignore"))
             name = f"{item.path.stem}::{getattr(item, 'originalname', item.name)}"
-            if name in differs or item.get_closest_marker("own") is not None:
+            own = item.get_closest_marker("own") is not None
+            if own or name in differs or item.path.stem in differs:
                 left_out.append(item)
                 continue
         parameters = getattr(item, "callspec", None)

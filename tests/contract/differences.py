@@ -16,7 +16,7 @@ class Difference(NamedTuple):
         behaviour: what it is about, as a heading.
         ray, nbray: what each does.
         reason: why nbray does otherwise.
-        tests: 'file::test' of the contract, without parameters, that show nbray's.
+        tests: 'file::test' of the contract, without parameters, that show nbray's; or 'file'.
     """
 
     behaviour: str
@@ -40,6 +40,8 @@ DIFFERENCES: tuple[Difference, ...] = (
             "test_objects::test_a_reference_is_not_iterable",
             "test_actor_names::test_a_missing_name",
             "test_actors::test_an_unknown_method_is_an_attribute_error",
+            "test_errors::test_the_message_starts_with_the_users_line",
+            "test_on_behalf",
         ),
     ),
     Difference(
@@ -65,16 +67,33 @@ DIFFERENCES: tuple[Difference, ...] = (
             "test_exception_shapes::test_an_exception_is_a_value_like_any_other",
             "test_exception_shapes::test_an_actor_keeps_and_raises_exceptions",
             "test_exception_shapes::test_classes_that_forbid_subclasses_are_caught_by_their_names",
+            "test_exception_shapes::test_groups_of_tasks_of_asyncio_are_split",
+            "test_exception_shapes::test_what_a_group_holds_may_be_nested_and_half_unpicklable",
+            "test_exception_shapes::test_the_state_of_an_error_passes_through_nested_tasks",
+            "test_exception_shapes::test_a_stop_iteration_ends_nobodys_loop",
+            "test_exception_shapes::test_a_dataclass_with_slots_keeps_its_fields",
+            "test_errors::test_an_exception_that_cannot_be_pickled",
+            "test_errors::test_an_exception_whose_init_takes_other_arguments",
         ),
     ),
     Difference(
-        "what can be remote",
-        "functions and classes that are defined in Python",
-        "also builtins and `functools.partial`",
-        "there is no reason to refuse them",
+        "what is taken",
+        "functions and classes that are defined in Python; one `.options()`; `(*args, **kwargs)`",
+        "also builtins, `functools.partial` and what `functools` wraps, subclasses of builtins, "
+        "asynchronous generators as tasks; `.options().options()` add up; a remote class has its "
+        "constants, and everything shows the user's own signature",
+        "there is no reason to refuse them; Shift-Tab in a notebook",
         (
             "test_tasks::test_a_lambda_and_a_partial_can_be_remote",
             "test_tasks::test_a_builtin_can_be_remote",
+            "test_tasks::test_options_add_up",
+            "test_tasks::test_the_signature_and_docstring_are_the_functions_own",
+            "test_actors::test_handles_show_methods_with_signatures",
+            "test_kinds_of_classes::test_constants_and_static_methods_of_a_remote_class",
+            "test_kinds_of_classes::test_methods_that_functools_has_wrapped",
+            "test_kinds_of_classes::test_arguments_of_methods_may_have_any_name",
+            "test_kinds_of_classes::test_builtin_bases",
+            "test_generators::test_an_asynchronous_generator_as_a_task",
         ),
     ),
     Difference(
@@ -89,23 +108,41 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a waiting task's CPU goes to others, and both run on when it has what it waited for",
         "it goes on when a CPU is free again",
         "no more run than `num_cpus` allows: on a laptop more only get into each other's way",
-        ("test_cpu_limit::test_no_more_run_than_there_are_cpus",),
-    ),
-    Difference(
-        "options of options",
-        "`.options()` once",
-        "`.options().options()` add up",
-        "a library sets some, its user others",
-        ("test_tasks::test_options_add_up",),
-    ),
-    Difference(
-        "signatures",
-        "`(*args, **kwargs)`",
-        "remote functions, classes and methods show the user's own",
-        "Shift-Tab in a notebook",
         (
-            "test_tasks::test_the_signature_and_docstring_are_the_functions_own",
-            "test_actors::test_handles_show_methods_with_signatures",
+            "test_cpu_limit::test_no_more_run_than_there_are_cpus",
+            "test_cpu_limit::test_threads_of_a_task_may_wait_for_its_children",
+            "test_cpu_limit::test_who_has_run_out_of_time_can_cancel_what_has_its_cpu",
+            "test_cpu_limit::test_who_is_cancelled_waits_for_no_cpu",
+        ),
+    ),
+    Difference(
+        "default actors beside busy CPUs",
+        "need a free CPU to start, and none to run",
+        "need none",
+        "an actor in a notebook answers while the cell before it works",
+        (
+            "test_busy_cpus::test_a_default_actor_answers_beside_busy_cpus",
+            "test_busy_cpus::test_one_that_an_actor_makes_answers_too",
+            "test_busy_cpus::test_an_actor_that_asks_for_a_cpu_waits_for_it",
+        ),
+    ),
+    Difference(
+        "streams that nobody holds",
+        "the task runs to its end",
+        "it ends where it yields next",
+        "nobody can read what it makes",
+        ("test_generators::test_a_stream_that_nobody_holds_ends_where_it_yields",),
+    ),
+    Difference(
+        "cells that run again",
+        "`init` raises `RuntimeError`; a remote function keeps what its names meant when it was "
+        "first called",
+        "`init` goes on with the cluster that runs (in a script it raises, as Ray's); names mean "
+        "what they mean when it is called",
+        "what was edited and run again is what is meant",
+        (
+            "test_scheduling::test_a_cell_that_calls_init_again_has_the_same_session",
+            "test_edited",
         ),
     ),
 )

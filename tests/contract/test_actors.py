@@ -34,14 +34,13 @@ def test_arguments_of_init(Counter):
     assert ray.get(Counter.remote(ray.put(6)).read.remote()) == 6
 
 
-@pytest.mark.own
 def test_calls_that_do_not_fit_are_refused_at_once(Counter):
-    with pytest.raises(TypeError, match="Counter"):
+    with pytest.raises(TypeError, match="too many positional arguments"):
         Counter.remote(1, 2)
     counter = Counter.remote()
-    with pytest.raises(TypeError, match="add"):
+    with pytest.raises(TypeError, match="too many positional arguments"):
         counter.add.remote(1, 2)
-    with pytest.raises(TypeError, match="add"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'unknown'"):
         counter.add.remote(unknown=2)
 
 
@@ -136,10 +135,13 @@ def test_several_returns_of_a_method():
     assert splitter.whole.options(num_returns=0).remote("a") is None
 
 
-@pytest.mark.own
-def test_unknown_options_of_actors_and_methods(Counter):
+def test_unknown_options_of_actors(Counter):
     with pytest.raises(ValueError, match="max_restarts"):
         Counter.options(max_restart=1)
+
+
+@pytest.mark.own
+def test_unknown_options_of_methods_are_refused_at_once(Counter):
     with pytest.raises(ValueError, match="num_returns"):
         Counter.remote().read.options(num_return=1)
     with pytest.raises(TypeError, match="@method"):
@@ -327,7 +329,6 @@ def test_get_of_an_awaiting_call_runs_out_of_time():
 # -- context and introspection
 
 
-@pytest.mark.own
 def test_the_runtime_context_of_an_actor():
     @ray.remote(num_cpus=1)
     class Who:
@@ -342,7 +343,7 @@ def test_the_runtime_context_of_an_actor():
 
     who = Who.options(name="who").remote()
     actor, name, again, resources = ray.get(who.who.remote())
-    assert actor == who._actor_id
+    assert actor == who._actor_id.hex()
     assert (name, again, resources) == ("who", False, {"CPU": 1.0})
 
 

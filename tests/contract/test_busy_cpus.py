@@ -59,7 +59,6 @@ MANY = {
 }
 
 
-@pytest.mark.own
 @pytest.mark.parametrize("kind", MANY)
 def test_a_default_actor_answers_beside_busy_cpus(busy, kind):
     actors = MANY[kind]()
@@ -67,12 +66,10 @@ def test_a_default_actor_answers_beside_busy_cpus(busy, kind):
     assert not busy.exists()
 
 
-@pytest.mark.own
 def test_one_that_an_actor_makes_answers_too(busy):
     assert ray.get(Answers.remote().child.remote(), timeout=60) == 1
 
 
-@pytest.mark.own
 def test_an_actor_that_asks_for_a_cpu_waits_for_it(busy):
     actor = Answers.options(num_cpus=1).remote()
     ref = actor.one.remote()

@@ -10,8 +10,6 @@ import time
 import pytest
 from api import ray
 
-pytestmark = pytest.mark.own
-
 LARGE = 3_000_000
 
 
@@ -195,6 +193,7 @@ def test_an_actor_keeps_what_its_class_took_along_as_long_as_it_may_restart(life
     ray.kill(keeper)
 
 
+@pytest.mark.own  # Ray loses what is inside them
 @pytest.mark.concurrent
 def test_an_actor_keeps_its_arguments_as_long_as_it_may_restart():
     @ray.remote(max_restarts=1, max_task_retries=1, num_cpus=0, lifetime="detached", name="args")
@@ -228,6 +227,7 @@ def test_a_call_keeps_what_its_function_took_along(Counter):
     assert ray.get([slow, result], timeout=60)[1] == LARGE
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_map_keeps_what_its_function_took_along():
     ref = ray.put(b"m" * LARGE)
@@ -237,6 +237,7 @@ def test_a_map_keeps_what_its_function_took_along():
     assert list(found) == [LARGE + x for x in range(8)]
 
 
+@pytest.mark.own
 @pytest.mark.concurrent
 def test_what_a_definition_took_along_is_freed_everywhere_when_it_goes(until):
     """Workers have loaded the function, and borrow what it captured."""

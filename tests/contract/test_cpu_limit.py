@@ -154,7 +154,6 @@ def test_items_of_a_map_over_what_captured_an_array(until):
     assert at_once(list(ray.util.map(ray.remote(num_cpus=2)(item), range(600)))) <= 2
 
 
-@pytest.mark.own
 def test_coroutines_that_await_hold_no_cpu():
     @ray.remote
     class Gathers:
@@ -168,7 +167,6 @@ def test_coroutines_that_await_hold_no_cpu():
 # -- and nothing waits for ever -----------------------------------------------------------
 
 
-@pytest.mark.own
 def test_threads_of_a_task_may_wait_for_its_children():
     """The main thread waits for its pool, which nbray does not see."""
 
@@ -184,7 +182,6 @@ def test_threads_of_a_task_may_wait_for_its_children():
     assert ray.get(pooled.remote(), timeout=60) == 56
 
 
-@pytest.mark.own
 def test_who_has_run_out_of_time_can_cancel_what_has_its_cpu():
     @ray.remote(num_cpus=4)
     def endless():
@@ -201,7 +198,6 @@ def test_who_has_run_out_of_time_can_cancel_what_has_its_cpu():
     assert ray.get(watches.remote(), timeout=60) == 0
 
 
-@pytest.mark.own
 def test_who_is_cancelled_waits_for_no_cpu():
     @ray.remote(num_cpus=4)
     def naps():

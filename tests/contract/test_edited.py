@@ -12,8 +12,6 @@ from api import ray
 
 from nbray import session
 
-pytestmark = pytest.mark.own
-
 numbers = itertools.count(1)
 
 

@@ -99,7 +99,6 @@ def test_an_actor_keeps_and_raises_exceptions():
         Keeper.remote(Held("h"))
 
 
-@pytest.mark.own
 def test_groups_of_tasks_of_asyncio_are_split():
     @ray.remote
     class Several:
@@ -121,7 +120,6 @@ def test_groups_of_tasks_of_asyncio_are_split():
     assert (codes, keys) == ([1], [("k",)])
 
 
-@pytest.mark.own
 def test_what_a_group_holds_may_be_nested_and_half_unpicklable():
     @ray.remote
     def both():
@@ -148,7 +146,6 @@ def test_classes_that_forbid_subclasses_are_caught_by_their_names():
     assert "fail" in caught.value.traceback_str
 
 
-@pytest.mark.own
 def test_the_state_of_an_error_passes_through_nested_tasks():
     @ray.remote
     def outer():
@@ -159,7 +156,6 @@ def test_the_state_of_an_error_passes_through_nested_tasks():
     assert told(caught.value) == (2, "/deep", "me")
 
 
-@pytest.mark.own
 def test_a_stop_iteration_ends_nobodys_loop():
     async def wait():
         return await fail.remote(StopIteration(3))
@@ -172,9 +168,9 @@ def test_a_stop_iteration_ends_nobodys_loop():
     assert caught.value.value == 3
 
 
-@pytest.mark.own
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "open"])
-def test_a_dataclass_with_slots_keeps_its_fields_whether_it_has_slots_there_or_not(frozen, engine):
+def test_a_dataclass_with_slots_keeps_its_fields(frozen, engine):
+    """Whether it has slots there or not."""
     @dataclasses.dataclass(frozen=frozen, slots=True)
     class Sized(Exception):
         code: int

@@ -85,9 +85,15 @@ def test_what_has_failed_before_is_raised_at_once(gate):
         ray.get([wait_for.remote(gate), failed], timeout=0)
 
 
-@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_time_out_is_one_only_without_a_failure(gate):
+    with pytest.raises(ray.exceptions.GetTimeoutError):
+        ray.get([wait_for.remote(gate), ray.put(1)], timeout=0.1)
+
+
+@pytest.mark.own
+@pytest.mark.concurrent
+def test_a_time_out_says_how_many_are_not_there(gate):
     with pytest.raises(ray.exceptions.GetTimeoutError, match="1 of 2"):
         ray.get([wait_for.remote(gate), ray.put(1)], timeout=0.1)
 

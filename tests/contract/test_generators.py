@@ -376,7 +376,6 @@ def test_a_number_of_returns():
         ray.get(broken[1])
 
 
-@pytest.mark.own  # Ray lets the task go on
 @pytest.mark.concurrent
 def test_a_stream_that_nobody_holds_ends_where_it_yields(tmp_path, until):
     path = tmp_path / "noted"
@@ -449,7 +448,6 @@ def test_a_cells_values_are_counted():
     assert session.current().cells.view("another cell").yielded == 5
 
 
-@pytest.mark.own  # Ray's fails with an error of its own
 def test_an_asynchronous_generator_as_a_task():
     @ray.remote
     async def later(n):

@@ -13,8 +13,6 @@ from api import ray
 
 from nbray.exceptions import RayTaskError
 
-pytestmark = pytest.mark.own
-
 HOME = str(Path(ray.__file__).parent) + os.sep
 
 

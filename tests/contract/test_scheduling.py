@@ -70,7 +70,6 @@ def test_a_task_without_cpus():
     assert ray.get(assigned.remote()) == {}
 
 
-@pytest.mark.own
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -91,13 +90,15 @@ def test_bad_options_are_refused(options, error):
         ray.remote(**options)(lambda: 1)
 
 
-@pytest.mark.own
 def test_no_gpus_are_assigned_without_asking():
     @ray.remote
     def gpus():
         return ray.get_gpu_ids(), ray.get_runtime_context().get_accelerator_ids()
 
-    assert ray.get(gpus.remote()) == ([], {"GPU": []})
+    none, kinds = ray.get(gpus.remote())
+    assert none == []
+    assert {"GPU", "TPU", "HPU", "NPU", "neuron_cores"} <= set(kinds)
+    assert all(held == [] for held in kinds.values())
 
 
 def test_nodes():
@@ -118,15 +119,26 @@ def test_tasks_know_their_node():
     assert ray.get(here.remote()) == (node["NodeID"], node["NodeManagerAddress"])
 
 
-@pytest.mark.own
-def test_init_again_is_the_same_session():
+def test_a_cell_that_calls_init_again_has_the_same_session():
     ref = ray.put("kept")
-    with pytest.warns(RuntimeWarning, match="already runs"):
-        again = ray.init(num_cpus=1)
-    assert ray.is_initialized()
+    token = session.cell.set("a cell")
+    try:
+        with pytest.warns(RuntimeWarning, match="already runs"):
+            again = ray.init(num_cpus=1)
+        ray.init()
+    finally:
+        session.cell.reset(token)
     assert again.address_info["node_id"] == ray.nodes()[0]["NodeID"]
+    assert ray.cluster_resources()["CPU"] == 4
+    assert ray.get(ref) == "kept"
+
+
+def test_init_twice_is_a_mistake_unless_it_is_said():
+    ref = ray.put("kept")
+    with pytest.raises(RuntimeError, match=r"twice by accident.*ignore_reinit_error=True"):
+        ray.init(num_cpus=1)
     ray.init(ignore_reinit_error=True, num_cpus=1)
-    ray.init()
+    assert ray.is_initialized()
     assert ray.cluster_resources()["CPU"] == 4
     assert ray.get(ref) == "kept"
 

@@ -51,16 +51,17 @@ def test_keyword_arguments_and_defaults():
     assert ray.get(show.remote(b=1, a=2)) == (2, 1, (), 3, {})
 
 
-@pytest.mark.own
 @pytest.mark.parametrize(
-    ("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((1,), {"c": 2}), ((1,), {"a": 2})]
-)
-def test_a_call_that_does_not_fit_is_refused_at_once(args, kwargs):
+    ("args", "kwargs", "says"),
+    [((), {}, "missing a required argument: 'a'"), ((1, 2, 3), {}, "too many positional"),
+     ((1,), {"c": 2}, "unexpected keyword argument 'c'"), ((1,), {"a": 2}, "multiple values")],
+)  # fmt: skip
+def test_a_call_that_does_not_fit_is_refused_at_once(args, kwargs, says):
     @ray.remote
     def two(a, b=0):
         return a
 
-    with pytest.raises(TypeError, match="two"):
+    with pytest.raises(TypeError, match=says):
         two.remote(*args, **kwargs)
 
 
@@ -175,15 +176,13 @@ def test_an_async_function_is_refused_as_a_task():
             return 1
 
 
-@pytest.mark.own
 def test_remote_without_options_is_refused():
-    with pytest.raises(TypeError, match="remote"):
+    with pytest.raises(AssertionError, match="remote"):
         ray.remote()
 
 
-@pytest.mark.own
 def test_remote_of_something_else_is_refused():
-    with pytest.raises(TypeError, match="function or class"):
+    with pytest.raises(AssertionError, match="remote"):
         ray.remote(3)
 
 
@@ -436,7 +435,6 @@ def test_cancelling_a_finished_task_does_nothing():
     assert ray.get(ref) == 1
 
 
-@pytest.mark.own
 def test_cancel_of_something_else_is_refused():
-    with pytest.raises(TypeError, match="ObjectRef"):
+    with pytest.raises(TypeError, match="cancel"):
         ray.cancel("ref")

@@ -10,6 +10,7 @@ print themselves is printed here; what the cluster says beside it goes to stderr
 from __future__ import annotations
 
 import functools
+import os
 import runpy
 import sys
 import warnings
@@ -21,6 +22,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     own, sys.stdout = functools.partial(print, file=sys.stdout, flush=True), sys.stderr
     name, *wanted = sys.argv[1:]
+    os.environ["RAY_ADDRESS"] = "local"  # not one that others have started here
     for program in sorted(PROGRAMS.glob("*.py")):
         if wanted and program.stem not in wanted:
             continue

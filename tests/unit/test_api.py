@@ -161,17 +161,28 @@ def test_a_dashboards_link_in_the_environment_is_for_who_asks_a_cluster(monkeypa
     assert arguments.cluster_address("10.1.2.4:1") == "10.1.2.4:1"
 
 
-def test_init_again(fresh):
+def test_a_cell_that_calls_init_again_goes_on(fresh):
     first = nbray.init(num_cpus=2)
-    assert nbray.init(num_cpus=2).address_info == first.address_info
-    nbray.init()
-    nbray.init("auto")
-    with pytest.raises(RuntimeError, match="shutdown"):
-        nbray.init("1.2.3.4:6379")
-    with pytest.raises(RuntimeError, match="inline engine"):
-        nbray.init(engine="native")
-    with pytest.warns(RuntimeWarning, match="change nothing"):
-        nbray.init(num_cpus=5)
+    token = session.cell.set("a cell")
+    try:
+        assert nbray.init(num_cpus=2).address_info == first.address_info
+        nbray.init()
+        nbray.init("auto")
+        with pytest.raises(RuntimeError, match="shutdown"):
+            nbray.init("1.2.3.4:6379")
+        with pytest.raises(RuntimeError, match="inline engine"):
+            nbray.init(engine="native")
+        with pytest.warns(RuntimeWarning, match="change nothing"):
+            nbray.init(num_cpus=5)
+    finally:
+        session.cell.reset(token)
+
+
+def test_a_script_that_calls_init_twice_is_told(fresh):
+    first = nbray.init(num_cpus=2)
+    with pytest.raises(RuntimeError, match="ignore_reinit_error"):
+        nbray.init(num_cpus=2)
+    assert nbray.init(num_cpus=3, ignore_reinit_error=True).address_info == first.address_info
 
 
 def test_env_vars_hold_for_the_sessions_work(fresh, monkeypatch):

@@ -322,7 +322,7 @@ def _split(name: str, result: Any, count: int) -> list[Any]:
             f"{name} has num_returns={count} but returned one {type(result).__name__}, "
             "not a sequence of values"
         )
-        raise on_behalf(ValueError(text)) from None
+        raise on_behalf(TypeError(text)) from None
     values = list(found)
     if len(values) != count:
         text = f"{name} has num_returns={count} but returned {len(values)} values"

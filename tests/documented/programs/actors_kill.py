@@ -17,7 +17,8 @@ actor = Actor.remote()
 print(ray.get(actor.ping.remote()))
 ray.kill(actor)
 try:
-    ray.get(actor.ping.remote())
+    while True:  # a call may still arrive before its end
+        ray.get(actor.ping.remote())
 except ray.exceptions.RayActorError:
     print("dead")
 ray.shutdown()

@@ -95,7 +95,7 @@ def _parts(result: Any, wanted: int, name: str) -> list[Any]:
     except TypeError:
         kind = type(result).__name__
         text = f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
-        raise on_behalf(ValueError(text)) from None
+        raise on_behalf(TypeError(text)) from None
     parts = list(values)
     if len(parts) != wanted:
         text = f"{name} has num_returns={wanted} but returned {len(parts)} values"

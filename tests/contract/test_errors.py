@@ -223,6 +223,7 @@ def test_a_task_can_catch_the_error_of_another():
 
 def test_the_first_failing_reference_raises():
     refs = [ray.put(1), failing(KeyError("first")), failing(ValueError("second"))]
+    ray.wait(refs, num_returns=3)
     with pytest.raises(KeyError):
         ray.get(refs)
 

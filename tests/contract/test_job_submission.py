@@ -158,6 +158,7 @@ def test_a_job_that_fails_and_its_output_as_it_comes(client) -> None:
     assert client.stop_job(job) is False
 
 
+@pytest.mark.own  # Ray's answer ends there
 def test_a_character_that_comes_in_two_halves_is_one(client, tmp_path) -> None:
     """Whoever follows a job asks whenever he likes, and pieces end anywhere."""
     go = tmp_path / "go"

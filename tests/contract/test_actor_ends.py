@@ -225,7 +225,7 @@ def test_max_pending_calls():
     @ray.remote(max_pending_calls=2)
     class Busy:
         def work(self):
-            time.sleep(1)
+            time.sleep(0.3)
 
     busy = Busy.remote()
     refs = [busy.work.remote() for _ in range(2)]

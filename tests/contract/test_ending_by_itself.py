@@ -81,6 +81,25 @@ def test_what_an_actor_does_when_nobody_has_it(tmp_path, until, options):
     assert (tmp_path / "shutdown").read_text() == "after", "calls come first"
 
 
+@pytest.mark.own  # Ray tells a moment later
+@pytest.mark.concurrent
+@pytest.mark.parametrize("how", ["leave", ""])
+def test_what_it_has_run_is_known_when_it_is_gone(until, how):
+    from nbray.util import state
+
+    actor = ray.remote(num_cpus=0)(Leaver).options(name=f"gone{how}").remote()
+    ref = actor.one.remote()
+    assert ray.get(ref) == 1
+    if how:
+        with pytest.raises(ray.exceptions.ActorDiedError):
+            ray.get(actor.leave.remote(), timeout=60)
+    del actor
+    gc.collect()
+    until(lambda: f"gone{how}" not in ray.util.list_named_actors())
+    name = ref.task_id().hex()
+    until(lambda: [one.state for one in state.list_tasks() if one.task_id == name] == ["FINISHED"])
+
+
 @pytest.mark.concurrent
 def test_who_is_killed_does_nothing_more(tmp_path):
     @ray.remote(num_cpus=0)

@@ -1,7 +1,8 @@
-"""An actor that ends itself by `exit_actor`: what of it is still done.
+"""An actor that ends itself, by `exit_actor` or because nobody has it: what of it is still done.
 
 Owns the order: the actor's own `__ray_shutdown__`, then `atexit`, then the head is told that it
-is not to be made again. Does not own the end of its process (`executor`).
+is not to be made again, and its node what it has run. Does not own the end of its process
+(`executor`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 from nbray.ids import HEAD
 from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.runtime.core.worker.brain import WorkerBrain
+from nbray.runtime.core.worker.describing import untold
 from nbray.wire.messages import BecomeActor, EndActor
 
 ANSWERS_FIRST = 0.02
@@ -38,6 +41,7 @@ def run_last(instance: Any, answered: bool) -> None:
         time.sleep(ANSWERS_FIRST)
 
 
-def end_for_good(me: int, actor: BecomeActor) -> list[ClientEffect]:
-    """Tell the head that the actor is dead, whatever `max_restarts` says."""
-    return [Send(HEAD, EndActor(me, actor.spec.owner, actor.spec.actor, True, WHY))]
+def end_for_good(brain: WorkerBrain, actor: BecomeActor) -> list[ClientEffect]:
+    """Tell the head that the actor is dead, whatever `max_restarts` says, and what it has run."""
+    spec = actor.spec
+    return [*untold(brain), Send(HEAD, EndActor(brain.me, spec.owner, spec.actor, True, WHY))]

@@ -415,7 +415,7 @@ class Executor:
             from nbray.runtime.shell.worker import ending  # few actors do so
 
             ending.run_last(self.instance, answered)
-            effects = ending.end_for_good(self.brain.me, self.actor)
+            effects = ending.end_for_good(self.brain, self.actor)
             self.loop.locked(lambda: effects)
         if isinstance(error.code, str):
             self.output.add("stderr", error.code + "\n")

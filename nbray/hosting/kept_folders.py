@@ -110,7 +110,7 @@ def remove_unused(place: Path, remove: Callable[[Path], None]) -> bool:
             remove(place)
             if place.exists():
                 return False
-            for ending in ("use", "log", "lock"):
+            for ending in ("use", "log", "failed", "lock"):
                 beside(place, ending).unlink(missing_ok=True)
         return True
     return False

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nbray.exceptions import RuntimeEnvSetupError
 from nbray.hosting import kept_folders
 from nbray.hosting.setup_progress import SetupProgress
 from nbray.hosting.unpacking import add_paths
@@ -72,7 +73,9 @@ def made(
     place = home / key_of(tool, wanted, folder)
     names = listed(wanted["packages"])
     what = f"{tool} installs {names}"
+    failed = kept_folders.beside(place, "failed")
     waited = False
+    since = time.time()
 
     def meanwhile() -> None:
         nonlocal waited
@@ -84,6 +87,8 @@ def made(
             kept_folders.use(place)
             try:
                 if not _whole(place):
+                    if waited and failed.exists() and failed.stat().st_mtime >= since:
+                        raise RuntimeEnvSetupError(failed.read_text(errors="replace"))
                     began = time.monotonic()
                     _make(Plan(place, tool, wanted, until, environ, folder), progress, what)
                     took = f"{time.monotonic() - began:.1f} s"
@@ -118,9 +123,12 @@ def _make(plan: Plan, progress: SetupProgress, what: str) -> None:
         installing.install(plan, lambda line: progress.now(what, line))
         (place / READY).write_text(json.dumps(_inside(place)))
         _tidy(place.parent)
-    except BaseException:
+    except BaseException as error:
         installing.remove(place)
         kept_folders.beside(place, "log").unlink(missing_ok=True)
+        if isinstance(error, RuntimeEnvSetupError):  # who waits for it need not find that out
+            with contextlib.suppress(OSError):
+                kept_folders.beside(place, "failed").write_text(error.error_message or "")
         raise
     finally:
         progress.now("", "")
@@ -242,6 +250,9 @@ def _tidy(home: Path) -> None:
             with contextlib.suppress(OSError):
                 ready = place / READY
                 found.append((ready.stat().st_mtime if ready.exists() else 0.0, place))
+    for lock in home.glob("*.lock"):
+        if not (place := lock.with_suffix("")).exists():  # it could not be made
+            kept_folders.remove_unused(place, installing.remove)
     found.sort(reverse=True)
     for number, (entered, place) in enumerate(found):
         if not entered or number >= max(1, kept):

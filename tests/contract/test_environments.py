@@ -86,12 +86,36 @@ def test_the_context_has_the_environment():
         ({"pip": {"foo": 1}}, ValueError, "can only have these fields"),
         ({"excludes": "x"}, TypeError, "List"),
         ({"config": {"setup_timeout_seconds": 0}}, ValueError, "greater than zero"),
+        ({"pip": 5}, TypeError, "must be of type str or List"),
+        ({"pip": {}}, ValueError, "must include field 'packages'"),
+        ({"pip": {"packages": 5}}, ValueError, "must be of type str o[fr] list"),
+        ({"pip": "nowhere.txt"}, ValueError, "is not a valid file"),
+        ({"pip": {"packages": ["a"], "pip_check": "x"}}, TypeError, "must be of type bool"),
+        ({"uv": {"packages": "a.txt"}}, ValueError, "must be of type list"),
+        ({"uv": {"packages": ["a", 1]}}, TypeError, "for 1-th item"),
+        ({"uv": {"packages": ["a"], "pip_check": True}}, ValueError, "packages, uv_check, uv_ver"),
+        ({"working_dir": "s3://x/y"}, ValueError, "files are supported for working_dir URIs"),
+        ({"py_modules": ["s3://x/y"]}, ValueError, "supported for py_modules URIs; got s3://x/y"),
+        ({"working_dir": "foo://x.zip"}, ValueError, "foo://x.zip is not a valid URI"),
+        ({"conda": "/nowhere/x"}, ValueError, "Can't find conda env directory /nowhere/x"),
+        ({"config": {"setup_timeout_seconds": "x"}}, TypeError, "must be of type int"),
     ],
     ids=str,
 )  # fmt: skip
 def test_bad_environments_are_refused(given, error, words):
     with pytest.raises(error, match=words):
         variables.options(runtime_env=given).remote()
+
+
+def test_what_a_specification_means(tmp_path):
+    (tmp_path / "requirements.txt").write_text("a\n# c\nb\n\n")
+    listed = RuntimeEnv(pip=str(tmp_path / "requirements.txt"))
+    assert listed["pip"] == {"packages": ["a", "# c", "b"], "pip_check": False}
+    found = RuntimeEnv(uv={"packages": ["a", "a"]})["uv"]
+    assert found == {
+        "packages": ["a"], "uv_check": False, "uv_pip_install_options": ["--no-cache"]
+    }  # fmt: skip
+    assert RuntimeEnv(working_dir="local:///tmp").working_dir() == "local:///tmp"
 
 
 def test_what_cannot_be_made_fails_the_work():

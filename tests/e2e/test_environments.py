@@ -92,19 +92,13 @@ def test_packages_are_installed_once_and_for_those_only_who_ask(tmp_path, capfd)
     assert (value, prefix.startswith(str(tmp_path))) == (11, True)
     with pytest.raises(ModuleNotFoundError):
         ray.get(use.remote())
+    bad = use.options(
+        runtime_env={"pip": ["--no-index", "nb-no-such-package"]}, retry_exceptions=True
+    )
+    with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match="No matching distribution"):
+        ray.get(bad.remote())
     ray.shutdown()
     ray.init(num_cpus=1, include_dashboard=False, runtime_env=given)
     assert ray.get(use.remote())[:2] == (11, prefix)
     ray.shutdown()
     assert capfd.readouterr().err.count("pip installed") == 1
-
-
-def test_a_failed_installation_says_what_pip_said():
-    ray.init(num_cpus=1, include_dashboard=False)
-
-    @ray.remote(runtime_env={"pip": ["--no-index", "nb-no-such-package"]}, retry_exceptions=True)
-    def use():
-        return 1
-
-    with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match="No matching distribution"):
-        ray.get(use.remote())

@@ -110,7 +110,10 @@ def test_a_failure_has_the_last_lines_and_leaves_nothing(kept, monkeypatch):
     monkeypatch.setenv("FAKE_UV", "echo 'no such package'; exit 3")
     with pytest.raises(RuntimeEnvSetupError, match=r"exit code 3(.|\n)*no such package"):
         make("x")
-    assert not [path for path in kept.iterdir() if path.suffix not in {".lock", ".use"}]
+    assert {path.suffix for path in kept.iterdir()} == {".lock", ".use", ".failed"}
+    monkeypatch.setenv("FAKE_UV", "")
+    make("y")
+    assert not kept_folders.beside(kept / key_of_one("x"), "failed").exists()
 
 
 def test_the_time_allowed_ends_all_of_it(tmp_path, monkeypatch):
@@ -155,6 +158,26 @@ def test_who_makes_one_is_waited_for_and_followed_if_it_dies(kept, tmp_path):
     made({"uv": {"packages": ["x"]}}, None, Watching(), os.environ)
     assert seen[0] == ("uv installs x", "Collecting x")
     assert seen[-1] == ("", "")
+    assert runs(tmp_path) == 1
+
+
+def test_who_waited_for_one_that_failed_fails_alike(kept, tmp_path):
+    place = kept / key_of_one("x")
+    kept.mkdir(mode=0o700)
+    lock = kept_folders.locked(place, None)
+    lock.__enter__()
+
+    class Watching(Progress):
+        def now(self, what, line):
+            if not self.lines:
+                kept_folders.beside(place, "failed").write_text("uv said no")
+                lock.__exit__()
+            super().now(what, line)
+
+    with pytest.raises(RuntimeEnvSetupError, match="uv said no"):
+        made({"uv": {"packages": ["x"]}}, None, Watching(), os.environ)
+    assert runs(tmp_path) == 0
+    make("x")  # who comes later tries again
     assert runs(tmp_path) == 1
 
 

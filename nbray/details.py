@@ -266,6 +266,8 @@ class Details(msgspec.Struct, frozen=True):
     """Workers that have ended, as far as they are remembered."""
     texts: tuple[TextRecord, ...] = ()
     """What was printed of late, oldest first for each driver."""
+    environments: dict[int, str] = {}
+    """What workers have entered, in a few words, by client id."""
     me: int = 0
     """Client id of the reader."""
     version: int = 0

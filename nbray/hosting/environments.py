@@ -59,6 +59,23 @@ def enter(
         _run_hook(env["worker_process_setup_hook"], fetch)
 
 
+def summary(text: str) -> str:
+    """The environment *text* in a few words; of variables only the names."""
+    env = json.loads(text)
+    parts = []
+    for tool in ("pip", "uv"):
+        if env.get(tool):
+            from nbray.hosting.virtual_environments import listed
+
+            parts.append(f"{tool} {listed(env[tool]['packages'])}")
+    parts += [name for name in ("working_dir", "py_modules") if env.get(name)]
+    names = sorted(env.get("env_vars") or ())
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        parts.append(f"env_vars {', '.join(names[:3])}{more}")
+    return " · ".join(parts)
+
+
 def expanded(value: str, environ: Mapping[str, str]) -> str:
     """*value* with `${NAME}` and `$NAME` replaced; what is not set is nothing."""
 

@@ -220,7 +220,10 @@ def workers(details: Details, names: Names, query: Query) -> Table:
             (
                 Cell(names.node(node_of(one.client))),
                 Cell(str(one.pid), tone="soft"),
-                Cell(f"{actor.class_name} {actor.name}".strip() if actor else "tasks"),
+                Cell(
+                    f"{actor.class_name} {actor.name}".strip() if actor else "tasks",
+                    sub=details.environments.get(one.client, ""),
+                ),
                 Cell(task_now.name, tone="run") if task_now else Cell("idle", tone="soft"),
                 Cell(
                     span(details.now - task_now.started)
@@ -240,6 +243,30 @@ def workers(details: Details, names: Names, query: Query) -> Table:
         empty="There are no worker processes.",
         pages=others,
     )  # fmt: skip
+
+
+def environments(details: Details, names: Names) -> list[Table]:
+    """Which environments workers are in, and how many of them; no table where none is in any."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for one in details.processes:
+        said = details.environments.get(one.client)
+        if said:
+            found.setdefault((said, node_of(one.client)), []).append(one.client)
+    if not found:
+        return []
+    running = {task.worker: task for task in details.tasks if task.state == d.RUNNING}
+    homes = {one.worker: one for one in details.actors if d.ACTOR_STATES[one.state] == "alive"}
+    rows = []
+    for (said, node), clients in sorted(found.items()):
+        uses = {homes[one].class_name if one in homes else running[one].name
+                for one in clients if one in homes or one in running}  # fmt: skip
+        rows.append((
+            Cell(said), Cell(names.node(node)), Cell(figures.count(len(clients))),
+            Cell(", ".join(sorted(uses)) or "nothing now", tone="" if uses else "soft"),
+        ))  # fmt: skip
+    columns = (Column("environment"), Column("node"), Column("workers", True), Column("used by"))
+    note = f"the first {PAGE} of {figures.count(len(rows))}" if len(rows) > PAGE else ""
+    return [Table("Environments", columns, tuple(rows[:PAGE]), note=note)]
 
 
 def jobs(details: Details, names: Names) -> Table:

@@ -87,7 +87,7 @@ def _nodes(snapshot: Snapshot, details: Details, names: Names, query: Query) -> 
         snapshot = msgspec.structs.replace(snapshot, nodes=kept)
     tables = [
         *record_tables.resources(snapshot), *groups.table(everything, details, names, query),
-        record_tables.workers(details, names, query),
+        *record_tables.environments(details, names), record_tables.workers(details, names, query),
     ]  # fmt: skip
     return panel_html(snapshot) + table_html(tables)
 

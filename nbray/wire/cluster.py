@@ -227,6 +227,8 @@ class Described(Message):
     """Processes of a node that have ended, of which `ended` may tell."""
     round: int = 0
     """As in the question."""
+    environment: str = ""
+    """What a worker has entered, in a few words."""
 
 
 class Remember(Message):

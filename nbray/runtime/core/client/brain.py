@@ -91,6 +91,8 @@ class ClientBrain:
         self._survey: Survey | None = None
         self._settings_up: SettingsUp | None = None
         """Made when a worker first makes an environment for this client's work."""
+        self.environment = ""
+        """What a worker has entered, in a few words."""
         self.begins: Callable[[str], None] = lambda _what: None
         """Told when one does."""
         """Made when this client first asks what all others are doing."""
@@ -251,6 +253,10 @@ class ClientBrain:
             case _:
                 assert_never(message)
         return []
+
+    def entered(self, environment: str) -> None:
+        """This worker is in *environment* from now on: a few words for whoever asks."""
+        self.environment = environment
 
     def _setting_up(self, message: m.SettingUp, now: float) -> None:
         if self._settings_up is None:

@@ -131,6 +131,7 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
         if brain.tallies[cell].job in (0, brain.me)  # else its driver tells of it
     ]
     answer["round"] = message.round
+    answer["environment"] = brain.environment
     return Described(brain.me, now, message.wanted, **answer)  # type: ignore[arg-type]
 
 

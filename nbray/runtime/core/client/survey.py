@@ -206,6 +206,11 @@ class Survey:
             processes=tuple(processes),
             gone=tuple(self._gone.values()),
             texts=tuple(self._texts),
+            environments={
+                client: message.environment
+                for client, (_, message) in answers.items()
+                if message.environment
+            },
             me=self.me,
             version=self.version,
             # What was running when it was said: by a later clock all of it would look slow.

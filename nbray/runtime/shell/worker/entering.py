@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nbray.exceptions import RayError, RuntimeEnvSetupError
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.environments import Environments
 from nbray.runtime.shell.client.loop import Loop
@@ -40,13 +41,14 @@ class Entering:
     """That of one worker. *folder*: private to this machine's part of the cluster."""
 
     def __init__(
-        self, environments: Environments, memory: Memory, folder: Path, loop: Loop, me: int
-    ) -> None:
+        self, environments: Environments, memory: Memory, folder: Path, loop: Loop,
+        brain: ClientBrain,
+    ) -> None:  # fmt: skip
         self._environments = environments
         self._memory = memory
         self._folder = folder
         self._loop = loop
-        self._me = me
+        self._brain = brain
         self._failed: tuple[str, float] | None = None
 
     def enter(self, env: Environment, job: int, cell: str) -> None:
@@ -79,13 +81,15 @@ class Entering:
                 raise RuntimeEnvSetupError(f"{name} cannot be had any more: {error}") from None
             return data
 
+        told = Told(self._loop, self._brain.me, job, cell)
         try:
-            environments.enter(env.text, self._folder, fetch, Told(self._loop, self._me, job, cell))
+            environments.enter(env.text, self._folder, fetch, told)
         except RuntimeEnvSetupError as error:
             self._failed = (error.error_message or "", time.monotonic() + AGAIN_SECONDS)
             error.__traceback__ = None
             raise
         self._environments.entered(env)
+        self._brain.entered(environments.summary(env.text))
 
 
 class Told:

@@ -109,7 +109,7 @@ def main(config: WorkerConfig) -> None:
     name = client.node_name(client.node)
     executor = Executor(brain, loop, engine.memory, output, name, imports, _become_actor)
     executor.functions.enter = Entering(
-        engine.calls.environments, engine.memory, Path(config.directory), loop, client.me
+        engine.calls.environments, engine.memory, Path(config.directory), loop, client
     ).enter
     engine.context.loaded = executor.functions.get
     executor.install_interrupt()

@@ -8,6 +8,7 @@ Rule: the results are written into the arrays that were given, as Ray's are.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import time
@@ -65,8 +66,9 @@ class GroupHandle:
 
     def leave(self) -> None:
         """End the membership; the last one ends the meeting."""
-        if self._ask("leave", self.rank):
-            kill(self._meeting)
+        with contextlib.suppress(RayActorError):  # it has ended before
+            if _asked(self._meeting, "leave", self.rank):
+                kill(self._meeting)
 
     def _count(self, sender: int, receiver: int) -> int:
         number = self._sent.get((sender, receiver), 0)
@@ -74,7 +76,11 @@ class GroupHandle:
         return number
 
     def _ask(self, method: str, *args: Any) -> Any:
-        answer = _asked(self._meeting, method, *args)
+        try:
+            answer = _asked(self._meeting, method, *args)
+        except RayActorError as error:
+            founder = "the member that founded it died"
+            raise RuntimeError(f"in the collective group {self.name!r}, {founder}") from error
         if isinstance(answer, str):
             raise RuntimeError(f"in the collective group {self.name!r}, {answer}")
         return answer
@@ -173,7 +179,8 @@ def init_collective_group(
     Args:
         world_size: how many members it has.
         rank: which of them this is, from 0.
-        gloo_timeout: milliseconds for which an earlier group of the name may still end.
+        gloo_timeout: milliseconds for which an earlier group of the name may still end, and
+            for which those who have joined wait for the others to join.
 
     Raises:
         RuntimeError: it is a member already, or the rank is taken; the backend is NCCL.
@@ -189,7 +196,9 @@ def init_collective_group(
         raise AssertionError(f"rank {rank} must be less than world size {world_size}")
     until = time.monotonic() + gloo_timeout / 1000
     while True:
-        meeting = _meeting(group_name).options(get_if_exists=True).remote(world_size, None)
+        meeting = _meeting(group_name).options(get_if_exists=True).remote(
+            world_size, None, gloo_timeout / 1000
+        )
         try:
             why = _joined(meeting, rank, world_size)
         except RayActorError:  # that of an earlier group, which ends
@@ -204,7 +213,7 @@ def init_collective_group(
 
 def create_collective_group(
     actors: list[Any], world_size: int, ranks: list[int], backend: str = Backend.GLOO,
-    group_name: str = "default", gloo_timeout: int = 30000,  # noqa: ARG001 - Ray's: no effect
+    group_name: str = "default", gloo_timeout: int = 30000,
 ) -> None:  # fmt: skip
     """Declare *actors* as a group, from outside; they need not call `init_collective_group`.
 
@@ -233,7 +242,7 @@ def create_collective_group(
         raise RuntimeError("Ranks cannot be greater than world_size.")
     _refuse(backend)
     by_actor = {str(actor._info.hex()): rank for actor, rank in zip(actors, ranks, strict=True)}
-    meeting = _meeting(group_name).remote(world_size, by_actor)
+    meeting = _meeting(group_name).remote(world_size, by_actor, gloo_timeout / 1000)
     _asked(meeting, "declared", "")
     _memberships.declared[group_name] = meeting
 

@@ -34,8 +34,12 @@ class _Step:
 class CollectiveGroup:
     """One group's members and steps; an asynchronous actor."""
 
-    def __init__(self, world_size: int, ranks: dict[str, int] | None) -> None:
+    def __init__(
+        self, world_size: int, ranks: dict[str, int] | None, join_seconds: float = 30.0
+    ) -> None:
         self.world_size = world_size
+        self.join_seconds = join_seconds
+        """For which one who has come waits for one who is no member yet."""
         self.ranks = ranks
         """Ranks by actors' ids, where they were declared."""
         self.members: set[int] = set()
@@ -78,6 +82,7 @@ class CollectiveGroup:
             self._end_stay(token)
             return why
         self.members.add(rank)
+        self._wake()
         self._tokens[rank] = token
         watch = asyncio.create_task(self._watch(rank, stay[0]))
         self._watches.add(watch)
@@ -128,17 +133,22 @@ class CollectiveGroup:
             return f"rank {rank} calls {kind} where others call {step.kind}"
         step.brought[rank] = refs
         step.changed.set()
-        try:
-            async with asyncio.timeout(seconds):
-                while missing := {*wait_for} - step.brought.keys():
-                    gone = self._gone(missing)
-                    if gone:
-                        return f"{kind} waits in vain: {gone}"
-                    step.changed.clear()
+        now = asyncio.get_running_loop().time
+        until, join_until = now() + seconds, now() + min(seconds, self.join_seconds)
+        while missing := {*wait_for} - step.brought.keys():
+            gone = self._gone(missing)
+            if gone:
+                return f"{kind} waits in vain: {gone}"
+            strangers = missing - self.members
+            step.changed.clear()
+            try:
+                async with asyncio.timeout_at(join_until if strangers else until):
                     await step.changed.wait()
-        except TimeoutError:
-            late = sorted({*wait_for} - step.brought.keys())
-            return f"{kind} waited {seconds:g} s for {_ranks(late)}"
+            except TimeoutError:
+                if now() >= until:
+                    return f"{kind} waited {seconds:g} s for {_ranks(sorted(missing))}"
+                late = _ranks(sorted(strangers))
+                return f"{kind} waited {self.join_seconds:g} s for {late} to join"
         step.over.add(rank)
         if len(step.over) == self.world_size:
             self.steps.pop(number, None)
@@ -154,16 +164,20 @@ class CollectiveGroup:
     ) -> list[Any] | str:
         """Receive; or what went wrong."""
         key = (sender, receiver, number)
-        try:
-            async with asyncio.timeout(seconds):
-                while key not in self.posts:
-                    gone = self._gone([sender])
-                    if gone:
-                        return f"recv waits in vain: {gone}"
-                    self.posted.clear()
+        now = asyncio.get_running_loop().time
+        until, join_until = now() + seconds, now() + min(seconds, self.join_seconds)
+        while key not in self.posts:
+            gone = self._gone([sender])
+            if gone:
+                return f"recv waits in vain: {gone}"
+            self.posted.clear()
+            try:
+                async with asyncio.timeout_at(until if sender in self.members else join_until):
                     await self.posted.wait()
-        except TimeoutError:
-            return f"recv waited {seconds:g} s for rank {sender}"
+            except TimeoutError:
+                if now() >= until:
+                    return f"recv waited {seconds:g} s for rank {sender}"
+                return f"recv waited {self.join_seconds:g} s for rank {sender} to join"
         return self.posts.pop(key)
 
 

@@ -35,6 +35,26 @@ def test_one_that_does_not_come_or_calls_something_else():
     asyncio.run(main())
 
 
+def test_one_that_does_not_join():
+    async def main():
+        group = CollectiveGroup(2, None, 0.05)
+        life = asyncio.get_running_loop().create_future()
+        await group.join(0, 2, "0", [life])
+        why = await group.bring(0, "barrier", 0, [], [0, 1], 60)
+        assert why == "barrier waited 0.05 s for rank 1 to join"
+        assert await group.fetch(1, 0, 0, 60) == "recv waited 0.05 s for rank 1 to join"
+        waits = asyncio.create_task(group.bring(1, "barrier", 0, [], [0, 1], 60))
+        await asyncio.sleep(0)
+        await group.join(1, 2, "1", [life])
+        await asyncio.sleep(0.1)
+        assert not waits.done()  # it has joined, and may take its time
+        await group.bring(1, "barrier", 1, [], [], 60)
+        assert await waits == {0: [], 1: []}
+        life.set_result(None)
+
+    asyncio.run(main())
+
+
 def test_members():
     async def main():
         group = CollectiveGroup(2, {"a": 1})

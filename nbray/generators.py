@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Stream(Protocol):
-    """The returns of one running task, as an engine has them. Any thread may ask."""
+    """The returns of one running task, as an engine has them. One thread at a time asks."""
 
     @property
     def completed(self) -> ObjectRef[Any]:

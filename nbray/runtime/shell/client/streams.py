@@ -2,12 +2,11 @@
 
 Owns how far one reader is. Does not own what has come (`core.client.streams`). Rules: what is
 there is taken without the loop's lock; whoever has to wait has an object promised, and waits for
-that as for any other. Each return goes to one of the threads that read.
+that as for any other. One thread at a time reads; any may drop.
 """
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from nbray.refs import ObjectRef
@@ -24,7 +23,7 @@ class NativeStream:
     """The returns of one running task. See `nbray.generators.Stream` for the methods."""
 
     __slots__ = ("_brain", "_completed", "_drop", "_engine", "_first", "_fresh", "_have", "_loop",
-                 "_me", "_most", "_peeked", "_raised", "_reading", "_stream")  # fmt: skip
+                 "_me", "_most", "_peeked", "_raised", "_stream")  # fmt: skip
 
     def __init__(
         self, stream: Stream, completed: ObjectRef[Any], brain: ClientBrain, loop: Loop,
@@ -43,7 +42,6 @@ class NativeStream:
         self._drop = brain.objects.dropped.append
         self._peeked: ObjectRef[Any] | None = None
         """The next return, where it is an object already that nobody has taken."""
-        self._reading = RLock()
         self._raised = False
         """The error with which the task ended was given as its last return."""
 
@@ -62,26 +60,25 @@ class NativeStream:
     def take(self) -> ObjectRef[Any] | None:
         """See the protocol."""
         stream = self._stream
-        with self._reading:
-            if self._peeked is None:
-                try:
-                    data = self._fresh.popleft()
-                except IndexError:
-                    return self._end()
-                number = self._first + stream.taken
-                if data is not None:
-                    self._have(number, data)
-                stream.taken += 1
-                if self._most:
-                    self._go_on()
-                return ObjectRef(self._me, number, self._engine, self._drop)
-            if stream.taken >= stream.arrived:
+        if self._peeked is None:
+            try:
+                data = self._fresh.popleft()
+            except IndexError:
                 return self._end()
-            ref, self._peeked = self._peeked, None
+            number = self._first + stream.taken
+            if data is not None:
+                self._have(number, data)
             stream.taken += 1
             if self._most:
                 self._go_on()
-            return ref
+            return ObjectRef(self._me, number, self._engine, self._drop)
+        if stream.taken >= stream.arrived:
+            return self._end()
+        ref, self._peeked = self._peeked, None
+        stream.taken += 1
+        if self._most:
+            self._go_on()
+        return ref
 
     def _end(self) -> ObjectRef[Any] | None:
         """Nothing is there: is that all?"""
@@ -103,13 +100,12 @@ class NativeStream:
 
     def peek(self) -> ObjectRef[Any]:
         """See the protocol."""
+        if self._peeked is None:
+            self._loop.locked(self._promise)
         stream = self._stream
-        with self._reading:
-            if self._peeked is None:
-                self._loop.locked(self._promise)
-            if self._peeked is None or (stream.ended and stream.taken >= stream.arrived):
-                return self._completed
-            return self._peeked
+        if self._peeked is None or (stream.ended and stream.taken >= stream.arrived):
+            return self._completed
+        return self._peeked
 
     def _promise(self) -> list[ClientEffect]:
         """Have the next return be an object, unless there is none."""

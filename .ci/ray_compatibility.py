@@ -71,7 +71,8 @@ def resolved(path: str) -> Any:
 
 def _accepted(what: str) -> set[str]:
     """The options that are taken for *what* ('tasks', 'actors')."""
-    return {*(options._TASK if what == "tasks" else options._ACTOR), *where.PLACING}
+    own = options._TASK if what == "tasks" else options._ACTOR
+    return {*own, *options._WITHOUT_EFFECT, *where.PLACING}
 
 
 def _commands(path: list[str]) -> Any:

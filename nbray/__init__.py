@@ -77,6 +77,7 @@ _OF_RAY = frozenset({
 """Names of `nbray._private.names`."""
 
 session.start_by(init)
+ObjectRef.in_use = staticmethod(session.current)
 session.show_on(LazyScreens())
 
 
@@ -184,6 +185,10 @@ if not TYPE_CHECKING:
             from nbray.arguments import LoggingConfig
 
             return LoggingConfig
+        if name in {"ClientBuilder", "client"}:
+            from nbray import client_builder
+
+            return getattr(client_builder, name)
         if name == "cloudpickle":
             import nbray.cloudpickle as found
 

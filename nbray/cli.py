@@ -26,7 +26,8 @@ from nbray.clusters.local import Local
 from nbray.clusters.record import Record
 from nbray.clusters.start_options import labels_file_option, labels_option, resources_option
 from nbray.commands import add_to
-from nbray.commands.cluster import verbose_anyway, verbosity, without_effect
+from nbray.commands.cluster import without_effect
+from nbray.commands.sentences import log_options
 from nbray.config import DEFAULT_PORT, HEAD_PATIENCE, MOST_WORKERS, NodeRequest, join_line
 from nbray.exceptions import RayError, RaySystemError
 from nbray.version import __version__
@@ -205,7 +206,7 @@ def start(
     help="Only that cluster.",
 )  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="What each node has, too.")
-@verbosity
+@log_options
 def status(address: str | None, verbose: bool) -> None:
     """Show the clusters that this machine is part of."""
     failed = False
@@ -299,12 +300,15 @@ def dashboard(address: str | None, port: int | None, end: bool) -> None:
     "-g", "--grace-period", type=click.FloatRange(min=0), metavar="SECONDS",
     help="What they get, all together.  [default: 10]",
 )  # fmt: skip
-@verbose_anyway
-def stop(force: bool, grace_period: float | None) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Name each node that ends.")
+@log_options
+def stop(force: bool, grace_period: float | None, verbose: bool) -> None:
     """End every node that runs on this machine, whoever's terminal it was started from."""
     with _one_sentence():
         launcher = Local()
         records = launcher.records()
+        for one in records if verbose else ():
+            click.echo(f"stopping node {one.node} of {one.head_address} ({one.directory})")
         launcher.stop(records, 0.0 if force else grace_period)
     count = len(records)
     if count == 0:

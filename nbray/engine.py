@@ -209,6 +209,10 @@ class Context(Protocol):
         """The actor whose method runs here; None if none does."""
         ...
 
+    def reference(self, owner: int, seq: int) -> ObjectRef[Any]:
+        """One more reference to an object whose numbers are known (see `ObjectRef.from_hex`)."""
+        ...
+
     def early(self, index: int) -> Callable[[Any], None]:
         """How the running task gives its return number *index*, not the first, before it ends.
 

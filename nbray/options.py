@@ -103,6 +103,8 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     runtime_env: str = ""
     accelerator_type: str = ""
     where: Where | None = None
+    object_store_memory: int = 0
+    """Bytes of the store of its node that no other actor is given; nothing bounds what it puts."""
 
 
 class MethodOptions(msgspec.Struct, frozen=True, gc=False):
@@ -257,6 +259,11 @@ def _groups(name: str, value: Any) -> dict[str, int]:
     return {found_by(name, key): count(f"{name}[{key!r}]", most) for key, most in value.items()}
 
 
+def _no_store(name: str, value: Any) -> None:
+    if value is not None:
+        raise ValueError(f"Setting {name!r} is not implemented for tasks")
+
+
 def _mapping(name: str, value: Any) -> Any:
     if value is not None and not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dictionary or None, not {type(value).__name__}")
@@ -283,6 +290,7 @@ _TASK: dict[str, Callable[[str, Any], Any]] = {
     "max_retries": _optional(integer(-1), 3),
     "retry_exceptions": _retry_on,
     "max_calls": _optional(integer(0), 0),
+    "object_store_memory": _no_store,
 }
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
@@ -297,6 +305,7 @@ _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     "max_pending_calls": _optional(integer(-1), -1),
     "concurrency_groups": _optional(_groups, {}),
     "allow_out_of_order_execution": _optional(_flag, None),
+    "object_store_memory": _optional(integer(0), 0),
 }
 _METHOD: dict[str, Callable[[str, Any], Any]] = {
     "num_returns": _optional(returns, 1),
@@ -350,6 +359,7 @@ def task_options(given: Mapping[str, Any], base: TaskOptions | None = None) -> T
     base = base or TaskOptions()
     rest, where = placed(given, base.where)
     checked = _checked("a remote function", _TASK, rest)
+    checked.pop("object_store_memory", None)  # it can only be None
     options = msgspec.structs.replace(base, where=where, **checked)
     if where is not None:
         check_bundles("the task", where, _in_units(options))
@@ -391,6 +401,8 @@ def demand(options: TaskOptions | ActorOptions) -> dict[str, int]:
         "memory": options.memory,
         **options.resources,
     }
+    if isinstance(options, ActorOptions):
+        amounts["object_store_memory"] = options.object_store_memory
     if options.accelerator_type:
         amounts[f"accelerator_type:{options.accelerator_type}"] = 0.001
     return {name: min(round(amount * UNIT), _MOST) for name, amount in amounts.items() if amount}

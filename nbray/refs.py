@@ -8,8 +8,9 @@ reference counts it. A reference tells its engine of its own end by one
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from nbray.engine import Engine
 
 T = TypeVar("T")
+_NIL = (1 << 64) - 1
+"""Both numbers of the reference to no object."""
 
 
 class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
@@ -41,6 +44,8 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
     seq: int
     _engine: Engine
     _drop: Callable[[tuple[int, int]], None] | None
+    in_use: ClassVar[Callable[[], Engine | None]] = staticmethod(lambda: None)
+    """What says which engine is in use: the package sets it, for ids that become references."""
 
     def __del__(self) -> None:
         drop = self._drop
@@ -65,8 +70,61 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         return bytes.fromhex(self.hex())
 
     def is_nil(self) -> bool:
-        """False: every reference is to an object."""
-        return False
+        """Whether it is `ObjectRef.nil()`, which is to no object."""
+        return self.owner == self.seq == _NIL
+
+    @staticmethod
+    def size() -> int:
+        """Bytes of an id."""
+        return 16
+
+    @classmethod
+    def from_binary(cls, binary: bytes) -> ObjectRef[Any]:
+        """The reference to the object of these 16 bytes, counted as any other.
+
+        The object itself must still be there: bytes keep nothing alive.
+
+        Raises:
+            ValueError, TypeError: they are too few or too many, or none.
+        """
+        if not isinstance(binary, bytes):
+            raise TypeError(f"Unsupported type: {type(binary)}, expected bytes")
+        if len(binary) != 16:
+            raise ValueError(f"ID string needs to have length 16, got {len(binary)}")
+        owner, seq = int.from_bytes(binary[:8], "big"), int.from_bytes(binary[8:], "big")
+        engine = cls.in_use()
+        if engine is None or max(owner, seq) >> 63:  # no process and no object has such a number
+            return ObjectRef(owner, seq, cast("Engine", engine), None)
+        return engine.context.reference(owner, seq)
+
+    @classmethod
+    def from_hex(cls, hex_id: str) -> ObjectRef[Any]:
+        """The same of 32 hexadecimal digits; raises as `from_binary` does."""
+        return cls.from_binary(bytes.fromhex(hex_id))
+
+    @classmethod
+    def nil(cls) -> ObjectRef[Any]:
+        """The reference to no object."""
+        return cls.from_binary(b"\xff" * 16)
+
+    @classmethod
+    def from_random(cls) -> ObjectRef[Any]:
+        """A reference to nothing that there is: `get` waits for ever."""
+        return cls.from_binary(b"\xfe" + os.urandom(15))
+
+    def call_site(self) -> str:
+        """The cell that made the object, as people call it ('' in a script)."""
+        engine = ObjectRef.in_use()
+        held = engine.insight.holdings() if engine is not None else []
+        return next((one.object.cell for one in held if one.object.key == self.key), "")
+
+    def owner_address(self) -> bytes:
+        """What names the process that owns the object; b"" of `nil`."""
+        return b"" if self.is_nil() else self.owner.to_bytes(8, "big")
+
+    def tensor_transport(self) -> str | None:
+        """None: values travel through the object store."""
+        return None
 
     def task_id(self) -> Any:
         """The `TaskID` of the task of which this is the first return."""

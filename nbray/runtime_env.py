@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from nbray.runtime_env_fields import Fields
+
 __all__ = ["RuntimeEnv", "RuntimeEnvConfig"]
 
 SETUP_SECONDS = 600
@@ -82,7 +84,7 @@ class RuntimeEnvConfig(dict[str, Any]):
         return dict(self)
 
 
-class RuntimeEnv(dict[str, Any]):
+class RuntimeEnv(Fields):
     """An environment, checked. It can stand wherever a plain dictionary of its fields can.
 
     Args:
@@ -154,61 +156,6 @@ class RuntimeEnv(dict[str, Any]):
         found = {name: deepcopy(value) for name, value in self.items()}
         if isinstance(found.get("config"), RuntimeEnvConfig):
             found["config"] = found["config"].to_dict()
-        return found
-
-    def env_vars(self) -> dict[str, str]:
-        """The environment variables that it sets."""
-        return dict(self.get("env_vars") or {})
-
-    def working_dir(self) -> str:
-        """Where workers run ('': where the cluster was started)."""
-        return str(self.get("working_dir") or "")
-
-    def working_dir_uri(self) -> str | None:
-        """The same, or None."""
-        found: str | None = self.get("working_dir")
-        return found
-
-    def has_working_dir(self) -> bool:
-        """Whether it says where workers run."""
-        return self.get("working_dir") is not None
-
-    def py_modules(self) -> list[str]:
-        """What can be imported beside what is installed."""
-        return list(self.get("py_modules") or ())
-
-    def py_modules_uris(self) -> list[str]:
-        """The same."""
-        return self.py_modules()
-
-    def has_pip(self) -> bool:
-        """Whether it has packages, by pip."""
-        return bool(self.get("pip"))
-
-    def has_uv(self) -> bool:
-        """Whether it has packages, by uv."""
-        return bool(self.get("uv"))
-
-    def has_conda(self) -> bool:
-        """Whether it asks for conda."""
-        return bool(self.get("conda"))
-
-    def pip_config(self) -> dict[str, Any]:
-        """Its packages and how pip is to install them; {} without any."""
-        return dict(self.get("pip") or {})
-
-    def uv_config(self) -> dict[str, Any]:
-        """The same of uv."""
-        return dict(self.get("uv") or {})
-
-    def image_uri(self) -> str | None:
-        """The container image that it asks for."""
-        found: str | None = self.get("image_uri")
-        return found
-
-    def py_executable(self) -> str | None:
-        """The interpreter that it asks for."""
-        found: str | None = self.get("py_executable")
         return found
 
     def plugins(self) -> list[tuple[str, Any]]:

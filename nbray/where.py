@@ -40,6 +40,8 @@ class Where(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What it launches runs in the group as well (None: as it is where this is launched)."""
     sizes: tuple[tuple[tuple[str, float], ...], ...] = ()
     """What each bundle has, for checks."""
+    otherwise: tuple[tuple[Condition, ...], ...] = ()
+    """Where no node is as `hard` says that can ever do it: what its labels may be then, in turn."""
 
     @property
     def plain(self) -> bool:
@@ -49,7 +51,7 @@ class Where(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 PLACING = frozenset({
     "scheduling_strategy", "label_selector", "placement_group", "placement_group_bundle_index",
-    "placement_group_capture_child_tasks",
+    "placement_group_capture_child_tasks", "fallback_strategy",
 })  # fmt: skip
 """Options that say where work runs; they become one `Where`."""
 APART = "-"
@@ -98,7 +100,39 @@ def placed(
         where = msgspec.structs.replace(where or Where(), hard=found)
     elif "label_selector" in given and given["label_selector"] not in (None, {}):
         raise TypeError(f"label_selector must be a dictionary, not {given['label_selector']!r}")
+    if given.get("fallback_strategy") is not None:
+        where = msgspec.structs.replace(
+            where or Where(), otherwise=_fallbacks(given["fallback_strategy"])
+        )
+        if where == Where(otherwise=where.otherwise):
+            where = base  # without a selector there is nothing to fall back from
     return rest, where
+
+
+def _fallbacks(value: Any) -> tuple[tuple[Condition, ...], ...]:
+    from nbray.labels import selector
+
+    if not isinstance(value, list):
+        raise TypeError(
+            "The type of keyword 'fallback_strategy' must be (<class 'list'>, <class 'NoneType'>), "
+            f"but received type {type(value)}"
+        )
+    found = []
+    for one in value:
+        if not isinstance(one, dict):
+            raise ValueError("Each element in fallback_strategy must be a dictionary.")
+        if not one:
+            raise ValueError("Empty dictionary found in `fallback_strategy`.")
+        for option in one:
+            if option != "label_selector":
+                raise ValueError(
+                    f"Unsupported option found: '{option}'. Only ['label_selector'] is currently "
+                    "supported."
+                )
+        if not isinstance(one["label_selector"] or {}, dict):
+            raise ValueError('The value of "label_selector" must be a dictionary.')
+        found.append(selector("fallback_strategy", one["label_selector"] or {}))
+    return tuple(found)
 
 
 def _strategy(value: Any) -> Where:

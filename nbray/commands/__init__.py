@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import click
 
-from nbray.commands import cluster, jobs, state
+from nbray.commands import cluster, diagnostics, jobs, programs, state
 
 __all__ = ["add_to"]
 
 
 def add_to(main: click.Group) -> None:
     """Give *main* all commands of this package."""
-    for command in (*state.COMMANDS, *jobs.COMMANDS, *cluster.COMMANDS):
+    groups = (state, jobs, cluster, diagnostics, programs)
+    for command in (one for group in groups for one in group.COMMANDS):
         main.add_command(command)

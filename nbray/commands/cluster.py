@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nbray.commands.sentences import address_option, one_sentence
+from nbray.commands.sentences import address_option, log_options, one_sentence
 
 _WITHOUT_EFFECT = (
     "--node-name", "--dashboard-host", "--temp-dir", "--min-worker-port", "--max-worker-port",
@@ -28,17 +28,10 @@ _LAUNCHER = ("up", "down", "attach", "exec", "submit", "rsync-up", "rsync-down",
              "monitor")  # fmt: skip
 
 
-def verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command take Ray's options about its own words, of which nbray has no fewer or more."""
-    for name in ("--log-style", "--log-color"):
-        command = click.option(name, hidden=True, expose_value=False)(command)
-    return command
-
-
 def verbose_anyway(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, for one that says no more with -v."""
+    """Let a command take Ray's options about its own words; it says no more with -v."""
     option = click.option("-v", "--verbose", is_flag=True, hidden=True, expose_value=False)
-    return verbosity(option(command))
+    return log_options(option(command))
 
 
 def without_effect(command: Callable[..., Any]) -> Callable[..., Any]:

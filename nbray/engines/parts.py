@@ -67,8 +67,11 @@ class NoActors:
 class PlainContext:
     """Where code runs: `here`, or in the task that the context of the call runs."""
 
-    def __init__(self, here: RuntimeInfo) -> None:
+    def __init__(
+        self, here: RuntimeInfo, reference: Callable[[int, int], ObjectRef[Any]]
+    ) -> None:
         self.here = here
+        self.reference = reference
         self._running: contextvars.ContextVar[RuntimeInfo | None] = contextvars.ContextVar(
             "nbray_running", default=None
         )

@@ -47,7 +47,8 @@ class ScriptedEngine:
         self.actors = NoActors()
         self.cells = PlainCells()
         self.cluster = OneMachine(node, total)
-        self.context = PlainContext(RuntimeInfo(process, node, process, namespace=config.namespace))
+        here = RuntimeInfo(process, node, process, namespace=config.namespace)
+        self.context = PlainContext(here, self._ref)
         self.insight = PlainInsight()
         self._owner = owner
         self._sequence = itertools.count(1)

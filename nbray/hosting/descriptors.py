@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import faulthandler
 import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -113,8 +114,12 @@ class Descriptors:
 
 
 def unbuffer() -> None:
-    """Have C's stdout write at once, as it does on a terminal, and crashes say where they were."""
+    """Have C's stdout write at once, as it does on a terminal, and crashes say where they were.
+
+    So does SIGUSR2, of all threads and without an end: `nbray stack` sends it.
+    """
     faulthandler.enable(2, all_threads=False)
+    faulthandler.register(signal.SIGUSR2, 2, all_threads=True)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         library = ctypes.CDLL(None)
         stdout = ctypes.c_void_p.in_dll(library, "stdout")

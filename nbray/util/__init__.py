@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 from nbray import session
 
 __all__ = [
-    "ActorPool", "Executor", "as_completed", "collective", "deregister_serializer",
-    "disable_log_once_globally", "enable_periodic_logging", "get_current_placement_group",
-    "get_node_instance_id", "get_node_ip_address", "get_placement_group",
+    "ActorPool", "Executor", "as_completed", "collective", "connect", "deregister_serializer",
+    "disable_log_once_globally", "disconnect", "enable_periodic_logging",
+    "get_current_placement_group", "get_node_instance_id", "get_node_ip_address",
+    "get_placement_group",
     "inspect_serializability", "list_named_actors", "log_once", "map", "map_unordered", "pdb",
     "placement_group", "placement_group_table", "progress", "register_serializer",
     "remove_placement_group",
@@ -129,8 +130,7 @@ def __getattr__(name: str) -> Any:
 
         return groups
     if name in {"connect", "disconnect"}:
-        raise AttributeError(
-            f"nbray.util has no {name}(), for it has no separate client protocol: "
-            "nbray.init(address='HOST:PORT') attaches to a cluster"
-        )
+        from nbray.util import client_connect
+
+        return getattr(client_connect, name)
     raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")

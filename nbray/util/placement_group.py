@@ -18,8 +18,9 @@ from nbray.labels import Conditions, selector
 from nbray.where import Where
 
 __all__ = [
-    "PlacementGroup", "PlacementGroupID", "get_current_placement_group", "get_placement_group",
-    "placement_group", "placement_group_table", "remove_placement_group",
+    "PlacementGroup", "PlacementGroupID", "check_placement_group_index",
+    "get_current_placement_group", "get_placement_group", "placement_group",
+    "placement_group_table", "remove_placement_group", "validate_placement_group",
 ]  # fmt: skip
 
 VALID_PLACEMENT_GROUP_STRATEGIES = {"PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"}
@@ -300,6 +301,39 @@ def _check(
             "should equal the length of `bundles`."
         )
     return [selector("bundle_label_selector", one) for one in selectors]
+
+
+def check_placement_group_index(placement_group: PlacementGroup, bundle_index: int) -> None:
+    """Refuse the number of a bundle that *placement_group* has not (-1: any of them).
+
+    Raises:
+        ValueError: it has no such bundle.
+    """
+    assert placement_group is not None
+    if placement_group.id.is_nil():
+        if bundle_index != -1:
+            raise ValueError("If placement group is not set, the value of bundle index must be -1.")
+    elif not -1 <= bundle_index < placement_group.bundle_count:
+        raise ValueError(
+            f"placement group bundle index {bundle_index} is invalid. Valid placement group "
+            f"indexes: 0-{placement_group.bundle_count}"
+        )
+
+
+def validate_placement_group(
+    bundles: list[dict[str, float]],
+    strategy: str | None = None,
+    lifetime: str | None = None,
+    _soft_target_node_id: str | None = None,
+    bundle_label_selector: list[dict[str, str]] | None = None,
+) -> bool:
+    """True: `placement_group` would take these arguments.
+
+    Raises:
+        ValueError: something of them cannot be.
+    """
+    _check(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
+    return True
 
 
 class _Module(types.ModuleType):

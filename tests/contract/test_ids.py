@@ -80,3 +80,35 @@ def test_an_actor_knows_the_id_of_its_handle():
 
     actor = Actor.remote()
     assert ray.get(actor.who.remote()) == actor._actor_id.hex()
+
+
+@pytest.mark.own
+def test_a_reference_comes_back_from_its_id():
+    @ray.remote
+    def read(name):
+        return ray.get(ray.ObjectRef.from_hex(name))
+
+    ref = ray.put("kept")
+    again = ray.ObjectRef.from_binary(ref.binary())
+    assert again == ref
+    assert hash(again) == hash(ref)
+    assert ray.get(read.remote(ref.hex())) == "kept"
+    del ref
+    assert ray.get(again) == "kept"  # it counts as any other
+    assert again.owner_address()
+    assert again.call_site() == ""
+    assert again.tensor_transport() is None
+    with pytest.raises(ValueError, match="length"):
+        ray.ObjectRef.from_binary(b"short")
+    with pytest.raises(TypeError):
+        ray.ObjectRef.from_binary(5)
+
+
+def test_references_to_nothing():
+    nil = ray.ObjectRef.nil()
+    assert nil.is_nil()
+    assert nil == ray.ObjectRef.nil()
+    assert len(nil.binary()) == ray.ObjectRef.size()
+    drawn = ray.ObjectRef.from_random()
+    assert not drawn.is_nil()
+    assert drawn != ray.ObjectRef.from_random()

@@ -260,3 +260,21 @@ def test_it_is_called_as_a_function_of_util():
     ray.util.remove_placement_group(made)
     assert ray.util.get_current_placement_group() is None
     assert isinstance(ray.util.placement_group_table(), dict)
+
+
+def test_arguments_and_indices_are_checked():
+    module = load("util.placement_group")
+    assert module.validate_placement_group([{"CPU": 1}], "PACK")
+    with pytest.raises(ValueError, match="strategy"):
+        module.validate_placement_group([{"CPU": 1}], "PILE")
+    with pytest.raises(ValueError, match="[Bb]undles"):
+        module.validate_placement_group([])
+    empty = module.PlacementGroup.empty()
+    module.check_placement_group_index(empty, -1)
+    with pytest.raises(ValueError, match="bundle index"):
+        module.check_placement_group_index(empty, 0)
+    group = module.placement_group([{"CPU": 1}])
+    module.check_placement_group_index(group, 0)
+    with pytest.raises(ValueError, match="bundle index 1"):
+        module.check_placement_group_index(group, 1)
+    module.remove_placement_group(group)

@@ -136,3 +136,35 @@ def test_names_of_accelerators():
     assert accelerators.NVIDIA_TESLA_V100 == "V100"
     assert accelerators.NVIDIA_A100 == "A100"
     assert accelerators.GOOGLE_TPU_V4 == "TPU-V4"
+
+
+def test_a_fallback_strategy_takes_the_next_selector():
+    lacking, anywhere = {"label_selector": {"lacks": "this"}}, {"label_selector": {}}
+    options = {**lacking, "fallback_strategy": [lacking, anywhere]}
+    assert both(**options) == [node(), node()]
+    assert both(fallback_strategy=[lacking]) == [node(), node()]  # nothing to fall back from
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({}, TypeError), ([1], ValueError), ([{}], ValueError), ([{"num_cpus": 1}], ValueError),
+        ([{"label_selector": 1}], ValueError),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_fallback_strategy_is_checked(given, error):
+    with pytest.raises(error):
+        here.options(fallback_strategy=given).remote()
+    with pytest.raises(error):
+        Resident.options(fallback_strategy=given).remote()
+
+
+def test_store_memory_is_reserved_for_actors_alone():
+    with pytest.raises(ValueError, match="object_store_memory"):
+        here.options(object_store_memory=1)
+    assert ray.get(here.options(object_store_memory=None).remote()) == node()
+    actor = Resident.options(object_store_memory=1000).remote()
+    assert ray.get(actor.here.remote(), timeout=30) == node()
+    with pytest.raises(ValueError, match="object_store_memory"):
+        Resident.options(object_store_memory=-1).remote()

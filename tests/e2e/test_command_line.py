@@ -6,12 +6,18 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from e2e import cli
 from harness import Traces, assert_nothing_left, eventually, private_folder
+
+from nbray.cli import main
 
 HERE = "127.0.0.1"
 
@@ -136,6 +142,64 @@ def test_join_status_and_stop(mark: str) -> None:
     assert again.returncode == 0
     assert "no nbray runs" in again.stdout
     assert cli.nbray("status").returncode == 1
+
+
+@pytest.fixture
+def said(head: list[str]) -> Iterator[Callable[..., str]]:
+    """What a command prints that is run in this process."""
+    import nbray
+
+    def run(*argv: str) -> str:
+        done = CliRunner().invoke(main, argv)
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.output
+
+    nbray.init(head[1].partition("=")[2], namespace="mine")
+    yield run
+    nbray.shutdown()
+
+
+def test_stacks_and_an_archive(said: Callable[..., str], tmp_path: Path) -> None:
+    import nbray
+
+    @nbray.remote(num_cpus=0)
+    class Resident:
+        def stand(self) -> str:
+            return "here"
+
+    actor: Any = Resident.options(name="it", lifetime="detached").remote()  # type: ignore[attr-defined]
+    assert nbray.get(actor.stand.remote()) == "here"
+    stacks = said("stack")
+    assert "executor.py" in stacks
+    assert nbray.get(actor.stand.remote()) == "here"  # it goes on
+    secret = said("get-auth-token").strip()
+    assert len(secret) == 43
+    assert "this machine alone" in said("check-open-ports")
+    file = tmp_path / "dump.tar.gz"
+    said("cluster-dump", "-o", str(file), "--no-pip", "--no-debug-state")
+    with tarfile.open(file) as archive:
+        names = archive.getnames()
+        texts = [archive.extractfile(one).read() for one in names]  # type: ignore[union-attr]
+    assert any("logs/" in name and "node" in name for name in names)
+    assert not any(secret.encode() in text for text in texts)
+    nbray.shutdown()
+    assert "Actor killed (force): it" in said(
+        "kill-actor", "--name", "it", "--namespace", "mine", "--force", "--no-restart"
+    )
+
+
+def test_symmetric_run(mark: str) -> None:
+    before = Traces.now(mark)
+    folder = private_folder("nbt-other-")
+    program = "import nbray; nbray.init(); print(nbray.cluster_resources()['mine'])"
+    done = cli.nbray(
+        "symmetric-run", "--address", f"{HERE}:{free_port()}", "--resources", '{"mine": 7}',
+        "--", sys.executable, "-c", program, NBRAY_RUN_DIR=str(folder),
+    )  # fmt: skip
+    folder.rmdir()
+    assert done.returncode == 0, done.stderr
+    assert "7.0" in done.stdout
+    assert_nothing_left(before, mark)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

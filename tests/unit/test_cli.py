@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -215,7 +216,7 @@ def test_every_option_arrives(native: FakeNative) -> None:
 
 
 def test_words_of_ray_that_change_nothing(native: FakeNative) -> None:
-    flags = ("-v", "--log-style=record", "--log-color=false", "--ray-debugger-external")
+    flags = ("-v", "--log-style=pretty", "--log-color=false", "--ray-debugger-external")
     result = invoke("--logging-level=info", "start", "--head", '--labels={"zone": "a"}', *flags)
     assert result.exit_code == 0, result.stderr
     assert native.requests[0].labels == {"zone": "a"}
@@ -481,3 +482,24 @@ def test_jobs_lists_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(cli.main, ["jobs", "--address", "a:1"])
     assert done.exit_code == 1
     assert "no nbray runs" in done.output
+
+
+def test_lines_as_records() -> None:
+    done = CliRunner().invoke(cli.main, ["stop", "--log-style", "record", "--log-color", "false"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d [\d:]{8},\d{3} INFO nbray -- .*\n", done.stdout)
+
+
+def test_usage_statistics_are_never_sent() -> None:
+    for command in ("disable-usage-stats", "enable-usage-stats"):
+        done = CliRunner().invoke(cli.main, [command])
+        assert "sends nobody anything" in done.output
+
+
+def test_symmetric_run_needs_a_program() -> None:
+    for argv in ([], ["--"]):
+        done = CliRunner().invoke(cli.main, ["symmetric-run", "--address", "localhost:1", *argv])
+        assert done.exit_code == 1
+    done = CliRunner().invoke(
+        cli.main, ["symmetric-run", "--address", "localhost:1", "--head", "--", "true"]
+    )
+    assert "Cannot use --head" in done.output

@@ -72,7 +72,7 @@ class InlineCluster:
                     "The node specified via NodeAffinitySchedulingStrategy doesn't exist any more "
                     "or is infeasible, and soft=False was specified."
                 )
-            if not satisfied(self.labels, where.hard):
+            if not any(satisfied(self.labels, one) for one in (where.hard, *where.otherwise)):
                 return f"it needs a node with {said(where.hard)}, and there is none"
         for name, amount in demand(options).items():
             total = self._total.get(name, 0)

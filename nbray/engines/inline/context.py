@@ -115,6 +115,9 @@ class InlineContext:
             return None
         return self._actors[number].info, self._objects.ref(self._owner, number)
 
+    def reference(self, owner: int, seq: int) -> ObjectRef[Any]:
+        return self._objects.ref(owner, seq)
+
     def early(self, index: int) -> Callable[[Any], None]:
         """See the protocol. A task has ended before its caller could look: too late for early."""
         return lambda _value: None

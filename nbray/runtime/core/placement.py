@@ -113,6 +113,8 @@ def allowed(where: Where, able_ones: list[NodeInfo]) -> list[NodeInfo]:
     from nbray.labels import satisfied  # once somebody asks for labels
 
     found = [node for node in able_ones if satisfied(node.labels, where.hard)]
+    for hard in where.otherwise if not found else ():
+        found = found or [node for node in able_ones if satisfied(node.labels, hard)]
     if where.wished:
         found = [node for node in found if satisfied(node.labels, where.wished)] or found
     if where.node:
@@ -217,8 +219,9 @@ def why_never(
     if where is not None and where.hard:
         from nbray.labels import said, satisfied
 
-        asked = said(where.hard)
-        alive = [node for node in alive if satisfied(node.labels, where.hard)]
+        choices = (where.hard, *where.otherwise)
+        asked = " or ".join(said(one) for one in choices if one)
+        alive = [node for node in alive if any(satisfied(node.labels, one) for one in choices)]
         if not alive:
             return f"needs a node with {asked}, and there is none"
     if where is not None and where.node and not where.soft:

@@ -145,6 +145,10 @@ class NativeContext:
         info: ActorInfo = unpack(actor.spec.info, self._memory.restore)
         return info, self._memory.restore(info.owner, info.actor)
 
+    def reference(self, owner: int, seq: int) -> ObjectRef[Any]:
+        """See `Context.reference`: whose object it is hears of it as of any borrowed one."""
+        return self._memory.restore(owner, seq)
+
     def early(self, index: int) -> Callable[[Any], None]:
         """How the running task gives a return before it ends (see `Context.early`)."""
         return self._memory.early(self._running(), index)

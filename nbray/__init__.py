@@ -72,7 +72,8 @@ __all__ = [
 
 
 _OF_RAY = frozenset({
-    "ClusterID", "ObjectID", "SCRIPT_MODE", "WORKER_MODE", "_private", "_raylet", "worker",
+    "ClusterID", "ObjectID", "SCRIPT_MODE", "WORKER_MODE", "_private", "_raylet", "autoscaler",
+    "internal", "widgets", "worker",
 })  # fmt: skip
 """Names of `nbray._private.names`."""
 
@@ -175,8 +176,8 @@ if not TYPE_CHECKING:
 
             return getattr(names, name)
         if name in {
-            "ActorClassID", "ActorID", "FunctionID", "JobID", "NodeID", "PlacementGroupID",
-            "TaskID", "UniqueID", "WorkerID",
+            "ActorClassID", "ActorID", "FunctionID", "JobID", "Language", "NodeID",
+            "PlacementGroupID", "TaskID", "UniqueID", "WorkerID",
         }:  # fmt: skip
             from nbray import unique_ids
 

@@ -378,6 +378,15 @@ def make_actor_class(cls: type, given: Mapping[str, Any]) -> ActorClass:
     return ActorClass(cls, options, blueprint)
 
 
+def _paced(blueprint: _Blueprint, most: int) -> dict[str, MethodOptions]:
+    """The methods; its generators pause with *most* returns not taken, or as many as they say."""
+    return {
+        name: msgspec.structs.replace(one, most_unread=min(one.most_unread or most, most))
+        if name in blueprint.generators else one
+        for name, one in blueprint.methods.items()
+    }  # fmt: skip
+
+
 def _creator(
     read: Callable[[], _Blueprint], options: ActorOptions
 ) -> Callable[..., ActorHandle]:
@@ -390,7 +399,8 @@ def _creator(
             actor=0,
             owner=0,
             class_name=blueprint.target.name,
-            methods=blueprint.methods,
+            methods=_paced(blueprint, options.most_unread) if options.most_unread
+            else blueprint.methods,
             is_async=blueprint.is_async,
             max_task_retries=options.max_task_retries,
             max_pending_calls=options.max_pending_calls,

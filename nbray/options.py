@@ -105,6 +105,8 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     where: Where | None = None
     object_store_memory: int = 0
     """Bytes of the store of its node that no other actor is given; nothing bounds what it puts."""
+    most_unread: int = 0
+    """What its generator methods have at most as `MethodOptions` have it (0: as they say)."""
 
 
 class MethodOptions(msgspec.Struct, frozen=True, gc=False):
@@ -271,7 +273,8 @@ def _mapping(name: str, value: Any) -> Any:
 
 
 _PACE = "_generator_backpressure_num_objects"
-_FIELDS = {_PACE: "most_unread"}
+_ACTOR_PACE = "_actor_generator_backpressure_num_objects"
+_FIELDS = {_PACE: "most_unread", _ACTOR_PACE: "most_unread"}
 """Options that are called otherwise where they are kept."""
 _RESOURCES = {
     "num_gpus": _optional(_quantity, 0),
@@ -306,6 +309,7 @@ _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     "concurrency_groups": _optional(_groups, {}),
     "allow_out_of_order_execution": _optional(_flag, None),
     "object_store_memory": _optional(integer(0), 0),
+    _ACTOR_PACE: _optional(_most_unread, 0),
 }
 _METHOD: dict[str, Callable[[str, Any], Any]] = {
     "num_returns": _optional(returns, 1),

@@ -122,6 +122,10 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         """What names the process that owns the object; b"" of `nil`."""
         return b"" if self.is_nil() else self.owner.to_bytes(8, "big")
 
+    def redis_shard_hash(self) -> int:
+        """A number of 64 bits, of its id alone: to spread objects evenly over places."""
+        return hash(self) & _NIL
+
     def tensor_transport(self) -> str | None:
         """None: values travel through the object store."""
         return None

@@ -14,8 +14,8 @@ OWN = (8, 16)
 """Bytes of an id of nbray's own."""
 
 __all__ = [
-    "ActorClassID", "ActorID", "BaseID", "FunctionID", "JobID", "NodeID", "PlacementGroupID",
-    "TaskID", "UniqueID", "WorkerID",
+    "ActorClassID", "ActorID", "BaseID", "FunctionID", "JobID", "Language", "NodeID",
+    "PlacementGroupID", "TaskID", "UniqueID", "WorkerID",
 ]  # fmt: skip
 
 
@@ -169,3 +169,31 @@ class PlacementGroupID(BaseID):
     def from_random(cls) -> Self:
         """One that nothing else has."""
         return cls(os.urandom(cls.SIZE))
+
+
+class Language:
+    """In what a function or an actor is written: PYTHON, CPP or JAVA, by Ray's numbers."""
+
+    __slots__ = ("value",)
+    PYTHON: ClassVar[Language]
+    CPP: ClassVar[Language]
+    JAVA: ClassVar[Language]
+
+    def __init__(self, lang: int) -> None:
+        self.value = lang
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Language) and other.value == self.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __repr__(self) -> str:
+        return _LANGUAGES.get(self.value, "")
+
+    def __reduce__(self) -> Any:
+        return Language, (self.value,)
+
+
+_LANGUAGES = {0: "PYTHON", 1: "JAVA", 2: "CPP"}
+Language.PYTHON, Language.JAVA, Language.CPP = map(Language, _LANGUAGES)

@@ -1,4 +1,4 @@
-"""`nbray stack`, `cluster-dump`, `debug`, `check-open-ports`, `get-auth-token`: a look inside.
+"""`nbray stack`, `cluster-dump`, `check-open-ports`, `get-auth-token`: a look inside.
 
 Owns these commands. Does not own what is known of a cluster (`nbray.util.state`), nor its records
 (`nbray.clusters`). Rule: what is written or packed holds no secret; nothing is sent anywhere.
@@ -22,7 +22,6 @@ import click
 from nbray.clusters.local import Local
 from nbray.clusters.record import Record
 from nbray.commands.sentences import address_option, one_sentence
-from nbray.commands.tables import table
 
 _SECONDS = 2.0
 """How long a process has to write its stack."""
@@ -73,37 +72,6 @@ def _stack_of(pid: int) -> str:
             return text.decode(errors="replace").rstrip()
     except (OSError, StopIteration):
         return ""
-
-
-@click.command("debug")
-@address_option
-@click.option("-v", "--verbose", is_flag=True, help="With the ids of worker, actor and node.")
-def debug(address: str | None, verbose: bool) -> None:
-    """List the tasks that have failed; a notebook's `%nbray debug` opens its last one."""
-    from nbray.util.state.api import list_tasks
-
-    with one_sentence():
-        found = list_tasks(
-            address, filters=[("state", "=", "FAILED")], detail=True, limit=10_000,
-            raise_on_missing_output=False,
-        )  # fmt: skip
-    if not found:
-        click.echo("no task has failed")
-        return
-    found.sort(key=lambda one: one.end_time_ms or 0, reverse=True)
-    rows = []
-    for index, one in enumerate(found):
-        ended = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((one.end_time_ms or 0) / 1000))
-        last = (one.error_message or "").strip().splitlines()
-        row = {"index": index, "timestamp": ended, "Ray task": one.name, "Task ID": one.task_id}
-        if verbose:
-            row |= {"Worker ID": one.worker_id, "Actor ID": one.actor_id, "Node ID": one.node_id}
-        rows.append({**row, "error": last[-1][:100] if last else one.error_type})
-    click.echo(table(rows))
-    click.echo(
-        "\nIn the notebook whose task it was, `%nbray debug` shows where it failed, with its "
-        "variables, and `%debug` enters its frames."
-    )
 
 
 # -- an archive -------------------------------------------------------------------------
@@ -271,6 +239,6 @@ def _usage(name: str, state: str) -> click.Command:
 
 
 COMMANDS = (
-    stack, debug, cluster_dump, get_auth_token, check_open_ports,
+    stack, cluster_dump, get_auth_token, check_open_ports,
     _usage("disable-usage-stats", "ends"), _usage("enable-usage-stats", "begins"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ references load when first asked for.
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import Any
 
 from nbray import session
 
@@ -17,7 +17,8 @@ __all__ = [
     "get_current_placement_group", "get_node_instance_id", "get_node_ip_address",
     "get_placement_group",
     "inspect_serializability", "list_named_actors", "log_once", "map", "map_unordered", "pdb",
-    "placement_group", "placement_group_table", "progress", "register_serializer",
+    "placement_group", "placement_group_table", "progress", "ray_debugpy",
+    "register_serializer",
     "remove_placement_group",
 ]  # fmt: skip
 
@@ -49,24 +50,6 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     return [name for _, name in found]
 
 
-class pdb:  # noqa: N801 - Ray's name, of a module there
-    """Ray's remote debugger, which nbray has in another form: `%nbray debug`."""
-
-    @staticmethod
-    def set_trace(breakpoint_uuid: Any = None) -> NoReturn:
-        """Stop here, on Ray.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(
-            "a task cannot be stepped through: let it fail, and %nbray debug in a notebook (with "
-            "%load_ext nbray) opens the debugger where it failed, with its variables"
-        )
-
-    post_mortem = set_trace
-
-
 def _placing(name: str) -> Any:
     """What says where work runs."""
     if name == "accelerators":
@@ -80,6 +63,13 @@ def _placing(name: str) -> Any:
     import nbray.util.placement_group as placing
 
     return placing if name == "placement_group" else getattr(placing, name)
+
+
+def _debugger(name: str) -> Any:
+    import nbray.util.debugpy as second
+    import nbray.util.rpdb as first
+
+    return first if name == "pdb" else second
 
 
 def __getattr__(name: str) -> Any:
@@ -111,6 +101,8 @@ def __getattr__(name: str) -> Any:
         from nbray.util.check_serialize import inspect_serializability
 
         return inspect_serializability
+    if name in {"pdb", "ray_debugpy"}:
+        return _debugger(name)
     if name == "PublicAPI":
         from nbray.util.annotations import PublicAPI
 

@@ -164,3 +164,27 @@ def test_an_actor_that_ends_on_the_way():
     ray.kill(actor)
     with pytest.raises(ray.exceptions.ActorDiedError):
         ray.get(list(stream)[-1])
+
+
+def test_an_actor_wide_bound_of_unread_items():
+    @ray.remote(_actor_generator_backpressure_num_objects=2, max_concurrency=2)
+    class Producer:
+        def __init__(self):
+            self.made = 0
+
+        def items(self):
+            for number in range(5):
+                self.made += 1
+                yield number
+
+        def count(self):
+            return self.made
+
+    for value in (0, -2):
+        with pytest.raises(ValueError, match="backpressure"):
+            Producer.options(_actor_generator_backpressure_num_objects=value).remote()
+    producer = Producer.remote()
+    stream = producer.items.remote()
+    first = ray.get(next(stream))
+    assert ray.get(producer.count.remote()) < 5
+    assert [first, *(ray.get(ref) for ref in stream)] == list(range(5))

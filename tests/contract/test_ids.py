@@ -112,3 +112,10 @@ def test_references_to_nothing():
     drawn = ray.ObjectRef.from_random()
     assert not drawn.is_nil()
     assert drawn != ray.ObjectRef.from_random()
+
+
+def test_languages_are_three():
+    kinds = [ray.Language.PYTHON, ray.Language.JAVA, ray.Language.CPP]
+    assert [repr(kind) for kind in kinds] == ["PYTHON", "JAVA", "CPP"]
+    assert [ray.Language(number) for number in range(3)] == kinds
+    assert ray.Language.PYTHON != ray.Language.CPP

@@ -289,3 +289,25 @@ def test_the_timeline_is_a_list_of_events() -> None:
     events = [one for one in ray.timeline() if one["ph"] == "X"]
     assert events
     assert {"name", "cat", "pid", "tid", "ts", "dur"} <= set(events[0])
+
+
+def test_placement_groups_are_listed():
+    placing = load("util.placement_group")
+    group = placing.placement_group([{"CPU": 1}], name="listed")
+    assert group.wait(30)
+    strategy = load("util.scheduling_strategies").PlacementGroupSchedulingStrategy(group)
+    ray.get(plus.options(name="inside", scheduling_strategy=strategy).remote(1), timeout=30)
+    (one,) = state.list_placement_groups(filters=[("name", "=", "listed")], detail=True)
+    assert one.placement_group_id == group.id.hex()
+    assert (one.state, one.is_detached) == ("CREATED", False)
+    assert one.creator_job_id == ray.get_runtime_context().get_job_id()
+    (bundle,) = one.bundles
+    assert bundle["unit_resources"] == {"CPU": 1.0}
+    assert bundle["node_id"] == ray.get_runtime_context().get_node_id()
+    assert bundle["bundle_id"]["placement_group_id"] == group.id.hex()
+    assert one.stats["scheduling_state"] == "FINISHED"
+    assert state.get_placement_group(group.id.hex()).name == "listed"
+    (task,) = state.list_tasks(filters=[("name", "=", "inside")], detail=True)
+    if task.required_resources != {"CPU": 1.0}:  # where one process is all, nothing is renamed
+        assert task.placement_group_id == group.id.hex()
+    placing.remove_placement_group(group)

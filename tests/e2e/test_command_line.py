@@ -188,6 +188,30 @@ def test_stacks_and_an_archive(said: Callable[..., str], tmp_path: Path) -> None
     )
 
 
+def test_a_task_stops_until_somebody_enters_it(said: Callable[..., str]) -> None:
+    import nbray
+
+    @nbray.remote
+    def stops() -> int:
+        value = 1
+        nbray.util.pdb.set_trace()
+        return value + 1
+
+    ref: Any = stops.remote()
+    folder = Path(nbray.get_runtime_context().get_temp_dir())
+    assert eventually(lambda: any(folder.rglob("breakpoint-*.json")))
+    entered = subprocess.run(
+        [*cli.NBRAY, "debug"], input="0\np value + 40\nvalue = 7\nc\n", env=cli.environment(),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "Active breakpoints" in entered.stdout, entered
+    assert "stops" in entered.stdout
+    assert "41" in entered.stdout
+    assert nbray.get(ref, timeout=30) == 8
+    assert not any(folder.rglob("breakpoint-*"))
+    assert "no task has failed" in said("debug")
+
+
 def test_symmetric_run(mark: str) -> None:
     before = Traces.now(mark)
     folder = private_folder("nbt-other-")

@@ -38,7 +38,7 @@ from nbray.util.state.common import (
     WorkerState,
 )
 from nbray.util.state.exception import RayStateApiException, ServerUnavailable
-from nbray.util.state.readings import Reading, Row
+from nbray.util.state.readings import Reading, Row, group_rows
 
 if TYPE_CHECKING:
     from nbray.engine import Engine
@@ -148,7 +148,7 @@ class StateApiClient:
             details = engine.insight.complete(wanted, timeout) if wanted else d.Details()
             reading = Reading(details, engine.cluster.nodes(), details.me if own else 0)
             if resource is _R.PLACEMENT_GROUPS:
-                rows = _placement_groups()
+                rows = group_rows(engine.cluster.groups.find())
             else:
                 rows = getattr(reading, resource.value)()
             if resource is _R.JOBS:
@@ -225,10 +225,6 @@ def connected(address: str | None = None) -> Iterator[tuple[Engine, bool]]:
                 f"Failed to connect to the cluster{' at ' + address if address else ''}: {error}"
             ) from error
         yield found
-
-
-def _placement_groups() -> list[Row]:
-    return []
 
 
 def _submitted(engine: Engine) -> list[Row]:

@@ -116,7 +116,7 @@ class Reading:
             "language": "PYTHON",
             "required_resources": dict(one.resources),
             "runtime_env_info": {"serialized_runtime_env": "{}"},
-            "placement_group_id": None,
+            "placement_group_id": _group(one.resources),
             "events": events,
             "profiling_data": {},
             "creation_time_ms": self._ms(one.started or one.ended),
@@ -192,7 +192,7 @@ class Reading:
             "required_resources": dict(one.resources),
             "death_cause": cause,
             "is_detached": one.detached,
-            "placement_group_id": None,
+            "placement_group_id": _group(one.resources),
             "repr_name": "",
             "num_restarts": one.restarts,
             "num_restarts_due_to_lineage_reconstruction": 0,
@@ -341,6 +341,48 @@ class _Parents:
             if place:
                 return ran[place - 1][1]
         return _driver_task(one.job)
+
+
+def group_rows(groups: Iterable[d.GroupRecord]) -> list[Row]:
+    """Placement groups, by their ids."""
+    return [
+        {
+            "placement_group_id": one.id,
+            "name": one.name,
+            "creator_job_id": client_hex(one.job),
+            "state": one.state,
+            "bundles": [
+                {
+                    "bundle_id": {"placement_group_id": one.id, "bundle_index": index},
+                    "unit_resources": dict(bundle),
+                    "node_id": one.nodes[index] if index < len(one.nodes) else "",
+                    "label_selector": {},
+                }
+                for index, bundle in enumerate(one.bundles)
+            ],
+            "is_detached": one.detached,
+            "stats": {
+                "creation_request_received_ns": "0",
+                "scheduling_started_time_ns": "0",
+                "scheduling_latency_us": str(round(one.delays[1] * 1e6)),
+                "end_to_end_creation_latency_us": str(round(one.delays[0] * 1e6)),
+                "scheduling_attempt": one.attempts,
+                "highest_retry_delay_ms": 0.0,
+                "scheduling_state": _PLACED.get(one.state, "QUEUED"),
+            },
+            "topology_strategy": {},
+            "topology_assignments": {},
+        }
+        for one in sorted(groups, key=lambda group: group.id)
+    ]  # fmt: skip
+
+
+_PLACED = {"CREATED": "FINISHED", "REMOVED": "REMOVED"}
+
+
+def _group(resources: Iterable[str]) -> str | None:
+    """The placement group whose resources work takes; None if it is in none."""
+    return next((name.rpartition("_")[2] for name in resources if "_group_" in name), None)
 
 
 def _driver_task(job: int) -> str:

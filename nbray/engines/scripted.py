@@ -99,7 +99,6 @@ class ScriptedEngine:
         """It has ended."""
 
     # -- objects
-
     def _ref(self, owner: int, seq: int) -> ObjectRef[Any]:
         return ObjectRef(owner, seq, self, None)
 

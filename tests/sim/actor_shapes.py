@@ -106,6 +106,8 @@ class ActorShapes(Checker):
             found.inner = None
             found.errors |= {"ValueError", "KeyError", "TaskCancelledError", "LookupError",
                              "TaskUnschedulableError", "ActorDiedError"}  # fmt: skip
+            if self.scenario.grouped:  # what it holds may be of groups that have ended
+                found.errors |= {"TaskPlacementGroupRemoved", "WorkerCrashedError"}
 
     def _calls(self) -> Any:
         if not self.handles:

@@ -195,6 +195,60 @@ def test_a_removed_group_ends_its_actors_and_is_not_waited_for(until):
     remove_placement_group(made)
 
 
+def test_a_removed_group_is_over_at_once_and_for_every_shape_of_work():
+    made = placement_group([{"CPU": 1}])
+    assert made.wait(30)
+    remove_placement_group(made)
+    remove_placement_group(made)
+    with pytest.raises(Exception, match="does not exist"):
+        made.wait(1)
+    refs = [made.ready(), *(
+        told.options(num_cpus=cpus, scheduling_strategy=within(made, index)).remote()
+        for cpus in (0, 1) for index in (-1, 0)
+    )]  # fmt: skip
+    for ref in refs:
+        with pytest.raises(ray.exceptions.TaskPlacementGroupRemoved):
+            ray.get(ref, timeout=30)
+    member = Member.options(scheduling_strategy=within(made)).remote()
+    with pytest.raises(ray.exceptions.ActorUnschedulableError, match="group was removed"):
+        ray.get(member.told.remote(), timeout=30)
+
+
+@pytest.mark.own
+def test_what_cannot_travel_is_refused_rather_than_waited_for():
+    for name in (3, b"x"):
+        with pytest.raises(TypeError, match="name must be a str"):
+            placement_group([{"CPU": 1}], name=name)
+        with pytest.raises(TypeError, match="name must be a str"):
+            get_placement_group(name)
+    for amount in (-1, 1e30, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="amounts of 0 to"):
+            placement_group([{"CPU": amount}])
+
+
+@pytest.mark.concurrent
+def test_a_retried_task_ends_with_its_group(tmp_path, until):
+    made = placement_group([{"CPU": 1}])
+
+    @ray.remote(max_retries=3)
+    def long():
+        (tmp_path / "began").touch()
+        time.sleep(60)
+
+    strategy = within(made, 0)
+    running = long.options(scheduling_strategy=strategy).remote()
+    until((tmp_path / "began").exists)
+    queued = told.options(scheduling_strategy=strategy).remote()
+    kept = Member.options(num_cpus=1, max_restarts=-1, scheduling_strategy=strategy).remote()
+    remove_placement_group(made)
+    for ref in (running, queued):
+        with pytest.raises(ray.exceptions.TaskPlacementGroupRemoved):
+            ray.get(ref, timeout=30)
+    with pytest.raises(ray.exceptions.ActorUnschedulableError):
+        ray.get(kept.told.remote(), timeout=30)
+    until(lambda: ray.available_resources().get("CPU", 0) == 4)
+
+
 @pytest.mark.concurrent
 def test_a_removed_group_ends_what_runs_in_it(tmp_path, until):
     made = placement_group([{"CPU": 1}])

@@ -110,6 +110,20 @@ def test_bars_say_what_moves_between_nodes() -> None:
     assert made.waiting == ("3 GB moving: from laptop to lab",)
 
 
+def test_a_wait_for_what_no_task_makes_says_why() -> None:
+    why = "waiting for placement group #2: 0 of 1 bundle placed; need 3 CPUs"
+    kernel, own = Kernel(), Cells()
+    own.attach(Shell(kernel))
+    bars = Bars("c", NotebookBars(own, "c"))
+    assert bars.look(Snapshot(awaited=(why,)), waiting=False) is None
+    assert bars.look(Snapshot(awaited=(why,)), waiting=True) is not None
+    bars.draw(10.0)
+    assert kernel.sent[-1]["content"]["data"]["text/plain"] == f"W{why[1:]}"
+    bars.look(Snapshot(), waiting=True)
+    bars.end(12.0)
+    assert kernel.sent[-1]["content"]["data"] == {"text/html": "", "text/plain": ""}
+
+
 def test_a_wait_for_a_result_on_its_way_says_so_where_all_work_has_ended() -> None:
     lab = NodeView(2, "2", "lab", "", figures=Figures(moving=3 << 30, moving_from=1))
     laptop = NodeView(1, "1", "laptop", "")

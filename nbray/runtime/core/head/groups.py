@@ -43,8 +43,8 @@ def _maker(group: str) -> int:
 
 
 class _Group:
-    __slots__ = ("asked", "attempt", "attempts", "began", "born", "delays", "due", "missing",
-                 "never", "nodes", "orphan", "phase", "spec", "watchers", "whole",
+    __slots__ = ("asked", "attempt", "attempts", "began", "born", "delays", "due", "kind",
+                 "missing", "never", "nodes", "orphan", "phase", "spec", "watchers", "whole",
                  "why")  # fmt: skip
 
     def __init__(self, spec: m.GroupSpec, now: float) -> None:
@@ -67,6 +67,9 @@ class _Group:
         self.whole = False
         """One node reserves all that is to be reserved."""
         self.watchers: list[int] = []
+        bundles = tuple(tuple(sorted(bundle.items())) for bundle in spec.bundles)
+        self.kind = (spec.strategy, bundles, repr(spec.selectors), spec.target)
+        """What it asks for."""
         self.orphan = False
         """The driver of its job has ended; an actor that made it may keep it."""
 
@@ -212,11 +215,25 @@ class Groups:
     def retry(self, now: float) -> list[HeadEffect]:
         """Place what waits; to be called when something became free, or a node has come."""
         out: list[HeadEffect] = []
+        left: dict[int, m.Shape] | None = None  # the same for all, until one is placed
+        alike: dict[object, tuple[str, bool]] = {}
+        """Why those had no room that ask for the same."""
         for group in list(self._open.values()):
             if group.reserving:
-                out.extend(self._elsewhere(group, now))
+                found = self._elsewhere(group, now)
+                if found:
+                    left = None
+                    alike.clear()
+            elif group.phase == m.WAITING and group.kind in alike:
+                found = self._says(group, *alike[group.kind])
             else:
-                out.extend(self._place(group, now))
+                left = left or self._left()
+                found = self._place(group, now, left)
+                if group.asked:
+                    left = None
+                elif group.phase == m.WAITING:
+                    alike[group.kind] = group.why, group.never
+            out.extend(found)
         return out
 
     def tick(self, now: float) -> list[HeadEffect]:
@@ -295,12 +312,18 @@ class Groups:
         used = [node for node in group.nodes if node]
         return Ask(rest, spec.strategy, spec.selectors, used, spec.target)
 
-    def _place(self, group: _Group, now: float) -> list[HeadEffect]:
+    def _left(self) -> dict[int, m.Shape]:
+        """What actors and groups leave of each node."""
+        return {n.number: self.promises.left(n) for n in self._nodes() if not n.leaving}
+
+    def _place(
+        self, group: _Group, now: float, left: dict[int, m.Shape] | None = None
+    ) -> list[HeadEffect]:
         nodes = [node for node in self._nodes() if not node.leaving]
         if not nodes:
             return []
         ask = self._ask(group)
-        left = {node.number: self.promises.left(node) for node in nodes}
+        left = left or self._left()
         free = {node.number: self.promises.free(node, left[node.number]) for node in nodes}
         # Leases come back to whoever waits on the node; what actors and groups hold does not.
         found = plan(ask, nodes, free)
@@ -400,7 +423,9 @@ class Groups:
     def _waits(
         self, group: _Group, ask: Ask, nodes: Sequence[m.NodeInfo], left: dict[int, m.Shape]
     ) -> list[HeadEffect]:
-        why, never = why_not(ask, nodes, left, len(group.spec.bundles))
+        return self._says(group, *why_not(ask, nodes, left, len(group.spec.bundles)))
+
+    def _says(self, group: _Group, why: str, never: bool) -> list[HeadEffect]:
         if (why, never) == (group.why, group.never):
             return []
         group.why, group.never = why, never

@@ -52,6 +52,7 @@ class NativeGroups:
         from nbray import session
 
         brain = self._brain
+        brain.tally(session.cell.get(), self._loop.now())  # so that screens know its cell
         job, _, namespace, *_ = self._origin()
         group = f"{brain.me:016x}{next(brain.objects.numbers):012x}{job & _REST:08x}"
         spec = m.GroupSpec(

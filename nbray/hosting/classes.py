@@ -12,6 +12,8 @@ import sys
 from types import FunctionType
 from typing import Any
 
+from nbray.config import MOST_LABEL
+
 
 def starts_async(cls: type) -> bool:
     """Whether its `__init__` is a coroutine function."""
@@ -43,6 +45,16 @@ def made(cls: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     runner = asyncio.Runner()
     runner.run(instance.__init__(*args, **kwargs))
     return instance, runner
+
+
+def called(instance: Any) -> str:
+    """What an actor's prints are headed with, if its class says how it is shown; else ''."""
+    if type(instance).__repr__ is object.__repr__:
+        return ""
+    try:
+        return repr(instance)[:MOST_LABEL]
+    except Exception:  # noqa: BLE001 - the user's code, on nobody's behalf
+        return ""
 
 
 def settle_super(cls: type) -> None:

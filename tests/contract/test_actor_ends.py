@@ -263,3 +263,19 @@ def test_kill_ends_unfinished_calls():
     ray.kill(slow)
     with pytest.raises(ray.exceptions.ActorDiedError):
         ray.get(ref, timeout=60)
+
+
+@pytest.mark.concurrent
+def test_an_actor_that_nobody_has_any_more_is_deleted(tmp_path, until):
+    @ray.remote(max_restarts=2)
+    class Leaver:
+        def __init__(self, file):
+            self.file = file
+
+        def __del__(self):
+            self.file.touch()
+
+    leaver = Leaver.remote(tmp_path / "deleted")
+    ray.get(leaver.__ray_ready__.remote())
+    del leaver
+    until(lambda: (tmp_path / "deleted").exists())

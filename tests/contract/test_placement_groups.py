@@ -154,6 +154,11 @@ def test_what_is_no_group_is_refused(arguments, words):
         placement_group(*arguments)
 
 
+def test_a_name_is_text():
+    with pytest.raises((TypeError, AttributeError)):
+        placement_group([{"CPU": 1}], name=3)
+
+
 def test_names():
     made = placement_group([{"CPU": 1}], name="by name")
     assert made.wait(30)

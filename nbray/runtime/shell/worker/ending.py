@@ -1,8 +1,8 @@
 """An actor that ends itself, by `exit_actor` or because nobody has it: what of it is still done.
 
-Owns the order: the actor's own `__ray_shutdown__`, then `atexit`, then the head is told that it
-is not to be made again, and its node what it has run. Does not own the end of its process
-(`executor`).
+Owns the order: the actor's own `__ray_shutdown__`, then `atexit`, its `__del__`, then the head is
+told that it is not to be made again, and its node what it has run. Does not own the end of its
+process (`executor`).
 """
 
 from __future__ import annotations
@@ -30,15 +30,20 @@ def run_last(instance: Any, answered: bool) -> None:
 
     Where it has just *answered*, callers have time to read that.
     """
-    shutdown = getattr(instance, "__ray_shutdown__", None)
-    try:
-        if shutdown is not None:
-            shutdown()
-    except Exception:  # noqa: BLE001 - the user's code; the actor ends all the same
-        sys.stderr.write(traceback.format_exc())
+    _run(instance, "__ray_shutdown__")
     atexit._run_exitfuncs()
+    _run(instance, "__del__")
     if answered:
         time.sleep(ANSWERS_FIRST)
+
+
+def _run(instance: Any, name: str) -> None:
+    last = getattr(instance, name, None)
+    try:
+        if last is not None:
+            last()
+    except Exception:  # noqa: BLE001 - the user's code; the actor ends all the same
+        sys.stderr.write(traceback.format_exc())
 
 
 def end_for_good(brain: WorkerBrain, actor: BecomeActor) -> list[ClientEffect]:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from nbray import gpus, session
 from nbray.engine import method_of
 from nbray.exceptions import RayError, TaskCancelledError
-from nbray.hosting.classes import is_async, made
+from nbray.hosting.classes import called, is_async, made
 from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
 from nbray.runtime.core.effects import ClientEffect, Send
@@ -63,8 +63,7 @@ class Executor:
         self, brain: WorkerBrain, loop: Loop, memory: Memory, output: Output[ClientEffect],
         node_name: str, imports: Imports, becomes: Callable[[Callable[[], None]], None],
     ) -> None:
-        self.brain = brain
-        self.loop = loop
+        self.brain, self.loop = brain, loop
         self.memory = memory
         self.output = output
         self.taken = 0
@@ -74,6 +73,7 @@ class Executor:
         """What has run a coroutine as `__init__`, and runs the calls that follow (an
         `asyncio.Runner`)."""
         self.actor: BecomeActor | None = None
+        self._called = ""
         self.leaving = False
         """`exit_actor` was called: end after this call."""
         self.forked = False
@@ -157,7 +157,7 @@ class Executor:
         if item is None:
             return None
         spec = item.spec
-        return Origin(spec.job, spec.cell, self._task_name(item))
+        return Origin(spec.job, spec.cell, self._called or self._task_name(item))
 
     def _task_name(self, item: Item) -> str:
         if self.actor is not None and not item.spec.function:
@@ -457,6 +457,7 @@ class Executor:
                 not_loaded(error, f"{spec.class_name}.__init__", self._node_name)
                 raise
             self.instance, self.runner = made(cls, args, kwargs)
+            self._called = called(self.instance)
         except BaseException as error:  # noqa: BLE001 - whatever __init__ raises is the answer
             if self.forked:
                 self.failure(item, error, 0.0)

@@ -49,7 +49,8 @@ def made(cls: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[Any, Any]:
 
 def called(instance: Any) -> str:
     """What an actor's prints are headed with, if its class says how it is shown; else ''."""
-    if type(instance).__repr__ is object.__repr__:
+    shown: Any = type(instance).__repr__
+    if shown is object.__repr__:
         return ""
     try:
         return repr(instance)[:MOST_LABEL]

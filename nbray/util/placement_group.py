@@ -15,7 +15,6 @@ from typing import Any
 from nbray import session
 from nbray.details import GroupRecord
 from nbray.labels import Conditions, selector
-from nbray.options import found_by
 from nbray.where import Where
 
 __all__ = [
@@ -179,11 +178,10 @@ def placement_group(
     if name is not None:
         _check_name(name)
     selectors = _check(bundles, strategy, lifetime, _soft_target_node_id, bundle_label_selector)
-    name = found_by("name", name) if name is not None else ""
     engine = session.require()
     made = engine.cluster.groups.create(
         [{key: float(amount) for key, amount in bundle.items()} for bundle in bundles],
-        strategy or "PACK", name, lifetime == "detached", selectors,
+        strategy or "PACK", name or "", lifetime == "detached", selectors,
         _soft_target_node_id or "",
     )  # fmt: skip
     cache = [{key: float(amount) for key, amount in bundle.items()} for bundle in bundles]

@@ -95,6 +95,8 @@ def init(
         if engine not in (None, "inline"):
             raise ValueError(f"init(local_mode=True) runs all in this process, not by {engine!r}")
         engine = "inline"
+    if namespace == "":
+        raise ValueError("init(): a namespace is a non-empty string")
     wanted = InitConfig(
         address=arguments.address(address),
         num_cpus=arguments.amount("num_cpus", num_cpus),

@@ -123,6 +123,7 @@ def test_ray_arguments_without_meaning_are_accepted_and_said(fresh):
         ({"resources": {"CPU": 1}}, ValueError, "num_cpus"),
         ({"resources": 3}, TypeError, "resources"),
         ({"namespace": 3}, TypeError, "namespace"),
+        ({"namespace": ""}, ValueError, "non-empty"),
         ({"address": 6379}, TypeError, "address"),
         ({"address": "nowhere"}, ValueError, "HOST:PORT"),
         ({"address": "host:"}, ValueError, "HOST:PORT"),

@@ -23,9 +23,11 @@ from nbray.clusters.local import Local
 from nbray.clusters.record import Record
 from nbray.commands.sentences import address_option, one_sentence
 
-_SECONDS = 2.0
+_SECONDS = 5.0
 """How long a process has to write its stack."""
 _STEP = 0.02
+_STEPS_WITHOUT_MORE = 5
+"""After which it has written all of it."""
 
 
 @click.command()
@@ -61,13 +63,12 @@ def _stack_of(pid: int) -> str:
         with Path(f"/proc/{pid}/fd/2").open("rb") as output:
             begin = output.seek(0, os.SEEK_END)
             os.kill(pid, signal.SIGUSR2)
-            text, until = b"", time.monotonic() + _SECONDS
-            while time.monotonic() < until:
+            text, same, until = b"", 0, time.monotonic() + _SECONDS
+            while same < _STEPS_WITHOUT_MORE and time.monotonic() < until:
                 time.sleep(_STEP)
                 output.seek(begin)
                 now = output.read()
-                if now and now == text:
-                    break
+                same = same + 1 if now and now == text else 0
                 text = now
             return text.decode(errors="replace").rstrip()
     except (OSError, StopIteration):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from e2e import cli
-from harness import Traces, assert_nothing_left, eventually, private_folder
+from harness import Traces, assert_nothing_left, eventually, marked, private_folder
 
 from nbray.cli import main
 
@@ -29,12 +29,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[list[str]]:
+def head(mark: str) -> Iterator[list[str]]:
     """A running head; the arguments of the line that a worker pastes."""
+    before = len(marked(mark))
     start = ("start", "--head", "--node-ip-address", HERE, "--port", str(free_port()))
     done = cli.nbray(*start, "--num-cpus", "1")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    # Root, head, node, and the worker that is made before it is asked for.
+    assert eventually(lambda: len(marked(mark)) >= before + 4)
     yield cli.worker_line(done.stdout)
     stopped = cli.nbray("stop")
     assert stopped.returncode == 0, stopped.stderr
@@ -109,39 +112,6 @@ def test_another_python_minor_version(head: list[str], fails: Fails, tmp_path: P
     fails.append(cli.nbray(*head, PYTHONPATH=str(tmp_path)))
     assert "3.99.1" in fails[0].stderr
     assert "use Python 3." in fails[0].stderr
-
-
-def test_join_status_and_stop(mark: str) -> None:
-    before = Traces.now(mark)
-    port = free_port()
-    try:
-        start = ("start", "--head", "--node-ip-address", HERE, "--port", str(port))
-        first = cli.nbray(*start, "--num-cpus", "1", "--redis-password", "two words and more")
-        assert first.returncode == 0, first.stderr
-        assert "printf %s 'two words and more' |" in first.stdout
-        argv = ("start", f"--address={HERE}:{port}", "--num-cpus=1", "--secret-file=-")
-        joined = subprocess.run(
-            [*cli.NBRAY, *argv],
-            input="two words and more\n",
-            env=cli.environment(),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=150,
-        )
-        assert joined.returncode == 0, joined.stderr
-        assert "node 2 of the cluster" in joined.stdout
-        shown = cli.nbray("status")
-        assert shown.returncode == 0, shown.stderr
-        assert "2 nodes" in shown.stdout
-    finally:
-        stopped = cli.nbray("stop")
-    assert stopped.returncode == 0
-    assert_nothing_left(before, mark)
-    again = cli.nbray("stop")
-    assert again.returncode == 0
-    assert "no nbray runs" in again.stdout
-    assert cli.nbray("status").returncode == 1
 
 
 @pytest.fixture
@@ -242,3 +212,37 @@ def test_block_ends_with_its_terminal(mark: str, number: signal.Signals) -> None
         assert child.returncode == 0, rest
     assert "stopping" in rest
     assert_nothing_left(before, mark)
+
+
+def test_join_status_and_stop(mark: str) -> None:
+    """The last one: it ends every cluster of this run directory."""
+    before = Traces.now(mark)
+    port = free_port()
+    try:
+        start = ("start", "--head", "--node-ip-address", HERE, "--port", str(port))
+        first = cli.nbray(*start, "--num-cpus", "1", "--redis-password", "two words and more")
+        assert first.returncode == 0, first.stderr
+        assert "printf %s 'two words and more' |" in first.stdout
+        argv = ("start", f"--address={HERE}:{port}", "--num-cpus=1", "--secret-file=-")
+        joined = subprocess.run(
+            [*cli.NBRAY, *argv],
+            input="two words and more\n",
+            env=cli.environment(),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        assert joined.returncode == 0, joined.stderr
+        assert "node 2 of the cluster" in joined.stdout
+        shown = cli.nbray("status")
+        assert shown.returncode == 0, shown.stderr
+        assert "2 nodes" in shown.stdout
+    finally:
+        stopped = cli.nbray("stop")
+    assert stopped.returncode == 0
+    assert_nothing_left(before, mark)
+    again = cli.nbray("stop")
+    assert again.returncode == 0
+    assert "no nbray runs" in again.stdout
+    assert cli.nbray("status").returncode == 1

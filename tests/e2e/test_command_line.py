@@ -114,6 +114,38 @@ def test_another_python_minor_version(head: list[str], fails: Fails, tmp_path: P
     assert "use Python 3." in fails[0].stderr
 
 
+def test_symmetric_run(mark: str) -> None:
+    before = Traces.now(mark)
+    folder = private_folder("nbt-other-")
+    program = "import nbray; nbray.init(); print(nbray.cluster_resources()['mine'])"
+    done = cli.nbray(
+        "symmetric-run", "--address", f"{HERE}:{free_port()}", "--resources", '{"mine": 7}',
+        "--", sys.executable, "-c", program, NBRAY_RUN_DIR=str(folder),
+    )  # fmt: skip
+    folder.rmdir()
+    assert done.returncode == 0, done.stderr
+    assert "7.0" in done.stdout
+    assert_nothing_left(before, mark)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_block_ends_with_its_terminal(mark: str, number: signal.Signals) -> None:
+    before = Traces.now(mark)
+    argv = ("start", "--head", "--node-ip-address", HERE, "--port", str(free_port()), "--block")
+    with subprocess.Popen(
+        [*cli.NBRAY, *argv], env=cli.environment(), stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        assert line.startswith("A cluster runs"), line
+        os.kill(child.pid, number)
+        rest = child.stdout.read()
+        assert eventually(lambda: child.poll() is not None)
+        assert child.returncode == 0, rest
+    assert "stopping" in rest
+    assert_nothing_left(before, mark)
+
+
 @pytest.fixture
 def said(head: list[str]) -> Iterator[Callable[..., str]]:
     """What a command prints that is run in this process."""
@@ -180,38 +212,6 @@ def test_a_task_stops_until_somebody_enters_it(said: Callable[..., str]) -> None
     assert nbray.get(ref, timeout=30) == 8
     assert not any(folder.rglob("breakpoint-*"))
     assert "no task has failed" in said("debug")
-
-
-def test_symmetric_run(mark: str) -> None:
-    before = Traces.now(mark)
-    folder = private_folder("nbt-other-")
-    program = "import nbray; nbray.init(); print(nbray.cluster_resources()['mine'])"
-    done = cli.nbray(
-        "symmetric-run", "--address", f"{HERE}:{free_port()}", "--resources", '{"mine": 7}',
-        "--", sys.executable, "-c", program, NBRAY_RUN_DIR=str(folder),
-    )  # fmt: skip
-    folder.rmdir()
-    assert done.returncode == 0, done.stderr
-    assert "7.0" in done.stdout
-    assert_nothing_left(before, mark)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_block_ends_with_its_terminal(mark: str, number: signal.Signals) -> None:
-    before = Traces.now(mark)
-    argv = ("start", "--head", "--node-ip-address", HERE, "--port", str(free_port()), "--block")
-    with subprocess.Popen(
-        [*cli.NBRAY, *argv], env=cli.environment(), stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdout is not None
-        line = child.stdout.readline()
-        assert line.startswith("A cluster runs"), line
-        os.kill(child.pid, number)
-        rest = child.stdout.read()
-        assert eventually(lambda: child.poll() is not None)
-        assert child.returncode == 0, rest
-    assert "stopping" in rest
-    assert_nothing_left(before, mark)
 
 
 def test_join_status_and_stop(mark: str) -> None:

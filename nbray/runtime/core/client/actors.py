@@ -348,8 +348,8 @@ class Callers:
         return effects
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do."""
-        return min(due for due, _ in self._late.values()) if self._late else None
+        """When `tick` has something to do. Any thread: it looks at a copy."""
+        return min((due for due, _ in list(self._late.values())), default=None)
 
     def state(self, message: ActorState) -> list[ClientEffect]:
         """An actor's state is this."""

@@ -89,13 +89,13 @@ class ClientBrain:
         self._groups: FollowedGroups | None = None
         """Made when this client first has to do with a placement group."""
         self._survey: Survey | None = None
+        """Made when this client first asks what all others are doing."""
         self._settings_up: SettingsUp | None = None
         """Made when a worker first makes an environment for this client's work."""
         self.environment = ""
         """What a worker has entered, in a few words."""
         self.begins: Callable[[str], None] = lambda _what: None
         """Told when one does."""
-        """Made when this client first asks what all others are doing."""
         self.moved = 0
         """Microseconds for which what runs now has waited for data from other nodes."""
         self.restless = True
@@ -373,16 +373,18 @@ class ClientBrain:
     # -- time -----------------------------------------------------------------------------
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do."""
+        """When `tick` has something to do.
+
+        The loop's thread asks while another has the baton: every part looks at copies.
+        """
         due = self.tasks.next_deadline()
-        for other in (self.cancelling.next_deadline(), self.actors.next_deadline()):
-            if other is not None:
-                due = other if due is None else min(due, other)
-        if self._unclaimed:
-            first = self._unclaimed[0][0]
-            due = first if due is None else min(due, first)
-        look = self.orphans.due
-        return due if look is None else look if due is None else min(due, look)
+        for other in (
+            self.cancelling.next_deadline(), self.actors.next_deadline(), self.orphans.due,
+            next((due for due, _ in self._unclaimed.copy()), None),
+        ):  # fmt: skip
+            if other is not None and (due is None or other < due):
+                due = other
+        return due
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Do what is due."""

@@ -79,8 +79,8 @@ class Cancelling:
         return task if isinstance(task, Task) else None
 
     def next_deadline(self) -> float | None:
-        """When `tick` has something to do."""
-        return self._kills[0][0] if self._kills else None
+        """When `tick` has something to do. Any thread: it looks at a copy."""
+        return next((due for due, _, _ in self._kills.copy()), None)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Kill the workers whose time is up, unless their tasks have ended."""

@@ -35,6 +35,7 @@ def test_seeds(kind: str, first: int) -> None:
         (3000074, "storm"),  # one machine cut off, and with it the detour of another
         (3000098, "workers"),  # a task with a third's handle cancelled before it was started
         (5006, "pauses"),  # the head asleep for longer than a minute while an actor gets its name
+        (20261783, "workers"),  # a stream is cut off while its reader waits for what has just come
     ],
 )
 def test_seeds_that_found_something(seed: int, kind: str) -> None:

@@ -100,10 +100,11 @@ class NativeStream:
 
     def peek(self) -> ObjectRef[Any]:
         """See the protocol."""
-        if self._peeked is None:
-            self._loop.locked(self._promise)
         stream = self._stream
-        if self._peeked is None or (stream.ended and stream.taken >= stream.arrived):
+        if self._peeked is None and not stream.closed:
+            self._loop.locked(self._promise)
+        over = stream.closed or stream.ended  # cut off: the object may be there, and is not given
+        if self._peeked is None or (over and stream.taken >= stream.arrived):
             return self._completed
         return self._peeked
 

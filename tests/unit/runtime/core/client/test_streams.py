@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
 from nbray.options import DYNAMIC, STREAMING
@@ -11,6 +13,7 @@ from nbray.runtime.core.client.objects.objects import FAILED, PENDING, READY, ST
 from nbray.runtime.core.client.streams import MOST_YIELDED, STREAMS, StreamTask
 from nbray.runtime.core.client.task_records import Work
 from nbray.runtime.core.effects import Effect
+from nbray.runtime.shell.client.streams import NativeStream
 from nbray.wire import messages as m
 
 SLOT = m.Slot(1, 3, 0, 100_000, 55)
@@ -223,3 +226,24 @@ def test_values_of_a_dynamic_task_are_held_by_its_own() -> None:
     stage.brain.pump(stage.now)
     stage.brain.pump(stage.now)
     assert not stage.brain.objects.owned
+
+
+def test_a_reader_of_what_was_cut_off_waits_for_the_end_and_not_for_what_it_lost() -> None:
+    """What it waited for may have come just before: it is there, and is not given."""
+    stage = Stage()
+    loop: Any = SimpleNamespace(locked=lambda act: act(), now=lambda: stage.now)
+    engine: Any = SimpleNamespace(ended="")
+    completed: Any = SimpleNamespace()
+    reader = NativeStream(stage.stream, completed, stage.brain, loop, engine)
+    assert reader.take() is None
+    waited = reader.peek()
+    assert waited is not completed
+    stage.yields(0, b"one")
+    stage.brain.tasks.streams.cut(stage.stream)
+    assert stage.brain.objects.owned[waited.seq].state == READY
+    assert reader.take() is None
+    assert reader.peek() is completed
+    stage.ends(ERROR, failed=True)
+    assert reader.take() is completed
+    with pytest.raises(StopIteration):
+        reader.take()

@@ -7,6 +7,7 @@ refused like any other malformed frame: `decode` raises `CorruptFrame`.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -47,8 +48,9 @@ class Decoder(Generic[T]):
         return message
 
 
+@cache
 def client_decoder() -> Decoder[messages.ToClient]:
-    """For drivers and workers. The first one takes 4 ms: it is made before whoever waits for it."""
+    """For drivers and workers. It takes 4 ms: root makes it, and its workers share it."""
     return Decoder(messages.ToClient)
 
 
@@ -57,6 +59,7 @@ def node_decoder() -> Decoder[messages.ToNode]:
     return Decoder(messages.ToNode)
 
 
+@cache
 def head_decoder() -> Decoder[messages.ToHead]:
     """For the head."""
     return Decoder(messages.ToHead)

@@ -7,12 +7,14 @@ pickled code does not travel between Python minors; nbray's own may differ.
 from __future__ import annotations
 
 import platform
+from functools import cache
 
 from nbray.config import PROTOCOL
 from nbray.version import __version__
 from nbray.wire.messages import Versions
 
 
+@cache
 def own() -> Versions:
     """What this process runs."""
     return Versions(PROTOCOL, platform.python_version(), __version__)

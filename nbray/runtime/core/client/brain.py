@@ -160,6 +160,13 @@ class ClientBrain:
         match message:
             case m.Results():
                 return self._results(message, now)
+            case m.Registered():  # early: classes that are looked at before cost a worker pages
+                self.registered = message
+                self.members = {node.number: node for node in message.nodes}
+                for node in message.nodes:
+                    if not node.alive:
+                        error = self._error("OwnerDiedError", "the owner's node is gone")
+                        objects.node_died(node.number, error)
             case m.Counted():
                 tally = self.tallies.get(message.cell)
                 if tally is not None:
@@ -225,13 +232,6 @@ class ClientBrain:
                 self.members = {node.number: node for node in message.nodes}
             case m.Picture():
                 self.picture = message
-            case m.Registered():
-                self.registered = message
-                self.members = {node.number: node for node in message.nodes}
-                for node in message.nodes:
-                    if not node.alive:
-                        error = self._error("OwnerDiedError", "the owner's node is gone")
-                        objects.node_died(node.number, error)
             case m.Refused():
                 self.refused, self.full = message.why, message.full
             case m.Exit():

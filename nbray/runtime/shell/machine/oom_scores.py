@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TASKS = 1.0
 ACTOR = 0.6
@@ -22,17 +25,25 @@ ACTOR = 0.6
 _MOST = 1000
 
 
-def offer(share: float, base: int, path: Path = Path("/proc/self/oom_score_adj")) -> None:
+def offer(share: float, base: int, path: Path | str = "/proc/self/oom_score_adj") -> None:
     """Be ended earlier than processes of *base*; nothing where the system has no such thing."""
     value = base + round((_MOST - base) * share) if base < _MOST else base
     with contextlib.suppress(OSError):
-        path.write_text(str(value))
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CREAT)
+        try:
+            os.write(descriptor, b"%d" % value)
+        finally:
+            os.close(descriptor)
 
 
 def base_of(pid: int) -> int:
     """What the kernel was told about process *pid*; 0 where the system has no such thing."""
     try:
-        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+        descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_RDONLY)
+        try:
+            return int(os.read(descriptor, 32))
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError):
         return 0
 

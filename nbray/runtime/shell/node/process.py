@@ -80,7 +80,6 @@ class Node:
         self._bound = {seat.bound}
         """Addresses of this machine on which the port is open."""
         self._decode = node_decoder().decode
-        self._decode_join = head_decoder().decode
         self._tickets: dict[int, int] = {}
         """Peers without a number, by the ticket of their `Join`."""
         self._segments = Segments(seat.settings.directory, room)
@@ -278,7 +277,7 @@ class Node:
     def _hear_stranger(self, peer: int, frames: Any) -> None:
         """From a machine without a number only `Join` is taken."""
         try:
-            message = self._decode_join(frames[-1])
+            message = head_decoder().decode(frames[-1])  # made when the first one comes
         except CorruptFrame as error:
             self._corrupt(str(error))
             return

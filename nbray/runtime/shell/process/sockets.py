@@ -27,6 +27,7 @@ import socket
 import struct
 import time
 from collections import deque
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ class Post:
         self.short_since = 0.0
         """Since when somebody cannot be heard or reached for want of descriptors (0: nobody)."""
         self._incoming: dict[int, _Incoming] = {}
-        self._chunk = memoryview(bytearray(_CHUNK))
+        # Pages of it that nothing has come into yet take no memory.
+        self._chunk = memoryview(mmap(-1, _CHUNK, MAP_PRIVATE | MAP_ANONYMOUS))
         self._readiness = Readiness()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.setblocking(False)

@@ -7,12 +7,14 @@ what workers need, and starts no thread.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -29,12 +31,34 @@ def import_common() -> None:
     import nbray.runtime.core.effects
     import nbray.runtime.shell.process.sockets
     import nbray.wire.messages  # noqa: F401
+    from nbray.runtime.core import versions
+
+    versions.own()
 
 
 def import_ties() -> None:
     """What `die_with_parent` needs: not the node."""
     if sys.platform == "linux":
-        import ctypes  # noqa: F401
+        _prctl()
+
+
+@cache
+def _prctl() -> Callable[..., int]:
+    import ctypes  # late: the node has started meanwhile
+
+    found: Callable[..., int] = ctypes.CDLL(None).prctl
+    return found
+
+
+def keep_pages() -> None:
+    """Before forks: as little as can be is written where they share this process's memory.
+
+    What is here now is no garbage and is not looked at again. The interpreter's cache of attributes
+    is emptied, for each name that it forgets is written to, wherever it lies.
+    """
+    if hasattr(sys, "_clear_type_cache"):
+        sys._clear_type_cache()
+    gc.freeze()
 
 
 def complete_package() -> None:
@@ -82,9 +106,7 @@ def threads_here() -> int:
 def die_with_parent() -> None:
     """Linux: the kernel kills this process when root ends, however it ends."""
     if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _prctl()(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 _AGAIN = """

@@ -42,6 +42,7 @@ from nbray.runtime.shell.root.interpreter import (
     import_common,
     import_ties,
     import_worker,
+    keep_pages,
     run_hooks,
     threads_here,
     without_hooks,
@@ -119,7 +120,7 @@ class Root:
                 return
             self._config = msgspec.structs.replace(self._config, front=self._dashboard.front)
         import_common()
-        gc.freeze()
+        keep_pages()
         cluster = int.from_bytes(os.urandom(8), "big") >> 1 if request.head else 0
         root_pid = os.getpid()
         node_pid = self._fork(0, "node", lambda: self._be_node(cluster, root_pid))
@@ -130,7 +131,7 @@ class Root:
         self._its.close()
         import_worker(self._serve)  # while head and node start
         self._loaded = True
-        gc.freeze()  # next to nothing of it is garbage
+        keep_pages()
         gc.enable()
         self._serve()
         self._poll.register(self._channel.fileno(), select.POLLIN)

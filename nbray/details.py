@@ -95,6 +95,8 @@ class ActorRecord(Record):
     resources: dict[str, float]
     cause: str = ""
     """Why it restarted last, or died."""
+    environment: str = ""
+    """The runtime environment that it asked for: JSON; '' for none."""
 
     @property
     def key(self) -> ObjectKey:
@@ -208,6 +210,19 @@ class TextRecord(Record):
     """When it came to its driver: by the reader's monotonic clock (0: unknown)."""
 
 
+class EnvironmentRecord(Record):
+    """What a driver's work has, or a worker has entered or could not enter."""
+
+    said: str
+    """In a few words; of variables only the names."""
+    text: str
+    """All of it: JSON, as `nbray.runtime_env.RuntimeEnv.serialize` gives it."""
+    seconds: float | None = None
+    """How long a worker took to enter it; None: it has not."""
+    why: str = ""
+    """Why it could not."""
+
+
 class JobState(StrEnum):
     """What has become of a named job; screens show the word."""
 
@@ -266,8 +281,8 @@ class Details(msgspec.Struct, frozen=True):
     """Workers that have ended, as far as they are remembered."""
     texts: tuple[TextRecord, ...] = ()
     """What was printed of late, oldest first for each driver."""
-    environments: dict[int, str] = {}
-    """What workers have entered, in a few words, by client id."""
+    environments: dict[int, EnvironmentRecord] = {}
+    """The runtime environments of drivers and workers that have one, by client id."""
     me: int = 0
     """Client id of the reader."""
     version: int = 0

@@ -23,6 +23,8 @@ UNIT = 10_000
 STREAMING, DYNAMIC = -1, -2
 """Numbers of returns that say: each is given as it is yielded; one object names them all at the
 end."""
+BARE = "none"
+"""Instead of a runtime environment: none, not even the job's."""
 _RETURNS = {"streaming": STREAMING, "dynamic": DYNAMIC}
 
 _MOST = 2**62
@@ -101,6 +103,7 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     allow_out_of_order_execution: bool | None = None
     """Calls whose arguments are ready go before others (None: where several run at once)."""
     runtime_env: str = ""
+    """JSON; '': that of where it is created; `BARE`: none at all."""
     accelerator_type: str = ""
     where: Where | None = None
     object_store_memory: int = 0

@@ -69,10 +69,22 @@ class RuntimeEnvConfig(dict[str, Any]):
         if files is not None and not (
             isinstance(files, list) and all(isinstance(one, str) for one in files)
         ):
-            raise TypeError(f"log_files must be a list of strings or None, got {log_files!r}")
+            raise TypeError(
+                f"log_files must be a list of strings or None, got {log_files} with type "
+                f"{type(log_files)}."
+            )
         self["setup_timeout_seconds"] = setup_timeout_seconds
         self["eager_install"] = eager_install
         self["log_files"] = list(log_files or ())
+
+    @staticmethod
+    def parse_and_validate_runtime_env_config(config: Any) -> RuntimeEnvConfig:
+        """What a dictionary says, checked; entries that are not known are ignored with a warning.
+
+        Raises:
+            TypeError, ValueError: it is no dictionary, or a value of it is wrong.
+        """
+        return _config(config)
 
     @classmethod
     def default_config(cls) -> RuntimeEnvConfig:
@@ -123,6 +135,10 @@ class RuntimeEnv(Fields):
             self[name] = value
 
     def __setitem__(self, name: str, value: Any) -> None:
+        if hasattr(type(value), "__dataclass_fields__"):
+            from dataclasses import asdict  # late: few give one
+
+            value = asdict(value)
         check = _CHECKS.get(name)
         if check is not None:
             value = check(value)
@@ -171,7 +187,8 @@ def _exclusive(given: Mapping[str, Any]) -> None:
         raise ValueError(
             "The 'pip' field, 'uv' field, and 'conda' field of runtime_env cannot be specified at "
             f"the same time.\nspecified pip field: {given.get('pip')}\n"
-            f"specified conda field: {given.get('conda')}\nspecified uv field: {given.get('uv')}"
+            f"specified conda field: {given.get('conda')}\nspecified uv field: {given.get('uv')}\n"
+            "To use pip with conda, please only set the 'conda' field."
         )
     for name in ("container", "image_uri"):
         others = set(given) - {name, "config", "env_vars"}
@@ -207,7 +224,9 @@ def is_uri(text: str) -> bool:
 def _path_or_uri(text: str, archives: tuple[str, ...], field: str) -> None:
     if is_uri(text):
         protocol, _, path = text.partition("://")
-        if protocol == "local" and Path(path).is_absolute():
+        if protocol == "local":
+            if not Path(path).is_absolute():
+                raise ValueError(f"{text} is not a valid URI: the path must be absolute.")
             return
         if protocol not in {"file", "https", "http", "gcs", "s3", "gs", "azure", "abfss"}:
             known = "local, file, https, http, gcs"
@@ -233,7 +252,10 @@ def _working_dir(value: Any) -> str:
         raise TypeError(f"`working_dir` must be a string, got {type(value)}.")
     _path_or_uri(text, ARCHIVES, "working_dir")
     if not is_uri(text) and not (Path(text).is_dir() or text.endswith(ARCHIVES)):
-        raise ValueError(f"{text} is not a valid path: a folder, or one of {', '.join(ARCHIVES)}.")
+        raise ValueError(
+            f"{text} is not a valid path. It must be an existing directory or a supported archive "
+            f"({', '.join(ARCHIVES)})"
+        )
     return text
 
 
@@ -294,9 +316,7 @@ def _packages(tool: str) -> Callable[[Any], dict[str, Any] | None]:
                     f"runtime_env['{tool}'] must include field 'packages', but got {value}"
                 )
             found = dict(value)
-            if tool == "uv":
-                found.setdefault("uv_pip_install_options", ["--no-cache"])
-            elif isinstance(found["packages"], str):
+            if tool == "pip" and isinstance(found["packages"], str):
                 found["packages"] = _requirements(found["packages"])
             if not isinstance(found["packages"], list):
                 raise ValueError(
@@ -307,9 +327,11 @@ def _packages(tool: str) -> Callable[[Any], dict[str, Any] | None]:
                 _of_kind(f"runtime_env['{tool}']['{name}']", one, known[name])
         else:
             raise TypeError(
-                f"runtime_env['{tool}'] must be of type str or List[str] or dict, got {type(value)}"
+                f"runtime_env['{tool}'] must be of type str or List[str], got {type(value)}"
             )
         found.setdefault(f"{tool}_check", False)
+        if tool == "uv":
+            found.setdefault("uv_pip_install_options", ["--no-cache"])
         found["packages"] = list(dict.fromkeys(found["packages"]))
         return found if found["packages"] else None
 

@@ -335,6 +335,8 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     if config.runtime_env or JOB_CONFIG in os.environ:
         try:
             engine.calls.environments.begin(config.runtime_env, engine.put)
+            if said := engine.calls.environments.described():
+                brain.entered(said)
         except BaseException:
             loop.close(0)
             raise

@@ -33,6 +33,10 @@ from nbray.hosting.virtual_environments import (
 
 LAST_LINES = 30
 """Lines of the installer's output that are shown when it fails."""
+REQUIREMENTS = "requirements.txt"
+"""The file in an environment with what was asked for, a package each line."""
+SHOWN = 400
+"""Characters of a command that are shown."""
 LOOK = 0.25
 """Seconds between two looks at what the installer says."""
 _NOT_THEIRS = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
@@ -63,7 +67,7 @@ def install(plan: Plan, told: Callable[[str], None]) -> None:
     (packages_of(place) / PARENT).write_text(
         "".join(f"import site; site.addsitedir({path!r})\n" for path in parents)
     )
-    requirements = place / "requirements.txt"
+    requirements = place / REQUIREMENTS
     requirements.write_text("\n".join(wanted["packages"]) + "\n")
     version = wanted.get(f"{tool}_version", "")
     pip = [python, "-m", "pip"]
@@ -110,7 +114,7 @@ def _run(what: Sequence[str], log: Path, plan: Plan, told: Callable[[str], None]
         except subprocess.TimeoutExpired:
             raise TimeoutError(
                 f"making the environment took longer than config.setup_timeout_seconds allows; "
-                f"this was running: {_shown(what)}\n{_tail(log)}"
+                f"this was running: {_shown(what, plan)}\n{_tail(log)}"
             ) from None
         finally:
             if process.poll() is None:
@@ -122,7 +126,7 @@ def _run(what: Sequence[str], log: Path, plan: Plan, told: Callable[[str], None]
                 process.stdin.close()
     if code:
         raise RuntimeEnvSetupError(
-            f"{_shown(what)} failed (exit code {code}). Its last lines:\n{_tail(log)}"
+            f"{_shown(what, plan)} failed (exit code {code}). Its last lines:\n{_tail(log)}"
         )
 
 
@@ -141,9 +145,15 @@ def _wait(
             told(last_line(log))
 
 
-def _shown(what: Sequence[str]) -> str:
-    words = what[1:] if what[0].endswith("python") else what
-    return " ".join(word for word in words if word not in {"-m", "--no-input"})
+def _shown(what: Sequence[str], plan: Plan) -> str:
+    """The command as its reader would have written it."""
+    words = list(what[1:] if what[0].endswith("python") else what)
+    if words[-1].endswith(REQUIREMENTS):  # it is gone by then
+        words[-2:] = [line for line in plan.wanted["packages"] if line.strip()]
+    python = str(plan.place / "bin" / "python")
+    left_out = {"-m", "--no-input", "--disable-pip-version-check", "--python", python}
+    text = " ".join(word for word in words if word not in left_out)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _tail(log: Path) -> str:

@@ -143,7 +143,7 @@ def pack_folder(folder: Path, excludes: list[str], top: str = "") -> bytes:
 
 
 def files(folder: Path, excludes: list[str]) -> Iterator[tuple[str, Path]]:
-    """(name, path) of what belongs to *folder*, in order; links are what they lead to."""
+    """(name, path) of its files and empty folders, in order; links are what they lead to."""
     if not folder.is_dir():
         yield folder.name, folder
         return
@@ -175,7 +175,8 @@ def _inside(
             real = os.path.realpath(path)
             if real in above:  # a link to a folder that it lies in
                 continue
-            yield name, path
+            if not any(path.iterdir()):
+                yield name, path
             yield from _inside(path, name + "/", rules, above | {real})
         elif entry.is_file():  # no sockets, no pipes, no links to nowhere
             yield name, path

@@ -55,10 +55,9 @@ def folders(
     paths: list[str] = []
     for uri in env.get("py_modules") or ():
         place = here(uri, home, fetch, until, strip=False)
-        inside = sorted(one for one in place.iterdir() if one.is_dir())
         paths.append(str(place))
-        if len(list(place.iterdir())) == 1 and inside and not (inside[0] / "__init__.py").exists():
-            paths.append(str(inside[0]))
+        if not uri.startswith(URI) and (inside := _only_folder(place)):
+            paths.append(str(inside))
     if not env.get("working_dir"):
         return "", paths
     uri = env["working_dir"]
@@ -92,10 +91,13 @@ def here(
             _make(place, _bytes(uri, protocol, path, fetch, until), uri)
             _tidy(home)
         kept_folders.use(place)
-    inside = list(place.iterdir())
-    if strip and len(inside) == 1 and inside[0].is_dir():
-        return inside[0]
-    return place
+    return (_only_folder(place) if strip else None) or place
+
+
+def _only_folder(place: Path) -> Path | None:
+    """The folder that all of *place* lies in; None if it is not one."""
+    first, *others = [*place.iterdir(), place]
+    return first if len(others) == 1 and first.is_dir() else None
 
 
 def _make(place: Path, data: bytes, uri: str) -> None:

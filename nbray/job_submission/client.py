@@ -23,7 +23,7 @@ from nbray.ids import FIRST_NODE, OWN_CELL
 from nbray.job_submission.environment import packed
 from nbray.job_submission.manager import NAME, NAMESPACE, JobManager
 from nbray.job_submission.records import JobDetails, JobInfo, JobStatus, details
-from nbray.options import ActorOptions, MethodOptions
+from nbray.options import BARE, ActorOptions, MethodOptions
 from nbray.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def ask(engine: Engine, method: str, *args: Any, create: bool = False) -> Any:
             blank = ActorInfo(0, 0, "JobManager", dict.fromkeys(_METHODS, MethodOptions()))
             options = ActorOptions(
                 name=NAME, namespace=NAMESPACE, lifetime="detached", get_if_exists=True,
-                node=FIRST_NODE,
+                node=FIRST_NODE, runtime_env=BARE,
             )  # fmt: skip
             info, life = engine.actors.create(
                 Function(JobManager, "JobManager"), (), {}, options, blank

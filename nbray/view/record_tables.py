@@ -222,7 +222,7 @@ def workers(details: Details, names: Names, query: Query) -> Table:
                 Cell(str(one.pid), tone="soft"),
                 Cell(
                     f"{actor.class_name} {actor.name}".strip() if actor else "tasks",
-                    sub=details.environments.get(one.client, ""),
+                    sub=_environment(details, one.client),
                 ),
                 Cell(task_now.name, tone="run") if task_now else Cell("idle", tone="soft"),
                 Cell(
@@ -245,11 +245,19 @@ def workers(details: Details, names: Names, query: Query) -> Table:
     )  # fmt: skip
 
 
+def _environment(details: Details, client: int) -> str:
+    """What a process is in, or could not enter; '' if nothing."""
+    one = details.environments.get(client)
+    if one is None:
+        return ""
+    return f"{one.said}: failed" if one.why else one.said
+
+
 def environments(details: Details, names: Names) -> list[Table]:
     """Which environments workers are in, and how many of them; no table where none is in any."""
     found: dict[tuple[str, int], list[int]] = {}
     for one in details.processes:
-        said = details.environments.get(one.client)
+        said = "" if one.driver else _environment(details, one.client)
         if said:
             found.setdefault((said, node_of(one.client)), []).append(one.client)
     if not found:
@@ -284,7 +292,10 @@ def jobs(details: Details, names: Names) -> Table:
         notebook = any(cell.cell for cell in cells)
         rows.append(
             (
-                Cell(f"{'notebook' if notebook else 'script'} · pid {one.pid}"),
+                Cell(
+                    f"{'notebook' if notebook else 'script'} · pid {one.pid}",
+                    sub=_environment(details, one.client),
+                ),
                 Cell(names.node(node_of(one.client)), tone="soft"),
                 Cell(figures.count(len(cells))),
                 Cell(figures.count(sum(cell.submitted for cell in cells))),

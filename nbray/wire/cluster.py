@@ -8,6 +8,7 @@ from __future__ import annotations
 from nbray.details import (
     ActorRecord,
     CellRecord,
+    EnvironmentRecord,
     GroupRecord,
     ObjectRecord,
     ProcessRecord,
@@ -227,8 +228,8 @@ class Described(Message):
     """Processes of a node that have ended, of which `ended` may tell."""
     round: int = 0
     """As in the question."""
-    environment: str = ""
-    """What a worker has entered, in a few words."""
+    environment: EnvironmentRecord | None = None
+    """That of a driver's work, or the one that a worker is in or could not enter."""
 
 
 class Remember(Message):

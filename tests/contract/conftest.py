@@ -41,7 +41,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The engine's name; it runs during the module."""
     name: str = request.param
     ray.shutdown()
-    asks = REAL and request.path.stem in {"test_state", "test_job_submission"}
+    asks = REAL and request.path.stem in {"test_state", "test_environments", "test_job_submission"}
     started = start(name, **{"include_dashboard": True} if asks else {})  # Ray's answers those
     if asks:  # by address, for there may be others on this machine
         os.environ["RAY_ADDRESS"] = started.address_info["gcs_address"]

@@ -128,3 +128,34 @@ def test_what_cannot_be_made_fails_the_work():
     for ref in (variables.options(runtime_env=bad).remote(), Actor.remote().call.remote()):
         with pytest.raises(ray.exceptions.RuntimeEnvSetupError, match="Failed to set up"):
             ray.get(ref)
+
+
+@pytest.mark.concurrent
+def test_environments_are_listed_with_who_is_in_them(until):
+    state = load("util.state")
+    mine = env(NB_LISTED="1")
+
+    @ray.remote(runtime_env=mine)
+    class Actor:
+        def call(self):
+            return 1
+
+    def listed(*filters):
+        every = state.list_runtime_envs(detail=True, filters=filters)
+        return [one for one in every if "NB_LISTED" in one.runtime_env.get("env_vars", {})]
+
+    actors = [Actor.remote(), Actor.remote()]
+    assert ray.get([one.call.remote() for one in actors]) == [1, 1]
+    (found,) = listed()
+    assert (found.success, found.ref_cnt, found.error) == (True, 2, None)
+    assert found.node_id == ray.get_runtime_context().get_node_id()
+    assert found.creation_time_ms >= 0
+    assert "NB_LISTED" in state.get_actor(actors[0]._actor_id.hex()).serialized_runtime_env
+    del actors
+    until(lambda: not listed())
+
+    with pytest.raises(ray.exceptions.RuntimeEnvSetupError):
+        ray.get(variables.options(runtime_env={"conda": "nbray-no-such", **mine}).remote())
+    (failed,) = listed(("success", "=", "False"))
+    assert (failed.runtime_env["conda"], failed.ref_cnt) == ("nbray-no-such", 0)
+    assert "conda" in failed.error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -102,3 +103,40 @@ def test_packages_are_installed_once_and_for_those_only_who_ask(tmp_path, capfd)
     assert ray.get(use.remote())[:2] == (11, prefix)
     ray.shutdown()
     assert capfd.readouterr().err.count("pip installed") == 1
+
+
+OUTLIVED = """
+import os
+import nbray as ray
+
+ray.init(address={address!r}, namespace="outlived", runtime_env={{
+    "working_dir": {folder!r}, "worker_process_setup_hook": lambda: os.environ.update(NB_HOOK="1"),
+}})
+
+@ray.remote
+def look():
+    return open("data.txt").read() + os.environ["NB_HOOK"]
+
+@ray.remote(lifetime="detached", name="it", max_restarts=1, max_task_retries=1)
+class Actor:
+    def look(self):
+        return open("data.txt").read() + os.environ["NB_HOOK"] + ray.get(look.remote())
+
+assert ray.get(Actor.remote().look.remote()) == "hello1hello1"
+"""
+
+
+def test_a_detached_actor_has_its_jobs_folder_when_the_job_has_ended(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "data.txt").write_text("hello")
+    ray.init(num_cpus=2, include_dashboard=False, namespace="outlived")
+    given = {"address": ray.get_runtime_context().gcs_address, "folder": str(tmp_path / "work")}
+    subprocess.run([sys.executable, "-c", OUTLIVED.format(**given)], check=True)
+    folders = Path(ray.get_runtime_context()._info().session_dir) / "environments"
+    actor = ray.get_actor("it")
+    ray.kill(actor, no_restart=False)
+    (unpacked,) = [one for one in folders.iterdir() if one.is_dir()]
+    unpacked.rename(tmp_path / "as on another node, where nothing is unpacked yet")
+    assert ray.get(actor.look.remote()) == "hello1hello1"
+    assert [one.class_name for one in ray.util.state.list_actors()] == ["Actor"]
+    ray.kill(actor)

@@ -51,6 +51,7 @@ _WANTED = {
     _R.OBJECTS: d.TASKS | d.OBJECTS | d.ACTORS,
     _R.WORKERS: d.TASKS,
     _R.JOBS: d.TASKS,
+    _R.RUNTIME_ENVS: d.TASKS,
 }
 """What each list asks processes for; where they end is told with their tasks."""
 _IDENTITY = {
@@ -141,7 +142,7 @@ class StateApiClient:
         return {"cluster": count(chosen)}
 
     def _rows(self, resource: StateResource, timeout: float, strict: bool) -> Rows:
-        if resource in {_R.RUNTIME_ENVS, _R.CLUSTER_EVENTS}:
+        if resource is _R.CLUSTER_EVENTS:
             return []
         with connected(self._address) as (engine, own):
             wanted = _WANTED.get(resource, 0)

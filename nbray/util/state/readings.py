@@ -7,6 +7,7 @@ line, which is read from this machine's /proc. Does not own what is known (`nbra
 from __future__ import annotations
 
 import bisect
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from nbray import details as d
 from nbray.ids import OWN_CELL, client_hex, is_driver, node_of, object_hex
+from nbray.util.state.environment_rows import environment_rows, serialized
 
 Row = dict[str, Any]
 
@@ -54,6 +56,9 @@ class Reading:
     def _ip(self, number: int) -> str:
         node = self._nodes.get(number)
         return str(node["NodeManagerAddress"]) if node is not None else ""
+
+    def _environment(self, *clients: int) -> str:
+        return serialized(self.details.environments, *clients)
 
     def _ms(self, at: float) -> int | None:
         return round((at + self._epoch) * 1000) if at else None
@@ -115,7 +120,7 @@ class Reading:
             "error_type": _error_type(one, calls) if failed else None,
             "language": "PYTHON",
             "required_resources": dict(one.resources),
-            "runtime_env_info": {"serialized_runtime_env": "{}"},
+            "runtime_env_info": {"serialized_runtime_env": self._environment(worker, one.job)},
             "placement_group_id": _group(one.resources),
             "events": events,
             "profiling_data": {},
@@ -144,6 +149,7 @@ class Reading:
             row = self._task(record, 0, _driver_task(one.job))
             prefix = f"{one.name}:" if one.name else ""
             yield row | {
+                "runtime_env_info": {"serialized_runtime_env": one.environment or "{}"},
                 "task_id": "f" * 16 + row["actor_id"],
                 "name": f"{prefix}{one.class_name}.__init__",
                 "type": "ACTOR_CREATION_TASK",
@@ -188,7 +194,7 @@ class Reading:
             "node_id": self._node(one.node) if one.node else None,
             "pid": pid,
             "ray_namespace": one.namespace,
-            "serialized_runtime_env": "{}",
+            "serialized_runtime_env": one.environment or "{}",
             "required_resources": dict(one.resources),
             "death_cause": cause,
             "is_detached": one.detached,
@@ -288,6 +294,12 @@ class Reading:
             for node in self._nodes.values()
         ]
 
+    def runtime_envs(self) -> list[Row]:
+        """Environments on nodes on which somebody is in them."""
+        live = {one.client for one, alive in self._processes() if alive}
+        known = {key: one for key, one in self.details.environments.items() if key in live}
+        return environment_rows(known, self._node)
+
     def jobs(self) -> list[Row]:
         """Drivers."""
         rows = []
@@ -312,7 +324,7 @@ class Reading:
                 "start_time": None,
                 "end_time": 0 if alive else self._ms(one.ended),
                 "metadata": {},
-                "runtime_env": {},
+                "runtime_env": json.loads(self._environment(one.client)),
                 "driver_agent_http_address": None,
                 "driver_node_id": self._node(number),
                 "driver_exit_code": None,

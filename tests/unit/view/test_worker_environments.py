@@ -20,7 +20,7 @@ def text(html: str) -> str:
 
 def test_a_row_for_each_and_the_workers_say_theirs() -> None:
     processes = tuple(d.ProcessRecord(worker(1, k), 100 + k, False) for k in range(3))
-    inside = {worker(1, 0): "pip numpy", worker(1, 1): "pip numpy"}
+    inside = dict.fromkeys((worker(1, 0), worker(1, 1)), d.EnvironmentRecord("pip numpy", "{}"))
     running = task(5, d.RUNNING, "segment", worker=worker(1, 0))
     found = details(processes=processes, environments=inside, tasks=(running,))
     said = text(section_html("nodes", cluster(2), found, Query()))
@@ -34,5 +34,7 @@ def test_names_of_variables_without_their_values_and_hostile_text() -> None:
     given = {"pip": ["numpy"], "env_vars": {"KEY": "secret", "B": "", "C": "", "D": ""}}
     assert summary(text_of(given)) == "pip numpy · env_vars B, C, D and 1 more"
     processes = (d.ProcessRecord(worker(1), 100, False),)
-    found = details(processes=processes, environments={worker(1): HOSTILE})
+    found = details(processes=processes, environments={
+        worker(1): d.EnvironmentRecord(HOSTILE, HOSTILE),
+    })  # fmt: skip
     assert "<script" not in section_html("nodes", cluster(), found, Query())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
+from nbray.details import EnvironmentRecord
 from nbray.events import CellView
 from nbray.ids import node_of
 from nbray.options import UNIT
@@ -92,8 +93,8 @@ class ClientBrain:
         """Made when this client first asks what all others are doing."""
         self._settings_up: SettingsUp | None = None
         """Made when a worker first makes an environment for this client's work."""
-        self.environment = ""
-        """What a worker has entered, in a few words."""
+        self.environment: EnvironmentRecord | None = None
+        """That of a driver's work, or the one that a worker is in or could not enter."""
         self.begins: Callable[[str], None] = lambda _what: None
         """Told when one does."""
         self.moved = 0
@@ -254,8 +255,8 @@ class ClientBrain:
                 assert_never(message)
         return []
 
-    def entered(self, environment: str) -> None:
-        """This worker is in *environment* from now on: a few words for whoever asks."""
+    def entered(self, environment: EnvironmentRecord) -> None:
+        """What this process says from now on of its environment."""
         self.environment = environment
 
     def _setting_up(self, message: m.SettingUp, now: float) -> None:

@@ -209,7 +209,7 @@ class Survey:
             environments={
                 client: message.environment
                 for client, (_, message) in answers.items()
-                if message.environment
+                if message.environment is not None
             },
             me=self.me,
             version=self.version,

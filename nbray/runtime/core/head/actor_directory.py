@@ -119,6 +119,7 @@ class Directory:
                 restarts=one.restarts, max_restarts=one.spec.max_restarts,
                 detached=one.spec.detached, cell=one.spec.cell, job=one.spec.job,
                 resources=units(one.spec.resources), cause=_shown(one),
+                environment=one.spec.env.text if one.spec.env is not None else "",
             )
             for (owner, number), one in reversed(self._actors.items())
             if (owner, number) not in dead

@@ -89,6 +89,11 @@ class NativeActors:
             if group:
                 held = in_group(held, group, where.bundle)
                 placed = in_group(placed, group, where.bundle)
+        env = self._calls.environments.of(options.runtime_env)
+        if env is not None and env.packages and options.lifetime == "detached":
+            from nbray.runtime.shell.client.lasting_archives import lasting  # late: few ask
+
+            env = lasting(self._memory, env, (brain.me, seq))
         spec = m.ActorSpec(
             owner=brain.me,
             actor=seq,
@@ -111,7 +116,7 @@ class NativeActors:
             job=job,
             node=options.node,
             groups=dict(options.concurrency_groups),
-            env=self._calls.environments.of(options.runtime_env),
+            env=env,
             where=where,
             captures=captures,
             raises=raises,

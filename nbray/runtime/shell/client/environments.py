@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from nbray.config import JOB_ARCHIVES, JOB_CONFIG
+from nbray.details import EnvironmentRecord
+from nbray.options import BARE
 from nbray.refs import ObjectRef
 from nbray.wire.digest import digest
 from nbray.wire.messages import Environment, Ref
@@ -43,6 +45,8 @@ class Environments:
         """What work has that asks for *own* ('': nothing of its own)."""
         if not own:
             return self.here
+        if own == BARE:
+            return None
         found = self._made.get(own)
         if found is None:
             from nbray.runtime_env import merged  # late: few ask for any
@@ -85,6 +89,14 @@ class Environments:
             self._held.append(ref)
             packages[name] = (ref.owner, ref.seq)
         self.entered(Environment(text, key_of(text), packages))
+
+    def described(self) -> EnvironmentRecord | None:
+        """That of a driver's work, for whoever asks; None without any."""
+        if not self.text:
+            return None
+        from nbray.hosting.environments import summary  # late: few jobs have one
+
+        return EnvironmentRecord(summary(self.text), self.text)
 
     def end(self) -> None:
         """The driver ends: its archives are let go."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from nbray.details import EnvironmentRecord
 from nbray.exceptions import RayError, RuntimeEnvSetupError
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
@@ -82,14 +83,18 @@ class Entering:
             return data
 
         told = Told(self._loop, self._brain.me, job, cell)
+        said = environments.summary(env.text)
+        began = time.monotonic()
         try:
             environments.enter(env.text, self._folder, fetch, told)
         except RuntimeEnvSetupError as error:
-            self._failed = (error.error_message or "", time.monotonic() + AGAIN_SECONDS)
+            why = error.error_message or ""
+            self._failed = (why, time.monotonic() + AGAIN_SECONDS)
+            self._brain.entered(EnvironmentRecord(said, env.text, why=why))
             error.__traceback__ = None
             raise
         self._environments.entered(env)
-        self._brain.entered(environments.summary(env.text))
+        self._brain.entered(EnvironmentRecord(said, env.text, time.monotonic() - began))
 
 
 class Told:

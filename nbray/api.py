@@ -252,7 +252,7 @@ def _listed(refs: Any) -> Sequence[ObjectRef[Any]]:
     for position, ref in enumerate(refs):
         if not isinstance(ref, ObjectRef):
             raise TypeError(
-                f"get(): item {position} of the list is no ObjectRef but a "
+                f"get(): item {position} of the list is no ObjectRef but of type "
                 f"{type(ref).__name__}{arguments.hint(ref)}"
             )
     return refs
@@ -362,7 +362,7 @@ def _check_wait(refs: Sequence[Any]) -> bool:
         for position, ref in enumerate(refs):
             if not isinstance(ref, (ObjectRef, ObjectRefGenerator)):
                 raise TypeError(
-                    f"wait(): item {position} of the list is no ObjectRef but a "
+                    f"wait(): item {position} of the list is no ObjectRef but of type "
                     f"{type(ref).__name__}{arguments.hint(ref)}"
                 )
         if any(isinstance(ref, ObjectRefGenerator) for ref in refs):

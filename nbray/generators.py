@@ -121,15 +121,22 @@ class ObjectRefGenerator(Generic[T]):
         import asyncio  # late: `import nbray` needs none of it
 
         stream = self._stream
-        while True:
-            try:
+        try:
+            ref = stream.take()
+            while ref is None:
+                self._watch()
+                with contextlib.suppress(Exception):  # whoever reads what is there meets its error
+                    await asyncio.wrap_future(stream.peek().future())
                 ref = stream.take()
-            except StopIteration:
-                raise StopAsyncIteration from None
-            if ref is not None:
-                return ref
-            with contextlib.suppress(Exception):  # whoever reads what is there meets its error
-                await asyncio.wrap_future(stream.peek().future())
+                if ref is not None and self._shown is not None:
+                    self._shown.pause()
+            return ref
+        except StopIteration:
+            self._unwatch()
+            raise StopAsyncIteration from None
+        except BaseException:
+            self._unwatch()
+            raise
 
     def completed(self) -> ObjectRef[None]:
         """A reference that is ready when the task has ended.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
+from nbray import session
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.ids import ObjectKey, object_hex
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NIL = (1 << 64) - 1
 """Both numbers of the reference to no object."""
+
+
+def _watched(waiting: Generator[Any, None, T], watcher: session.Watcher) -> Generator[Any, None, T]:
+    """*waiting*, as bars see every wait."""
+    with watcher():
+        return (yield from waiting)
 
 
 class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
@@ -164,7 +171,9 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
     def __await__(self) -> Generator[Any, None, T]:
         import asyncio
 
-        return asyncio.wrap_future(self.future()).__await__()
+        waiting = asyncio.wrap_future(self.future()).__await__()
+        watcher = session.watcher()
+        return waiting if watcher is None else _watched(waiting, watcher)
 
     def __hash__(self) -> int:
         return hash((self.owner, self.seq))

@@ -11,6 +11,7 @@ else has put in the same place since is left alone.
 | `process_end` | `os._exit`, `os.kill`: an actor that ends itself has answered before |
 | `interpreter` | `sys.executable`, `sys.prefix`: in a worker, those of its virtual environment |
 | `ipython_display` | the builtin `display`, IPython's functions of that name, in workers |
+| `tqdm_notebook` | the methods of tqdm's bars of widgets, in workers that show one |
 | `ipython_errors` | a shell's handler of errors |
 | `ipython_inspector` | what a shell's Shift-Tab looks at |
 """

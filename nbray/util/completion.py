@@ -132,7 +132,7 @@ def _checked(refs: Iterable[Any], name: str) -> list[ObjectRef[Any]]:
     for ref in found:
         if not isinstance(ref, ObjectRef):
             kind = type(ref).__name__
-            raise TypeError(f"{name}() takes ObjectRefs, and one of these is a {kind}")
+            raise TypeError(f"{name}() takes ObjectRefs, and one of these is of type {kind}")
     return found
 
 

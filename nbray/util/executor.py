@@ -24,7 +24,7 @@ from typing import Any
 
 from nbray import session
 from nbray.api import cluster_resources
-from nbray.exceptions import ActorDiedError, RaySystemError
+from nbray.exceptions import ActorDiedError, RaySystemError, TaskCancelledError
 from nbray.ids import OWN_CELL
 from nbray.refs import ObjectRef
 from nbray.util.call_batch import Ends, FailedCall, Form, PoolActorClass, carried, original, send
@@ -195,6 +195,12 @@ class Executor(futures.Executor):
             call.counted = False
             self._ends.expect(call.cell, -call.items)
 
+    def _cancelled(self, call: _Call) -> None:
+        """Nobody has made it, nor will."""
+        if call.counted:
+            call.counted = False
+            self._ends.came(call.cell, "", call.items, TaskCancelledError(""), ())
+
     def _dispatch(self) -> None:
         """Hand out what waits; start processes for what is left. Under the lock."""
         while self._waiting and self._idle:
@@ -237,16 +243,16 @@ class Executor(futures.Executor):
 
     def _send(self, call: _Call, process: _Process) -> None:
         """Under the lock."""
-        if call.items == 1:
-            self._uncount(call)
         assert call.context is not None
         run = call.context.get(session.run)
         if run is not None and run.stopped:
             call.future.cancel()
         if not call.future.set_running_or_notify_cancel():
-            self._uncount(call)
+            self._cancelled(call)
             self._idle.append(process)
             return
+        if call.items == 1:
+            self._uncount(call)
         self._running.add(call.future)
         try:
             ref = call.context.run(_sent, call, process)
@@ -309,7 +315,7 @@ class Executor(futures.Executor):
             self._let_go()
         if cancel_futures:
             for call in waiting:
-                self._uncount(call)
+                self._cancelled(call)
                 call.future.cancel()
                 call.future.set_running_or_notify_cancel()  # who waits for it is told
         if wait and left:

@@ -109,7 +109,7 @@ def test_a_coroutine_that_is_cancelled_leaves_no_thread_waiting(completing):
 
 @pytest.mark.own
 @pytest.mark.parametrize(
-    ("refs", "error"), [(1, "not int"), ([1], "one of these is a int"), ("ab", "is a str")]
+    ("refs", "error"), [(1, "not int"), ([1], "these is of type int"), ("ab", "is of type str")]
 )
 def test_what_is_no_reference(completing, refs, error):
     with pytest.raises(TypeError, match=error):

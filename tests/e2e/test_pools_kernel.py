@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -137,3 +138,22 @@ def test_stop(kernel):
     answer = kernel.run("time.sleep(0.5); len([one for one in futures if not one.done()])")
     assert answer.result == "0"
     assert kernel.run("executor.submit(slow_square, 3).result()").result == "9"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["with Executor(2) as executor: list(executor.map(slow_square, range(60)))",
+     "with Pool(2) as pool: pool.map(slow_square, range(60), chunksize=5)",
+     "with Pool(2) as pool: pool.map(slow_square, range(60), chunksize=1)"],
+)  # fmt: skip
+def test_what_stop_leaves_undone_is_cancelled_and_nothing_has_failed(kernel, code):
+    answer = kernel.start(code)
+    kernel.until(lambda _: "of 60" in texts(answer))
+    kernel.manager.interrupt_kernel()
+    kernel.finish(answer)
+    kernel.run("time.sleep(0.5)")
+    told = texts(answer)
+    assert "failed" not in told
+    done, cancelled = (int(re.search(pattern, told)[1])
+                       for pattern in (r"(\d+) of 60", r"(\d+) cancelled"))  # fmt: skip
+    assert done + cancelled == 60

@@ -157,6 +157,33 @@ def test_other_cells_work_goes_on_and_a_pool_no_longer_waits_for_it(kernel: Fron
     nothing_left(kernel)
 
 
+AWAITS = ["await slow.remote()", "await asyncio.gather(slow.remote(), slow.remote())",
+          "slow.remote(); await asyncio.sleep(60)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", AWAITS)
+def test_a_cell_that_awaits_is_stopped_as_one_that_waits(kernel: Front, code: str) -> None:
+    begun = time.monotonic()
+    answer = stopped(kernel, f"go()\n{code}")
+    assert time.monotonic() < begun + 50  # the loop was woken
+    assert answer.traceback.startswith("Stopped: the cell's tasks are cancelled")
+    assert len(answer.traceback.splitlines()) <= 2
+    nothing_left(kernel)
+
+
+def test_the_button_pressed_again_shows_nothing_more(kernel: Front) -> None:
+    answer = kernel.start("go()\nnbray.get([slow.remote() for _ in range(4)])")
+    kernel.until(lambda _: "go" in answer.streams)
+    time.sleep(0.3)
+    kernel.manager.interrupt_kernel()
+    kernel.until(lambda _: answer.error)
+    kernel.manager.interrupt_kernel()
+    kernel.finish(answer)
+    assert answer.traceback.startswith("Stopped")
+    assert len(answer.traceback.splitlines()) == 2
+    nothing_left(kernel)
+
+
 def test_a_plain_interrupt_looks_as_ever(kernel: Front) -> None:
     answer = stopped(kernel, "go()\ntime.sleep(60)")
     assert answer.error == "KeyboardInterrupt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, Self, cast
 
@@ -77,3 +78,11 @@ def test_a_stream_read_in_another_cell_is_that_ones_wait(waits: Waits) -> None:
     finally:
         session.cell.reset(token)
     assert waits.did == ["enter", "pause", "exit", "enter", "pause"]
+
+
+def test_reading_it_asynchronously_shows_as_one_long_wait_too(waits: Waits) -> None:
+    async def read() -> list[Any]:
+        return [one async for one in scripted(None, 1, None, 2, 3)]
+
+    assert asyncio.run(read()) == [1, 2, 3]
+    assert waits.did == ["enter", "pause", "resume", "pause", "exit"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
 import copy
 import pickle
+import types
 import weakref
 
 import pytest
 
+from nbray import session
 from nbray.refs import ObjectRef
 
 
@@ -70,3 +75,24 @@ def test_it_can_be_referred_to_weakly_and_holds_nothing_else():
 
 def test_subscripted_for_type_hints():
     assert ObjectRef[int]
+
+
+def test_bars_see_who_awaits(monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def watcher():
+        seen.append("waits")
+        yield
+        seen.append("goes on")
+
+    future = concurrent.futures.Future()
+    ref = ObjectRef(1, 2, types.SimpleNamespace(future=lambda _: future), None)
+    monkeypatch.setattr(session, "_watcher", watcher)
+
+    async def main():
+        asyncio.get_running_loop().call_later(0.01, future.set_result, 3)
+        return await ref
+
+    assert asyncio.run(main()) == 3
+    assert seen == ["waits", "goes on"]

@@ -44,12 +44,14 @@ class CellStopped(asyncio.CancelledError):
 class Run:
     """One run of a cell: whose it is, and whether it was stopped (see `session.Run`)."""
 
-    __slots__ = ("asked", "cell", "owner", "stopped")
+    __slots__ = ("asked", "cell", "owner", "stopped", "told")
 
     def __init__(self, cell: str, owner: tuple[int, object] | None = None) -> None:
         self.cell = cell
         self.owner = owner or _here()
         self.stopped = False
+        self.told = False
+        """The interrupt has ended its code, and that is shown: another one would end no more."""
         self.asked = _thread.allocate_lock()
         """Held from the interrupt until its work was asked to end."""
 
@@ -82,6 +84,14 @@ def _release(lock: _thread.LockType) -> None:
         lock.release()
     except RuntimeError:
         pass
+
+
+def _wake() -> None:
+    """Have the event loop that runs look at what it has cancelled, not only when it next wakes."""
+    try:
+        asyncio.get_running_loop().call_soon_threadsafe(int)
+    except RuntimeError:
+        pass  # none runs
 
 
 def stop(cell: str, grace: float = GRACE) -> int:
@@ -159,6 +169,11 @@ class InterruptHook:
         if interrupted and run is not None and run.cell:
             self._stop(run.cell)
 
+    def told(self) -> None:
+        """What has come of the running cell is being shown."""
+        if self._running and self._running[-1][0].stopped:
+            self._running[-1][0].told = True
+
     def let_go(self) -> None:
         """Hear of interrupts no longer."""
         previous, self._previous = self._previous, None
@@ -181,8 +196,9 @@ class InterruptHook:
             _thread.start_new_thread(self._ask, (running,))
         except RuntimeError:  # no more threads: the cell's end does it
             self._asked(running)
-        if self._previous is not None:
+        if self._previous is not None and not (running and running[-1].told):
             self._previous(number, frame)
+            _wake()
 
     def _ask(self, running: list[Run]) -> None:
         try:

@@ -7,6 +7,7 @@ that nbray has not raised are IPython's business, as ever.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 import re
@@ -28,9 +29,14 @@ FOLDED = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[
 """Files whose frames are the libraries' business."""
 _OWN = str(Path(__file__).absolute().parents[2]) + os.sep
 _HANDLER = str(Path(stop.__file__).absolute())
-_FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$')
+_FRAME = re.compile(
+    r'^(?P<margin>(?: *\| )?)  File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<name>.*))?$'
+)
+"""With a margin where it belongs to a group of exceptions."""
 _PLACE = re.compile(r"^(?P<file>.*), line (?P<line>\d+), in (?P<name>.*)$")
-_TRACEBACK = "Traceback (most recent call last):"
+_TRACEBACK = re.compile(
+    r"^(?: *\| | *\+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
+)
 _RED, _CYAN, _BOLD, _DIM, _END = "\x1b[31m", "\x1b[36m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -69,7 +75,11 @@ def show(
 ) -> list[str]:
     """IPython's handler for the errors in `SHOWN` (see `set_custom_exc`); returns the lines."""
     task = told_of(error)
-    if task is None and not isinstance(error, RayError | KeyboardInterrupt):
+    current().interrupts.told()
+    if task is None and _stopped(error):
+        _brief(error)
+        error = KeyboardInterrupt()
+    elif task is None and not isinstance(error, RayError | KeyboardInterrupt):
         steps = _steps(trace) if isinstance(error, MISTAKES) else []
         if not steps:
             shell.showtraceback((kind, error, trace), running_compiled_code=True)
@@ -90,20 +100,20 @@ def show(
         lines = error._render_traceback_()
     elif isinstance(error, KeyboardInterrupt):
         _without_handler(trace)
-        if not _inside(trace):
+        if kind is KeyboardInterrupt and not _inside(trace):
             lines = shell.InteractiveTB.structured_traceback(
                 kind, error, trace, tb_offset=tb_offset
             )
         else:
             lines = [f"{_RED}Stopped{_END}: the cell's tasks are cancelled", *_waiting(trace)]
+            _brief(error)
     else:
         lines = [*_other(error), *_waiting(trace)]
     # The documented hook of IPython's front ends: the kernel sends it, a terminal prints it.
     lines = readable(lines)
     shell._showtraceback(kind, error, lines)
     if task is not None:
-        text = task.traceback_str
-        _fold_out(text[max(text.find(_TRACEBACK), 0) :].rstrip())
+        _fold_out(_parts(task.traceback_str)[1].rstrip())
     return lines
 
 
@@ -113,7 +123,24 @@ def ours(error: BaseException, trace: TracebackType | None) -> bool:
         return True
     if isinstance(error, KeyboardInterrupt):
         return _inside(trace)
+    if _stopped(error):
+        return True
     return isinstance(error, MISTAKES) and bool(_steps(trace))
+
+
+def _stopped(error: BaseException) -> bool:
+    """Whether this is how the Stop button ends a cell that awaits something."""
+    run = session.run.get()
+    return isinstance(error, asyncio.CancelledError) and run is not None and run.stopped
+
+
+def _brief(error: BaseException) -> None:
+    """IPython formats each error once more, for its history: of the Stop button a line is enough.
+
+    With all source lines of all frames that would take long, on a busy machine, while the user
+    waits for the cell to end.
+    """
+    error._render_traceback_ = lambda: [f"{type(error).__name__}: stopped"]  # type: ignore[attr-defined]
 
 
 def _steps(trace: TracebackType | None) -> list[str]:
@@ -156,9 +183,10 @@ def last() -> RayError | None:
 
 MISTAKES = (TypeError, ValueError, AttributeError, RuntimeError)
 """What nbray raises for mistakes of its callers."""
-SHOWN = (Exception, KeyboardInterrupt)
+SHOWN = (Exception, KeyboardInterrupt, asyncio.CancelledError)
 """The errors that `show` is asked about: what nbray raises, mistakes of its callers included, what
-a task raised and a pool raises as it was, and the Stop button; all else it leaves to IPython."""
+a task raised and a pool raises as it was, and the Stop button, which cancels what a cell awaits;
+all else it leaves to IPython."""
 
 
 def render(error: RayTaskError, trace: TracebackType | None = None) -> list[str]:
@@ -202,10 +230,7 @@ def heading(error: RayTaskError) -> str:
 
 def _own_line(text: str) -> list[str]:
     """The user's innermost line, with the values on it, as the error's summary has them."""
-    summary, found, _ = text.partition(f"\n\n{_TRACEBACK}")
-    if not found:
-        return []
-    place, *rest = summary.splitlines()
+    place, *rest = _parts(text)[0].splitlines() or [""]
     match = _PLACE.match(place)
     if match is None:
         return []
@@ -216,6 +241,12 @@ def _own_line(text: str) -> list[str]:
         value = line.startswith(f"    {WHERE}")
         lines.append(f"{_DIM}{line}{_END}" if value else line)
     return lines
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """An error of a task: (the summary, if it has one, and the traceback)."""
+    begin = _TRACEBACK.search(text)
+    return (text[: begin.start()], text[begin.start() :]) if begin is not None else ("", text)
 
 
 def _without(lines: list[str], own: list[str]) -> list[str]:
@@ -250,40 +281,44 @@ def fold(text: str) -> list[str]:
 
     Errors of tasks come with a summary above the traceback, which would be said twice.
     """
-    found = text.find(_TRACEBACK)
-    text = text[max(found, 0) :]
     lines: list[str] = []
     folded = 0
+    margin = ""
     hidden = False
     seen = False
-    for line in text.rstrip().splitlines():
+    for line in _parts(text)[1].rstrip().splitlines():
         frame = _FRAME.match(line)
         if frame is not None:
+            if folded and frame["margin"] != margin:
+                lines.append(_folded(folded, margin))
+                folded = 0
+            margin = frame["margin"]
             hidden = FOLDED.search(frame["file"]) is not None
             seen = True
             if hidden:
                 folded += 1
                 continue
-        elif hidden and seen and line.startswith("    "):
+        elif hidden and seen and line.startswith(f"{margin}    "):
             continue
         else:
             hidden = False
         if folded:
-            lines.append(_folded(folded))
+            lines.append(_folded(folded, margin))
             folded = 0
         lines.append(_frame(frame) if frame is not None else line)
     if folded:
-        lines.append(_folded(folded))
-    return [line for line in lines if line != _TRACEBACK]
+        lines.append(_folded(folded, margin))
+    return [line for line in lines if not _TRACEBACK.match(line)]
 
 
-def _folded(count: int) -> str:
-    return f"{_DIM}  ... {count} library frame{'s' if count > 1 else ''}{_END}"
+def _folded(count: int, margin: str = "") -> str:
+    return f"{margin}{_DIM}  ... {count} library frame{'s' if count > 1 else ''}{_END}"
 
 
 def _frame(frame: re.Match[str]) -> str:
     inside = f" in {frame['name']}" if frame["name"] not in (None, "<module>") else ""
-    return f"{_CYAN}{cell_name(frame['file'])}{_END}, line {frame['line']}{inside}"
+    margin = frame.groupdict().get("margin") or ""
+    return f"{margin}{_CYAN}{cell_name(frame['file'])}{_END}, line {frame['line']}{inside}"
 
 
 def _waiting(trace: TracebackType | None) -> list[str]:

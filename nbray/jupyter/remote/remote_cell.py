@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import io
 import re
+import sys
 import tokenize
 import traceback
 import warnings
@@ -77,6 +79,9 @@ class RemoteCells:
             Stopped: the Stop button; the cell's work is cancelled.
             RayTaskError: the cell's code raised; with --each, a note names the element.
         """
+        if line.strip() in {"-h", "--help"}:
+            sys.stdout.write(f"{inspect.cleandoc(_HELP)}\n")
+            return None
         try:
             asked = parse(line)
             options = task_options(asked.options)
@@ -149,7 +154,8 @@ class RemoteCells:
             text = "".join(traceback.format_exception_only(error)).rstrip()
             if "await" in str(error) or "async" in str(error):
                 text += " (a cell of %%remote is plain Python: call asyncio.run(...))"
-            raise NotebookError(text.replace("File ", "", 1).strip()) from None
+            place = f'File "{error.filename}"'
+            raise NotebookError(text.replace(place, str(error.filename), 1).strip()) from None
         names = names_of(tree, asked.item_names)
         can_give = {*names.bound, *names.needed, *names.maybe, *asked.item_names}
         for name in asked.outputs:
@@ -223,6 +229,10 @@ class RemoteCells:
             return shown_of(results, several)
 
         return assign
+
+
+_HELP = (RemoteCells.magic.__doc__ or "").partition("Raises:")[0]
+"""What `%%remote --help` prints."""
 
 
 def _plan(

@@ -26,6 +26,8 @@ VALUED = {
     "--cpus": "N", "--gpus": "N", "--resources": "JSON", "--retries": "N",
 }
 FLAGS = ("--bg",)
+_ALSO = {"--num-cpus": "--cpus", "--num-gpus": "--gpus"}
+"""Options as `%nbray start` and Ray call them."""
 _NEXT_OPTION = re.compile(r"\s+(?=-o\b|--[a-z])|\s*$")
 
 
@@ -109,7 +111,7 @@ def _take_option(text: str) -> tuple[str, str]:
     if found is None:
         word = text.split(maxsplit=1)[0]
         raise ValueError(f"unexpected {word!r}; usage: {USAGE}")
-    option = found[1]
+    option = _ALSO.get(found[1], found[1])
     if option not in VALUED and option not in FLAGS:
         near = difflib.get_close_matches(option, [*VALUED, *FLAGS], n=1)
         hint = f", did you mean {near[0]}?" if near else f"; usage: {USAGE}"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from nbray import session
 from nbray.api import get
+from nbray.exceptions import ActorDiedError, TaskCancelledError
 from nbray.refs import ObjectRef
 from nbray.util.call_batch import Carried, Ends, FailedCall, Form, carried, original
 
@@ -55,6 +56,8 @@ class Sends(Protocol):
     """What of a pool takes batches."""
 
     _ends: Ends
+    _terminated: bool
+    """What its processes leave undone has not failed, but was given up."""
 
     def _send(
         self, function: Carried, large: list[ObjectRef[Any]], calls: Sequence[Any], form: Form,
@@ -93,7 +96,10 @@ class Batches:
 
         def came(done: Future[Any]) -> None:
             error = done.exception()
-            ends.came(cell, node(), items, error, () if error is not None else done.result())
+            values = () if error is not None else done.result()
+            if isinstance(error, ActorDiedError) and self._pool._terminated:
+                error = TaskCancelledError("")
+            ends.came(cell, node(), items, error, values)
 
         future = ref.future()
         future.add_done_callback(came)

@@ -121,6 +121,7 @@ class Pool:
         self._most = maxtasksperchild or 0
         self._ending: list[PoolProcess] = []
         """Those that end when they have done what they were given."""
+        self._terminated = False
         self._reading: weakref.WeakSet[IMapIterator] = weakref.WeakSet()
         """Whose items have not all been read."""
         kind = PoolActorClass
@@ -336,7 +337,7 @@ class Pool:
     def terminate(self) -> None:
         """End the processes at once; what they have not done raises `ActorDiedError`."""
         with self._lock:
-            self._closed = True
+            self._closed = self._terminated = True
             for process in (*self._processes, *self._ending):
                 actor, process.actor = process.actor, None
                 if actor is not None:

@@ -60,8 +60,8 @@ CALLS_AHEAD = 10_000
 class ActorLink:
     """One actor as this client sees it."""
 
-    __slots__ = ("cause", "created", "detached", "error", "held", "incarnation", "inflight",
-                 "key", "kind", "known", "name", "needs", "order", "queue", "since",
+    __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
+                 "inflight", "key", "kind", "known", "name", "needs", "order", "queue", "since",
                  "state", "unordered", "waits", "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
@@ -79,6 +79,9 @@ class ActorLink:
         """What kind of cause it is."""
         self.error = b""
         self.detached = False
+        self.ended = False
+        """This client has ended it for good: what it leaves undone has not failed if it is
+        expendable, as a pool's calls are, but is given up."""
         self.unordered = False
         """Calls whose arguments are ready go before those whose are not."""
         self.created = False
@@ -313,8 +316,10 @@ class Callers:
         With *no_restart* it stays dead; else `max_restarts` may bring it back.
         """
         link = self.links.get(key)
-        if link is not None and link.state == ALIVE:
-            link.state = PENDING
+        if link is not None:
+            link.ended = link.ended or no_restart
+            if link.state == ALIVE:
+                link.state = PENDING
         return [Send(HEAD, EndActor(self.me, *key, no_restart, why))]
 
     # -- their lives ---------------------------------------------------------------
@@ -405,7 +410,7 @@ class Callers:
                 error = self._death(link)
             else:
                 error = self._absence(link, task, "the task may or may not have been executed")
-            effects += self._submitter.fail(task, error)
+            effects += self._submitter.fail(task, error, self._given_up(link, task))
         link.inflight.clear()
         link.queue.extendleft(reversed(again))
         return effects
@@ -427,7 +432,8 @@ class Callers:
             if task.cancelled:
                 continue
             if link.state == DEAD:
-                effects += self._submitter.fail(task, self._death(link))
+                given_up = self._given_up(link, task)
+                effects += self._submitter.fail(task, self._death(link), given_up)
             elif task.missing or task.work.max_retries:
                 kept.append(task)
             else:
@@ -435,6 +441,10 @@ class Callers:
                 effects += self._submitter.fail(task, error)
         link.queue.extend(kept)
         return effects
+
+    @staticmethod
+    def _given_up(link: ActorLink, task: Task) -> bool:
+        return task.cancelled or (link.ended and task.work.expendable)
 
     def _absence(self, link: ActorLink, task: Task, what: str) -> Value:
         text = (

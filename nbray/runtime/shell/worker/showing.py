@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nbray import session
+from nbray.patches import tqdm_notebook
 from nbray.patches.ipython_display import Display
 
 FORMS = {
@@ -29,6 +30,8 @@ FORMS = {
     "application/javascript": "_repr_javascript_",
 }
 BACKEND = "module://nbray.hosting.figures"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+_STILL = "(a widget that a task shows is text: widgets live in the notebook's own process)"
 _INLINE = ("", "inline", "module://matplotlib_inline", "module://ipykernel")
 
 
@@ -54,6 +57,8 @@ def forms(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             from nbray.hosting.figures import png
 
             data["image/png"] = png(value)
+    if data.pop(WIDGET, None) is not None:  # its model is here, where no front end finds it
+        data["text/plain"] = f"{data.get('text/plain') or _text(value)}\n{_STILL}"
     data.setdefault("text/plain", _text(value))
     return {mime: _sendable(form) for mime, form in data.items()}, dict(metadata)
 
@@ -123,6 +128,8 @@ def _publish(
 ) -> None:  # fmt: skip
     publisher = session.publisher()
     if publisher is None:
+        return
+    if type(value).__module__ == tqdm_notebook.MODULE and tqdm_notebook.as_text(value):
         return
     own = None if raw or isinstance(value, type) else getattr(value, "_ipython_display_", None)
     if callable(own):

@@ -1,8 +1,10 @@
 """The Stop button's two steps."""
 
 import asyncio
+import os
 import signal
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -226,3 +228,52 @@ def test_a_button_pressed_twice_raises_nothing_of_its_own():
     run.asked = Taken()
     InterruptHook._asked([run])
     assert run.again().cell == "cell"
+
+
+def test_an_interrupt_after_its_end_was_shown_raises_no_more():
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append("raised"))
+    hook = InterruptHook(lambda cell: pressed.append(cell) or 0)
+    token = session.cell.set("cell")
+    try:
+        hook.before()
+        hook.told()  # another error: the button was not pressed
+        signal.raise_signal(signal.SIGINT)
+        hook.told()
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        hook.after()
+        assert pressed.count("raised") == 1
+        hook.before()
+        signal.raise_signal(signal.SIGINT)
+        hook.after()
+        assert pressed.count("raised") == 2
+    finally:
+        session.cell.reset(token)
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_event_loop_hears_of_the_button_at_once():
+    def cancel(*_):
+        task.cancel()  # as ipykernel does, which wakes nobody
+
+    async def main():
+        nonlocal task
+        task = asyncio.create_task(asyncio.sleep(60))
+        threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    task = None
+    before = signal.signal(signal.SIGINT, cancel)
+    hook = InterruptHook(lambda cell: 0)
+    token = session.cell.set("cell")
+    try:
+        hook.before()
+        begun = time.monotonic()
+        asyncio.run(asyncio.wait_for(main(), 30))
+        assert time.monotonic() < begun + 20
+        hook.after()
+    finally:
+        session.cell.reset(token)
+        signal.signal(signal.SIGINT, before)

@@ -91,3 +91,40 @@ def test_the_same_failure_is_counted():
     assert plain(render(error))[0] == (
         "ValueError in f on lab, pid 12 (500 tasks failed the same way)"
     )
+
+
+GROUP = """Cell In[2], line 3, in f
+    raise ExceptionGroup("two", errors)
+ExceptionGroup: two (1 sub-exception)
+
+  + Exception Group Traceback (most recent call last):
+  |   File "Cell In[2]", line 3, in f
+  |     raise ExceptionGroup("two", errors)
+  | ExceptionGroup: two (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "<ipython-input-2-0123456789ab>", line 2, in f
+    |     json.loads("{")
+    |     ^^^^^^^^^^^^^^^
+    |   File "/usr/lib/python3.11/json/__init__.py", line 346, in loads
+    |     return decode(s)
+    |            ^^^^^^^^^
+    | ValueError: no JSON
+    +------------------------------------"""
+
+
+def test_a_group_is_told_as_other_errors_are(monkeypatch):
+    monkeypatch.setattr(
+        "nbray.jupyter.failures.errors.cell_name", lambda file: file.replace("<ipy", "Cell <ipy")
+    )
+    cause = ExceptionGroup("two", [ValueError("no JSON")])
+    lines = plain(render(RayTaskError("f", GROUP, cause)))
+    assert lines[:3] == [
+        "ExceptionGroup in f", "Cell In[2], line 3 in f",
+        '    raise ExceptionGroup("two", errors)',
+    ]  # fmt: skip
+    assert not [line for line in lines if "Traceback" in line or "File " in line]
+    assert "    | Cell <ipython-input-2-0123456789ab>, line 2 in f" in lines
+    at = lines.index("    |   ... 1 library frame")
+    assert lines[at + 1] == "    | ValueError: no JSON"
+    assert lines[-1] == "ExceptionGroup: two (1 sub-exception)"

@@ -140,7 +140,8 @@ def test_mistakes_are_one_sentence(ip, capsys, line, cell, message):
 
 def test_a_syntax_error_points_at_the_cells_line(ip, capsys):
     text = shown(ip, capsys, "", "a = 1\nb = = 2")
-    assert "line 3" in text
+    assert ", line 3\n" in text
+    assert '"' not in text
     assert "b = = 2" in text
 
 
@@ -219,3 +220,12 @@ def test_the_stop_button_cancels_the_cells_work(ip, capsys, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("NBRAY_ENGINE", "inline")
     assert run(ip, "", "2") == 2
+
+
+@pytest.mark.parametrize("line", ["--help", "-h"])
+def test_help_is_printed_and_nothing_runs(ip, capsys, line):
+    assert ip.run_cell(f"%%remote {line}\n1 / 0").success
+    text = capsys.readouterr().out
+    assert "--each ITEM in ITERABLE" in text
+    assert "--retries N" in text
+    assert "Raises" not in text

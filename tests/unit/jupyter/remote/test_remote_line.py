@@ -30,6 +30,7 @@ def test_outputs(line, outputs):
         ("--each x in data", "x", "data"),
         ("--each path in photos -o sizes", "path", "photos"),
         ("-o a --each i, x in enumerate(items) --cpus 2", "i, x", "enumerate(items)"),
+        ("-o a --each i, x in enumerate(items) --num-cpus 2", "i, x", "enumerate(items)"),
         ("--each x in [1, 2, -o]  --bg", "x", "[1, 2, -o]"),
         ("--each x in f('a --bg b') --bg", "x", "f('a --bg b')"),
         ("--each (i, (a, b)) in pairs", "(i, (a, b))", "pairs"),

@@ -109,6 +109,30 @@ def test_a_call_whose_exception_is_to_be_retried_goes_again_as_often_as_it_may(
     assert (entry.state == FAILED) is (goes < 3)
 
 
+@pytest.mark.parametrize(
+    ("ends", "no_restart", "expendable", "cancelled"),
+    [(True, True, True, 2), (True, True, False, 0), (True, False, True, 0), (False, True, True, 0)],
+)
+def test_what_a_pool_leaves_undone_is_cancelled_where_it_ends_the_actor_itself(
+    caller: Waiting, ends: bool, no_restart: bool, expendable: bool, cancelled: int
+) -> None:
+    entries = [caller.call()[0]]
+    caller.lives()
+    caller.brain.actors.links[KEY].state = actors.PENDING
+    entries.append(caller.call()[0])  # one there, one still here
+    tallies = []
+    for entry in entries:
+        assert isinstance(entry.maker, Task)
+        entry.maker.work.expendable = expendable
+        tallies.append(entry.maker.work.tally)
+    if ends:
+        caller.brain.actors.end(KEY, no_restart, "it was killed")
+    caller.told(actors.DEAD, 0)
+    assert [entry.value.data.split(b":")[0] for entry in entries] == [b"ActorDiedError"] * 2
+    assert sum(sum(tally.cancelled.values()) for tally in tallies) == cancelled
+    assert sum(sum(tally.failed.values()) for tally in tallies) == 2 - cancelled
+
+
 def test_a_call_that_was_cancelled_is_not_retried(caller: Waiting) -> None:
     entry, _ = caller.call(3)
     caller.lives()

@@ -116,3 +116,10 @@ def test_ipythons_display_becomes_ours_without_being_loaded_by_us():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_widget_is_text_and_says_why():
+    widgets = pytest.importorskip("ipywidgets")
+    data, _ = showing.forms(widgets.IntSlider(3))
+    assert set(data) == {"text/plain"}
+    assert data["text/plain"].startswith("IntSlider(value=3)\n(a widget that a task shows is text")

@@ -79,6 +79,7 @@ _OF_RAY = frozenset({
 
 session.start_by(init)
 ObjectRef.in_use = staticmethod(session.current)
+ObjectRef.watcher = staticmethod(session.watcher)
 session.show_on(LazyScreens())
 
 

@@ -18,6 +18,9 @@ import cloudpickle
 
 from nbray.byvalue import HOMES, reduced_by_value
 
+REMEMBERED = 256
+"""Files whose text is kept in one piece."""
+
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle's pickler; code objects come back with their own file names."""
@@ -27,7 +30,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         kind = type(obj)
         if kind is types.CodeType:
             _, parts = self.dispatch_table[types.CodeType](obj)
-            return restore_code, (parts, "".join(obj.co_filename))
+            filename = "".join(obj.co_filename)
+            text = _text_of(filename)
+            return restore_code, (parts, filename, text) if text else (parts, filename)
         if isinstance(obj, BaseException):
             from nbray.exceptional import reduced  # where one is pickled at all
 
@@ -59,8 +64,31 @@ class Nowhere:
         return len(data)
 
 
-def restore_code(parts: tuple[Any, ...], filename: str) -> types.CodeType:
-    """The code object that was pickled as *parts*, of the file *filename*."""
+_texts: dict[str, tuple[Any, str]] = {}
+"""What `_text_of` found, by file name, and the lines that it is made of."""
+
+
+def _text_of(filename: str) -> str:
+    """The text of *filename* if it is no file on a disk, as a notebook's cell is none; else ''.
+
+    One object for all code of a file, so that a pickle stream has it once.
+    """
+    found = linecache.cache.get(filename)
+    if found is None or len(found) != 4 or found[1] is not None:
+        return ""
+    lines = found[2]
+    last = _texts.get(filename)
+    if last is None or last[0] is not lines:
+        while len(_texts) >= REMEMBERED:
+            _texts.pop(next(iter(_texts)), None)
+        last = _texts[filename] = (lines, "".join(lines))
+    return last[1]
+
+
+def restore_code(parts: tuple[Any, ...], filename: str, text: str = "") -> types.CodeType:
+    """The code object that was pickled as *parts*, of the file *filename* with this *text*."""
+    if text and _text_of(filename) != text:
+        remember_source(filename, text)
     return types.CodeType(*parts).replace(co_filename=filename)
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
-from nbray import session
 from nbray.exceptions import RaySystemError, reference_ended
 from nbray.ids import ObjectKey, object_hex
 
 if TYPE_CHECKING:
     from concurrent.futures import Future  # with it comes `logging`
+    from contextlib import AbstractContextManager
 
     from nbray.engine import Engine
 
@@ -28,7 +28,9 @@ _NIL = (1 << 64) - 1
 """Both numbers of the reference to no object."""
 
 
-def _watched(waiting: Generator[Any, None, T], watcher: session.Watcher) -> Generator[Any, None, T]:
+def _watched(
+    waiting: Generator[Any, None, T], watcher: Callable[[], AbstractContextManager[Any]]
+) -> Generator[Any, None, T]:
     """*waiting*, as bars see every wait."""
     with watcher():
         return (yield from waiting)
@@ -53,6 +55,8 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
     _drop: Callable[[tuple[int, int]], None] | None
     in_use: ClassVar[Callable[[], Engine | None]] = staticmethod(lambda: None)
     """What says which engine is in use: the package sets it, for ids that become references."""
+    watcher: ClassVar[Callable[[], Any]] = staticmethod(lambda: None)
+    """What says who watches waits (see `session.Watcher`; None: nobody): the package sets it."""
 
     def __del__(self) -> None:
         drop = self._drop
@@ -172,7 +176,7 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         import asyncio
 
         waiting = asyncio.wrap_future(self.future()).__await__()
-        watcher = session.watcher()
+        watcher = ObjectRef.watcher()
         return waiting if watcher is None else _watched(waiting, watcher)
 
     def __hash__(self) -> int:

@@ -52,11 +52,31 @@ class Kernel:
         self.request = {"header": {"msg_id": msg_id, "msg_type": "execute_request"}}
 
 
+class Publisher:
+    """What the shell publishes by; only its hooks."""
+
+    def __init__(self) -> None:
+        self.hooks: list[Any] = []
+
+    def register_hook(self, hook: Any) -> None:
+        self.hooks.append(hook)
+
+    def unregister_hook(self, hook: Any) -> None:
+        self.hooks.remove(hook)
+
+    def clear_output(self, cell: str) -> None:
+        """*cell* clears its output away."""
+        message = {"msg_type": "clear_output", "parent_header": {"msg_id": cell}}
+        for hook in self.hooks:
+            assert hook(message) is message
+
+
 class Shell:
     """An IPython shell, behind a kernel or (None) on a terminal."""
 
     def __init__(self, kernel: Kernel | None = None) -> None:
         self.events = Events()
         self.execution_count = 7
+        self.display_pub = Publisher()
         if kernel is not None:
             self.kernel = kernel

@@ -31,6 +31,25 @@ def test_the_cells_own_line_comes_first_with_its_values(kernel: Front) -> None:
     assert len(lines) == 7
 
 
+def test_every_cells_line_is_shown_whichever_defines_it(kernel: Front) -> None:
+    kernel.run(
+        "def helper(low):\n    high = 0\n    return low / high\n"
+        "class Base:\n    def work(self, low):\n        return helper(low)"
+    )
+    kernel.run(
+        "@remote\nclass Child(Base):\n    def __init__(self, low=1):\n        if low > 4:\n"
+        "            self.work(low)\n"
+        "@remote\ndef calls(low):\n    return helper(low)"
+    )
+    for code in ("calls.remote(3)", "Child.remote().work.remote(3)"):
+        lines = kernel.run(f"nbray.get({code})").traceback.splitlines()
+        assert lines[2:5] == ["    return low / high", "    where low = 3", "    where high = 0"]
+        assert "    return helper(low)" in lines
+    lines = kernel.run("nbray.get(Child.remote(5).work.remote(3))").traceback.splitlines()
+    assert "ActorDiedError" in lines[0]
+    assert {"    return low / high", "    return helper(low)", "    self.work(low)"} <= {*lines}
+
+
 def test_library_frames_are_folded_and_nothing_is_cut(kernel: Front) -> None:
     answer = kernel.run(
         "@remote\ndef parse(text):\n    return json.loads(text)\nnbray.get(parse.remote('{'))"

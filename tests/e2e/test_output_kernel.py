@@ -217,3 +217,16 @@ def test_logs_by_worker_and_into_a_file(kernel: Front) -> None:
     )
     assert saved.result == "'it is me\\n'"
     kernel.run(f"os.remove('/tmp/nbt-{pid}.txt')")
+
+
+def test_a_cell_that_clears_its_output_away_shows_what_comes_then(kernel):
+    answer = kernel.run(
+        "from IPython.display import clear_output\n"
+        "import time\n"
+        "@remote\ndef slow(i):\n    time.sleep(1.2)\n    print('task', i)\n"
+        "for i in range(2):\n    clear_output(wait=True)\n    nbray.get(slow.remote(i))"
+    )
+    texts = [data["text/plain"] for data in answer.displays.values()]
+    assert "task 0" in texts
+    assert "task 1" in texts
+    assert [text for text in texts if text.startswith("2 of 2")]

@@ -35,3 +35,25 @@ def test_a_text_that_is_no_file_is_found() -> None:
 def test_the_same_function_has_the_same_form() -> None:
     outer = _cell("<cell>")["outer"]
     assert dumps(outer) == dumps(outer)
+
+
+def test_the_text_of_a_cell_goes_with_its_code_and_once() -> None:
+    text = "def outer(x):\n    def inner(y):\n        return x / y\n    return inner\n"
+    remember_source("Cell In[79]", text)
+    first, second = (_cell("Cell In[79]")["outer"] for _ in range(2))
+    whole = dumps([first, second])
+    assert whole.count(b"return x / y") == 1
+    del linecache.cache["Cell In[79]"]
+    pickle.loads(whole)
+    assert linecache.getline("Cell In[79]", 3) == "        return x / y\n"
+    remember_source("Cell In[79]", "another = 1")
+    pickle.loads(whole)
+    assert linecache.getline("Cell In[79]", 3) == "        return x / y\n"
+    del linecache.cache["Cell In[79]"]
+
+
+def test_a_file_on_the_disk_does_not_go_along() -> None:
+    linecache.getline(__file__, 1)
+    space: dict[str, object] = {"__name__": "__main__"}
+    exec(compile("def f(): return 1", __file__, "exec"), space)
+    assert b"not go along" not in dumps(space["f"])

@@ -57,6 +57,8 @@ class Cells:
         self._running: list[str] = []
         self._quiet: set[str] = set()
         """Cells under which nothing is to stand (`%%capture`)."""
+        self._clears: dict[str, int] = {}
+        """How often cells have cleared their output away (`clear_output`)."""
         self._begun: dict[int, str] = {}
         """Cells that run, by the identity of IPython's record of the run."""
         self._outer: ContextVar[tuple[str, ...]] = ContextVar("nbray_outer_cells", default=())
@@ -81,6 +83,9 @@ class Cells:
         threads.follow(pools=True)
         shell.events.register("pre_run_cell", self._before)
         shell.events.register("post_run_cell", self._after)
+        publisher: Any = getattr(shell, "display_pub", None)
+        if hasattr(publisher, "register_hook"):  # a kernel's
+            publisher.register_hook(self._published)
         kernel = self.kernel
         if kernel is not None and _runs_a_cell(kernel.get_parent("shell")):
             self._before()  # the cell that loads the extension counts as well
@@ -90,6 +95,9 @@ class Cells:
         shell, self._shell = self._shell, None
         if shell is not None:
             threads.leave()
+            publisher: Any = getattr(shell, "display_pub", None)
+            if hasattr(publisher, "unregister_hook"):
+                publisher.unregister_hook(self._published)
             for event, hook in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
                 if hook in shell.events.callbacks.get(event, ()):
                     shell.events.unregister(event, hook)
@@ -98,6 +106,20 @@ class Cells:
             self._labels.clear()
             self._running.clear()
             self._quiet.clear()
+            self._clears.clear()
+
+    def _published(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A hook of ipykernel's for what the shell publishes; it goes on as it is."""
+        if message.get("msg_type") == "clear_output":
+            cell = str((message.get("parent_header") or {}).get("msg_id", ""))
+            if not self.held.box(cell):
+                with self._lock:
+                    _remember(self._clears, cell, self._clears.get(cell, 0) + 1)
+        return message
+
+    def clears(self, cell: str) -> int:
+        """How often *cell* has cleared away what stood under it: updates of that go nowhere."""
+        return self._clears.get(cell, 0)
 
     def _before(self, info: object = None) -> None:
         kernel = self.kernel

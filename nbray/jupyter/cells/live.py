@@ -43,6 +43,11 @@ class Live:
         """Whether it was shown and does not rest."""
         return self._moving
 
+    def anew(self) -> None:
+        """The cell has cleared it away: the next `show` is in another place."""
+        self._id = uuid.uuid4().hex
+        self._shown = self._moving = False
+
     def show(self, html: str, text: str) -> None:
         """Show *html*; at the first time, and after a rest, the display as a whole."""
         if self._moving and self._widget is not None:

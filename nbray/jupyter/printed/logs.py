@@ -51,10 +51,12 @@ Index = list[tuple[Who, bool, int]]
 class CellLog:
     """What the tasks of one cell printed."""
 
-    __slots__ = ("_file", "_index", "_packed", "_screens", "_size", "pieces")
+    __slots__ = ("_cleared", "_file", "_index", "_packed", "_screens", "_size", "pieces")
 
     def __init__(self) -> None:
         self.pieces = 0
+        self._cleared = (0, 0)
+        """Lines that are no longer shown, and workers that printed them."""
         self._screens: dict[Who, Screen] = {}
         self._index: Index = []
         self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
@@ -81,7 +83,14 @@ class CellLog:
         """Lines, and workers that printed them."""
         if self._packed:
             return self._size
-        return sum(screen.count for screen in self._screens.values()), len(self._screens)
+        shown = sum(screen.count for screen in self._screens.values())
+        return self._cleared[0] + shown, max(self._cleared[1], len(self._screens))
+
+    def clear(self) -> None:
+        """The cell has cleared away what was shown of it; `lines` still has it all."""
+        self._unpack()
+        self._cleared = self.size
+        self._screens = {}
 
     def pack(self) -> None:
         """Keep the text in little room until it is asked for; what lies in a file stays there."""
@@ -100,6 +109,7 @@ class CellLog:
             return
         whole = zlib.decompress(self._packed)
         self._packed = b""
+        self._cleared = (0, 0)  # all of it is shown again, should it ever be
         self._index, text = msgspec.msgpack.decode(whole, type=tuple[Index, bytes])
         self.file.write(text)
         for order, who, error, piece in self._pieces():

@@ -39,11 +39,13 @@ EMPTY = '<div class="nbray nbray-output"></div>'
 class _Place:
     """The display of one cell's text."""
 
-    __slots__ = ("dirty", "drawn", "id", "moving", "shown")
+    __slots__ = ("clears", "dirty", "drawn", "id", "moving", "shown")
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex
         self.shown = False
+        self.clears = 0
+        """How often its cell had cleared its output away when this was made."""
         self.drawn = 0.0
         self.dirty = False
         self.moving = False
@@ -90,11 +92,11 @@ class Router:
             if self._cells.kernel is None:  # a terminal: there is one place to print to
                 self._cells.stream(event.cell, event.text, event.stream)
                 return
+            place = self._place(event.cell)
             log = self.logs.add(event)
             if not self._cells.updates:
                 self._line(event.cell, event)
                 return
-            place = self._place(event.cell)
             place.dirty = True
             now = self._clock()
             if now - place.drawn >= DRAW:
@@ -150,8 +152,15 @@ class Router:
 
     def _place(self, cell: str) -> _Place:
         place = self._places.get(cell)
+        clears = self._cells.clears(cell)
+        if place is not None and place.clears != clears:
+            place = None  # what it stood in is gone, and what is said from now on stands alone
+            log = self.logs.get(cell)
+            if log is not None:
+                log.clear()
         if place is None:
             place = self._places[cell] = _Place()
+            place.clears = clears
             known = set(self.logs.cells())
             for old in [one for one in self._places if one not in known and one != cell][:-50]:
                 del self._places[old]

@@ -7,6 +7,7 @@ at rest). Does not own when bars appear (`progress`) nor how they look (`view`).
 from __future__ import annotations
 
 import functools
+import sys
 from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
@@ -52,12 +53,21 @@ class NotebookBars:
 
     def __init__(self, own: Cells, cell: str) -> None:
         self._live = Live(own, cell, html_widget)
+        self._clears = functools.partial(own.clears, cell)
+        self._cleared = self._clears()
         self._held = functools.partial(own.held.displays, cell)
         self._missed = False
         """They were not drawn, for something held the cell's output."""
 
     def draw(self, view: CellView, now: float, rate: float) -> None:
         """Move the widget; the text is only made when the display is."""
+        if self._clears() != self._cleared:
+            if view.finished:
+                return  # the user wants them gone
+            self._cleared = self._clears()
+            self._live.anew()
+            for stream in (sys.stdout, sys.stderr):  # what the cell has printed since stands above
+                stream.flush()
         if not self._live.moving and self._held():
             self._missed = True
             return

@@ -18,6 +18,7 @@ pytest.importorskip("ipywidgets")
 def screen(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is shown of one bar after the other, as a task's `display` shows it."""
     made: list[patch.TextBars] = []
+    monkeypatch.setattr(bars.std_tqdm, "monitor_interval", 0)  # no thread that stays
 
     def display(container: Any) -> None:
         text = patch.TextBars(container.pbar.__class__)

@@ -80,8 +80,7 @@ class ActorLink:
         self.error = b""
         self.detached = False
         self.ended = False
-        """This client has ended it for good: what it leaves undone has not failed if it is
-        expendable, as a pool's calls are, but is given up."""
+        """This client has ended it for good: a pool's calls that are left are given up."""
         self.unordered = False
         """Calls whose arguments are ready go before those whose are not."""
         self.created = False
@@ -112,6 +111,10 @@ class Creation:
     def runnable(self, task: Task) -> None:
         """All arguments are ready."""
         self.callers.creations.append(self)
+
+
+def _given_up(link: ActorLink, task: Task) -> bool:
+    return task.cancelled or (link.ended and task.work.expendable)
 
 
 def _ready_first(queue: deque[Task]) -> bool:
@@ -410,7 +413,7 @@ class Callers:
                 error = self._death(link)
             else:
                 error = self._absence(link, task, "the task may or may not have been executed")
-            effects += self._submitter.fail(task, error, self._given_up(link, task))
+            effects += self._submitter.fail(task, error, _given_up(link, task))
         link.inflight.clear()
         link.queue.extendleft(reversed(again))
         return effects
@@ -432,8 +435,7 @@ class Callers:
             if task.cancelled:
                 continue
             if link.state == DEAD:
-                given_up = self._given_up(link, task)
-                effects += self._submitter.fail(task, self._death(link), given_up)
+                effects += self._submitter.fail(task, self._death(link), _given_up(link, task))
             elif task.missing or task.work.max_retries:
                 kept.append(task)
             else:
@@ -441,10 +443,6 @@ class Callers:
                 effects += self._submitter.fail(task, error)
         link.queue.extend(kept)
         return effects
-
-    @staticmethod
-    def _given_up(link: ActorLink, task: Task) -> bool:
-        return task.cancelled or (link.ended and task.work.expendable)
 
     def _absence(self, link: ActorLink, task: Task, what: str) -> Value:
         text = (

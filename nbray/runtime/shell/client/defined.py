@@ -188,8 +188,10 @@ class Definitions:
 
 def _class_file(cls: Any) -> str:
     for base in getattr(cls, "__mro__", ()):
+        if "__ray_ready__" in vars(base):
+            continue  # what every actor has (`actor_methods.extended`), and nothing of the user's
         for member in vars(base).values():
             code = getattr(member, "__code__", None)
-            if code is not None and not code.co_filename.endswith("nbray/actor.py"):
+            if code is not None:
                 return str(code.co_filename)
     return ""

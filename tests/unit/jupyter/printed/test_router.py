@@ -61,6 +61,23 @@ def test_text_comes_at_once_and_then_in_the_same_place(stage):
     assert len(ids) == 1
 
 
+def test_what_comes_after_the_cell_cleared_its_output_away_stands_alone(stage):
+    stage.begin("c")
+    stage.say("a\n")
+    stage.shell.display_pub.clear_output("c")
+    stage.router.tick()
+    stage.say("b\n")
+    stage.say("d\n", pid=2)
+    stage.router.flush()
+    assert [kind for kind, *_ in stage.drawn()].count("display_data") == 2
+    text = stage.drawn()[-1][2]
+    assert "b" in text.split()
+    assert "a" not in text.split()
+    log = stage.router.logs.get("c")
+    assert [line.text for _, line in log.lines()] == ["a", "b", "d"]
+    assert log.size == (3, 2)
+
+
 def test_a_flood_is_a_few_messages(stage):
     stage.begin("c")
     for number in range(1000):

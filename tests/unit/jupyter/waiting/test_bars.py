@@ -102,6 +102,29 @@ def test_a_notebooks_bars_end_as_html_and_text_only() -> None:
     assert first["content"]["transient"] == last["content"]["transient"]
 
 
+def test_bars_of_a_cell_that_clears_its_output_away_come_anew_while_its_work_goes_on() -> None:
+    kernel, own = Kernel(), Cells()
+    shell = Shell(kernel)
+    own.attach(shell)
+    bars = NotebookBars(own, "c")
+    bars.draw(RUNNING, 106.0, 1.0)
+    shell.display_pub.clear_output("another")
+    bars.draw(RUNNING, 106.1, 1.0)
+    assert [one["kind"] for one in kernel.sent] == ["display_data"]  # a widget moves
+    shell.display_pub.clear_output("c")
+    bars.draw(RUNNING, 106.2, 1.0)
+    bars.draw(RUNNING, 106.3, 1.0)
+    first, second = (one["content"]["transient"]["display_id"] for one in kernel.sent)
+    assert [one["kind"] for one in kernel.sent] == ["display_data"] * 2
+    assert first != second
+    shell.display_pub.clear_output("c")
+    bars.draw(DONE, 107.0, 1.0)
+    bars.end(DONE, 107.0, 1.0)
+    assert [one["kind"] for one in kernel.sent].count("display_data") == 2
+    own.detach()
+    assert not shell.display_pub.hooks
+
+
 def test_bars_say_what_moves_between_nodes() -> None:
     lab = NodeView(2, "2", "lab", "", figures=Figures(moving=3 << 30, moving_from=1))
     snapshot = Snapshot((NodeView(1, "1", "laptop", ""), lab), {"c": view("c", 1, 5)})

@@ -15,6 +15,9 @@ JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """The variable by which the program of a submitted job knows the job's environment, as in Ray."""
 JOB_ARCHIVES = "NBRAY_JOB_ARCHIVES"
 """The variable that names the folder with the archives of that environment."""
+JOB_DRIVERS = "NBRAY_JOB_DRIVERS"
+"""The variable that names the file in which the drivers of a submitted job say who they are: a line
+each, of its client id and its process id."""
 
 
 def join_line(address: str, secret: str) -> str:

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +34,30 @@ def _object(name: str) -> Callable[[Any], Any]:
 
     option: Callable[[Any], Any] = click.option(name, callback=convert, metavar="JSON")
     return option
+
+
+def _from_file(path: str) -> dict[str, Any]:
+    """A runtime environment from a YAML file; from JSON without a YAML library."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"--runtime-env: {error}") from None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        try:
+            import yaml  # type: ignore[import-untyped]
+        except ImportError:
+            raise click.BadParameter(
+                f"--runtime-env: {path} is not JSON; pip install pyyaml to read YAML"
+            ) from None
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise click.BadParameter(f"--runtime-env: {path}: {error}") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f"--runtime-env: {path} holds no fields of an environment")
+    return found
 
 
 @contextlib.contextmanager
@@ -75,6 +100,8 @@ def job() -> None:
 @address_option
 @click.option("--submission-id", "--job-id", metavar="ID", help="Its name.  [default: a new one]")
 @_object("--runtime-env-json")
+@click.option("--runtime-env", "runtime_env_file", metavar="FILE",
+              help="A YAML file with a runtime environment.")
 @click.option("--working-dir", metavar="FOLDER", help="Travels along; the program runs in it.")
 @_object("--metadata-json")
 @click.option("--entrypoint-num-cpus", type=float, help="Reserved while it runs.")
@@ -84,14 +111,19 @@ def job() -> None:
 @click.option("--no-wait", is_flag=True, help="Do not follow its output to its end.")
 @click.argument("entrypoint", nargs=-1, required=True, type=click.UNPROCESSED)
 def submit(
-    address: str | None, submission_id: str | None, runtime_env_json: dict[str, Any] | None,
+    address: str | None, submission_id: str | None, runtime_env_file: str | None,
+    runtime_env_json: dict[str, Any] | None,
     working_dir: str | None, metadata_json: dict[str, Any] | None,
     entrypoint_num_cpus: float | None, entrypoint_num_gpus: float | None,
     entrypoint_memory: int | None, entrypoint_resources: dict[str, Any] | None, no_wait: bool,
     entrypoint: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a command as a job: nbray job submit --working-dir . -- python program.py"""
+    if runtime_env_file and runtime_env_json is not None:
+        raise click.UsageError("Only one of --runtime-env and --runtime-env-json can be provided.")
     environment = dict(runtime_env_json or {})
+    if runtime_env_file:
+        environment = _from_file(runtime_env_file)
     if working_dir:
         environment["working_dir"] = working_dir
     with _client(address) as client:
@@ -146,6 +178,8 @@ def stop(address: str | None, no_wait: bool, job_id: str) -> None:
         if not client.stop_job(job_id):
             click.echo(f"Job '{job_id}' has ended already")
             return
+        if not no_wait:
+            click.echo(f"Waiting for job '{job_id}' to exit (disable with --no-wait):")
         while not no_wait and not client.get_job_status(job_id).is_terminal():
             time.sleep(0.1)
         if not no_wait:

@@ -337,6 +337,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
             engine.calls.environments.begin(config.runtime_env, engine.put)
             if said := engine.calls.environments.described():
                 brain.entered(said)
+            engine.calls.environments.tell_job(me)
         except BaseException:
             loop.close(0)
             raise

@@ -22,7 +22,7 @@ from nbray.exceptions import RayError
 from nbray.ids import FIRST_NODE, OWN_CELL
 from nbray.job_submission.environment import packed
 from nbray.job_submission.manager import NAME, NAMESPACE, JobManager
-from nbray.job_submission.records import JobDetails, JobInfo, JobStatus, details
+from nbray.job_submission.records import DriverInfo, JobDetails, JobInfo, JobStatus, details
 from nbray.options import BARE, ActorOptions, MethodOptions
 from nbray.version import __version__
 
@@ -75,6 +75,46 @@ def log_of(engine: Engine, job_id: str) -> str:
         pieces.append(piece)
         position += len(piece)
     return b"".join(pieces).decode(errors="replace")
+
+
+def listed(engine: Engine) -> list[JobDetails]:
+    """Every submitted job, and every driver that is not the program of one."""
+    from nbray import details as known  # late: few list jobs
+    from nbray.util.state.readings import Reading
+
+    submitted: dict[str, JobInfo] = ask(engine, "all") or {}
+    host = engine.context.runtime().address.rpartition(":")[0]
+    found = [details(name, info, host) for name, info in submitted.items()]
+    programs = {one.job_id for one in found}
+    processes = engine.insight.complete(known.TASKS, 30.0)
+    for row in Reading(processes, engine.cluster.nodes()).jobs():
+        if row["job_id"] not in programs:
+            driver = DriverInfo(**row["driver_info"])
+            found.append(JobDetails(**{**row, "driver_info": driver}))
+    return found
+
+
+_KINDS: dict[Any, str] = {
+    dict: "a dict", str: "a string", int: "an integer", (int, float): "a number"
+}  # fmt: skip
+
+
+def check(name: str, value: Any, kind: Any, inside: Any = None) -> None:
+    """Refuse an argument that is not of its kind; a dictionary's values are of kind *inside*.
+
+    Raises:
+        TypeError: it is another.
+    """
+    if value is None:
+        return
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {_KINDS[kind]}, got {type(value)}")
+    for key, one in value.items() if inside is not None else ():
+        if not isinstance(key, str):
+            raise TypeError(f"{name} keys must be strings, got {type(key)}")
+        if not isinstance(one, inside):
+            kinds = "strings" if inside is str else "numbers"
+            raise TypeError(f"{name} values must be {kinds}, got {type(one)}")
 
 
 class JobSubmissionClient:
@@ -150,9 +190,12 @@ class JobSubmissionClient:
         """
         if not isinstance(entrypoint, str):
             raise TypeError(f"entrypoint must be a string, got {type(entrypoint)}")
-        pairs = (metadata or {}).items()
-        if not all(isinstance(part, str) for pair in pairs for part in pair):
-            raise TypeError("metadata must be a dictionary of strings to strings")
+        check("metadata", metadata, dict, str)
+        check("entrypoint_num_cpus", entrypoint_num_cpus, (int, float))
+        check("entrypoint_num_gpus", entrypoint_num_gpus, (int, float))
+        check("entrypoint_memory", entrypoint_memory, int)
+        check("entrypoint_resources", entrypoint_resources, dict, (int, float))
+        check("submission_id", submission_id, str)
         identity = submission_id or job_id
         if identity is None:
             identity = "raysubmit_" + "".join(secrets.choice(_LETTERS) for _ in range(16))
@@ -193,12 +236,14 @@ class JobSubmissionClient:
         Raises:
             RuntimeError: there is no such job.
         """
-        return details(job_id, self._known(job_id))
+        return details(job_id, self._known(job_id), self._head())
 
     def list_jobs(self) -> list[JobDetails]:
-        """All that were submitted and not deleted; ended ones up to 1,000."""
-        found: dict[str, JobInfo] = ask(self._engine, "all") or {}
-        return [details(name, info) for name, info in found.items()]
+        """All that were submitted and not deleted (ended ones up to 1,000), and other drivers."""
+        return listed(self._engine)
+
+    def _head(self) -> str:
+        return self.get_address().rpartition(":")[0]
 
     def stop_job(self, job_id: str) -> bool:
         """Ask it to end: SIGTERM, after 3 seconds SIGKILL. Whether it ran."""

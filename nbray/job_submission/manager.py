@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from nbray import api, session
-from nbray.config import JOB_CONFIG
+from nbray.config import JOB_CONFIG, JOB_DRIVERS
 from nbray.exceptions import RuntimeEnvSetupError
 from nbray.hosting import watched_commands
-from nbray.ids import OWN_CELL
+from nbray.ids import OWN_CELL, client_hex
 from nbray.job_submission.environment import JobEnvironment
 from nbray.job_submission.records import JobErrorType, JobInfo, JobStatus
 from nbray.remote import remote
@@ -67,6 +67,18 @@ class Job:
         if status.is_terminal():
             known["end_time"] = round(time.time() * 1000)
         self.info = JobInfo(**known)
+
+    @property
+    def drivers(self) -> Path:
+        """The file in which its program's drivers say who they are."""
+        return self.folder / "drivers"
+
+    def known(self) -> JobInfo:
+        """How far it is; with its latest driver."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            client, pid = self.drivers.read_text().splitlines()[-1].split()
+            self.info.job_id, self.info.driver_pid = client_hex(int(client)), int(pid)
+        return self.info
 
     def say(self, text: str) -> None:
         """A line of its log, by nbray."""
@@ -119,11 +131,11 @@ class JobManager:
     def info(self, submission_id: str) -> JobInfo | None:
         """How far a job is; None: there is none."""
         job = self._jobs.get(submission_id)
-        return job.info if job is not None else None
+        return job.known() if job is not None else None
 
     def all(self) -> dict[str, JobInfo]:
         """Every job."""
-        return {name: job.info for name, job in self._jobs.items()}
+        return {name: job.known() for name, job in self._jobs.items()}
 
     def log(self, submission_id: str, position: int) -> tuple[bytes, bool]:
         """(what its program has written from byte *position* on, whether that is all for ever)."""
@@ -166,8 +178,11 @@ class JobManager:
         try:
             self._reserve(job)
         except Exception as error:  # noqa: BLE001 - the job's end, in whose message it stands
-            kind = JobErrorType.JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE
-            job.become(JobStatus.FAILED, error_type=kind.value, message=f"Job failed: {error}")
+            kind, said = JobErrorType.JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE, f"Job failed: {error}"
+            if isinstance(error, (TypeError, ValueError)):
+                kind = JobErrorType.JOB_SUPERVISOR_ACTOR_START_FAILURE
+                said = f"Failed to start supervisor actor {submission_id}: '{error}'"
+            job.become(JobStatus.FAILED, error_type=kind.value, message=said)
             return
         environment = JobEnvironment(info.runtime_env or {}, parts, job.folder)
         try:
@@ -219,6 +234,8 @@ class JobManager:
                 "metadata": {**(job.info.metadata or {}), "job_submission_id": submission_id},
             }),
         })  # fmt: skip
+        job.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        env[JOB_DRIVERS] = str(job.drivers)
         with job.log.open("ab") as log:
             job.process = subprocess.Popen(
                 watched_commands.under_watch(job.info.entrypoint),
@@ -236,7 +253,7 @@ class JobManager:
         code = job.process.wait()
         watched_commands.ended(job.process)
         if job.stopping:
-            job.become(JobStatus.STOPPED, driver_exit_code=code)
+            job.become(JobStatus.STOPPED)
         elif code == 0:
             job.become(JobStatus.SUCCEEDED, driver_exit_code=0)
         else:

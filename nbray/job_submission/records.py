@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 
@@ -22,7 +22,7 @@ class JobStatus(StrEnum):
         return self in {JobStatus.STOPPED, JobStatus.SUCCEEDED, JobStatus.FAILED}
 
 
-class JobType(StrEnum):
+class JobType(str, Enum):  # noqa: UP042 - as in Ray, its text is 'JobType.DRIVER'
     """How a job came to be."""
 
     SUBMISSION = "SUBMISSION"
@@ -33,8 +33,10 @@ class JobErrorType(StrEnum):
     """Why a job failed."""
 
     RUNTIME_ENV_SETUP_FAILURE = "RUNTIME_ENV_SETUP_FAILURE"
+    JOB_SUPERVISOR_ACTOR_START_TIMEOUT = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
     JOB_SUPERVISOR_ACTOR_START_FAILURE = "JOB_SUPERVISOR_ACTOR_START_FAILURE"
     JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE = "JOB_SUPERVISOR_ACTOR_UNSCHEDULABLE"
+    JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE = "JOB_SUPERVISOR_ACTOR_UNKNOWN_FAILURE"
     JOB_SUPERVISOR_ACTOR_DIED = "JOB_SUPERVISOR_ACTOR_DIED"
     JOB_ENTRYPOINT_COMMAND_START_ERROR = "JOB_ENTRYPOINT_COMMAND_START_ERROR"
     JOB_ENTRYPOINT_COMMAND_ERROR = "JOB_ENTRYPOINT_COMMAND_ERROR"
@@ -77,6 +79,9 @@ class JobInfo:
     driver_agent_http_address: str | None = None
     driver_node_id: str | None = None
     driver_exit_code: int | None = None
+    job_id: str | None = None
+    """Of the driver that its program has begun last; None: none yet."""
+    driver_pid: int = 0
 
     def __post_init__(self) -> None:
         self.status = JobStatus(self.status)
@@ -117,13 +122,25 @@ class JobDetails:
     driver_node_id: str | None = None
     driver_exit_code: int | None = None
 
+    def __post_init__(self) -> None:
+        self.type, self.status = JobType(self.type), JobStatus(self.status)
+
     def dict(self) -> dict[str, Any]:
         """The fields as a dictionary."""
         return dataclasses.asdict(self)
 
 
-def details(submission_id: str, info: JobInfo) -> JobDetails:
-    """What users are given of a job."""
+def details(submission_id: str, info: JobInfo, address: str) -> JobDetails:
+    """What users are given of a job.
+
+    Args:
+        address: of the head's machine, where its program runs.
+    """
     names = {one.name for one in dataclasses.fields(JobDetails)}
     known = {name: value for name, value in vars(info).items() if name in names}
-    return JobDetails(type=JobType.SUBMISSION, submission_id=submission_id, **known)
+    driver = None
+    if info.job_id is not None:
+        driver = DriverInfo(info.job_id, address, str(info.driver_pid))
+    return JobDetails(
+        type=JobType.SUBMISSION, submission_id=submission_id, driver_info=driver, **known
+    )

@@ -5,7 +5,7 @@ Owns what the table says. Does not own the records (`nbray.details`). Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nbray import figures
 from nbray.details import Details, GroupRecord
@@ -73,14 +73,31 @@ def _row(one: GroupRecord, hosts: dict[str, str], names: Names) -> tuple[Cell, .
 
 
 def _bundles(bundles: Sequence[dict[str, float]]) -> str:
-    """'4 of 1 CPU, 1 of 2 GPUs': alike ones together, in the order in which they come."""
+    """'4 × 1 CPU, 1 × 2 GPUs': alike ones together, in the order in which they come."""
     counts: dict[str, int] = {}
     for bundle in bundles:
         said = " and ".join(_amount(name, value) for name, value in bundle.items() if value)
         counts[said] = counts.get(said, 0) + 1
-    kinds = [f"{figures.count(many)} of {said}" for said, many in counts.items()]
+    kinds = [f"{figures.count(many)} × {said}" for said, many in counts.items()]
     more = [f"{figures.count(len(kinds) - NODES)} more kinds"] if len(kinds) > NODES else []
     return ", ".join(kinds[:NODES] + more)
+
+
+def held(resources: Mapping[str, float], groups: Mapping[str, str]) -> str:
+    """What an actor or task has: '1 CPU', '1 CPU of group train'.
+
+    Args:
+        groups: the name of each group that has one, by its id.
+    """
+    found = []
+    for name, amount in resources.items():
+        plain, inside, group = name.partition("_group_")
+        if not amount or "_" in group or plain == "bundle":
+            continue  # of a group the same amount stands there twice, by its bundle and without
+        known = groups.get(group)
+        where = f" of group {known}" if known else " of its group" if inside else ""
+        found.append(_amount(plain, amount) + where)
+    return ", ".join(found)
 
 
 def _amount(name: str, value: float) -> str:

@@ -13,6 +13,7 @@ from nbray import figures
 from nbray.details import ActorRecord, Details, ObjectRecord, TaskRecord
 from nbray.events import NodeView, Snapshot
 from nbray.ids import node_of
+from nbray.view import groups
 from nbray.view.holdings import unnamed
 from nbray.view.names import Names, cell_key
 from nbray.view.tables import PAGE, Cell, Chip, Column, Query, Table, link, pages
@@ -58,6 +59,7 @@ def actors(details: Details, names: Names, query: Query) -> list[Table]:
     wanted.sort(key=lambda one: one.state == d.ACTOR_STATES.index("dead"))
     first, last, others = pages("actors", query, len(wanted))
     calls = _calls(details)
+    called = {one.id: one.name for one in details.groups}
     return [
         Table(
             caption="Actors",
@@ -66,7 +68,7 @@ def actors(details: Details, names: Names, query: Query) -> list[Table]:
                 Column("calls waiting", True), Column("restarts", True), Column("holds"),
                 Column("made in"),
             ),
-            rows=tuple(_actor(one, names, calls) for one in wanted[first:last]),
+            rows=tuple(_actor(one, names, calls, called) for one in wanted[first:last]),
             chips=tuple(chips),
             note=_counted(first, last, len(wanted)),
             empty="No actor matches." if details.actors else "No actor has been made yet.",
@@ -86,11 +88,12 @@ def _calls(details: Details) -> dict[int, int]:
     return found
 
 
-def _actor(one: ActorRecord, names: Names, calls: dict[int, int]) -> tuple[Cell, ...]:
+def _actor(
+    one: ActorRecord, names: Names, calls: dict[int, int], called: dict[str, str]
+) -> tuple[Cell, ...]:
     state = d.ACTOR_STATES[one.state]
     limit = "" if one.max_restarts == 0 else " of any" if one.max_restarts < 0 \
         else f" of {one.max_restarts}"  # fmt: skip
-    holds = ", ".join(f"{amount:g} {name}" for name, amount in one.resources.items() if amount)
     # A namespace that a driver did not choose is its identity: nobody wants to read it.
     space = one.namespace if not _looks_random(one.namespace) else ""
     alive = state == "alive"
@@ -101,7 +104,7 @@ def _actor(one: ActorRecord, names: Names, calls: dict[int, int]) -> tuple[Cell,
         Cell(names.process(one.worker) if alive else "", tone="soft"),
         Cell(figures.count(calls.get(one.worker, 0)) if alive else ""),
         Cell(f"{one.restarts}{limit}"),
-        Cell(holds, tone="soft"),
+        Cell(groups.held(one.resources, called), tone="soft"),
         Cell(
             names.cell(one.job, one.cell),
             link=link("tasks", Query(), cell=cell_key(one.job, one.cell)),

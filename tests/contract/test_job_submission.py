@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 
 import pytest
@@ -189,7 +191,35 @@ def test_a_job_is_stopped(client, until) -> None:
     with pytest.raises(RuntimeError, match="non-terminal state"):
         client.delete_job(job)
     assert client.stop_job(job) is True
-    assert end(client, job).status == JobStatus.STOPPED
+    found = end(client, job)
+    assert (found.status, found.driver_exit_code) == (JobStatus.STOPPED, None)
+
+
+DRIVER = "import {api} as ray; ray.init(); print('it is', ray.get_runtime_context().get_job_id())"
+
+
+def test_drivers_are_listed_those_of_jobs_with_them(client, tmp_path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(DRIVER.format(api=ray.__name__))
+    name = client.submit_job(entrypoint=f"{sys.executable} {program}")
+    found = end(client, name)
+    assert f"it is {found.job_id}\n" in client.get_job_logs(name)
+    assert found.driver_info.id == found.job_id
+    every = {one.job_id: one for one in client.list_jobs()}
+    assert every[found.job_id].submission_id == name
+    assert (found.type, str(found.type)) == ("SUBMISSION", "JobType.SUBMISSION")
+    here = every[ray.get_runtime_context().get_job_id()]
+    assert (here.type, here.status, here.submission_id) == ("DRIVER", "RUNNING", None)
+    assert here.driver_info.pid == str(os.getpid())
+
+
+def test_what_cannot_be_reserved_is_said(client) -> None:
+    for given in ({"entrypoint_num_cpus": "1"}, {"entrypoint_memory": ""}, {"metadata": {1: ""}}):
+        with pytest.raises(TypeError, match="must be"):
+            client.submit_job(entrypoint="true", **given)
+    found = end(client, client.submit_job(entrypoint="true", entrypoint_num_cpus=-1))
+    assert (found.status, found.error_type) == ("FAILED", "JOB_SUPERVISOR_ACTOR_START_FAILURE")
+    assert "Failed to start supervisor actor" in found.message
 
 
 @pytest.mark.parametrize("method", ["get_job_status", "get_job_info", "get_job_logs", "stop_job"])

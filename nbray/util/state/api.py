@@ -153,7 +153,9 @@ class StateApiClient:
             else:
                 rows = getattr(reading, resource.value)()
             if resource is _R.JOBS:
-                rows += _submitted(engine)
+                submitted = _submitted(engine)
+                programs = {row["job_id"] for row in submitted}
+                rows = [row for row in rows if row["job_id"] not in programs] + submitted
         _say_missing(resource, details, rows, strict)
         return rows
 
@@ -233,9 +235,10 @@ def _submitted(engine: Engine) -> list[Row]:
     from nbray.job_submission.records import details as described
 
     found = (ask(engine, "all") or {}) if engine.capabilities.processes else {}
+    host = engine.context.runtime().address.rpartition(":")[0] if found else ""
     return [
-        {**vars(one), "type": one.type.value, "status": one.status.value}
-        for one in (described(name, info) for name, info in found.items())
+        {**one.dict(), "type": one.type.value, "status": one.status.value}
+        for one in (described(name, info, host) for name, info in found.items())
     ]
 
 

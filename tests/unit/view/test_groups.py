@@ -9,6 +9,7 @@ from details import DRIVER, details
 from scenes import HOSTILE, cluster
 
 from nbray.details import GroupRecord
+from nbray.view.groups import held
 from nbray.view.panel import panel
 from nbray.view.panel_details import ROWS, details_html
 from nbray.view.sections import section_html
@@ -35,11 +36,11 @@ def test_a_row_for_each_group_those_that_are_there_first() -> None:
     said = text(details_html("groups", cluster(2), details(groups=(OVER, FIRST, WAITS))))
     assert "Placement groups 1 of 2 groups ready" in said
     cell = "[3] sizes = segment(photos)"
-    assert f"#12 PACK ready 3 of 1 CPU host1: bundles 0 to 1, host2: bundle 2 {cell}" in said
-    kinds = "1 of 1 GPU and 4 CPUs, 1 of 2 CPUs"
+    assert f"#12 PACK ready 3 × 1 CPU host1: bundles 0 to 1, host2: bundle 2 {cell}" in said
+    kinds = "1 × 1 GPU and 4 CPUs, 1 × 2 CPUs"
     assert f"training STRICT_SPREAD waits, detached {kinds} {cell}" in said
     assert WAITS.why in said
-    assert f"older PACK removed 3 of 1 CPU {cell}" in said
+    assert f"older PACK removed 3 × 1 CPU {cell}" in said
     assert said.index("training") < said.index("older")
 
 
@@ -69,3 +70,11 @@ def test_many_and_hostile_ones() -> None:
     assert "<script" not in html
     assert len(html) < 60_000
     assert "the first 100" in section_html("nodes", cluster(), found, Query())
+
+
+def test_what_is_held_in_a_group_is_said_by_its_name() -> None:
+    inside = {"CPU_group_ab": 1.0, "CPU_group_0_ab": 1.0, "bundle_group_ab": 0.001, "GPU": 2.0}
+    assert held(inside, {"ab": "train"}) == "1 CPU of group train, 2 GPUs"
+    assert held({"CPU_group_ab": 0.5, "memory": 2**30}, {}) == (
+        "0.5 CPUs of its group, 1 GB of memory"
+    )

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nbray.config import JOB_ARCHIVES, JOB_CONFIG
+from nbray.config import JOB_ARCHIVES, JOB_CONFIG, JOB_DRIVERS
 from nbray.details import EnvironmentRecord
 from nbray.options import BARE
 from nbray.refs import ObjectRef
@@ -98,6 +99,13 @@ class Environments:
 
         return EnvironmentRecord(summary(self.text), self.text)
 
+    @staticmethod
+    def tell_job(me: int) -> None:
+        """In the program of a submitted job: its driver is the client *me*."""
+        if file := os.environ.get(JOB_DRIVERS):
+            with suppress(OSError), open(file, "a", encoding="ascii") as drivers:
+                drivers.write(f"{me} {os.getpid()}\n")
+
     def end(self) -> None:
         """The driver ends: its archives are let go."""
         self._held.clear()
@@ -122,9 +130,10 @@ def with_jobs(own: Mapping[str, Any] | None, config: str) -> Mapping[str, Any] |
         variables = set(own["env_vars"]) & set(jobs["env_vars"])
     if (parts or variables) and os.environ.get("RAY_OVERRIDE_JOB_RUNTIME_ENV") != "1":
         raise ValueError(
-            f"Failed to merge the Job's runtime env {jobs} with init's runtime env {dict(own)} "
-            "because of a conflict. Specifying the same runtime_env fields or the same environment "
-            "variable keys is not allowed. Use RAY_OVERRIDE_JOB_RUNTIME_ENV=1 to have init's."
+            f"Failed to merge the Job's runtime env {jobs} with a ray.init's runtime env "
+            f"{dict(own)} because of a conflict. Specifying the same runtime_env fields or the "
+            "same environment variable keys is not allowed. Use RAY_OVERRIDE_JOB_RUNTIME_ENV=1 "
+            "to have init's."
         )
     found: dict[str, Any] = {**jobs, **own}
     if "env_vars" in found:

@@ -25,6 +25,7 @@ TITLES = {
     "feel": "What a user feels",
     "microbenchmark": "Ray's microbenchmark",
     "streams": "Generators",
+    "environments": "Environments",
     "screens": "Events and progress",
     "shown": "The notebook",
     "panel": "The notebook",

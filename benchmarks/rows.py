@@ -73,6 +73,12 @@ STREAMS = (
     Row("async generator method items", "/s"),
 )
 
+ENVIRONMENTS = tuple(
+    Row(f"kept pip environment, {when}", "s", bound=0.3, lower_is_better=True)
+    for when in ("workers up", "straight after init")
+)
+"""From submission to the first result in a cluster that has not used it yet. Ray keeps none."""
+
 FEEL = (
     Row("import", "s", bound=0.1, lower_is_better=True),
     Row("start to first result", "s", times=14, bound=0.3, lower_is_better=True),
@@ -129,6 +135,7 @@ GROUPS = (
     Group("feel", "feel.py", FEEL),
     Group("microbenchmark", "calls.py", MICROBENCHMARK),
     Group("streams", "streams.py", STREAMS),
+    Group("environments", "environments.py", ENVIRONMENTS, ("nbray",)),
     Group("pools", "pools.py", (Row(ASYNC, "/s"), Row(SYNC, "/s")), POOLS, slow=True),
     # Python's own maps are the peers: Ray has no map over plain functions in its core.
     Group("map", "map.py", (Row(MAP, "/s"),), ("nbray", *POOLS[:2]), slow=True),

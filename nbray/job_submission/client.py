@@ -22,7 +22,7 @@ from nbray.exceptions import RayError
 from nbray.ids import FIRST_NODE, OWN_CELL
 from nbray.job_submission.environment import packed
 from nbray.job_submission.manager import NAME, NAMESPACE, JobManager
-from nbray.job_submission.records import DriverInfo, JobDetails, JobInfo, JobStatus, details
+from nbray.job_submission.records import JobDetails, JobInfo, JobStatus, details
 from nbray.options import BARE, ActorOptions, MethodOptions
 from nbray.version import __version__
 
@@ -80,18 +80,15 @@ def log_of(engine: Engine, job_id: str) -> str:
 def listed(engine: Engine) -> list[JobDetails]:
     """Every submitted job, and every driver that is not the program of one."""
     from nbray import details as known  # late: few list jobs
-    from nbray.util.state.readings import Reading
+    from nbray.job_submission.drivers import drivers
 
     submitted: dict[str, JobInfo] = ask(engine, "all") or {}
     host = engine.context.runtime().address.rpartition(":")[0]
     found = [details(name, info, host) for name, info in submitted.items()]
     programs = {one.job_id for one in found}
     processes = engine.insight.complete(known.TASKS, 30.0)
-    for row in Reading(processes, engine.cluster.nodes()).jobs():
-        if row["job_id"] not in programs:
-            driver = DriverInfo(**row["driver_info"])
-            found.append(JobDetails(**{**row, "driver_info": driver}))
-    return found
+    nodes = {int(node.get("NodeNumber", 1)): node for node in engine.cluster.nodes()}
+    return found + [one for one in drivers(processes, nodes) if one.job_id not in programs]
 
 
 _KINDS: dict[Any, str] = {

@@ -1,16 +1,14 @@
 """What an engine knows of its cluster, as rows with the fields of the state API.
 
-Owns the words: states, kinds of errors, ids in hexadecimal. Pure, but for a driver's command
-line, which is read from this machine's /proc. Does not own what is known (`nbray.details`).
+Owns the words: states, kinds of errors, ids in hexadecimal. Pure. Does not own what is known
+(`nbray.details`), nor what drivers are as jobs (`job_submission.drivers`).
 """
 
 from __future__ import annotations
 
 import bisect
-import json
 from collections import defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from nbray import details as d
@@ -30,9 +28,6 @@ _TASKS = {
 }
 """Tasks that stand behind another one at a worker wait as if they stood at the node."""
 _ACTORS = ("PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
-_OWN_PROGRAMS = ("nbray.dashboard", "nbray.jupyter")
-"""Modules of nbray that attach to a cluster to show it, and are no jobs of users."""
-
 
 class Reading:
     """One look at a cluster: *details*, and its *nodes* as `Cluster.nodes` gives them.
@@ -302,34 +297,12 @@ class Reading:
 
     def jobs(self) -> list[Row]:
         """Drivers."""
-        rows = []
-        for one, alive in self._processes():
-            if not one.driver:
-                continue
-            line = command_line(one.pid) if alive else ""
-            if any(module in line for module in _OWN_PROGRAMS):
-                continue
-            identity, number = client_hex(one.client), node_of(one.client)
-            rows.append({
-                "type": "DRIVER",
-                "job_id": identity,
-                "submission_id": None,
-                "driver_info": {
-                    "id": identity, "node_ip_address": self._ip(number), "pid": str(one.pid),
-                },
-                "status": "RUNNING" if alive else "SUCCEEDED",
-                "entrypoint": line,
-                "message": None,
-                "error_type": None,
-                "start_time": None,
-                "end_time": 0 if alive else self._ms(one.ended),
-                "metadata": {},
-                "runtime_env": json.loads(self._environment(one.client)),
-                "driver_agent_http_address": None,
-                "driver_node_id": self._node(number),
-                "driver_exit_code": None,
-            })  # fmt: skip
-        return rows
+        from nbray.job_submission.drivers import drivers  # late: few list jobs
+
+        return [
+            {**one.dict(), "type": one.type.value, "status": one.status.value}
+            for one in drivers(self.details, self._nodes, self._hidden)
+        ]
 
 
 class _Parents:
@@ -413,12 +386,3 @@ def _error_type(one: d.TaskRecord, calls: bool) -> str:
     if "argument" in one.why:
         return "DEPENDENCY_RESOLUTION_FAILED"
     return "TASK_UNSCHEDULABLE_ERROR"
-
-
-def command_line(pid: int) -> str:
-    """What a process of this machine was started as; '' if it is none of this machine's."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return " ".join(word.decode(errors="replace") for word in words if word)

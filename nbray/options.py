@@ -162,14 +162,14 @@ def _optional(inner: Callable[[str, Any], Any], default: Any) -> Callable[[str, 
 
 
 def integer(minimum: int) -> Callable[[str, Any], Any]:
-    """What checks a whole number."""
+    """What checks a whole number; one that no counter reaches is as good as `_MOST`."""
 
     def check(name: str, value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
         if value < minimum:
             raise ValueError(f"{name} must be at least {minimum}, not {value}")
-        return value
+        return min(value, _MOST)
 
     return check
 
@@ -412,4 +412,5 @@ def demand(options: TaskOptions | ActorOptions) -> dict[str, int]:
         amounts["object_store_memory"] = options.object_store_memory
     if options.accelerator_type:
         amounts[f"accelerator_type:{options.accelerator_type}"] = 0.001
-    return {name: min(round(amount * UNIT), _MOST) for name, amount in amounts.items() if amount}
+    most = _MOST // UNIT
+    return {name: round(min(amount, most) * UNIT) for name, amount in amounts.items() if amount}

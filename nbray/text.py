@@ -61,7 +61,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if depth > _DEEPEST:
         return safe(_words(value))
     if isinstance(value, msgspec.Struct):
-        fields = {name: plain(getattr(value, name), depth + 1) for name in kind.__struct_fields__}
+        fields = {name: _field(getattr(value, name), depth) for name in kind.__struct_fields__}
         return msgspec.structs.replace(value, **fields)
     if isinstance(value, Mapping):
         return {_key(key): plain(item, depth + 1) for key, item in value.items()}
@@ -74,6 +74,13 @@ def plain(value: Any, depth: int = 0) -> Any:
         if type(found) is not kind:
             return plain(found, depth + 1)
     return safe(_words(value))
+
+
+def _field(value: Any, depth: int) -> Any:
+    """What a struct holds has a type: a number stays one, and the largest there is will do."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(max(value, _SMALLEST), _LARGEST)
+    return plain(value, depth + 1)
 
 
 def _key(key: Any) -> Any:

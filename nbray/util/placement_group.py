@@ -8,6 +8,7 @@ are the same, as in Ray.
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 from typing import Any
@@ -108,6 +109,8 @@ class PlacementGroup:
             Exception: the group has been removed (as in Ray).
         """
         engine = session.require()
+        if math.isnan(timeout_seconds):
+            raise ValueError("timeout_seconds must be a number of seconds, not nan")
         timeout = None if timeout_seconds < 0 else float(timeout_seconds)
         watcher = session.watcher()
         if watcher is None:

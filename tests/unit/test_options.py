@@ -96,6 +96,21 @@ def test_bad_actor_options(given, error):
         actor_options(given)
 
 
+@pytest.mark.parametrize(
+    "name", ["max_retries", "max_calls", "node", "_generator_backpressure_num_objects"]
+)
+def test_a_number_that_no_counter_reaches_is_any_such_number(name: str) -> None:
+    assert task_options({name: 10**400}) == task_options({name: 2**64})
+    msgspec.msgpack.encode(task_options({name: 10**400}))
+
+
+@pytest.mark.parametrize("amount", [1e305, 1e308, 10**400])
+def test_an_amount_that_no_machine_has_is_counted_all_the_same(amount: float) -> None:
+    for name in ("num_cpus", "num_gpus", "memory"):
+        assert max(demand(task_options({name: amount})).values()) > 2**60
+        assert max(demand(actor_options({name: amount})).values()) > 2**60
+
+
 def test_lifetime():
     assert actor_options({"lifetime": "detached"}).lifetime == "detached"
     assert actor_options({"lifetime": None}).lifetime == ""

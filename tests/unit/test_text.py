@@ -85,6 +85,16 @@ def test_data_that_holds_itself_travels_too() -> None:
     assert msgspec.msgpack.decode(data)[0] == 1
 
 
+@given(st.integers(0, 2**70), st.integers())
+def test_a_number_that_a_message_counts_with_stays_a_number(one: int, two: int) -> None:
+    read = codec.client_decoder().decode(
+        codec.encode(m.Printed(one, "", two << 60, "", "", ""))
+    )
+    assert type(read) is m.Printed
+    assert -(1 << 63) <= read.pid <= (1 << 64) - 1
+    assert (read.pid > 0, read.pid < 0) == (two > 0, two < 0)
+
+
 def test_numbers_of_numpy_become_numbers() -> None:
     numpy = pytest.importorskip("numpy")
     found = plain({"a": numpy.float32(0.5), "b": numpy.int64(3), "c": numpy.arange(2)})

@@ -83,7 +83,14 @@ class Reserve:
         return len(self._held)
 
     def spend(self) -> bool:
-        """Let one go for what could not be opened; False if there is none."""
+        """Let one go for what could not be opened; False if there is none.
+
+        A limit that the user's code has lowered since (`widen` raised it) is raised again first:
+        below what is open already, giving back helps nobody.
+        """
+        before = limit()
+        if widen() > before:
+            return True
         if not self._held:
             return False
         os.close(self._held.pop())
@@ -100,8 +107,8 @@ class Reserve:
 
     def close(self) -> None:
         """Hold nothing any more."""
-        while self.spend():
-            pass
+        while self._held:
+            os.close(self._held.pop())
 
 
 class Room:

@@ -36,6 +36,29 @@ def test_it_is_never_lowered_and_never_immense() -> None:
     assert limit() >= before
 
 
+LOWERED = """
+import os, resource
+from nbray.runtime.shell.machine.descriptors import Reserve, widen
+widen()
+reserve = Reserve()
+resource.setrlimit(resource.RLIMIT_NOFILE, ({0}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+while True:
+    try:
+        print(os.open(os.devnull, os.O_RDONLY) > 0, len(reserve))
+        break
+    except OSError:
+        assert reserve.spend()
+"""
+
+
+@pytest.mark.parametrize("lowered", [0, 7])
+def test_a_limit_that_was_lowered_below_what_is_open_is_raised_again(lowered: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOWERED.format(lowered)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "6"]
+
+
 def test_what_is_open_is_counted() -> None:
     before = used()
     made = [os.dup(0) for _ in range(5)]

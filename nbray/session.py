@@ -115,7 +115,7 @@ _started_with: InitConfig | None = None
 _watcher: Watcher | None = None
 _publisher: Publisher | None = None
 _guarded = False
-_start: Callable[[], object] | None = None
+_start: Callable[..., object] | None = None
 _screens: Screens | None = None
 
 
@@ -204,8 +204,8 @@ def publish_to(new: Publisher | None) -> None:
     _publisher = new
 
 
-def start_by(start: Callable[[], object]) -> None:
-    """Have *start* called where an engine is required and there is none (see `nbray.api`)."""
+def start_by(start: Callable[..., object]) -> None:
+    """Have `init` (see `nbray.api`) called where an engine is required and there is none."""
     global _start  # noqa: PLW0603 - see the module's docstring
     _start = start
 
@@ -239,7 +239,7 @@ def require(*given: Any) -> Engine:
 
             refuse_references(given)
         if _start is not None:
-            _start()
+            _start(ignore_reinit_error=True)  # another thread may be quicker
         engine = _engine
         if engine is None:
             raise RaySystemError("nbray is not running: call nbray.init() first")

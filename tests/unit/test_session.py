@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import types
 
 import pytest
 
-from nbray import session
+from nbray import api, session
 from nbray.config import InitConfig
 from nbray.engines.scripted import ScriptedEngine
 from nbray.exceptions import RaySystemError
@@ -46,6 +48,27 @@ def test_hooks_hear_of_every_engine():
     session.install(engine)
     session.install(None)
     assert heard == [engine]
+
+
+def test_threads_that_need_it_first_get_the_same_one(monkeypatch):
+    def start(_config):
+        time.sleep(0.05)
+        return ScriptedEngine()
+
+    monkeypatch.setattr(api, "load", lambda _name: types.SimpleNamespace(start=start))
+    met, together = [], threading.Barrier(6)
+
+    def needs():
+        together.wait()
+        met.append(session.require())
+
+    threads = [threading.Thread(target=needs) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(met) == 6
+    assert len(set(map(id, met))) == 1
 
 
 def test_a_forked_child_gets_an_engine_that_raises():

@@ -56,7 +56,7 @@ def stack(address: str | None) -> None:
 def _stack_of(pid: int) -> str:
     """What process *pid* writes of its threads when it is asked; '' if it does not answer."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
         caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
         if not int(caught.split()[1], 16) >> (signal.SIGUSR2 - 1) & 1:
             return ""  # the signal would end it

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 POLL = 0.2
 """Seconds between two looks at a log that is followed."""
 _METHODS = ("submit", "info", "all", "log", "stop", "delete")
+_LONGEST_ID = 200
+"""Bytes of a job's name: its log is a file of that name."""
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -196,7 +198,10 @@ class JobSubmissionClient:
         identity = submission_id or job_id
         if identity is None:
             identity = "raysubmit_" + "".join(secrets.choice(_LETTERS) for _ in range(16))
-        if not identity or "/" in identity or identity.startswith("."):
+        if (
+            not identity or "/" in identity or "\0" in identity or identity.startswith(".")
+            or len(identity.encode(errors="replace")) > _LONGEST_ID
+        ):
             raise _failed(400, f"submission_id {identity!r} is no name of a job")
         environment, parts = packed(runtime_env)
         info = JobInfo(

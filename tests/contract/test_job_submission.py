@@ -236,3 +236,10 @@ def test_arguments_of_the_wrong_kind(client, monkeypatch) -> None:
         JobSubmissionClient(1)
     with pytest.raises(ConnectionError):
         JobSubmissionClient("http://127.0.0.1:1")
+
+
+@pytest.mark.own
+@pytest.mark.parametrize("name", ["../x", "a\0b", "é" * 101])
+def test_a_name_that_no_file_can_have(client, name: str) -> None:
+    with pytest.raises(RuntimeError, match="is no name of a job"):
+        client.submit_job(entrypoint="true", submission_id=name)

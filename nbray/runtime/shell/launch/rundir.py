@@ -189,11 +189,11 @@ def process_started(pid: int) -> float | None:
     """
     if _HAS_PROC:
         try:
-            # The command may contain spaces and brackets: fields count from its end.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            # The command may contain anything, brackets too: fields count from its end.
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             return None
-        if fields[0] in {"Z", "X"}:
+        if fields[0] in {b"Z", b"X"}:
             return None
         return int(fields[19]) / os.sysconf("SC_CLK_TCK")
     import psutil  # only where it is needed: it takes 12 ms to import

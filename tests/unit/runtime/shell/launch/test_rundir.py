@@ -338,3 +338,17 @@ def test_missing_parents_are_private(
         assert stat.S_IMODE(path.stat().st_mode) == 0o700, path
         path = path.parent
     shutil.rmtree(home)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
+def test_a_process_may_be_called_anything() -> None:
+    program = "import ctypes; ctypes.CDLL(None).prctl(15, b'caf\\xe9) Z 1', 0, 0, 0); input(1)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.read(1) == b"1"
+        assert rundir.process_started(child.pid)
+    finally:
+        child.communicate(b"\n")

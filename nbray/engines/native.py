@@ -294,6 +294,7 @@ def _joined(record: Record) -> Record:
 
 
 def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
+    from nbray.patches import signal_handlers
     from nbray.runtime.core.node.troubles import WHO
     from nbray.runtime.shell.client.engine import NativeEngine
     from nbray.runtime.shell.client.loop import Loop
@@ -317,6 +318,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
         return join_line(address or record.head_address, record.secret)
 
     def end() -> None:
+        signal_handlers.no_longer()
         session.on_modules.remove(engine.calls.modules_changed)
         if mine and not rundir.outlives(record):
             with contextlib.suppress(OSError):
@@ -345,6 +347,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     engine.context.raises = config.infeasible == "raise"
     if not config.log_to_driver:
         engine.cells.on_output(lambda _output: None)
+    signal_handlers.hold(loop.postpone)
     loop.after.append(engine.after_round)
     loop.after.append(Beside(registered.node_pid, brain.end).look)
 

@@ -8,6 +8,7 @@ else has put in the same place since is left alone.
 | module | replaces |
 | --- | --- |
 | `threads` | `Thread.start`, `ThreadPoolExecutor.submit`: threads work for who starts them |
+| `signal_handlers` | `signal.signal`, `signal.getsignal`: handlers run between nbray's steps |
 | `process_end` | `os._exit`, `os.kill`: an actor that ends itself has answered before |
 | `interpreter` | `sys.executable`, `sys.prefix`: in a worker, those of its virtual environment |
 | `ipython_display` | the builtin `display`, IPython's functions of that name, in workers |

@@ -15,7 +15,7 @@ CODES = [
     *(f"M{n}" for n in range(1, 9)),
     *(f"L{n}" for n in range(1, 4)),
     *(f"D{n}" for n in range(1, 18)),
-    *"ABCDEFGHIJKLMNOPQRSTUVWX",
+    *"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
 ]
 
 

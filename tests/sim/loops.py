@@ -35,7 +35,6 @@ class ClientLoop:
         self._brain = process.brain
         self.closed = False
         self.critical = False
-        self.interrupted = False
         self.after: list[Callable[[float], list[ClientEffect]]] = []
 
     def now(self) -> float:

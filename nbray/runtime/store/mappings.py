@@ -31,7 +31,7 @@ class Mappings:
         self._node_pid = node_pid
         self._folder = folder
         self._segments: OrderedDict[int, Segment] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come here while we are
 
     def fill(self, slot: Slot, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
         """Write *pieces*, each with its place in the slot, by whoever was given it.

@@ -6,7 +6,6 @@ the questions and answers (`core.client.survey`, `core.client.describing`).
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from nbray.ids import HEAD
 from nbray.runtime.core.client import describing
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Send
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.wire import messages as m
 
@@ -107,7 +107,7 @@ class NativeInsight:
             )  # fmt: skip
             return effects
 
-        event = threading.Event()
+        event = Flag()
         while True:
             loop.locked(look)
             if found:

@@ -7,8 +7,9 @@ Rules. Whoever waits drives: a caller blocked in `get`, or an idle executor,
 polls the inbox itself, so that a reply wakes the thread that wants it and no
 other. The loop thread steps in when nobody has driven for a millisecond, and
 sleeps while somebody does. The lock is held only to touch brain and sockets,
-never while polling or running user code. In the main thread SIGINT is held
-back while the lock is, and raised right after.
+never while polling or running user code. In the main thread handlers of signals
+are held back while the lock is, and run right after. One that calls nbray while
+its thread drives drives in that one's place.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, assert_never
+from typing import assert_never
 
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import ClientEffect, Forget, Send
+from nbray.runtime.shell.client.flag import Flag
+from nbray.runtime.shell.client.held_signals import HeldSignals
 from nbray.runtime.shell.client.quick_look import SPIN, QuickLook
 from nbray.runtime.shell.process.sockets import Post
 from nbray.wire.codec import CorruptFrame, client_decoder, encode
@@ -47,16 +48,9 @@ PARKED = 1.0
 PARKED_BUSY = 0.2
 """Seconds between rounds of the loop thread while somebody drives (idle, and with work)."""
 _MAIN = threading.main_thread().ident
-_SIGINT = int(signal.SIGINT)
-# `signal.signal` itself turns numbers and handlers into enums and back, which costs
-# more than all else that a `get` of a ready value does.
-_set_handler: Callable[[int, Any], Any] = getattr(signal, "_signal", signal).signal
-_get_handler: Callable[[int], Any] = getattr(signal, "_signal", signal).getsignal
-
-Handler = Callable[[int, FrameType | None], Any]
 
 
-class Loop:
+class Loop(HeldSignals):
     """Drives *brain* over *post*. *handle* takes messages (the worker brain's, or the client's)."""
 
     def __init__(
@@ -67,25 +61,18 @@ class Loop:
         *,
         swap_handler: bool,
     ) -> None:
+        super().__init__(swap_handler=swap_handler)
         self.post = post
         self.brain = brain
         self._handle = handle
         self._decode = client_decoder().decode
-        self._swap_handler = swap_handler
         self.lock = threading.Lock()
         self.now = time.monotonic
         """The clock by which everything over this loop goes."""
-        self.critical = False
-        """The main thread holds the lock: SIGINT only sets `interrupted`."""
-        self.interrupted = False
-        self._handler = self._on_sigint  # one object, so that it is recognised
-        self._previous: Any = None
         self.closed = False
         self.corrupt = 0
         self.after: list[Callable[[float], list[ClientEffect]]] = []
         """Called in the loop thread on every round, under the lock."""
-        self.on_interrupt: Callable[[], None] = _raise_interrupt
-        """Called in the main thread when a SIGINT was held back (a worker asks whom it is for)."""
         self.busy: Callable[[], bool] = lambda: False
         """Whether this process runs something that must be looked after."""
         self.lone: Callable[[], bool] = lambda: brain.tasks.unfinished <= 1
@@ -94,63 +81,31 @@ class Loop:
         self.rest_poll = IDLE_POLL
         self._quiet = 0
         """Polls in vain, one after the other."""
-        self._driver = 0
+        self._driver = self._depth = 0
+        """The thread that drives, and how often: a handler of a signal may wait while it does."""
         self._turns = 0
         self._woken = False
         self._parked = False
-        self._handover = threading.Event()
+        self._handover = Flag()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         # A poll object serves one thread at a time: the loop thread has its own.
-        self._poll, self._own_poll = select.poll(), select.poll()
-        for poll in (self._poll, self._own_poll):
-            poll.register(post.fd, select.POLLIN)
-            poll.register(self._wake_read, select.POLLIN)
+        self._poll, self._own_poll = self._polling(), self._polling()
         self._quick = QuickLook(self._poll)
         self._thread = threading.Thread(target=self._run, name="nbray-loop", daemon=True)
+
+    def _polling(self) -> select.poll:
+        poll = select.poll()
+        poll.register(self.post.fd, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        return poll
 
     def start(self) -> None:
         """Start the loop thread."""
         self._thread.start()
 
-    # -- the lock and SIGINT ------------------------------------------------------
-
-    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        if self.critical:
-            self.interrupted = True
-        else:
-            self._interrupt()
-
-    def forked(self) -> None:
-        """In a process forked from this one: SIGINT means what it meant before."""
-        if _get_handler(_SIGINT) is self._handler:
-            _set_handler(_SIGINT, self._previous or signal.default_int_handler)
-
-    def _interrupt(self) -> None:
-        """What SIGINT would have done without us."""
-        if callable(self._previous):
-            self._previous(signal.SIGINT, None)
-        else:
-            self.on_interrupt()
-
-    def _guard(self) -> bool:
-        """In the main thread: have SIGINT raise only outside critical sections.
-
-        Whether the handler was swapped; if so, `_unguard` must follow.
-        """
-        if not self._swap_handler or threading.get_ident() != _MAIN:
-            return False
-        previous = _get_handler(_SIGINT)
-        if previous is self._handler or not callable(previous):
-            return False  # ours already, ignored, or the system's own
-        self._previous = previous
-        _set_handler(_SIGINT, self._handler)
-        return True
-
-    def _unguard(self) -> None:
-        _set_handler(_SIGINT, self._previous)
-        self._previous = None
+    # -- the lock ------------------------------------------------------------------
 
     def _acquire(self) -> bool:
         """Take the lock; whether this is the main thread."""
@@ -164,9 +119,8 @@ class Loop:
         self.lock.release()
         if main:
             self.critical = False
-            if self.interrupted:
-                self.interrupted = False
-                self._interrupt()
+            if self.held:
+                self.make_up()
 
     def held_here(self) -> bool:
         """Whether this thread may hold the lock, and must not wait for what others do under it.
@@ -306,7 +260,7 @@ class Loop:
 
     # -- waiting --------------------------------------------------------------------------
 
-    def notify(self, event: threading.Event | None) -> Callable[[], None]:
+    def notify(self, event: Flag | None) -> Callable[[], None]:
         """What a `Group` calls when it is complete: wakes its waiter, if it is not this thread."""
 
         def wake() -> None:
@@ -321,7 +275,7 @@ class Loop:
         self,
         done: Callable[[], bool],
         deadline: float | None,
-        event: threading.Event,
+        event: Flag,
         start: Callable[[], list[ClientEffect]] | None = None,
     ) -> bool:
         """Wait until *done* or the deadline (monotonic seconds); drives if nobody else does.
@@ -339,7 +293,11 @@ class Loop:
                     try:
                         self._drive(done, deadline)
                     finally:
-                        self._leave()
+                        # Here and not in `_left`: a handler may run, and raise, when that begins.
+                        self._depth -= 1
+                        if not self._depth:
+                            self._driver = 0
+                        self._left()
                 elif not done():
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
@@ -363,30 +321,36 @@ class Loop:
                 effects = start()
                 if effects:
                     self.perform(effects)
-            if not self._driver and not self.closed:
+            if self._driver in (0, threading.get_ident()) and not self.closed:
                 self._driver = threading.get_ident()
+                self._depth += 1
                 drives = True
         finally:
             try:
                 self._release(main)
             except BaseException:
                 if drives:
-                    self._leave()
+                    self._depth -= 1
+                    if not self._depth:
+                        self._driver = 0
+                    self._left()
                 raise
         return drives
 
-    def _leave(self) -> None:
-        self._driver = 0
+    def _left(self) -> None:
+        if self._depth:
+            self.wake()  # what was polled for may have been taken in here
+            return
         self._turns += 1
         if self._parked:
             self._handover.set()
 
     def _drive(self, done: Callable[[], bool], deadline: float | None) -> None:
-        poll = self._poll.poll
-        quick = self._quick
+        quick, outer = self._quick, self._depth == 1
+        poll = self._poll.poll if outer else self._polling().poll
         while not done() and not self.closed:
             began = time.monotonic()
-            looks = quick.possible and quick.worth_it(began, deadline) and self.lone()
+            looks = quick.possible and outer and quick.worth_it(began, deadline) and self.lone()
             fired = quick.look(began) if looks else []
             if not fired:
                 fired = poll(self._timeout(deadline))
@@ -485,14 +449,13 @@ class Loop:
         self._handover.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(2.0)
-        with self.lock:
+        main = self._acquire()
+        try:
             self.post.close(linger)
+        finally:
+            self._release(main)
         # Whoever wakes it later must not write into a file that has got the number since.
         ends = self._wake_read, self._wake_write
         self._wake_read = self._wake_write = -1
         for end in ends:
             os.close(end)
-
-
-def _raise_interrupt() -> None:
-    raise KeyboardInterrupt

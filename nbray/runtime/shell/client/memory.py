@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.objects.objects import FAILED, READY, STORED, Entry
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Item
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.waiting import Waiting
 from nbray.runtime.shell.machine.descriptors import limit
@@ -100,7 +100,7 @@ class Memory:
         """
         token = token or next(self._tokens)
         brain, loop = self._brain, self._loop
-        event = threading.Event()
+        event = Flag()
         brain.replies.expect(token, loop.notify(event))
 
         def start() -> list[ClientEffect]:

@@ -16,6 +16,7 @@ from nbray.config import LATE_RESUME_SECONDS, RESUME_SECONDS
 from nbray.runtime.core.client.objects.objects import Entry
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 
 GRACE = 0.002
@@ -56,7 +57,7 @@ class Pause:
         if not pauses.awaits:
             return
         patience = 0.0 if kind else LATE_RESUME_SECONDS if self.late else RESUME_SECONDS
-        event = threading.Event()
+        event = Flag()
         wake = loop.notify(event)
 
         def start() -> list[ClientEffect]:

@@ -6,7 +6,6 @@ Owns the first exchange (`Register`, `Registered`) and the making of errors.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from nbray.ids import node_client, node_of
 from nbray.runtime.core import versions
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.process.sockets import Post
 from nbray.wire.messages import Register, Registered
@@ -75,7 +75,7 @@ def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) ->
     loop.wait(
         lambda: brain.registered is not None or bool(brain.refused) or bool(brain.ended),
         time.monotonic() + REGISTER_SECONDS,
-        threading.Event(),
+        Flag(),
     )
     if brain.refused:
         raise RaySystemError(brain.refused) if brain.full else VersionMismatchError(brain.refused)

@@ -7,14 +7,13 @@ task that waits (`pausing`).
 
 from __future__ import annotations
 
-import threading
-
 from nbray import session
 from nbray.exceptions import GetTimeoutError, cluster_ended
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.objects.objects import Entry, Objects
 from nbray.runtime.core.client.waiters import Gathering, Group
 from nbray.runtime.core.effects import ClientEffect
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 
 ALIKE_SECONDS = 0.025
@@ -38,7 +37,7 @@ class Waiting:
         Raises:
             RaySystemError: the cluster has ended.
         """
-        event = threading.Event()
+        event = Flag()
         group = Group(missing, self._loop.notify(event))
         reached = self._wait(pending, group, event, timeout)
         return reached, group.missing
@@ -57,12 +56,12 @@ class Waiting:
         Raises:
             RaySystemError: the cluster has ended.
         """
-        event = threading.Event()
+        event = Flag()
         group = Gathering(len(pending), self._loop.notify(event))
         self._wait(pending, group, event, timeout)
         return group.done, (group.missing, group.failed)
 
-    def _more_alike(self, group: Gathering, event: threading.Event, until: float | None) -> None:
+    def _more_alike(self, group: Gathering, event: Flag, until: float | None) -> None:
         """Wait as long as failures follow each other."""
         last = self._loop.now() + ALIKE_MOST
         if until is not None:
@@ -80,7 +79,7 @@ class Waiting:
                 return
 
     def _wait(
-        self, pending: list[Entry], group: Group, event: threading.Event, timeout: float | None
+        self, pending: list[Entry], group: Group, event: Flag, timeout: float | None
     ) -> bool:
         """Have *group* told of *pending* until it is done; whether it is."""
         brain, loop = self._brain, self._loop

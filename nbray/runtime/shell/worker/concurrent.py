@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from nbray import session
 from nbray.exceptions import TaskCancelledError, on_behalf
 from nbray.runtime.core.worker.brain import Item
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, running
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Threads:
 
     def __init__(self, executor: Executor, concurrency: int, groups: dict[str, int]) -> None:
         self._executor = executor
-        self._event = threading.Event()
+        self._event = Flag()
         self._counting = threading.Lock()
         self._groups = {"": Group("", concurrency)}
         self._groups |= {name: Group(name, most) for name, most in groups.items()}

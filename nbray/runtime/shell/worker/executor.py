@@ -31,6 +31,7 @@ from nbray.hosting.output import Origin, Output
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
 from nbray.runtime.core.worker.own_calls import constructor_spec
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.worker.functions import Functions, not_loaded
@@ -90,7 +91,7 @@ class Executor:
         """What has run last, for output of threads that no context has reached."""
         self._bracket: tuple[int, int] | None = None
         self._postponed = False
-        self._event = threading.Event()
+        self._event = Flag()
         self.devices = gpus.own()
         """What the node may use: tasks get some of them."""
         self._gpus: list[int] | None = None
@@ -118,9 +119,7 @@ class Executor:
         self.__dict__["failure"] = leave
 
     def _on_sigint(self, number: int, frame: FrameType | None) -> None:
-        if self.loop.critical:
-            self.loop.interrupted = True
-        else:
+        if not self.loop.postpone(self.raise_if_cancelled):
             self.raise_if_cancelled()
 
     def raise_if_cancelled(self) -> None:

@@ -19,7 +19,7 @@ from nbray.hosting.descriptors import Descriptors, unbuffer
 from nbray.hosting.imports import Imports
 from nbray.hosting.output import Origin, Output, Shown, plain_streams, raw_stream
 from nbray.ids import client_hex
-from nbray.patches import process_end, threads
+from nbray.patches import process_end, signal_handlers, threads
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.shell.client.engine import NativeEngine
@@ -106,8 +106,9 @@ def main(config: WorkerConfig) -> None:
         lambda: None if executor is None else executor.origin(),
         descriptors,
     )
-    name = client.node_name(client.node)
-    executor = Executor(brain, loop, engine.memory, output, name, imports, _become_actor)
+    executor = Executor(
+        brain, loop, engine.memory, output, client.node_name(client.node), imports, _become_actor
+    )
     executor.functions.enter = Entering(
         engine.calls.environments, engine.memory, Path(config.directory), loop, client
     ).enter
@@ -159,6 +160,7 @@ def main(config: WorkerConfig) -> None:
     session.install(engine)
     session.publish_to(output)
     threads.follow()
+    signal_handlers.hold(loop.postpone)
     showing.install()
     try:
         executor.run()

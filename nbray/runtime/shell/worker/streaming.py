@@ -25,6 +25,7 @@ from nbray.options import DYNAMIC
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
 from nbray.runtime.core.worker.yields import Yield
+from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.client.pausing import Pause
@@ -231,7 +232,7 @@ class Streaming:
         now = self._loop.now
         until = now() + FULL_SECONDS
         while True:
-            self._loop.wait(stops, now() + RETRY_SECONDS, threading.Event())
+            self._loop.wait(stops, now() + RETRY_SECONDS, Flag())
             try:
                 return store()
             except ObjectStoreFullError:
@@ -272,7 +273,7 @@ class Streaming:
             return
         alone = self._brain.current is item
         with Pause(self._loop, self._brain, item) if alone else nullcontext():
-            self._loop.wait(over, None, threading.Event())
+            self._loop.wait(over, None, Flag())
 
     async def _moved(self) -> None:
         """Wait until something was heard from a reader."""

@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "ray-compatibility.md"
 MISSING = object()
 UNEXPLAINED = "not built"
+REFUSED = "refused: "
+"""How notes begin on what only says that it is not there."""
 
 
 class Row(NamedTuple):
@@ -78,7 +80,8 @@ def _accepted(what: str) -> set[str]:
 def _commands(path: list[str]) -> Any:
     command: Any = cli.main
     for name in path:
-        command = getattr(command, "commands", {}).get(name)
+        if command is not None and hasattr(command, "commands"):  # else one has all its options
+            command = command.commands.get(name)
     return command
 
 
@@ -118,7 +121,8 @@ def rows() -> Iterator[tuple[str, list[Row]]]:
         for name in names:
             there = bool(has(name))
             note = own.get(name) or everywhere.get(name) or ("" if there else own.get("*", ""))
-            made.append(Row(name, there, note))
+            refused = note.startswith(REFUSED)
+            made.append(Row(name, there and not refused, note.removeprefix(REFUSED)))
         yield title, made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -17,19 +18,25 @@ from ray._common import ray_option_utils
 from ray.scripts.scripts import cli
 
 MODULES = [
-    "ray", "ray.actor", "ray.cross_language", "ray.dag", "ray.exceptions",
-    "ray.experimental.tqdm_ray", "ray.job_submission", "ray.runtime_env", "ray.util",
-    "ray.util.actor_pool", "ray.util.collective", "ray.util.joblib", "ray.util.metrics",
+    "ray", "ray.actor", "ray.cluster_utils", "ray.cross_language", "ray.dag", "ray.exceptions",
+    "ray.experimental.tqdm_ray", "ray.job_config", "ray.job_submission", "ray.runtime_env",
+    "ray.util", "ray.util.actor_pool", "ray.util.annotations", "ray.util.check_serialize",
+    "ray.util.collective", "ray.util.iter", "ray.util.joblib", "ray.util.metrics",
     "ray.util.multiprocessing", "ray.util.placement_group", "ray.util.queue",
     "ray.util.scheduling_strategies", "ray.util.state",
 ]  # fmt: skip
 CLASSES = [
-    "ray.ObjectRef", "ray.ObjectRefGenerator", "ray.job_submission.JobSubmissionClient",
+    "ray.ObjectRef", "ray.ObjectRefGenerator", "ray.cluster_utils.Cluster",
+    "ray.dag.DAGNode", "ray.job_config.JobConfig", "ray.job_submission.JobSubmissionClient",
     "ray.runtime_context.RuntimeContext", "ray.runtime_env.RuntimeEnv", "ray.util.ActorPool",
     "ray.util.multiprocessing.Pool", "ray.util.placement_group.PlacementGroup",
     "ray.util.queue.Queue",
 ]  # fmt: skip
-COMMANDS = ["start", "stop", "status"]
+LAUNCHER = {
+    "attach", "cpp", "dashboard", "down", "exec", "get-head-ip", "get-worker-ips", "metrics",
+    "monitor", "rsync-down", "rsync-up", "submit", "up",
+}  # fmt: skip
+"""Commands of another tool, whose options say nothing where it is not."""
 
 
 def public(module: Any) -> list[str]:
@@ -61,6 +68,17 @@ def options(command: click.Command) -> list[str]:
     ]
 
 
+def commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
+    """All commands below *group*, each once, by the heading of their options."""
+    for name, one in group.commands.items():
+        if one.hidden or (not path and name in LAUNCHER):
+            continue
+        if options(one):
+            yield " ".join(("options of ray", *path, name)), one
+        if isinstance(one, click.Group):
+            yield from commands(one, (*path, name))
+
+
 if __name__ == "__main__":
     for path in MODULES:
         section(path, public(importlib.import_module(path)))
@@ -72,8 +90,8 @@ if __name__ == "__main__":
         name for name in inspect.signature(ray.init).parameters if not name.startswith(("_", "kw"))
     ))  # fmt: skip
     section("commands", (name for name, one in cli.commands.items() if not one.hidden))
-    for name in COMMANDS:
-        section(f"options of ray {name}", options(cli.commands[name]))
+    for title, command in sorted(commands(cli, ())):
+        section(title, options(command))
     job = cli.commands["job"]
     assert isinstance(job, click.Group)
     section("commands of ray job", job.commands)

@@ -184,7 +184,7 @@ if not TYPE_CHECKING:
 
             return getattr(unique_ids, name)
         if name == "LoggingConfig":
-            from nbray.arguments import LoggingConfig
+            from nbray.job_config import LoggingConfig
 
             return LoggingConfig
         if name in {"ClientBuilder", "client"}:
@@ -201,6 +201,14 @@ if not TYPE_CHECKING:
             return found
         if name == "experimental":
             import nbray.experimental as found
+
+            return found
+        if name == "job_config":
+            import nbray.job_config as found
+
+            return found
+        if name == "runtime_env":
+            import nbray.runtime_env as found
 
             return found
         if name == "job_submission":

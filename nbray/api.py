@@ -54,6 +54,7 @@ def init(
     detached: bool = False,
     include_dashboard: bool | None = None,
     dashboard_port: int | None = None,
+    job_config: Any = None,
     _redis_password: str | None = None,
     _node_ip_address: str | None = None,
     **others: Any,
@@ -76,6 +77,8 @@ def init(
         include_dashboard: False: a new cluster listens at no port for its dashboard.
         dashboard_port: where it does, on 127.0.0.1 (default, or 0: 8265, or the next port
             that is free). The returned context's `dashboard_url` is the link.
+        job_config: a `nbray.job_config.JobConfig`: its namespace and environment, where this call
+            says none.
         ignore_reinit_error: if nbray already runs go on with it, whatever the other arguments say.
         others: Ray's `local_mode=True` is engine='inline'. Ray's arguments without effect
             here are accepted; a warning says so, except of those about logging and metrics.
@@ -95,6 +98,8 @@ def init(
         if engine not in (None, "inline"):
             raise ValueError(f"init(local_mode=True) runs all in this process, not by {engine!r}")
         engine = "inline"
+    if job_config is not None:
+        namespace, runtime_env = arguments.job(job_config, namespace, runtime_env)
     if namespace == "":
         raise ValueError("init(): a namespace is a non-empty string")
     wanted = InitConfig(

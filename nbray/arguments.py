@@ -23,7 +23,7 @@ _SILENT = {
 the port of metrics is read by `init` itself."""
 _WITHOUT_EFFECT = {
     "dashboard_host": "the dashboard listens on 127.0.0.1 only",
-    "job_config": "there are no settings of a job but those of init() itself",
+    "proxy_server_url": "the dashboard is reached by jupyter-server-proxy",
     "allow_multiple": "a process is in one cluster at a time",
     "_temp_dir": "NBRAY_RUN_DIR says where the session's folder is",
     "_system_config": "NBRAY_* variables and arguments of init() are all the settings",
@@ -38,28 +38,12 @@ HARMLESS = {*_SILENT, *_WITHOUT_EFFECT, "local_mode"}
 OWN = {
     "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
     "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "detached", "_redis_password",
-    "_node_ip_address", "include_dashboard", "dashboard_port",
+    "_node_ip_address", "include_dashboard", "dashboard_port", "job_config",
 }  # fmt: skip
 
 
 class UnknownArgument(TypeError, RuntimeError):
     """`init` was given what it does not know; Ray raises a `RuntimeError`."""
-
-
-class LoggingConfig:
-    """Ray's `ray.LoggingConfig`: checked, and without effect, for there is no log to configure."""
-
-    def __init__(
-        self, encoding: str = "TEXT", log_level: str = "INFO",
-        additional_log_standard_attrs: list[str] | None = None,
-    ) -> None:  # fmt: skip
-        if encoding not in {"TEXT", "JSON"}:
-            raise ValueError(
-                f"Invalid encoding type: {encoding}. Valid encoding types are: TEXT, JSON"
-            )
-        self.encoding = encoding
-        self.log_level = log_level
-        self.additional_log_standard_attrs = list(additional_log_standard_attrs or ())
 
 
 def refuse_unknown(others: Mapping[str, Any]) -> None:
@@ -195,6 +179,27 @@ def labels(given: Any) -> dict[str, str]:
     from nbray.labels import check  # once somebody has any
 
     return check(given)
+
+
+def job(given: Any, namespace: Any, runtime_env: Any) -> tuple[Any, Any]:
+    """(namespace, environment): what `init` itself was given, else what its *job_config* has.
+
+    Raises:
+        TypeError: *given* is no JobConfig, nor a dictionary.
+    """
+    from nbray.job_config import JobConfig  # late: few programs have one
+
+    if isinstance(given, Mapping):
+        given = JobConfig.from_json(given)
+    if not isinstance(given, JobConfig):
+        raise TypeError(f"job_config must be a JobConfig, not {type(given).__name__}")
+    if given.default_actor_lifetime == "detached":
+        warnings.warn(
+            "init(): no effect here: default_actor_lifetime (each actor says lifetime='detached')",
+            UserWarning,
+            stacklevel=3,
+        )
+    return namespace or given.ray_namespace, runtime_env or given.runtime_env or None
 
 
 def infeasible(given: Any) -> str:

@@ -120,6 +120,8 @@ class GroupRecord(msgspec.Struct, frozen=True):
     """The id of each bundle's node ('': it has none)."""
     why: str = ""
     """Why it waits, in one sentence."""
+    never: bool = False
+    """It waits for nodes: none of those that there are can hold it."""
     attempts: int = 0
     delays: tuple[float, float] = (0.0, 0.0)
     """Seconds until it was placed: from its creation, and from the last try."""

@@ -21,7 +21,7 @@ import click
 
 from nbray.clusters.local import Local
 from nbray.clusters.record import Record
-from nbray.commands.sentences import address_option, one_sentence
+from nbray.commands.sentences import address_option, log_options, one_sentence
 
 _SECONDS = 5.0
 """How long a process has to write its stack."""
@@ -199,6 +199,8 @@ def get_auth_token(generate: bool) -> None:
 @click.command("check-open-ports")
 @click.option("-y", "--yes", is_flag=True, hidden=True)  # Ray asks before it calls a service
 @click.option("--service-url", hidden=True)
+@click.option("-v", "--verbose", is_flag=True, hidden=True)
+@log_options
 def check_open_ports(**_others: Any) -> None:
     """Say who can reach the ports of this machine's clusters. No service is asked.
 

@@ -14,25 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbray.commands.sentences import address_option, one_sentence
+from nbray.commands.sentences import address_option, log_options, one_sentence
 
 if TYPE_CHECKING:
     from nbray.job_submission import JobSubmissionClient
 
 
-def _object(name: str) -> Callable[[Any], Any]:
-    def convert(_context: Any, _parameter: Any, value: str | None) -> dict[str, Any] | None:
-        if value is None:
-            return None
-        try:
-            found = json.loads(value)
-        except ValueError as error:
-            raise click.BadParameter(f"not JSON ({error})") from None
-        if not isinstance(found, dict):
-            raise click.BadParameter("not a JSON object")
-        return found
+def _checked_object(
+    _context: Any, _parameter: Any, value: str | None
+) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter("not a JSON object")
+    return found
 
-    option: Callable[[Any], Any] = click.option(name, callback=convert, metavar="JSON")
+
+def _object(name: str) -> Callable[[Any], Any]:
+    option: Callable[[Any], Any] = click.option(name, callback=_checked_object, metavar="JSON")
     return option
 
 
@@ -58,6 +61,22 @@ def _from_file(path: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise click.BadParameter(f"--runtime-env: {path} holds no fields of an environment")
     return found
+
+
+def _verify(_context: Any, _parameter: Any, _value: str | None) -> None:
+    """Certificates of servers are looked at nowhere: a cluster's secret says who is who."""
+
+
+def _common(command: Any) -> Any:
+    """What all of Ray's commands of jobs take: an address, and how output looks."""
+    for option in (
+        click.option("--verify", callback=_verify, expose_value=False, hidden=True),
+        click.option("--headers", callback=_checked_object, expose_value=False, hidden=True),
+        click.option("-v", "--verbose", is_flag=True, expose_value=False, hidden=True),
+        address_option, log_options,
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @contextlib.contextmanager
@@ -97,7 +116,7 @@ def job() -> None:
 
 
 @job.command("submit", context_settings={"ignore_unknown_options": True})
-@address_option
+@_common
 @click.option("--submission-id", "--job-id", metavar="ID", help="Its name.  [default: a new one]")
 @_object("--runtime-env-json")
 @click.option("--runtime-env", "runtime_env_file", metavar="FILE",
@@ -108,6 +127,7 @@ def job() -> None:
 @click.option("--entrypoint-num-gpus", type=float, help="Reserved while it runs.")
 @click.option("--entrypoint-memory", type=int, help="Bytes, reserved while it runs.")
 @_object("--entrypoint-resources")
+@_object("--entrypoint-label-selector")
 @click.option("--no-wait", is_flag=True, help="Do not follow its output to its end.")
 @click.argument("entrypoint", nargs=-1, required=True, type=click.UNPROCESSED)
 def submit(
@@ -115,8 +135,8 @@ def submit(
     runtime_env_json: dict[str, Any] | None,
     working_dir: str | None, metadata_json: dict[str, Any] | None,
     entrypoint_num_cpus: float | None, entrypoint_num_gpus: float | None,
-    entrypoint_memory: int | None, entrypoint_resources: dict[str, Any] | None, no_wait: bool,
-    entrypoint: tuple[str, ...],
+    entrypoint_memory: int | None, entrypoint_resources: dict[str, Any] | None,
+    entrypoint_label_selector: dict[str, Any] | None, no_wait: bool, entrypoint: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a command as a job: nbray job submit --working-dir . -- python program.py"""
     if runtime_env_file and runtime_env_json is not None:
@@ -132,6 +152,7 @@ def submit(
             runtime_env=environment, metadata=metadata_json,
             entrypoint_num_cpus=entrypoint_num_cpus, entrypoint_num_gpus=entrypoint_num_gpus,
             entrypoint_memory=entrypoint_memory, entrypoint_resources=entrypoint_resources,
+            entrypoint_label_selector=entrypoint_label_selector,
         )  # fmt: skip
         click.echo(f"Job '{name}' submitted successfully")
         click.echo(f"Next steps:\n  nbray job logs {name}\n  nbray job status {name}\n"
@@ -144,7 +165,7 @@ def submit(
 
 
 @job.command("status")
-@address_option
+@_common
 @click.argument("job_id")
 def status(address: str | None, job_id: str) -> None:
     """Say what has become of a job."""
@@ -154,7 +175,7 @@ def status(address: str | None, job_id: str) -> None:
 
 
 @job.command("logs")
-@address_option
+@_common
 @click.option("-f", "--follow", is_flag=True, help="Go on to its end.")
 @click.argument("job_id")
 def logs(address: str | None, follow: bool, job_id: str) -> None:
@@ -168,7 +189,7 @@ def logs(address: str | None, follow: bool, job_id: str) -> None:
 
 
 @job.command("stop")
-@address_option
+@_common
 @click.option("--no-wait", is_flag=True, help="Do not wait for its end.")
 @click.argument("job_id")
 def stop(address: str | None, no_wait: bool, job_id: str) -> None:
@@ -187,7 +208,7 @@ def stop(address: str | None, no_wait: bool, job_id: str) -> None:
 
 
 @job.command("list")
-@address_option
+@_common
 def list_(address: str | None) -> None:
     """List submitted jobs."""
     from nbray.commands.tables import table
@@ -200,7 +221,7 @@ def list_(address: str | None) -> None:
 
 
 @job.command("delete")
-@address_option
+@_common
 @click.argument("job_id")
 def delete(address: str | None, job_id: str) -> None:
     """Forget a job that has ended."""

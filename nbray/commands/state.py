@@ -133,7 +133,9 @@ def _log_options(command: Any) -> Any:
         click.option("--follow", is_flag=True, help="Go on with what comes."),
         click.option("--node-id", metavar="ID", help="On which node."),
         click.option("--node-ip", metavar="IP", help="On which node."),
-        address_option,
+        click.option("--interval", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+                     help="With --follow: between two looks."),
+        timeout_option, address_option,
     ):  # fmt: skip
         command = option(command)
     return command
@@ -174,9 +176,13 @@ def logs(context: click.Context) -> None:
 
 @logs.command("cluster")
 @click.argument("file", default="*", metavar="[FILE]")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of the file.")
+@click.option("--encoding-errors", default="replace", show_default=True,
+              help="What becomes of what is none: strict, ignore, replace, ...")
 @_log_options
 def cluster_logs(
     file: str, tail: int, follow: bool, node_id: str | None, node_ip: str | None,
+    interval: float | None, timeout: float, encoding: str, encoding_errors: str,
     address: str | None,
 ) -> None:  # fmt: skip
     """Print FILE of the session's logs; list those that match it if it has a * or is left out."""
@@ -190,31 +196,42 @@ def cluster_logs(
         found = list_logs(address, node_id, node_ip, file)
     names = [name for some in found.values() for name in some]
     if names == [file]:
-        _print(address, filename=file, node_id=node_id, node_ip=node_ip, tail=tail, follow=follow)
+        _print(
+            address, filename=file, node_id=node_id, node_ip=node_ip, tail=tail, follow=follow,
+            _interval=interval, timeout=timeout, encoding=encoding, errors=encoding_errors,
+        )  # fmt: skip
         return
     if not names:
         raise click.ClickException(f"there is no log file {file!r}: see `nbray logs`")
     click.echo(yaml(dict(found)), nl=False)
 
 
-def _of(name: str, option: str, key: str, what: str, kind: Any = str) -> None:
-    @logs.command(name, help=f"Print what {what} has printed.")
-    @click.option(option, "asked", required=True, type=kind)
-    @click.option("--err", is_flag=True, help="What it has written to stderr.")
-    @_log_options
+def _of(name: str, option: str, key: str, what: str, *more: Any, kind: Any = str) -> None:
     def command(
         asked: Any, err: bool, tail: int, follow: bool, node_id: str | None, node_ip: str | None,
-        address: str | None,
+        interval: float | None, timeout: float, address: str | None, **others: Any,
     ) -> None:  # fmt: skip
+        if asked is None and not others.get("pid"):
+            raise click.UsageError("At least one of --pid and --id has to be provided.")
         _print(
             address, tail=tail, follow=follow, suffix="err" if err else "out", node_id=node_id,
-            node_ip=node_ip, **{key: asked},
+            node_ip=node_ip, _interval=interval, timeout=timeout, **{key: asked}, **others,
         )  # fmt: skip
 
+    for one in (
+        _log_options,
+        click.option("--err", is_flag=True, help="What it has written to stderr."),
+        click.option(option, "asked", required=key != "actor_id", type=kind), *more,
+    ):  # fmt: skip
+        command = one(command)
+    logs.command(name, help=f"Print what {what} has printed.")(command)
 
-_of("actor", "--id", "actor_id", "an actor")
-_of("task", "--id", "task_id", "a task")
-_of("worker", "--pid", "pid", "a worker process", int)
+
+_of("actor", "--id", "actor_id", "an actor",
+    click.option("--pid", type=int, help="The process of the actor, instead of its id."))
+_of("task", "--id", "task_id", "a task",
+    click.option("-a", "--attempt-number", type=int, default=0, show_default=True, hidden=True))
+_of("worker", "--pid", "pid", "a worker process", kind=int)
 _of("job", "--id", "submission_id", "a submitted job")
 
 
@@ -227,8 +244,10 @@ _of("job", "--id", "submission_id", "a submitted job")
               show_default=True)
 @click.option("--group-by", type=click.Choice(list(_GROUPED)), default="NODE_ADDRESS",
               show_default=True)
-@click.option("-n", "--num-entries", type=click.IntRange(min=1), help="So many of each group.")
+@click.option("-n", "--n", "--num-entries", "num_entries", type=click.IntRange(min=1),
+              help="So many of each group.")
 @click.option("--stats-only", is_flag=True, help="The sums alone.")
+@click.option("--no-format", is_flag=True, expose_value=False, hidden=True)  # there is one form
 @timeout_option
 @address_option
 def memory(

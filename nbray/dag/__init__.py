@@ -9,6 +9,8 @@ from __future__ import annotations
 from nbray.dag.class_node import ClassMethodNode, ClassNode
 from nbray.dag.constants import (
     BIND_INDEX_KEY,
+    COLLECTIVE_OPERATION_KEY,
+    DAGNODE_TYPE_KEY,
     IS_CLASS_METHOD_OUTPUT_KEY,
     PARENT_CLASS_NODE_KEY,
     PREV_CLASS_METHOD_CALL_KEY,
@@ -21,6 +23,8 @@ from nbray.dag.vis_utils import plot
 
 __all__ = [
     "BIND_INDEX_KEY",
+    "COLLECTIVE_OPERATION_KEY",
+    "DAGNODE_TYPE_KEY",
     "IS_CLASS_METHOD_OUTPUT_KEY",
     "PARENT_CLASS_NODE_KEY",
     "PREV_CLASS_METHOD_CALL_KEY",
@@ -36,8 +40,7 @@ __all__ = [
 ]
 
 _COMPILED = frozenset({
-    "COLLECTIVE_OPERATION_KEY", "CollectiveOutputNode", "DAGContext", "DAGNODE_TYPE_KEY",
-    "DAGOperationFuture", "GPUFuture",
+    "CollectiveOutputNode", "DAGContext", "DAGOperationFuture", "GPUFuture",
 })  # fmt: skip
 """Names of Ray's that serve compiled graphs."""
 

@@ -14,7 +14,7 @@ from nbray.dag.constants import (
     PARENT_CLASS_NODE_KEY,
     PREV_CLASS_METHOD_CALL_KEY,
 )
-from nbray.dag.dag_node import DAGNode
+from nbray.dag.dag_node import DAGNode, said
 from nbray.dag.input_node import InputNode
 
 
@@ -28,7 +28,7 @@ class ClassNode(DAGNode):
     def __init__(self, made_by: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self._made_by = made_by
         self._last_call: ClassMethodNode | None = None
-        super().__init__(args, kwargs, {})
+        super().__init__(args, kwargs, said(made_by._options))
         if any(isinstance(one, InputNode) for one in self._in_order()):
             raise ValueError(
                 "InputNode handles user dynamic input the DAG, and cannot be used as args, "
@@ -95,6 +95,11 @@ class ClassMethodNode(DAGNode):
         self._name = name
         self._before = before
 
+    is_class_method_call = True
+    """It calls a method."""
+    is_class_method_output = False
+    """It is one of several values that a method returns."""
+
     def get_method_name(self) -> str:
         """The method's name."""
         return self._name
@@ -110,6 +115,15 @@ class ClassMethodNode(DAGNode):
             yield self._before
         yield from super()._needs()
 
+    def _with(self, made: Mapping[DAGNode, Any]) -> DAGNode:
+        same = super()._with(made)
+        assert isinstance(same, ClassMethodNode)
+        if isinstance(self._actor, DAGNode):
+            same._actor = made[self._actor]
+        if self._before is not None:
+            same._before = made[self._before]
+        return same
+
     def _run(
         self, results: Mapping[DAGNode, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
@@ -124,11 +138,26 @@ class ClassMethodNode(DAGNode):
         return f"{self._name}()"
 
 
-class MethodOutputNode(DAGNode):
+class MethodOutputNode(ClassMethodNode):
     """One of several values that a method returns (`num_returns` of two or more)."""
 
     def __init__(self, call: ClassMethodNode, index: int) -> None:
-        super().__init__((call, index), {}, {})
+        super().__init__(None, call.get_method_name(), (call, index), {}, {})
+
+    is_class_method_call = False
+    is_class_method_output = True
+
+    @property
+    def class_method_call(self) -> ClassMethodNode:
+        """The call whose value it is one of."""
+        call: ClassMethodNode = self._bound_args[0]
+        return call
+
+    @property
+    def output_idx(self) -> int:
+        """Which of the values, from 0 on."""
+        index: int = self._bound_args[1]
+        return index
 
     def get_other_args_to_resolve(self) -> dict[str, Any]:
         """That it is one of several values."""
@@ -142,7 +171,13 @@ class MethodOutputNode(DAGNode):
 
 
 def bound_call(method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """What `handle.method.bind(...)` gives: a node, or one for each of several returns."""
+    """What `handle.method.bind(...)` gives: a node, or one for each of several returns.
+
+    Raises:
+        TypeError: the method does not accept these arguments.
+    """
+    if method._shape is not None:
+        method._shape.check(args, kwargs)
     call = _HandleCall(method, args, kwargs)
     returns = method._options.num_returns
     if isinstance(returns, int) and returns > 1:
@@ -154,7 +189,7 @@ class _HandleCall(ClassMethodNode):
     """A call of a living actor, by the method with its options."""
 
     def __init__(self, method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        super().__init__(None, method._name, args, kwargs, {})
+        super().__init__(None, method._name, args, kwargs, said(method._options))
         self._method = method
 
     def _run(

@@ -6,9 +6,12 @@ in one `execute`, each node is run once, after what it depends on, without recur
 
 from __future__ import annotations
 
+import copy
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
+
+import msgspec
 
 
 class DAGNode:
@@ -42,6 +45,58 @@ class DAGNode:
     def get_stable_uuid(self) -> str:
         """What names the node, also where it has been sent."""
         return self._stable_uuid
+
+    def clear_cache(self) -> None:
+        """Forget what `execute` has kept."""
+        self.cache_from_last_execute = {}
+
+    async def get_object_refs_from_last_execute(self) -> dict[str, Any]:
+        """What each node gave in the last `execute` that kept it, by the nodes' ids."""
+        return dict(self.cache_from_last_execute)
+
+    def apply_functional(
+        self, source_input_list: Any, predicate_fn: Callable[[DAGNode], bool],
+        apply_fn: Callable[[DAGNode], Any],
+    ) -> Any:  # fmt: skip
+        """*source_input_list*; nodes for which *predicate_fn* is true as *apply_fn* makes them."""
+        chosen = {
+            node: apply_fn(node) if predicate_fn(node) else node
+            for node in dict.fromkeys(nodes_in(source_input_list))
+        }
+        return replaced(source_input_list, chosen)
+
+    def with_tensor_transport(self, *_args: Any, **_kwargs: Any) -> DAGNode:
+        """This node: its value travels through the object store, on GPUs too."""
+        return self
+
+    def traverse_and_apply(self, fn: Callable[[DAGNode], object]) -> None:
+        """Call *fn* with each node that this one depends on, and before with this one."""
+        for node in reversed(self._in_order()):
+            fn(node)
+
+    def apply_recursive(self, fn: Callable[[Any], Any]) -> Any:
+        """What *fn* makes of this node, after all that it depends on.
+
+        *fn* is called once for each node, with a copy that has what it made of others in their
+        places.
+
+        Raises:
+            AssertionError: there are two input nodes.
+        """
+        made: dict[DAGNode, Any] = {}
+        ordered = self._in_order()
+        if sum(node._takes_input for node in ordered) > 1:
+            raise AssertionError("Each DAG should only have one unique InputNode.")
+        for node in ordered:
+            made[node] = fn(node._with(made))
+        return made[self]
+
+    def _with(self, made: Mapping[DAGNode, Any]) -> DAGNode:
+        """This node, by the same id, where what it depends on has become what *made* says."""
+        same = copy.copy(self)
+        args, same._bound_kwargs = self._given(made)
+        same._bound_args = tuple(args)
+        return same
 
     def execute(self, *args: Any, _ray_cache_refs: bool = False, **kwargs: Any) -> Any:
         """Run the graph up to this node; does not wait for it.
@@ -114,6 +169,11 @@ class DAGNode:
         kwargs = {key: replaced(one, results) for key, one in self._bound_kwargs.items()}
         return [replaced(one, results) for one in self._bound_args], kwargs
 
+    def __copy__(self) -> Any:
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__)
+        return same
+
     def __getattr__(self, name: str) -> Any:
         if name == "bind":
             raise AttributeError(f".bind() cannot be used again on {type(self)} ")
@@ -131,6 +191,16 @@ class DAGNode:
 
     def _what(self) -> str:
         return ""
+
+
+def said(options: msgspec.Struct) -> dict[str, Any]:
+    """Those of *options* that are not what they are by default."""
+    plain = type(options)()
+    return {
+        name: value
+        for name in options.__struct_fields__
+        if (value := getattr(options, name)) != getattr(plain, name)
+    }
 
 
 def nodes_in(value: Any) -> Iterator[DAGNode]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nbray.dag.dag_node import DAGNode
+from nbray.dag.dag_node import DAGNode, said
 
 
 class FunctionNode(DAGNode):
@@ -14,7 +14,7 @@ class FunctionNode(DAGNode):
     def __init__(
         self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        super().__init__(args, kwargs, {})
+        super().__init__(args, kwargs, said(function._options))
         self._function = function
 
     def _run(

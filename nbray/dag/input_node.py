@@ -40,6 +40,7 @@ class InputNode(DAGNode):
             raise ValueError("InputNode should not take any args or kwargs.")
         super().__init__((), {}, {})
         self._entered = False
+        self.input_context: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         self._entered = True
@@ -56,9 +57,13 @@ class InputNode(DAGNode):
         return InputAttributeNode(self, key, "__getitem__")
 
     def __getattr__(self, name: str) -> InputAttributeNode:
-        if name.startswith("__") or name == "_entered":
+        if name.startswith("__") or name in {"_entered", "input_context"}:
             raise AttributeError(name)
         return InputAttributeNode(self, name, "__getattr__")
+
+    def set_context(self, key: str, value: Any) -> None:
+        """Keep *value*: programs leave notes here."""
+        self.input_context[key] = value
 
     def __iter__(self) -> NoReturn:
         raise TypeError("an InputNode cannot be iterated over: take its parts by x[0], x[1]")
@@ -90,6 +95,12 @@ class InputAttributeNode(DAGNode):
 
     def _needs(self) -> Iterator[DAGNode]:
         yield self._source
+
+    def _with(self, made: Mapping[DAGNode, Any]) -> DAGNode:
+        same = super()._with(made)
+        assert isinstance(same, InputAttributeNode)
+        same._source = made[self._source]
+        return same
 
     def _run(
         self, results: Mapping[DAGNode, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

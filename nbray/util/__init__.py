@@ -46,7 +46,8 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     """
     found = session.require().actors.names(all_namespaces)
     if all_namespaces:
-        return [{"namespace": namespace, "name": name} for namespace, name in found]
+        shown = (one for one in found if not one[0].startswith("_nbray"))
+        return [{"namespace": namespace, "name": name} for namespace, name in shown]
     return [name for _, name in found]
 
 
@@ -65,11 +66,35 @@ def _placing(name: str) -> Any:
     return placing if name == "placement_group" else getattr(placing, name)
 
 
-def _debugger(name: str) -> Any:
-    import nbray.util.debugpy as second
-    import nbray.util.rpdb as first
+def _module(name: str) -> Any:
+    """A module of this package, by its name or by one that Ray has given it.
 
-    return first if name == "pdb" else second
+    They are not imported from the package, which would ask here for each.
+    """
+    import nbray.util.actor_pool as pools
+    import nbray.util.annotations as marks
+    import nbray.util.check_serialize as checks
+    import nbray.util.client_connect as connects
+    import nbray.util.debug as says
+    import nbray.util.debugpy as breaks
+    import nbray.util.helpers as helps
+    import nbray.util.iter as iterators
+    import nbray.util.rpdb as stops
+    import nbray.util.serialization as serializers
+
+    return {
+        "actor_pool": pools, "annotations": marks, "check_serialize": checks,
+        "client_connect": connects, "debug": says, "debugpy": breaks, "helpers": helps,
+        "iter": iterators, "pdb": stops, "ray_debugpy": breaks, "rpdb": stops,
+        "serialization": serializers,
+    }[name]  # fmt: skip
+
+
+_MODULES = {
+    "actor_pool", "annotations", "check_serialize", "client_connect", "debug", "debugpy",
+    "helpers", "iter", "pdb", "ray_debugpy", "rpdb", "serialization",
+}  # fmt: skip
+"""Modules that `import ray` has loaded there."""
 
 
 def __getattr__(name: str) -> Any:
@@ -101,8 +126,6 @@ def __getattr__(name: str) -> Any:
         from nbray.util.check_serialize import inspect_serializability
 
         return inspect_serializability
-    if name in {"pdb", "ray_debugpy"}:
-        return _debugger(name)
     if name == "PublicAPI":
         from nbray.util.annotations import PublicAPI
 
@@ -125,4 +148,9 @@ def __getattr__(name: str) -> Any:
         from nbray.util import client_connect
 
         return getattr(client_connect, name)
+    if name in _MODULES:
+        return _module(name)
     raise AttributeError(f"module 'nbray.util' has no attribute {name!r}")
+
+
+del annotations  # the future's, which would hide the module

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nbray.api import get, wait
-from nbray.exceptions import ActorDiedError, GetTimeoutError
+from nbray.exceptions import ActorDiedError
 from nbray.refs import ObjectRef
 
 Call = Callable[[Any, Any], Any]
@@ -30,6 +30,10 @@ class ActorPool:
         """What calls gave, a reference or a list of them, until it was fetched."""
         self._submitted = 0
         self._returned = 0
+        self._started = 0
+        """How many were called."""
+        self._passed = 0
+        """One more than the last index that was fetched."""
 
     def submit(self, function: Call, value: Any) -> None:
         """Call `function(actor, value)` on an idle actor, or as soon as there is one."""
@@ -45,6 +49,7 @@ class ActorPool:
             ref = called[0] if isinstance(called, list) else called
             self._running[ref] = (index, actor)
             self._by_index[index] = called
+            self._started = index + 1
 
     def _finish(self, ref: ObjectRef[Any], alive: bool = True) -> None:
         found = self._running.pop(ref, None)
@@ -66,10 +71,13 @@ class ActorPool:
         Raises:
             StopIteration: none is left.
             TimeoutError: it was not ready within *timeout* seconds.
+            ValueError: `get_next_unordered` has given the last one that was started.
             RayError: the call failed. An actor that has died leaves the pool.
         """
         if not self.has_next():
             raise StopIteration("No more results to get")
+        if self._passed >= self._started:
+            raise ValueError("It is not allowed to call get_next() after get_next_unordered().")
         while self._returned not in self._by_index:
             if self._returned < min(self._by_index, default=self._submitted) and not any(
                 index == self._returned for index, _, _ in self._waiting
@@ -107,6 +115,7 @@ class ActorPool:
         raise _timed_out(called, ignore_if_timedout)
 
     def _result(self, index: int) -> Any:
+        self._passed = max(self._passed, index + 1)
         called = self._by_index.pop(index)
         ref = called[0] if isinstance(called, list) else called
         alive = True
@@ -119,13 +128,14 @@ class ActorPool:
             self._finish(ref, alive)
 
     def _give_up(self, index: int) -> None:
+        self._passed = max(self._passed, index + 1)
         called = self._by_index.pop(index)
         self._finish(called[0] if isinstance(called, list) else called)
 
     def _free_one(self, timeout: float | None) -> None:
         ready, _ = wait(list(self._running), timeout=timeout)
         if not ready:
-            raise GetTimeoutError("Timed out waiting for result")
+            raise TimeoutError("Timed out waiting for result")
         self._finish(ready[0])
 
     def map(self, function: Call, values: Iterable[Any]) -> Iterator[Any]:
@@ -172,6 +182,6 @@ class ActorPool:
         self._start()
 
 
-def _timed_out(called: Any, ignored: bool) -> GetTimeoutError:
+def _timed_out(called: Any, ignored: bool) -> TimeoutError:
     given_up = f". The task {called} has been ignored." if ignored else ""
-    return GetTimeoutError(f"Timed out waiting for result{given_up}")
+    return TimeoutError(f"Timed out waiting for result{given_up}")

@@ -95,7 +95,8 @@ class PlacementGroup:
     def ready(self) -> Any:
         """A reference that is ready, with this group as its value, when all bundles are reserved.
 
-        If the group is removed first, its `get` raises `TaskPlacementGroupRemoved`.
+        If the group is removed first, its `get` raises `TaskPlacementGroupRemoved`; if no node can
+        hold it, after `init(infeasible="raise")`, `TaskUnschedulableError`.
         """
         engine = session.require()
         if self.is_empty:
@@ -107,6 +108,7 @@ class PlacementGroup:
 
         Raises:
             Exception: the group has been removed (as in Ray).
+            TaskUnschedulableError: no node can hold it, after `init(infeasible="raise")`.
         """
         engine = session.require()
         if math.isnan(timeout_seconds):
@@ -235,12 +237,17 @@ def _row(one: GroupRecord) -> dict[str, Any]:
             "scheduling_latency_ms": one.delays[1] * 1000,
             "scheduling_attempt": one.attempts,
             "highest_retry_delay_ms": 0.0,
-            "scheduling_state": _SCHEDULING.get(one.state, "QUEUED"),
+            "scheduling_state": _scheduling(one),
         },
     }
 
 
-_SCHEDULING = {"CREATED": "FINISHED", "REMOVED": "REMOVED"}
+def _scheduling(one: GroupRecord) -> str:
+    """Ray's word for how far it is."""
+    known = {"CREATED": "FINISHED", "REMOVED": "REMOVED"}.get(one.state)
+    if known is None and one.never:
+        return "INFEASIBLE"
+    return known or ("NO_RESOURCES" if one.why else "QUEUED")
 
 
 def get_current_placement_group() -> PlacementGroup | None:

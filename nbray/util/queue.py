@@ -80,9 +80,6 @@ class Queue:
         self.maxsize = maxsize
         self.actor: Any = remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
 
-    def __reduce__(self) -> Any:
-        return _attach, (self.maxsize, self.actor)
-
     def __len__(self) -> int:
         return self.size()
 
@@ -191,15 +188,18 @@ class Queue:
         return taken
 
     def shutdown(self, force: bool = False, grace_period_s: float = 5) -> None:
-        """End the queue and its actor; items in it are lost.
+        """End the queue and its actor; items in it are lost. Afterwards it has no actor.
 
         Args:
             force: at once, and not after the calls that were made before.
             grace_period_s: how many seconds those are waited for, at most.
         """
+        actor, self.actor = self.actor, None
+        if actor is None:
+            return
         if not force:
-            wait([self.actor.__ray_terminate__.remote()], timeout=grace_period_s)
-        kill(self.actor, no_restart=True)
+            wait([actor.__ray_terminate__.remote()], timeout=grace_period_s)
+        kill(actor, no_restart=True)
 
 
 def _checked(timeout: float | None) -> float | None:
@@ -207,9 +207,3 @@ def _checked(timeout: float | None) -> float | None:
         raise ValueError("'timeout' must be a non-negative number")
     return timeout
 
-
-def _attach(maxsize: int, actor: Any) -> Queue:
-    made = Queue.__new__(Queue)
-    made.maxsize = maxsize
-    made.actor = actor
-    return made

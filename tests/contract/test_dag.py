@@ -120,6 +120,30 @@ def test_options():
     assert ray.get(Account.bind(3).read.options(name="reading").bind().execute()) == 3
 
 
+def test_options_are_told():
+    node = add.options(num_cpus=0.5, name="adding").bind(1)
+    assert node.get_options().items() >= {"num_cpus": 0.5, "name": "adding"}.items()
+    assert Account.options(name="an account").bind().get_options()["name"] == "an account"
+
+
+def test_applied_to_each_node():
+    with InputNode() as x:
+        last = add.bind(add.bind(x[0]), Account.bind(3).add.bind(add.bind(x[1])))
+    seen = []
+    same = last.apply_recursive(lambda node: seen.append(type(node).__name__) or node)
+    assert sorted(seen) == [
+        "ClassMethodNode", "ClassNode", "FunctionNode", "FunctionNode", "FunctionNode",
+        "InputAttributeNode", "InputAttributeNode", "InputNode",
+    ]  # fmt: skip
+    assert seen[-1] == "FunctionNode"
+    assert ray.get(same.execute(1, 2)) == ray.get(last.execute(1, 2)) == 8
+
+
+def test_a_living_actors_method_is_given_what_it_takes():
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        Account.remote().add.bind(1, 2, 3)
+
+
 def test_an_error():
     with pytest.raises(TypeError, match="str"):
         ray.get(add.bind("a").execute())

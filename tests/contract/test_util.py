@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from api import load, ray
@@ -81,6 +82,28 @@ def test_a_result_that_does_not_come_in_time(pool, tmp_path):
     go.touch()
 
 
+@pytest.mark.concurrent
+def test_no_order_is_left_after_the_last_was_given_out_of_it(tmp_path):
+    go = tmp_path / "go"
+
+    @ray.remote(num_cpus=0)
+    class Waits:
+        def double(self, x):
+            while x == 1 and not go.exists():
+                time.sleep(0.01)
+            return 2 * x
+
+    two = ActorPool([Waits.remote(), Waits.remote()])
+    two.submit(by, 1)
+    two.submit(by, 2)
+    assert two.get_next_unordered() == 4
+    with pytest.raises(ValueError, match="after get_next_unordered"):
+        two.get_next()
+    go.touch()
+    assert two.has_next()
+    assert two.get_next_unordered() == 2
+
+
 def test_idle_actors(pool):
     assert pool.has_free()
     first, second = pool.pop_idle(), pool.pop_idle()
@@ -109,6 +132,27 @@ def test_a_queue():
     with pytest.raises(Empty):
         items.get(timeout=0.01)
     items.shutdown(force=True)
+
+
+class Counted(Queue):
+    def twice(self):
+        return 2 * self.size()
+
+
+def test_a_queue_of_a_class_of_ones_own_is_sent_as_such():
+    items = Counted(maxsize=4)
+    items.put(1)
+
+    @ray.remote
+    def look(items):
+        return items.twice(), items.maxsize
+
+    assert ray.get(look.remote(items)) == (2, 4)
+    items.shutdown(force=True)
+    assert items.actor is None
+    items.shutdown()
+    with pytest.raises(AttributeError):
+        items.put(1)
 
 
 def test_a_queues_batches():

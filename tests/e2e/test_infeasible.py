@@ -73,6 +73,27 @@ def raising() -> Iterator[Any]:
     ray.shutdown()
 
 
+def test_a_group_that_no_node_can_hold(raising: Any) -> None:
+    raising("native")
+    group = placement_group([{"CPU": 1}, {"far": 1}], name="far off")
+    assert eventually(
+        lambda: placement_group_table(group)["stats"]["scheduling_state"] == "INFEASIBLE"
+    )
+    inside = PlacementGroupSchedulingStrategy(group)
+    words = "no node can hold placement group .*far"
+    with pytest.raises(TaskUnschedulableError, match=words):
+        ray.get(group.ready(), timeout=30)
+    with pytest.raises(TaskUnschedulableError, match=words):
+        group.wait(30)
+    for _ in range(2):
+        with pytest.raises(TaskUnschedulableError, match=words):
+            ray.get(where.options(scheduling_strategy=inside).remote(), timeout=30)
+    with pytest.raises(ActorUnschedulableError, match="placement group.*far"):
+        resident = Resident.options(scheduling_strategy=inside).remote()
+        ray.get(resident.where.remote(), timeout=30)
+    remove_placement_group(group)
+
+
 def test_other_words_are_refused() -> None:
     with pytest.raises(ValueError, match="infeasible"):
         ray.init(infeasible="perhaps")

@@ -11,12 +11,12 @@ from typing import Any
 from sim.checking import Checker
 from sim.expect import Expect
 
-from nbray.exceptions import RaySystemError
+from nbray.exceptions import RaySystemError, TaskUnschedulableError
 from nbray.where import Where
 
 STRATEGIES = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
 ENDED = {"TaskPlacementGroupRemoved", "WorkerCrashedError", "OwnerDiedError", "ActorDiedError",
-         "ActorUnavailableError", "ActorUnschedulableError"}  # fmt: skip
+         "ActorUnavailableError", "ActorUnschedulableError", "TaskUnschedulableError"}  # fmt: skip
 """What work in a group may end with, for any group may end at any time."""
 LONGEST = 3.0
 """Seconds that a group lasts at most while others may lack what it has."""
@@ -69,9 +69,13 @@ class GroupShapes(Checker):
         groups = self.api.engine.cluster.groups
         if self.rng.random() < 0.7:
             ref = groups.ready(held.group, ("group", tag))
-            self._keep([ref], Expect(("group", tag), {"TaskPlacementGroupRemoved"}))
+            errors = {"TaskPlacementGroupRemoved", "TaskUnschedulableError"}
+            self._keep([ref], Expect(("group", tag), errors))
         if self.rng.random() < 0.5:
-            placed = groups.wait(held.group, 0.3 * self.rng.random())
+            try:
+                placed = groups.wait(held.group, 0.3 * self.rng.random())
+            except TaskUnschedulableError:  # until a node comes that can hold it
+                placed = None
             found = groups.find(held.group)  # not there: another removed it before it was made
             if placed and found and found[0].state == "PENDING":
                 self.world.fail(f"group {held.group} was placed, and is not: {found}")

@@ -61,7 +61,7 @@ class InlineGroups:
             id=group, name=name, namespace=space,
             bundles=tuple(dict(bundle) for bundle in bundles), strategy=strategy,
             state="PENDING" if why else "CREATED", nodes=(here,) * len(bundles), why=why,
-            attempts=1, detached=detached, job=self._owner,
+            never=bool(why), attempts=1, detached=detached, job=self._owner,
         )  # fmt: skip
         if not why:
             self._cluster.hold(self._amounts(group), +1)

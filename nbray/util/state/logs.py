@@ -67,6 +67,7 @@ def get_log(
         tail: so many last lines; -1: 1,000; 0: all.
         follow: go on with what comes.
         suffix: 'out' or 'err'.
+        encoding, errors: how a file's bytes become text; 'strict' is 'replace' here.
 
     Raises:
         ValueError: nothing says which log.
@@ -91,7 +92,8 @@ def get_log(
         )
     def read(engine: Engine) -> str:
         if filename:
-            return _file(_folder(engine, node_id, node_ip), filename)
+            folder = _folder(engine, node_id, node_ip)
+            return _file(folder, filename, encoding or "utf-8", errors or "strict")
         if submission_id:
             return submitted_log(engine, submission_id)
         return _printed(engine, actor_id, task_id, pid, timeout, f"std{suffix}")
@@ -150,11 +152,12 @@ def _folder(engine: Engine, node_id: str | None, node_ip: str | None) -> Path:
     return Path(here.session_dir) / "logs"
 
 
-def _file(folder: Path, filename: str) -> str:
+def _file(folder: Path, filename: str, encoding: str, errors: str) -> str:
     path = (folder / filename).resolve()
     if folder.resolve() not in path.parents or not path.is_file():
         raise RayStateApiException(f"there is no log file {filename!r}: see list_logs()")
-    return path.read_text(errors="replace")
+    # Half a character at the end of what still grows is no error.
+    return path.read_text(encoding, "replace" if errors == "strict" else errors)
 
 
 def _printed(

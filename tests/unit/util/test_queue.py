@@ -69,6 +69,8 @@ def test_it_travels_to_tasks():
 
 def test_shutdown():
     items = Queue()
+    actor = items.actor
     items.shutdown()
+    assert items.actor is None
     with pytest.raises(ray.exceptions.RayActorError):
-        items.put(1)
+        ray.get(actor.qsize.remote())

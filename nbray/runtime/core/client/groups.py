@@ -31,11 +31,13 @@ GONE = "The placement group corresponding to this task has been removed."
 class Followed:
     """One group."""
 
-    __slots__ = ("group", "name", "never", "phase", "ready", "why")
+    __slots__ = ("group", "name", "never", "phase", "raises", "ready", "why")
 
-    def __init__(self, group: str, name: str = "") -> None:
+    def __init__(self, group: str, name: str = "", raises: bool = False) -> None:
         self.group = group
         self.name = name
+        self.raises = raises
+        """Who waits for it while no node can hold it gets an error, and does not wait."""
         self.phase = WAITING
         self.why = ""
         self.never = False
@@ -55,6 +57,12 @@ class Followed:
         return f"waits for placement group {self.label}" + (f": {self.why}" if self.why else "")
 
 
+    @property
+    def lacks(self) -> str:
+        """What is said to who does not wait for nodes that could hold it."""
+        return f"no node can hold placement group {self.label}: {self.why}"
+
+
 class FollowedGroups:
     """Those that client *me* has to do with."""
 
@@ -65,17 +73,19 @@ class FollowedGroups:
         self._me = objects.me
         self.known: dict[str, Followed] = {}
 
-    def create(self, message: CreateGroup) -> list[ClientEffect]:
-        """Make a group; it is followed from now on."""
+    def create(self, message: CreateGroup, raises: bool = False) -> list[ClientEffect]:
+        """Make a group; it is followed from now on (*raises*: see `Followed`)."""
         spec = message.spec
-        self._note(Followed(spec.id, spec.name))
+        self._note(Followed(spec.id, spec.name, raises))
         return [Send(HEAD, message)]
 
     def follow(self, group: str) -> list[ClientEffect]:
         """Hear of this group from now on."""
         known = self.known.get(group)
         if known is not None:  # one that has ended fails what has been queued for it since
-            return self._tasks.group_removed(group, GONE) if known.phase == REMOVED else []
+            if known.phase == REMOVED:
+                return self._removed(group)
+            return self._impossible(group, known.lacks) if known.never else []
         self._note(Followed(group))
         return [Send(HEAD, WatchGroup(self._me, group))]
 
@@ -86,9 +96,12 @@ class FollowedGroups:
         known = self.known[group]
         return [*effects, *self.state(GroupState(self._me, group, REMOVED, name=known.name))]
 
-    def ready(self, group: str, seq: int, value: bytes) -> list[ClientEffect]:
-        """The promised object *seq* is *value* once the group is placed."""
+    def ready(
+        self, group: str, seq: int, value: bytes, raises: bool = False
+    ) -> list[ClientEffect]:
+        """The promised object *seq* is *value* once the group is placed (*raises*: `Followed`)."""
         effects = self.follow(group)
+        self.known[group].raises |= raises
         entry = self._objects.owned.get(seq)
         if entry is None:
             return effects
@@ -103,13 +116,16 @@ class FollowedGroups:
         followed = self.known.get(message.id)
         if followed is None or followed.phase == REMOVED:
             return []
+        was = followed.never
         followed.phase, followed.why, followed.never = message.state, message.why, message.never
         followed.name = message.name or followed.name
-        if message.never:
+        if message.never and not followed.raises:
             self._tasks.lacking(f"work {followed.waits}; it waits for nodes that join with that")
         effects = self._settle(followed)
         if message.state == REMOVED:
-            effects += self._tasks.group_removed(message.id, GONE)
+            effects += self._removed(message.id)
+        elif was or message.never:
+            effects += self._impossible(message.id, followed.lacks if message.never else "")
         return effects
 
     def awaited(self, still: bool) -> list[str]:
@@ -128,8 +144,33 @@ class FollowedGroups:
             for one in waited
         ]
 
+    def _removed(self, group: str) -> list[ClientEffect]:
+        """It has ended: what is queued for it fails, now and later."""
+        effects: list[ClientEffect] = []
+        pools = self._tasks.pools
+        for pool in pools.of_group(group):
+            pool.infeasible, pool.kind, pool.ended = GONE, "TaskPlacementGroupRemoved", True
+            effects += self._tasks.fail_pool(pool)
+            effects.append(pools.forget(pool))
+            if not pool.leases:
+                pools.active.pop(pool.id, None)
+                pools.drop(pool)
+        return effects
+
+    def _impossible(self, group: str, why: str) -> list[ClientEffect]:
+        """No node can hold it: what does not wait for one fails, now and later ('': one can)."""
+        effects: list[ClientEffect] = []
+        pools = self._tasks.pools
+        for pool in pools.of_group(group):
+            if pool.raises and why != pool.infeasible:
+                pool.infeasible = why
+                effects += self._tasks.fail_pool(pool) if why else []
+                effects.append(pools.forget(pool))
+        return effects
+
     def _settle(self, followed: Followed) -> list[ClientEffect]:
-        if not followed.ready or followed.phase not in (PLACED, REMOVED):
+        impossible = followed.raises and followed.never and followed.phase == WAITING
+        if not followed.ready or not (impossible or followed.phase in (PLACED, REMOVED)):
             return []
         ready, followed.ready = followed.ready, []
         effects: list[ClientEffect] = []
@@ -137,6 +178,8 @@ class FollowedGroups:
             value = Value(data)
             if followed.phase == REMOVED:
                 value = Value(self._error("TaskPlacementGroupRemoved", GONE), failed=True)
+            elif impossible:
+                value = Value(self._error("TaskUnschedulableError", followed.lacks), failed=True)
             effects += self._objects.resolve(entry, value)
         return effects
 

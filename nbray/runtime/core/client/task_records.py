@@ -159,8 +159,8 @@ class LeasedWorker:
 class ShapePool:
     """Tasks of one shape, and the leases that serve them."""
 
-    __slots__ = ("depth", "env", "group", "id", "infeasible", "kind", "leases", "node", "queue",
-                 "raises", "resources", "sent", "waiting", "where")  # fmt: skip
+    __slots__ = ("depth", "ended", "env", "group", "id", "infeasible", "kind", "leases", "node",
+                 "queue", "raises", "resources", "sent", "waiting", "where")  # fmt: skip
 
     def __init__(
         self, number: int, resources: Shape, depth: int, node: int, where: Where | None = None,
@@ -178,6 +178,8 @@ class ShapePool:
         self.waiting = ""
         self.infeasible = ""
         self.kind = "TaskUnschedulableError"
+        self.ended = False
+        """Its placement group has: nothing runs in it any more."""
         """What error says so."""
         self.where = where
         self.raises = raises

@@ -122,13 +122,13 @@ class Submitter:
         for pool in list(pools.active.values()):
             if pool.queue:
                 if pool.infeasible:
-                    effects += self._fail_pool(pool)
+                    effects += self.fail_pool(pool)
                 else:
                     self._dispatch(pool, effects)
             pools.ask(pool, effects)
             if not pool.queue and not pool.leases:
                 pools.active.pop(pool.id, None)
-                if pool.infeasible:  # its placement group has ended, and with it all work in it
+                if pool.ended:  # its placement group has, and with it all work in it
                     pools.drop(pool)
         return effects
 
@@ -234,24 +234,13 @@ class Submitter:
                 self.lacking(f"{pool.queue[0].work.spec.name} {pool.waiting}")
             return []
         pool.infeasible = message.why
-        effects = self._fail_pool(pool)
+        effects = self.fail_pool(pool)
         pool.infeasible = ""
         effects.append(self.pools.forget(pool))
         return effects
 
-    def group_removed(self, group: str, why: str) -> list[ClientEffect]:
-        """A placement group has ended: what is queued for it fails, now and later."""
-        effects: list[ClientEffect] = []
-        for pool in self.pools.of_group(group):
-            pool.infeasible, pool.kind = why, "TaskPlacementGroupRemoved"
-            effects += self._fail_pool(pool)
-            effects.append(self.pools.forget(pool))
-            if not pool.leases:
-                self.pools.active.pop(pool.id, None)
-                self.pools.drop(pool)
-        return effects
-
-    def _fail_pool(self, pool: ShapePool) -> list[ClientEffect]:
+    def fail_pool(self, pool: ShapePool) -> list[ClientEffect]:
+        """What is queued for this shape fails, by what the pool says."""
         effects: list[ClientEffect] = []
         error = Value(self._error(pool.kind, pool.infeasible), failed=True)
         while pool.queue:

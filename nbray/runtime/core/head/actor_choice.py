@@ -48,6 +48,8 @@ class Choice:
         """Whether a placement group is over."""
         self.waits: Callable[[str], str] = lambda _group: ""
         """Why a placement group has not been placed."""
+        self.never: Callable[[str], bool] = lambda _group: False
+        """Whether that is so for want of nodes."""
 
     def of(self, spec: m.ActorSpec) -> Found:
         """The node for an actor that has none."""
@@ -63,7 +65,8 @@ class Choice:
         if not able_ones:
             if group:
                 why = self.waits(group)
-                return None, f"waits for its placement group{why and ': '}{why}", False
+                said = f"waits for its placement group{why and ': '}{why}"
+                return None, said, spec.raises and self.never(group)
             why = why_never(spec.resources, members, spec.node, where)
             gone = spec.node > 0 or (where is not None and bool(where.node) and not where.soft)
             if where is not None and gone and not spec.node:

@@ -96,11 +96,12 @@ class Directory:
 
     def with_groups(
         self, promised: Callable[[int], m.Shape], removed: Callable[[str], bool],
-        waits: Callable[[str], str],
+        waits: Callable[[str], str], never: Callable[[str], bool],
     ) -> None:  # fmt: skip
-        """What of a node placement groups have, which of them are over, and why one waits."""
+        """What of a node placement groups have, which are over, why one waits, and for nodes."""
         choice = self._choice
-        choice.promised, choice.removed, choice.waits = promised, removed, waits
+        choice.promised, choice.removed = promised, removed
+        choice.waits, choice.never = waits, never
 
     @property
     def living(self) -> int:

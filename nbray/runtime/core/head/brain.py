@@ -35,7 +35,9 @@ class HeadBrain:
             cluster, self.membership.alive, self.directory.held_on, self.directory.has_ended
         )
         groups = self.groups
-        self.directory.with_groups(groups.promises.of, groups.removed, groups.waits)
+        self.directory.with_groups(
+            groups.promises.of, groups.removed, groups.waits, groups.never
+        )
         self._watchers: set[int] = set()
         self._members_due: float | None = None
         self._members_sent = float("-inf")

@@ -20,8 +20,8 @@ STATES = ("PENDING", "CREATED", "RESCHEDULING", "REMOVED")
 
 
 def record(
-    spec: m.GroupSpec, state: int, nodes: Sequence[int], why: str, attempts: int,
-    delays: tuple[float, float], cluster: int,
+    spec: m.GroupSpec, state: int, nodes: Sequence[int], why: str, never: bool,
+    attempts: int, delays: tuple[float, float], cluster: int,
 ) -> GroupRecord:  # fmt: skip
     """What is told of a group whose bundles are on *nodes* (0: on none yet)."""
     return GroupRecord(
@@ -29,7 +29,7 @@ def record(
         bundles=tuple(units(bundle) for bundle in spec.bundles), strategy=spec.strategy,
         state=STATES[state],
         nodes=tuple(node_hex(number, cluster) if number else "" for number in nodes),
-        why=why, attempts=attempts, delays=delays, detached=spec.detached,
+        why=why, never=never, attempts=attempts, delays=delays, detached=spec.detached,
         cell=spec.cell, job=spec.job,
     )  # fmt: skip
 

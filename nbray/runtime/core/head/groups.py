@@ -183,13 +183,18 @@ class Groups:
 
     def _record(self, one: _Group) -> GroupRecord:
         nodes = [number if number not in one.missing else 0 for number in one.nodes]
-        facts = (one.phase, nodes, one.why, one.attempts, one.delays)
+        facts = (one.phase, nodes, one.why, one.never, one.attempts, one.delays)
         return record(one.spec, *facts, self._cluster)
 
     def waits(self, group: str) -> str:
         """Why work for it waits ('': it is placed, or nothing is known of it)."""
         known = self._all.get(group)
         return "" if known is None or known.phase == m.PLACED else known.why
+
+    def never(self, group: str) -> bool:
+        """Whether it waits, and no node that is there can hold it."""
+        known = self._all.get(group)
+        return known is not None and known.phase == m.WAITING and known.never
 
     def removed(self, group: str) -> bool:
         """Whether it is known to be over."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nbray.details import GroupRecord
-from nbray.exceptions import RaySystemError
+from nbray.exceptions import RaySystemError, TaskUnschedulableError
 from nbray.ids import HEAD
 from nbray.options import UNIT
 from nbray.refs import ObjectRef
@@ -53,7 +53,7 @@ class NativeGroups:
 
         brain = self._brain
         brain.tally(session.cell.get(), self._loop.now())  # so that screens know its cell
-        job, _, namespace, *_ = self._origin()
+        job, _, namespace, _, raises = self._origin()
         group = f"{brain.me:016x}{next(brain.objects.numbers):012x}{job & _REST:08x}"
         spec = m.GroupSpec(
             id=group, name=name, namespace=namespace,
@@ -66,10 +66,10 @@ class NativeGroups:
             target=max(0, self._number(target)) if target else 0, cell=session.cell.get(),
         )  # fmt: skip
         if not name:
-            self._send(brain.groups.create, m.CreateGroup(brain.me, spec))
+            self._send(brain.groups.create, m.CreateGroup(brain.me, spec), raises)
             return group
         answer = self._memory.ask(
-            lambda token: brain.groups.create(m.CreateGroup(brain.me, spec, token))
+            lambda token: brain.groups.create(m.CreateGroup(brain.me, spec, token), raises)
         )
         if answer.why:
             raise RaySystemError(f"System error: {answer.why}")
@@ -83,7 +83,8 @@ class NativeGroups:
         """An object that is *value* when the group is placed (see `Groups.ready`)."""
         seq = next(self._brain.objects.numbers)
         self._brain.objects.promise(None, seq, 1)
-        self._send(self._brain.groups.ready, group, seq, pack(value, "a placement group").join())
+        data = pack(value, "a placement group").join()
+        self._send(self._brain.groups.ready, group, seq, data, self._origin()[4])
         return self._memory.own(seq)
 
     def wait(self, group: str, timeout: float | None) -> bool | None:
@@ -96,6 +97,8 @@ class NativeGroups:
             known = brain.groups.known.get(group)
         if known is not None and known.phase == m.REMOVED:
             return None
+        if known is not None and known.raises and known.never and known.phase == m.WAITING:
+            raise TaskUnschedulableError(known.lacks)
         return known is not None and known.phase == m.PLACED
 
     def find(self, group: str = "", name: str = "") -> list[GroupRecord]:

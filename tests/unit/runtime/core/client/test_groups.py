@@ -20,22 +20,23 @@ class Grouped(Play):
         super().__init__()
         self.groups = self.brain.groups
 
-    def ready(self) -> m.Ref:
+    def ready(self, raises: bool = False) -> m.Ref:
         seq = next(self.brain.objects.numbers)
         self.brain.objects.promise(None, seq, 1)
-        self.groups.ready(GROUP, seq, b"it")
+        self.groups.ready(GROUP, seq, b"it", raises)
         return ME, seq
 
-    def queue(self) -> Task:
+    def queue(self, raises: bool = False) -> Task:
         work = self.work()
-        pool = self.brain.tasks.pools.pool(in_group(CPU, GROUP), 0, 0, group=GROUP)
+        pools = self.brain.tasks.pools
+        pool = pools.pool(in_group(CPU, GROUP), 0, 0, raises=raises, group=GROUP)
         task = self.task(Work(work.spec, 3, pool, work.tally, b"code"))
         self.brain.submitted.append((self.groups.follow, GROUP))
         self.brain.pump(self.now)
         return task
 
-    def told(self, state: int, why: str = "") -> None:
-        self.say(m.GroupState(HEAD, GROUP, state, why))
+    def told(self, state: int, why: str = "", never: bool = False) -> None:
+        self.say(m.GroupState(HEAD, GROUP, state, why, never))
 
     def value(self, ref: m.Ref) -> bytes:
         value = self.brain.objects.owned[ref[1]].value
@@ -85,3 +86,20 @@ def test_what_is_waited_for_says_why_and_what_was_dropped_is_forgotten() -> None
     assert len(play.groups.known[GROUP].ready) <= 2
     play.told(m.PLACED)
     assert play.brain.awaited(False) == []
+
+
+def test_who_does_not_wait_for_nodes_hears_at_once_that_none_can_hold_it() -> None:
+    play = Grouped()
+    ref, task, patient = play.ready(raises=True), play.queue(raises=True), play.queue()
+    play.told(m.WAITING, "0 of 1 bundle placed; need 1 CPU")
+    assert play.value(ref) != b"it"
+    assert not play.brain.tasks.pools.of_group(GROUP)[0].infeasible, "it is only busy"
+    play.told(m.WAITING, "no node has 9 CPUs", never=True)
+    for one in (ref, (ME, task.seq), (ME, play.queue(raises=True).seq), play.ready()):
+        assert play.value(one).startswith(b"TaskUnschedulableError")
+        assert b"no node can hold placement group #12: no node has 9 CPUs" in play.value(one)
+    assert patient.seq in play.brain.objects.owned
+    assert not isinstance(play.value((ME, patient.seq)), bytes)
+    play.told(m.PLACED)  # one has come that can
+    assert play.value(play.ready()) == b"it"
+    assert not any(pool.infeasible for pool in play.brain.tasks.pools.of_group(GROUP))

@@ -107,7 +107,7 @@ def init(
         num_cpus=arguments.amount("num_cpus", num_cpus),
         num_gpus=arguments.amount("num_gpus", num_gpus),
         resources=arguments.resources(resources),
-        object_store_memory=arguments.size("object_store_memory", object_store_memory),
+        object_store_memory=arguments.store_size(object_store_memory),
         namespace=found_by("namespace", arguments.text("namespace", namespace)),
         secret=arguments.text("_redis_password", _redis_password),
         node_ip_address=arguments.text("_node_ip_address", _node_ip_address),

@@ -42,6 +42,15 @@ OWN = {
 }  # fmt: skip
 
 
+LEAST_STORE = 10_000_000
+"""Bytes that an object store has at least."""
+DEFAULT_RESOURCES = ("CPU", "GPU", "memory", "object_store_memory")
+
+
+class NoCustomResource(ValueError, AssertionError):
+    """`init` was given a resource that has an argument of its own; Ray asserts that it is none."""
+
+
 class UnknownArgument(TypeError, RuntimeError):
     """`init` was given what it does not know; Ray raises a `RuntimeError`."""
 
@@ -57,6 +66,11 @@ def refuse_unknown(others: Mapping[str, Any]) -> None:
 
 
 def say_without_effect(others: Mapping[str, Any]) -> None:
+    if not isinstance(others.get("_system_config") or {}, dict):
+        raise TypeError("The _system_config must be a dict.")
+    logs = others.get("logging_config")
+    if logs is not None and not hasattr(logs, "encoding"):
+        raise TypeError(f"logging_config must be a LoggingConfig, not {type(logs).__name__}")
     said = [
         f"{name} ({_WITHOUT_EFFECT[name]})"
         for name, value in others.items()
@@ -132,6 +146,21 @@ def size(name: str, value: Any) -> int | None:
     return None if given is None else int(given)
 
 
+def store_size(value: Any) -> int | None:
+    """Bytes of a node's object store.
+
+    Raises:
+        TypeError, ValueError: that is none, or too little to be of use.
+    """
+    given = size("object_store_memory", value)
+    if given is not None and given < LEAST_STORE:
+        raise ValueError(
+            f"Attempting to cap object store memory usage at {given} bytes, but the minimum "
+            f"allowed is {LEAST_STORE} bytes."
+        )
+    return given
+
+
 def switch(name: str, value: Any) -> bool:
     if value is not None and not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, not {value!r}")
@@ -155,10 +184,11 @@ def resources(given: Any) -> dict[str, float]:
         raise TypeError("resources must be a dictionary of name to amount")
     found: dict[str, float] = {}
     for name, value in given.items():
-        if not isinstance(name, str) or name in {"CPU", "GPU"}:
-            raise ValueError(
-                f"resources: {name!r} is no name of a custom resource (CPUs and GPUs are "
-                "num_cpus and num_gpus)"
+        if not isinstance(name, str) or name in DEFAULT_RESOURCES:
+            raise NoCustomResource(
+                f"resources: `{name}` cannot be a custom resource: it is no string, or one of the "
+                "default resources (CPUs and GPUs are num_cpus and num_gpus, and the store is "
+                "object_store_memory)"
             )
         found[name] = float(amount(f"resources[{name!r}]", value) or 0)
     return found

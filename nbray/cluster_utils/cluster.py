@@ -246,9 +246,7 @@ class Cluster:
             num_gpus=arguments.amount("num_gpus", 0 if gpus is None else gpus),
             resources=arguments.resources(given.get("resources")),
             labels=arguments.labels(given.get("labels")),
-            object_store_memory=arguments.size(
-                "object_store_memory", STORE_BYTES if store is None else store
-            ),
+            object_store_memory=arguments.store_size(STORE_BYTES if store is None else store),
             secret=(
                 arguments.text("redis_password", given.get("redis_password"))
                 if head is None

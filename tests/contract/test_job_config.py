@@ -36,3 +36,27 @@ def test_what_it_refuses():
         JobConfig(default_actor_lifetime="for ever")
     with pytest.raises(TypeError, match="dict or LoggingConfig"):
         JobConfig().ensure_logging_config(3)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "words"),
+    [
+        ({"resources": {"CPU": 1}}, AssertionError, "cannot be a custom resource"),
+        ({"resources": {"memory": 1}}, AssertionError, "cannot be a custom resource"),
+        ({"resources": {"a": -1}}, ValueError, "negative"),
+        ({"num_cpus": -1}, ValueError, "negative"),
+        ({"object_store_memory": 1000}, ValueError, "Attempting to cap object store memory usage"),
+        ({"namespace": ""}, ValueError, "namespace"),
+        ({"namespace": 3}, TypeError, "namespace must be"),
+        ({"_system_config": 3}, TypeError, "_system_config must be a dict"),
+        ({"address": "nonsense"}, ValueError, "address"),
+        ({"address": "http://here"}, ValueError, "address"),
+        ({"nonsense": 1}, RuntimeError, r"Unknown keyword argument\(s\): nonsense"),
+    ],
+    ids=str,
+)
+def test_what_init_refuses(given, kind, words):
+    ray.shutdown()
+    with pytest.raises(kind, match=words):
+        ray.init(**({"include_dashboard": False, "address": "local"} if REAL else {}) | given)
+    assert not ray.is_initialized()

@@ -106,7 +106,7 @@ def init(
         address=arguments.address(address),
         num_cpus=arguments.amount("num_cpus", num_cpus),
         num_gpus=arguments.amount("num_gpus", num_gpus),
-        resources=arguments.resources(resources),
+        resources=arguments.resources(resources, others.get("_memory")),
         object_store_memory=arguments.store_size(object_store_memory),
         namespace=found_by("namespace", arguments.text("namespace", namespace)),
         secret=arguments.text("_redis_password", _redis_password),

@@ -17,10 +17,10 @@ from nbray.options import did_you_mean, number, text_of
 
 _SILENT = {
     "configure_logging", "logging_level", "logging_format", "logging_config",
-    "_metrics_export_port", "_enable_object_reconstruction",
+    "_metrics_export_port", "_memory", "_enable_object_reconstruction",
 }  # fmt: skip
 """Ray's arguments of `init` about which no warning is given: there is no log to configure, and
-the port of metrics is read by `init` itself."""
+the port of metrics and the memory for tasks are read by `init` itself."""
 _WITHOUT_EFFECT = {
     "dashboard_host": "the dashboard listens on 127.0.0.1 only",
     "proxy_server_url": "the dashboard is reached by jupyter-server-proxy",
@@ -28,7 +28,6 @@ _WITHOUT_EFFECT = {
     "_temp_dir": "NBRAY_RUN_DIR says where the session's folder is",
     "_system_config": "NBRAY_* variables and arguments of init() are all the settings",
     "_plasma_directory": "the store is memory without files",
-    "_memory": "the node's memory is the machine's; `memory` is an option of tasks",
     "_redis_max_memory": "there is no Redis",
     "_tracing_startup_hook": "there is no tracing; see nbray.timeline()",
     "_node_name": "a node has its machine's name",
@@ -177,12 +176,15 @@ def port(name: str, value: Any) -> int:
     return value
 
 
-def resources(given: Any) -> dict[str, float]:
+def resources(given: Any, memory: Any = None) -> dict[str, float]:
+    """The resources of a node; *memory*: bytes for tasks (None: what the store leaves)."""
+    found: dict[str, float] = {}
+    if memory is not None:
+        found["memory"] = float(amount("_memory", memory) or 0)
     if given is None:
-        return {}
+        return found
     if not isinstance(given, Mapping):
         raise TypeError("resources must be a dictionary of name to amount")
-    found: dict[str, float] = {}
     for name, value in given.items():
         if not isinstance(name, str) or name in DEFAULT_RESOURCES:
             raise NoCustomResource(

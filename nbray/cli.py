@@ -75,6 +75,7 @@ def main() -> None:
     "--resources", metavar="JSON", callback=resources_option,
     help="""Further resources, like '{"disk": 2}'.""",
 )  # fmt: skip
+@click.option("--memory", type=click.IntRange(min=1), hidden=True)  # as in Ray: bytes for tasks
 @click.option(
     "--labels", metavar="KEY=VALUE,...", callback=labels_option, help="The node's labels.",
 )  # fmt: skip
@@ -129,6 +130,7 @@ def start(
     num_cpus: float | None,
     num_gpus: float | None,
     resources: dict[str, float],
+    memory: int | None,
     labels: dict[str, str],
     labels_file: dict[str, str],
     object_store_memory: int | None,
@@ -172,7 +174,7 @@ def start(
         node_ip=node_ip_address,
         num_cpus=num_cpus,
         num_gpus=num_gpus,
-        resources=resources,
+        resources={**resources, **({"memory": float(memory)} if memory else {})},
         labels={**labels_file, **labels},
         object_store_memory=object_store_memory,
         max_workers=max_workers or 0,

@@ -33,10 +33,10 @@ _LOOK = 0.05
 """Seconds between two looks at how many nodes there are."""
 _TAKEN = frozenset({
     "num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "node_ip_address",
-    "include_dashboard", "dashboard_port", "env_vars", "redis_password",
+    "memory", "include_dashboard", "dashboard_port", "env_vars", "redis_password",
 })  # fmt: skip
 _WITHOUT_EFFECT = frozenset({
-    "redis_address", "gcs_address", "memory", "redis_port", "redis_shard_ports",
+    "redis_address", "gcs_address", "redis_port", "redis_shard_ports",
     "object_manager_port", "node_manager_port", "gcs_server_port", "node_name", "min_worker_port",
     "max_worker_port", "worker_port_list", "ray_client_server_port", "redirect_output",
     "log_to_stderr", "external_addresses", "num_redis_shards", "redis_max_clients",
@@ -209,7 +209,7 @@ class Cluster:
 
         Args:
             wait: without effect.
-            node_args: `num_cpus` (1), `num_gpus` (0), `resources`, `labels`,
+            node_args: `num_cpus` (1), `num_gpus` (0), `resources`, `labels`, `memory` (bytes),
                 `object_store_memory` (bytes; 150 MiB), `node_ip_address`, `env_vars` (of its
                 processes), `include_dashboard`, `dashboard_port`, `redis_password`. What Ray takes
                 besides is about Ray's own processes and has no effect.
@@ -244,7 +244,7 @@ class Cluster:
             node_ip=arguments.text("node_ip_address", given.get("node_ip_address")) or LOOPBACK,
             num_cpus=arguments.amount("num_cpus", 1 if cpus is None else cpus),
             num_gpus=arguments.amount("num_gpus", 0 if gpus is None else gpus),
-            resources=arguments.resources(given.get("resources")),
+            resources=arguments.resources(given.get("resources"), given.get("memory")),
             labels=arguments.labels(given.get("labels")),
             object_store_memory=arguments.store_size(STORE_BYTES if store is None else store),
             secret=(

@@ -12,7 +12,7 @@ from nbray.commands.sentences import address_option, log_options, one_sentence
 _WITHOUT_EFFECT = (
     "--node-name", "--dashboard-host", "--temp-dir", "--min-worker-port", "--max-worker-port",
     "--worker-port-list", "--ray-client-server-port", "--object-manager-port",
-    "--node-manager-port", "--gcs-server-port", "--metrics-export-port", "--memory",
+    "--node-manager-port", "--gcs-server-port", "--metrics-export-port",
     "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--dashboard-grpc-port",
     "--runtime-env-agent-port", "--plasma-directory", "--object-spilling-directory",
     "--autoscaling-config", "--storage", "--system-config", "--tracing-startup-hook",

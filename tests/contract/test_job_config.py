@@ -38,6 +38,14 @@ def test_what_it_refuses():
         JobConfig().ensure_logging_config(3)
 
 
+def test_memory_for_tasks(engine):
+    ray.shutdown()
+    more = {"include_dashboard": False, "address": "local"} if REAL else {"engine": engine}
+    ray.init(num_cpus=1, _memory=500 * 2**20, object_store_memory=100 * 2**20, **more)
+    assert ray.cluster_resources()["memory"] == 500 * 2**20
+    assert ray.cluster_resources()["object_store_memory"] == 100 * 2**20
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "words"),
     [

@@ -175,13 +175,13 @@ class ParallelIterator:
             self._begin()
             return base(made[0])
 
-        made.append(LocalIterator(items, SharedMetrics(), name=self.name + name))
+        made.append(LocalIterator(items, SharedMetrics(), name=f"{self}{name}"))
         return made[0]
 
     def gather_sync(self) -> LocalIterator:
         """The items, one of each shard by turns."""
         made = self.batch_across_shards().flatten()
-        made.name = f"{self.name}.gather_sync()"
+        made.name = f"{self}.gather_sync()"
         return made
 
     def batch_across_shards(self) -> LocalIterator:

@@ -1,4 +1,4 @@
-"""Ray's error classes that nothing in nbray raises, so that programs may name them.
+"""Ray's error classes that nothing in nbray raises, but `dag.compiled` one, for programs to name.
 
 Owns these classes. Users have them from `nbray.exceptions`, which loads this when one is
 asked for: `import nbray` needs none of them.
@@ -120,7 +120,7 @@ class RpcError(RayError):
 
 
 class RayChannelError(RaySystemError):
-    """A channel of a compiled graph failed; nbray compiles none."""
+    """A compiled graph has ended, and is run."""
 
 
 class RayChannelTimeoutError(RayChannelError, TimeoutError):

@@ -1,7 +1,7 @@
 """Graphs of calls, made with `bind` and run by `execute` (Ray's `ray.dag`).
 
-Owns the nodes. Does not own the calls: `execute` makes them by `.remote(...)`. Compiled
-graphs are not here; `experimental_compile` says so.
+Owns the nodes. Does not own the calls: `execute` makes them by `.remote(...)`. Compiled graphs
+(`compiled`) are run in the same way.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _COMPILED = frozenset({
 def __getattr__(name: str) -> object:
     if name in _COMPILED:
         raise AttributeError(
-            f"module 'nbray.dag' has no {name!r}: it serves Ray's compiled graphs, which nbray "
-            "does not have (execute() runs the graph)"
+            f"module 'nbray.dag' has no {name!r}: it serves the channels of Ray's compiled graphs; "
+            "nbray runs one by calls"
         )
     raise AttributeError(f"module 'nbray.dag' has no attribute {name!r}")

@@ -97,6 +97,8 @@ class ClassMethodNode(DAGNode):
 
     is_class_method_call = True
     """It calls a method."""
+    actor_info: Any = None
+    """What engines know the living actor by that is called."""
     is_class_method_output = False
     """It is one of several values that a method returns."""
 
@@ -191,6 +193,7 @@ class _HandleCall(ClassMethodNode):
     def __init__(self, method: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         super().__init__(None, method._name, args, kwargs, said(method._options))
         self._method = method
+        self.actor_info = method._info
 
     def _run(
         self, results: Mapping[DAGNode, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

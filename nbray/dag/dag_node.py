@@ -9,9 +9,12 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from nbray.dag.compiled import CompiledDAG
 
 
 class DAGNode:
@@ -126,17 +129,31 @@ class DAGNode:
             }
         return results[self]
 
-    def experimental_compile(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Ray's compiled graphs, which nbray does not have.
+    def experimental_compile(self, *, enable_asyncio: bool = False, **_others: Any) -> CompiledDAG:
+        """This graph of calls of actors, to be run many times; by calls, as `execute` runs it.
+
+        Args:
+            enable_asyncio: for `execute_async` instead of `execute`.
+            _others: Ray's, about channels and buffers: without effect.
 
         Raises:
-            NotImplementedError: always.
+            ValueError: it has no input, or is compiled already.
+            NotImplementedError: something in it is no call of an actor.
         """
-        raise NotImplementedError(
-            "nbray has no compiled graphs: run the graph with execute() "
-            "(a call to an actor takes some 100 microseconds)"
-        )
+        from nbray.dag.compiled import CompiledDAG
 
+        if self.is_cgraph_output_node:
+            raise ValueError(
+                "It is not allowed to call `experimental_compile` on the same DAG object multiple "
+                "times no matter whether `teardown` is called or not. Please reuse the existing "
+                "compiled DAG or create a new one."
+            )
+        compiled = CompiledDAG(self, enable_asyncio)
+        self.is_cgraph_output_node = True
+        return compiled
+
+    is_cgraph_output_node = False
+    """Whether it has been compiled."""
     _takes_input = False
 
     def _run(

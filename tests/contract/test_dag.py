@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -124,6 +125,47 @@ def test_options_are_told():
     node = add.options(num_cpus=0.5, name="adding").bind(1)
     assert node.get_options().items() >= {"num_cpus": 0.5, "name": "adding"}.items()
     assert Account.options(name="an account").bind().get_options()["name"] == "an account"
+
+
+def test_a_compiled_graph_is_run_again_and_again():
+    first, second = Account.remote(1), Account.remote(10)
+    with InputNode() as x:
+        graph = second.add.bind(first.add.bind(x))
+    compiled = graph.experimental_compile()
+    assert [ray.get(compiled.execute(amount)) for amount in (1, 2)] == [12, 16]
+    for wrong in ((), (1, 2)):
+        with pytest.raises(ValueError, match="must be called with 1 positional args"):
+            compiled.execute(*wrong)
+    with pytest.raises(ValueError, match="multiple times"):
+        graph.experimental_compile()
+    compiled.teardown()
+    with pytest.raises(ray.exceptions.RayChannelError, match="closed"):
+        ray.get(compiled.execute(1))
+
+
+def test_a_compiled_graph_of_several_outputs_and_inputs():
+    first, second = Account.remote(1), Account.remote(10)
+    with InputNode() as x:
+        graph = MultiOutputNode([first.add.bind(x[0]), second.add.bind(x.more)])
+    compiled = graph.experimental_compile(enable_asyncio=True)
+
+    async def main():
+        first, second = await compiled.execute_async(1, more=5)
+        return await first, await second
+
+    assert asyncio.run(main()) == (2, 15)
+    with pytest.raises(ValueError, match="execute_async"):
+        compiled.execute(1, more=5)
+    compiled.teardown()
+
+
+def test_what_cannot_be_compiled():
+    with pytest.raises(ValueError, match="No InputNode found"):
+        add.bind(1).experimental_compile()
+    with InputNode() as x:
+        graph = add.bind(x)
+    with pytest.raises(NotImplementedError, match="only support actor method nodes"):
+        graph.experimental_compile()
 
 
 def test_applied_to_each_node():

@@ -91,9 +91,7 @@ def test_a_picture(monkeypatch):
         dag.plot(graph)
 
 
-def test_compiled_graphs_are_not_here():
-    with pytest.raises(NotImplementedError, match=r"execute\(\)"):
-        add.bind(1).experimental_compile()
+def test_what_serves_channels_is_not_here():
     with pytest.raises(AttributeError, match="compiled graphs"):
         dag.DAGContext  # noqa: B018 - the error is the point
     assert ray.dag is dag

@@ -97,8 +97,7 @@ class ClassMethodNode(DAGNode):
 
     is_class_method_call = True
     """It calls a method."""
-    actor_info: Any = None
-    """What engines know the living actor by that is called."""
+    _in_compiled = True
     is_class_method_output = False
     """It is one of several values that a method returns."""
 

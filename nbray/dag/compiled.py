@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbray import session
-from nbray.dag.class_node import ClassMethodNode
-from nbray.dag.input_node import InputAttributeNode, InputNode
-from nbray.dag.output_node import MultiOutputNode
 from nbray.unraised_exceptions import RayChannelError
 
 if TYPE_CHECKING:
@@ -29,14 +26,14 @@ class CompiledDAG:
 
     def __init__(self, last: DAGNode, enable_asyncio: bool) -> None:
         ordered = last._in_order()
-        if not any(isinstance(one, InputNode) for one in ordered):
+        if not any(one._takes_input for one in ordered):
             raise ValueError(
                 "No InputNode found in the DAG: when traversing upwards, no upstream node was "
                 f"found for {ordered[0]!r}."
             )
-        if not all(isinstance(one, _TAKEN) for one in ordered):
+        if not all(one._in_compiled for one in ordered):
             raise NotImplementedError("Compiled DAGs currently only support actor method nodes")
-        parts = [one.key for one in ordered if isinstance(one, InputAttributeNode)]
+        parts = [one._input_part for one in ordered if one._input_part is not None]
         numbers = [key for key in parts if isinstance(key, int)]
         self._last = last
         self._asyncio = enable_asyncio
@@ -84,9 +81,9 @@ class CompiledDAG:
         self._ended = True
         engine = session.current()
         if kill_actors and engine is not None:
-            calls = (one for one in self._last._in_order() if isinstance(one, ClassMethodNode))
-            for info in dict.fromkeys(one.actor_info for one in calls if one.actor_info):
+            actors = {one.actor_info.key: one.actor_info for one in self._calls()}
+            for info in actors.values():
                 engine.actors.kill(info, True)
 
-
-_TAKEN = (ClassMethodNode, InputNode, InputAttributeNode, MultiOutputNode)
+    def _calls(self) -> list[DAGNode]:
+        return [one for one in self._last._in_order() if one.actor_info is not None]

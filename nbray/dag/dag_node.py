@@ -155,6 +155,12 @@ class DAGNode:
     is_cgraph_output_node = False
     """Whether it has been compiled."""
     _takes_input = False
+    _in_compiled = False
+    """Whether it may be in a compiled graph."""
+    _input_part: int | str | None = None
+    """Which part of the input it stands for."""
+    actor_info: Any = None
+    """What engines know the living actor by that it calls."""
 
     def _run(
         self, results: Mapping[DAGNode, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -34,6 +34,7 @@ class InputNode(DAGNode):
     """
 
     _takes_input = True
+    _in_compiled = True
 
     def __init__(self, *args: Any, input_type: Any = None, **kwargs: Any) -> None:
         if args or kwargs:
@@ -82,10 +83,12 @@ class InputNode(DAGNode):
 class InputAttributeNode(DAGNode):
     """A part of the input."""
 
+    _in_compiled = True
+
     def __init__(self, source: InputNode, key: int | str, accessor: str) -> None:
         super().__init__((), {}, {})
         self._source = source
-        self._key = key
+        self._key = self._input_part = key
         self._accessor = accessor
 
     @property

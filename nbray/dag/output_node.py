@@ -15,6 +15,8 @@ class MultiOutputNode(DAGNode):
         ValueError: it is given no list.
     """
 
+    _in_compiled = True
+
     def __init__(self, args: list[Any] | tuple[Any, ...]) -> None:
         if not isinstance(args, (list, tuple)):
             raise ValueError(f"Invalid input type for `args`, {type(args)}.")

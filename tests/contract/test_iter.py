@@ -49,7 +49,7 @@ def test_shards_are_dealt_out_anew():
     shards = from_items([1, 2], num_shards=2).union(from_range(3, num_shards=1))
     assert shards.num_shards() == 3
     assert sorted(shards.gather_sync()) == [0, 1, 1, 2, 2]
-    assert shards.select_shards([2]).take(9) == [0, 1, 2]
+    assert from_range(6, num_shards=2).select_shards([1]).take(9) == [3, 4, 5]
     parts = shards.repartition(2)
     assert (parts.num_shards(), sorted(parts.gather_sync())) == (2, [0, 1, 1, 2, 2])
 
@@ -72,13 +72,19 @@ def test_items_of_generators_and_of_ones_own_actors():
     assert pairs == [(own, 7), (own, 8)]
 
 
+@pytest.mark.own  # Ray's second copy never ends
+def test_copies_are_read_apart():
+    first, second = from_range(3, num_shards=1).gather_sync().for_each(count).duplicate(2)
+    assert list(first) == list(second) == [(1, 0), (2, 1), (3, 2)]
+
+
 def test_items_here():
     items = from_range(4, num_shards=1).gather_sync()
     assert next(items) == 0
     assert items.take(2) == [1, 2]
     assert list(items) == [3]
-    first, second = from_range(3, num_shards=1).gather_sync().for_each(count).duplicate(2)
-    assert list(first) == list(second) == [(1, 0), (2, 1), (3, 2)]
+    with pytest.raises(ValueError, match="copies"):
+        items.duplicate(1)
     long, short = (from_range(n, num_shards=1).gather_sync() for n in (4, 2))
     turns = long.union(short, round_robin_weights=[2, 1])
     assert list(turns) == [0, 1, 0, 2, 3, 1]

@@ -17,7 +17,8 @@ def test_its_settings_are_those_of_the_job(engine):
     ray.init(num_cpus=1, job_config=config, **more)
     assert ray.get_runtime_context().namespace == "of the job"
     ray.shutdown()
-    ray.init(num_cpus=1, job_config={"ray_namespace": "of the other"}, **more)
+    other = JobConfig.from_json({"ray_namespace": "of the other"})
+    ray.init(num_cpus=1, job_config=other, **more)
     assert ray.get_runtime_context().namespace == "of the other"
     ray.shutdown()
     config.set_ray_namespace("not used")

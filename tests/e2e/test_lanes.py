@@ -330,10 +330,20 @@ def test_probe(make: Callable[..., Node]) -> None:
     assert "another secret" in str(error)
 
 
+def test_a_node_that_has_no_time_is_not_said_to_have_another_secret(
+    make: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbray.runtime.shell.network.probe._AT_ONCE", 0.0)
+    head = make(number=1)
+    error = in_background(head, lambda: probe(head.address, Secret.generate()))
+    assert not isinstance(error, AuthenticationError)
+    assert "asleep or overloaded" in str(error)
+
+
 def test_probe_of_nothing_and_of_something_else() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ConnectionError, match="is not nbray"):
+        with pytest.raises(ConnectionError, match="says nothing: .*asleep .* it is not nbray"):
             probe(f"127.0.0.1:{port}", SECRET, timeout=0.5)
     with pytest.raises(ConnectionError, match=rf"no nbray listens at 127.0.0.1:{port}"):
         probe(f"127.0.0.1:{port}", SECRET)

@@ -339,7 +339,7 @@ def test_a_machine_with_another_python_is_refused(started: Started) -> None:
     try:
         with pytest.raises(VersionMismatchError, match=r"Python: .* in the cluster, 3\.9\.1 here"):
             join(
-                Links(lanes, lambda _: ""), started.address, Secret.parse(SECRET), info,
+                Links(lanes, lambda _: "", lambda: ()), started.address, Secret.parse(SECRET), info,
                 m.Versions(PROTOCOL, "3.9.1", "0.0.1"),
             )  # fmt: skip
     finally:

@@ -174,7 +174,7 @@ class NodeProcess(Process):
         self._decode = node_decoder().decode
         self._spawn = spawn
         sessions = itertools.count(number * 1_000_000 + 1)
-        self._mesh = Mesh(lambda: next(sessions), self._member, number)
+        self._mesh = Mesh(lambda: next(sessions), self._member, self._members, number)
         self._own: deque[Any] = deque()
         self._unmet: set[int] = set()
         self._numbers = itertools.count(1)
@@ -305,6 +305,9 @@ class NodeProcess(Process):
         member = self.brain.peers.members.get(peer)
         return member is not None and member.alive
 
+    def _members(self) -> list[int]:
+        return [number for number in self.brain.peers.members if self._member(number)]
+
     def connected(self, peer: int) -> None:
         """A connection to *peer* stands."""
         if self.stands(self.connected, peer):
@@ -331,7 +334,7 @@ class NodeProcess(Process):
 
     def _dial(self, peer: int) -> None:
         self._mesh.open(peer, self.world.now)
-        self.world.carrier(self.number, peer)  # tried again when the machines meet
+        self.world.dial(self.number, peer)
         self.world.at(self.world.delay(), self.world.connect, self.number, peer)
 
     def _transmit(self, out: Iterable[Out]) -> None:
@@ -340,6 +343,7 @@ class NodeProcess(Process):
 
     def _lost(self, peer: int, why: str) -> None:
         self._mesh.links.pop(peer, None)
+        self.world.hang_up(self.number, peer)
         self.world.note(f"node{self.number}: node {peer} is lost: {why}")
         self._perform([fx.Send(HEAD, m.NodeLost(self.me, peer, why))])
         if peer == FIRST_NODE:
@@ -367,6 +371,7 @@ class NodeProcess(Process):
                     if node_of(client) == self.number:
                         self.forgotten.add(client)
                     else:
+                        self.world.hang_up(self.number, node_of(client))
                         self._mesh.forget(node_of(client))
                 case fx.WatchPid():
                     pass  # a driver's end is reported by `child_ended`
@@ -492,6 +497,7 @@ class NodeProcess(Process):
             if self.number in key:
                 self.world.carriers[key].up = False
                 self.world.carriers[key].epoch += 1
+                self.world.carriers[key].diallers.clear()
                 other = key[0] if key[1] == self.number else key[1]
                 if self.world.nodes[other].alive:
                     self.world.nodes[other].disconnected(self.number)

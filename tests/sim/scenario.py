@@ -93,6 +93,7 @@ class Scenario:
         node = NodeProcess(world, number, total, spawn, ready, members, machine)
         node.lost_cluster = self._rejoin
         if machine != FIRST_NODE:
+            world.dial(number, FIRST_NODE)
             world.connect(FIRST_NODE, number)
 
     def _rejoin(self, number: int) -> None:

@@ -56,6 +56,8 @@ class Carrier:
         self.up = False
         self.epoch = 0
         self.broke = 0.0
+        self.diallers: set[int] = set()
+        """The nodes, of the two, that dial again whenever it is broken."""
         self.arrives: dict[int, float] = {}
         self.stalled: list[tuple[Any, ...]] = []
         """Sent while nothing gets through; the kernels try again, until they give up."""
@@ -221,11 +223,25 @@ class World:
             carrier = self.carriers[key] = Carrier()
         return carrier
 
+    def dial(self, a: int, b: int) -> None:
+        """Node *a* keeps up a connection to node *b* from now on, whenever the machines meet."""
+        self.carrier(a, b).diallers.add(a)
+
+    def hang_up(self, a: int, b: int) -> None:
+        """And no longer: what *b* keeps up itself stands."""
+        carrier = self.carriers.get((min(a, b), max(a, b)))
+        if carrier is not None:
+            carrier.diallers.discard(a)
+            if not carrier.diallers:
+                self.disconnect(a, b, 1e9)
+
     def connect(self, a: int, b: int) -> None:
-        """Both ends see that the connection stands."""
+        """Both ends see that the connection stands, if one of them keeps it up."""
         carrier = self.carrier(a, b)
         ends = [self.nodes[n] for n in (a, b) if n in self.nodes and self.nodes[n].alive]
-        if carrier.up or len(ends) < 2 or self.are_apart(a, b) or any(end.paused for end in ends):
+        if not carrier.diallers or carrier.up or len(ends) < 2:
+            return
+        if self.are_apart(a, b) or any(end.paused for end in ends):
             return
         carrier.up = True
         carrier.epoch += 1

@@ -12,6 +12,10 @@ node that does not hear the head waits, because the head may be asleep, and
 believes that it is out when the head's machine refuses it, or another member
 does because the head has counted it out: who has no way to the head is told so.
 
+A carrier that was dialled from the other end may be given up there. So a node
+that hears nothing of a member dials it too, and one that does not hear the
+head and has no third node to go by dials some.
+
 Two nodes that do not hear each other but both hear a third speak by way of
 that one. It passes frames on unread, as they come, over a standing direct
 carrier or not at all, so nothing goes round in circles; what is lost on the way
@@ -21,7 +25,7 @@ the link replays.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -51,7 +55,8 @@ class Got(msgspec.Struct):
     lost: list[tuple[int, str]] = []
     """Peers whose link has ended, and why."""
     dial: list[int] = []
-    """Members to which a carrier is wanted: others want to speak to them by way of this node."""
+    """Members to which a carrier is wanted (again, perhaps): nothing is heard of them, or others
+    want to speak to them by way of this node."""
 
 
 def patience(me: int, peer: int) -> float:
@@ -68,14 +73,19 @@ class Mesh:
     """The links of node *number* (0: not known yet).
 
     *session* gives the number of a new session; *alive* says whether the head
-    counts a node as a member.
+    counts a node as a member, *members* which ones it does.
     """
 
     def __init__(
-        self, session: Callable[[], int], alive: Callable[[int], bool], number: int = 0
+        self,
+        session: Callable[[], int],
+        alive: Callable[[int], bool],
+        members: Callable[[], Iterable[int]],
+        number: int = 0,
     ) -> None:
         self._session = session
         self._alive = alive
+        self._members = members
         self.number = number
         self.links: dict[int, Link] = {}
         self._refusals = session()
@@ -184,8 +194,10 @@ class Mesh:
             if link.dead:
                 got.lost.append((peer, SILENT))
             elif payloads and link.seeking:
-                for via in (0, *self._ways(peer)):
+                ways = self._ways(peer)
+                for via in (0, *ways):
                     got.out.extend(self._by(via, peer, payloads))
+                got.dial.extend(self._wanted(peer, link, ways))
             else:
                 got.out.extend(self._by(link.via, peer, payloads))
         return got
@@ -220,6 +232,20 @@ class Mesh:
             if other > 0 and other != peer and link.up and not link.via and not link.seeking
         )
         return sorted(heard)[:WAYS]
+
+    def _wanted(self, peer: int, link: Link, ways: Sequence[int]) -> list[int]:
+        """Whom to dial because nothing is heard of *peer*. Nobody waits for the head to dial."""
+        if self.number in (0, FIRST_NODE) or peer < 0:
+            return []
+        found = [peer] if not link.up and self._alive(peer) else []
+        if peer == FIRST_NODE and not ways:
+            # Those after this one, and on from the first: not all who lose the head ask the same.
+            others = sorted(self._members(), key=lambda one: (one <= self.number, one))
+            found += [
+                one for one in others
+                if one not in self.links and one not in (self.number, FIRST_NODE)
+            ][:WAYS]  # fmt: skip
+        return found
 
 
 def _detour(frames: Payload) -> tuple[int, int] | None:

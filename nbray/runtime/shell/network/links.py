@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 LATE_MESSAGES = 16
 """Bulk messages (of a chunk each) that wait for a lane."""
+HUNG_UP = (
+    "node {} at {} did not let us in: it is asleep or overloaded, or has another secret; "
+    "it is tried again"
+)
 ENDED = "its process has ended: its machine refuses connections to its port"
 
 
@@ -37,19 +41,25 @@ class Received(msgspec.Struct):
     bulk: list[tuple[int, Payload]] = []
     lost: list[tuple[int, str]] = []
     """Peers whose link has ended, and why."""
-    refused: list[int] = []
-    """Peers that do not let this node in: they have another secret, or are no nodes."""
     log: list[str] = []
 
 
 class Links:
-    """All links over *lanes*. *address* gives a node's host:port, '' if it is not known (alive)."""
+    """All links over *lanes*.
 
-    def __init__(self, lanes: Lanes | Door, address: Callable[[int], str]) -> None:
+    *address* gives a node's host:port, '' if it is not known (alive), *members* who is.
+    """
+
+    def __init__(
+        self,
+        lanes: Lanes | Door,
+        address: Callable[[int], str],
+        members: Callable[[], Iterable[int]],
+    ) -> None:
         self.lanes: Lanes | Door = lanes
         self._address = address
         self.mesh = Mesh(
-            drawn, lambda peer: bool(address(peer)), lanes.number
+            drawn, lambda peer: bool(address(peer)), members, lanes.number
         )
         self.unmet: set[int] = set()
         """Peers whose address is not known yet: what is sent to them waits until it is."""
@@ -152,8 +162,7 @@ class Links:
                         elif self._judges(peer):
                             self._suspects.broke(peer, now)
                 case Refused(peer=peer, address=address):
-                    got.refused.append(peer)
-                    got.log.append(f"node {peer} at {address} refuses our secret, or is no node")
+                    got.log.append(HUNG_UP.format(peer, address))
         got.log += self.lanes.lines()
         self._kept = Received()
         return got

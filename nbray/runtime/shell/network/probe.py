@@ -8,7 +8,6 @@ Rule: one sentence that names the address and the next step.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -21,6 +20,8 @@ from nbray.runtime.shell.network.address import is_loopback, join_address, parse
 from nbray.runtime.shell.network.monitor import parse_monitor_message
 from nbray.wire.secret import Secret
 
+_AT_ONCE = 2.0
+"""Seconds within which who cannot read our greeting hangs up. Later it is for want of time."""
 _SIGNATURE = 10
 """Bytes with which every ZMTP 3 peer opens: 0xFF, eight that do not matter, 0x7F."""
 
@@ -45,18 +46,28 @@ def probe(address: str, secret: Secret, timeout: float = 5.0) -> None:
 def _greet(host: str, port: int, where: str, timeout: float) -> None:
     """Connect by plain TCP, and see that what answers speaks ZMTP."""
     greeting = b""
+    silent = False
     try:
         with socket.create_connection((host, port), timeout) as stream:
             # A node speaks first, and at once.
             stream.settimeout(min(timeout, 2.0))
-            with contextlib.suppress(TimeoutError, ConnectionResetError):
+            try:
                 while len(greeting) < _SIGNATURE:
                     part = stream.recv(_SIGNATURE - len(greeting))
                     if not part:
                         break
                     greeting += part
+            except TimeoutError:
+                silent = not greeting
+            except ConnectionResetError:
+                pass
     except OSError as error:
         raise ConnectionError(_unreachable(host, port, where, error)) from None
+    if silent:
+        raise ConnectionError(
+            f"what listens at {where} says nothing: a node there is asleep or overloaded "
+            "(try again in a while), or it is not nbray: see what `nbray start --head` printed"
+        )
     if len(greeting) != _SIGNATURE or greeting[0] != 0xFF or greeting[-1] != 0x7F:
         raise ConnectionError(
             f"what listens at {where} is not nbray: give the address that "
@@ -80,6 +91,7 @@ def _shake_hands(where: str, secret: Secret, timeout: float) -> None:
             | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
             | zmq.EVENT_HANDSHAKE_FAILED_AUTH
         )
+        began = time.monotonic()
         try:
             dealer.connect(f"tcp://{where}")
             if not monitor.poll(int(timeout * 1000)):
@@ -91,6 +103,11 @@ def _shake_hands(where: str, secret: Secret, timeout: float) -> None:
         finally:
             dealer.disable_monitor()
             monitor.close(0)
+    if event != zmq.EVENT_HANDSHAKE_SUCCEEDED and time.monotonic() - began > _AT_ONCE:
+        raise ConnectionError(
+            f"the node at {where} is asleep or overloaded: it did not let us in within "
+            f"{timeout:.0f} s. Try again in a while"
+        )
     if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
         # A server that cannot decrypt our greeting hangs up without saying why.
         raise AuthenticationError(

@@ -105,7 +105,11 @@ def _start(
         info = brain.peers.members.get(number) if brain is not None else None
         return join_address(info.ip, info.port) if info is not None and info.alive else ""
 
-    links = Links(lanes, address_of)
+    def known() -> list[int]:
+        members = brain.peers.members if brain is not None else {}
+        return [number for number in members if address_of(number)]
+
+    links = Links(lanes, address_of, known)
     try:
         bound, port = lanes.bind(LOOPBACK if private else request.node_ip, request.port)
     except OSError:

@@ -11,7 +11,7 @@ import time
 
 import zmq
 
-from nbray.exceptions import AuthenticationError, VersionMismatchError
+from nbray.exceptions import VersionMismatchError
 from nbray.ids import FIRST_NODE, HEAD, drawn
 from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.probe import probe
@@ -63,9 +63,8 @@ def join(
                 raise VersionMismatchError(message.why)
         if got.lost:
             break
-        if got.refused:
-            raise AuthenticationError(f"the cluster at {address} has another secret")
+        # Hung up on: the secret has been proved, so it had no time or no room. It is tried again.
     raise ConnectionError(
-        f"the node at {address} does not let this machine in: see whether the cluster "
-        "runs with `nbray status` on that machine"
+        f"the node at {address} does not let this machine in: it is overloaded, or its cluster "
+        "has just ended. See with `nbray status` on that machine"
     )

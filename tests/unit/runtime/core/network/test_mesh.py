@@ -28,7 +28,7 @@ class Net:
     def start(self, number: int) -> None:
         sessions = itertools.count(number * 1000 + 1)
         self.meshes[number] = Mesh(
-            lambda: next(sessions), lambda peer: peer in self.members, number
+            lambda: next(sessions), self.members.__contains__, lambda: self.members, number
         )
 
     def connect(self, one: int, other: int) -> None:
@@ -57,7 +57,8 @@ class Net:
             if here == 1:
                 self.members.discard(peer)
         for peer in got.dial:
-            self.connect(here, peer)
+            if frozenset((here, peer)) not in self.apart:
+                self.connect(here, peer)
         self.carry(here, got.out)
 
     def send(self, here: int, peer: int, text: bytes) -> None:
@@ -152,6 +153,35 @@ def test_who_was_counted_out_and_reaches_only_another_member_is_told_by_that(
     net.rest(1)
     assert (3, 1, TOLD.format(by)) in net.lost
     assert 3 not in net.meshes[by].links
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_who_reaches_another_member_dials_it_when_that_has_given_the_carrier_up(met: bool) -> None:
+    net = Net((1, 2, 3))
+    net.part(3, 1)
+    net.meshes[3].disconnected(2)
+    for other in (1, 2):
+        net.meshes[other].forget(3)
+    if not met:
+        del net.meshes[3].links[2]
+    net.rest(DETOUR + 2 * HEARTBEAT)
+    assert (3, 1, TOLD.format(2)) in net.lost
+
+
+def test_who_hears_of_nobody_dials_some_not_all_the_same_and_the_head_nobody() -> None:
+    net = Net(tuple(range(1, 9)))
+    dialled: dict[int, set[int]] = {number: set() for number in net.meshes}
+    for number, mesh in net.meshes.items():
+        for peer in list(mesh.links):
+            if 1 in (number, peer):
+                mesh.disconnected(peer)
+            else:
+                del mesh.links[peer]
+        for now in (1.0, 2.0, 3.0):
+            dialled[number].update(mesh.tick(now).dial)
+    assert not dialled.pop(1)
+    assert dialled[2] == {1, 3, 4, 5}
+    assert dialled[7] == {1, 8, 2, 3}
 
 
 def test_who_comes_back_and_reaches_the_head_hears_it_once() -> None:

@@ -22,8 +22,12 @@ class Two:
         self.contexts = [make_context(), make_context()]
         self.known: dict[int, str] = {}
         self.links = {
-            2: Links(Lanes(self.contexts[0], SECRET, 2), lambda _: ""),
-            3: Links(Lanes(self.contexts[1], SECRET, 3), lambda peer: self.known.get(peer, "")),
+            2: Links(Lanes(self.contexts[0], SECRET, 2), lambda _: "", lambda: ()),
+            3: Links(
+                Lanes(self.contexts[1], SECRET, 3),
+                lambda peer: self.known.get(peer, ""),
+                lambda: self.known,
+            ),
         }
         host, port = self.links[2].lanes.bind("127.0.0.1", 0)
         self.address = f"{host}:{port}"

@@ -26,7 +26,7 @@ class Answering(Links):
     """The head's node answers a `Join`, and sends more in the same moment."""
 
     def __init__(self, before: list[object], behind: list[object]) -> None:
-        super().__init__(Door(Secret.generate(), 0), lambda _: "")
+        super().__init__(Door(Secret.generate(), 0), lambda _: "", lambda: ())
         self.before, self.behind = before, behind
         self.answer: Received | None = None
 

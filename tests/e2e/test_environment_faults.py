@@ -133,3 +133,43 @@ def test_of_two_clusters_one_builds_and_the_other_follows_when_it_dies(installer
         assert (second != first, installer.runs()) == (True, 2)
         installer.go()
         assert other.communicate()[0] == "5\n"
+
+
+ATTACHED = """
+import nbray as ray
+ray.init(address={address!r})
+
+@ray.remote(runtime_env={{"uv": ["x"]}})
+def use():
+    import nb_installed
+
+ray.get(use.remote())
+"""
+
+
+def test_a_killed_driver_then_a_killed_node_then_another_node_makes_it(installer):
+    ray.init(num_cpus=0, include_dashboard=False)
+    address = ray.get_runtime_context().gcs_address
+
+    def node():
+        start = ["-m", "nbray", "start", "--address", address, "--num-cpus", "1", "--block"]
+        return subprocess.Popen([sys.executable, *start], stdout=subprocess.DEVNULL)
+
+    with node() as one:
+        with subprocess.Popen([sys.executable, "-c", ATTACHED.format(address=address)]) as driver:
+            first = installer.began()
+            driver.kill()
+        assert eventually(lambda: not lives(first))
+        assert eventually(lambda: ray.available_resources().get("CPU") == 1)
+        wanted = use.options(num_cpus=1).remote()
+        second = installer.began()
+        one.kill()
+    assert eventually(lambda: not lives(second))
+    with node() as other:
+        third = installer.began()
+        assert lives(third)
+        installer.go()
+        assert ray.get(wanted) > 0
+        ray.shutdown()
+        other.wait(30)
+    assert installer.runs() == 3

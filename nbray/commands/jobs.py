@@ -88,6 +88,8 @@ def _client(address: str | None) -> Iterator[JobSubmissionClient]:
         client = JobSubmissionClient(address)
         try:
             yield client
+        except TypeError as error:  # an environment of the wrong kind
+            raise click.ClickException(str(error)) from None
         finally:
             client.close()
 
@@ -215,8 +217,10 @@ def list_(address: str | None) -> None:
 
     with _client(address) as client:
         found = client.list_jobs()
-    names = ("submission_id", "status", "entrypoint", "message")
-    rows = [{name: getattr(one, name) for name in names} for one in found]
+    names = ("submission_id", "job_id", "status", "entrypoint", "message")
+    rows = [
+        {"type": one.type.value, **{name: getattr(one, name) for name in names}} for one in found
+    ]
     click.echo(table(rows) if rows else "no jobs have been submitted")
 
 

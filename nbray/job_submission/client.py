@@ -79,8 +79,12 @@ def log_of(engine: Engine, job_id: str) -> str:
     return b"".join(pieces).decode(errors="replace")
 
 
-def listed(engine: Engine) -> list[JobDetails]:
-    """Every submitted job, and every driver that is not the program of one."""
+def listed(engine: Engine, own: bool) -> list[JobDetails]:
+    """Every submitted job, and every driver that is not the program of one.
+
+    Args:
+        own: *engine* is attached for this alone: it is no job.
+    """
     from nbray import details as known  # late: few list jobs
     from nbray.job_submission.drivers import drivers
 
@@ -89,8 +93,9 @@ def listed(engine: Engine) -> list[JobDetails]:
     found = [details(name, info, host) for name, info in submitted.items()]
     programs = {one.job_id for one in found}
     processes = engine.insight.complete(known.TASKS, 30.0)
+    hidden = processes.me if own else 0
     nodes = {int(node.get("NodeNumber", 1)): node for node in engine.cluster.nodes()}
-    return found + [one for one in drivers(processes, nodes) if one.job_id not in programs]
+    return found + [one for one in drivers(processes, nodes, hidden) if one.job_id not in programs]
 
 
 _KINDS: dict[Any, str] = {
@@ -142,7 +147,7 @@ class JobSubmissionClient:
         self._metadata = metadata or {}
         stack = contextlib.ExitStack()
         try:
-            self._engine, _ = stack.enter_context(engine_of(address))
+            self._engine, self._own = stack.enter_context(engine_of(address))
         except (RayError, OSError) as error:
             raise ConnectionError(
                 f"Failed to connect to Ray at address: {address or 'auto'}. {error}"
@@ -242,7 +247,7 @@ class JobSubmissionClient:
 
     def list_jobs(self) -> list[JobDetails]:
         """All that were submitted and not deleted (ended ones up to 1,000), and other drivers."""
-        return listed(self._engine)
+        return listed(self._engine, self._own)
 
     def _head(self) -> str:
         return self.get_address().rpartition(":")[0]

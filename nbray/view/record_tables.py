@@ -258,21 +258,23 @@ def _environment(details: Details, client: int) -> str:
 
 def environments(details: Details, names: Names) -> list[Table]:
     """Which environments workers are in, and how many of them; no table where none is in any."""
-    found: dict[tuple[str, int], list[int]] = {}
+    found: dict[tuple[str, int, str], list[int]] = {}
     for one in details.processes:
         said = "" if one.driver else _environment(details, one.client)
         if said:
-            found.setdefault((said, node_of(one.client)), []).append(one.client)
+            why = details.environments[one.client].why.strip().rpartition("\n")[2]
+            found.setdefault((said, node_of(one.client), why), []).append(one.client)
     if not found:
         return []
     running = {task.worker: task for task in details.tasks if task.state == d.RUNNING}
     homes = {one.worker: one for one in details.actors if d.ACTOR_STATES[one.state] == "alive"}
     rows = []
-    for (said, node), clients in sorted(found.items()):
+    for (said, node, why), clients in sorted(found.items()):
         uses = {homes[one].class_name if one in homes else running[one].name
                 for one in clients if one in homes or one in running}  # fmt: skip
         rows.append((
-            Cell(said), Cell(names.node(node)), Cell(figures.count(len(clients))),
+            Cell(said, sub=why, tone="bad" if why else ""),
+            Cell(names.node(node)), Cell(figures.count(len(clients))),
             Cell(", ".join(sorted(uses)) or "nothing now", tone="" if uses else "soft"),
         ))  # fmt: skip
     columns = (Column("environment"), Column("node"), Column("workers", True), Column("used by"))

@@ -30,6 +30,16 @@ def test_a_row_for_each_and_the_workers_say_theirs() -> None:
     assert "Environments" not in none
 
 
+def test_what_could_not_be_made_says_why() -> None:
+    processes = (d.ProcessRecord(worker(1), 100, False),)
+    why = "pip install x failed. Its last lines:\nERROR: no network"
+    found = details(
+        processes=processes, environments={worker(1): d.EnvironmentRecord("pip x", "{}", why=why)}
+    )
+    said = text(section_html("nodes", cluster(), found, Query()))
+    assert "pip x: failed ERROR: no network host1 1 nothing now" in said
+
+
 def test_names_of_variables_without_their_values_and_hostile_text() -> None:
     given = {"pip": ["numpy"], "env_vars": {"KEY": "secret", "B": "", "C": "", "D": ""}}
     assert summary(text_of(given)) == "pip numpy · env_vars B, C, D and 1 more"

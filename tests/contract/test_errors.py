@@ -99,7 +99,6 @@ def test_the_message_starts_with_the_users_line():
     assert "nbray/runtime" not in str(caught.value)
 
 
-@pytest.mark.own
 def test_the_error_says_where_it_happened():
     with pytest.raises(ValueError) as caught:
         ray.get(failing(ValueError("x")))
@@ -158,7 +157,6 @@ def test_each_get_raises_anew():
     assert errors[0] is not errors[1]
 
 
-@pytest.mark.own
 def test_the_error_can_be_pickled():
     with pytest.raises(ValueError) as caught:
         ray.get(failing(ValueError("x")))

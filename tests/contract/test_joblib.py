@@ -37,7 +37,6 @@ def test_one_job_is_done_here():
     assert Parallel(n_jobs=1)([delayed(os.getpid)()]) == [os.getpid()]
 
 
-@pytest.mark.own  # Ray's backend does not support it
 def test_results_one_by_one():
     results = Parallel(return_as="generator")(delayed(abs)(-i) for i in range(6))
     assert next(results) == 0

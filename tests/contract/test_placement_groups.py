@@ -200,7 +200,6 @@ def test_a_removed_group_ends_its_actors_and_is_not_waited_for(until):
     remove_placement_group(made)
 
 
-@pytest.mark.own
 def test_a_removed_group_is_over_at_once_and_for_every_shape_of_work():
     made = placement_group([{"CPU": 1}])
     assert made.wait(30)
@@ -232,7 +231,6 @@ def test_what_cannot_travel_is_refused_rather_than_waited_for():
             placement_group([{"CPU": amount}])
 
 
-@pytest.mark.own
 @pytest.mark.concurrent
 def test_a_retried_task_ends_with_its_group(tmp_path, until):
     made = placement_group([{"CPU": 1}])

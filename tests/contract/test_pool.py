@@ -178,7 +178,6 @@ def test_what_a_terminated_pool_has_not_done_fails():
         result.get(timeout=60)
 
 
-@pytest.mark.own
 def test_what_is_read_lazily_goes_on_after_close():
     pool = Pool(2)
     first, second = pool.imap(square, range(30)), pool.imap_unordered(square, range(30), 4)
@@ -193,7 +192,6 @@ def test_what_is_read_lazily_goes_on_after_close():
     pool.join()
 
 
-@pytest.mark.own
 def test_keyword_arguments_by_the_standard_librarys_name(pool):
     assert pool.apply(add, args=(1,), kwds={"b": 5}) == 6
     assert pool.apply_async(add, (1,), kwds={"b": 7}).get() == 8

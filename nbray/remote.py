@@ -307,6 +307,11 @@ def _make(thing: Any, given: Mapping[str, Any]) -> Any:
     if isinstance(thing, (RemoteFunction, ActorClass)):
         raise TypeError(f"{thing!r} is remote already; use .options(...) to change its options")
     if inspect.isclass(thing):
+        if missing := getattr(thing, "__abstractmethods__", None):
+            raise TypeError(
+                f"@remote: Can't instantiate abstract class {thing.__name__}: it lacks "
+                + ", ".join(sorted(missing))
+            )
         return make_actor_class(thing, given)
     if not (inspect.isroutine(thing) or isinstance(thing, functools.partial)):
         raise TypeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import functools
 import multiprocessing
@@ -120,6 +121,23 @@ def test_arguments_of_methods_may_have_any_name():
     actor = ray.remote(Functools).remote()
     got = ray.get(actor.named.remote(self=1, name=2, args=3, method=4, options=5))
     assert got == (1, 2, 3, {"method": 4, "options": 5})
+
+
+def test_abstract_classes():
+    class Base(abc.ABC):
+        @abc.abstractmethod
+        def f(self): ...
+
+        def g(self):
+            return self.f() + 1
+
+    class Made(Base):
+        def f(self):
+            return 1
+
+    with pytest.raises(TypeError, match="Can't instantiate abstract class"):
+        ray.remote(Base)
+    assert ray.get(ray.remote(num_cpus=0)(Made).remote().g.remote(), timeout=60) == 2
 
 
 def test_super_of_the_remote_class_by_name():

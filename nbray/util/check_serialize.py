@@ -101,9 +101,10 @@ class _Search:
 
     def conclude(self, called: str) -> None:
         """The end of the report: what was found, and what can be done."""
-        self.frame(f"Found to be non-serializable in {called}; there may be more beside it")
+        self.frame(f"Variable{'s' if len(self.found) != 1 else ''} of {called}:")
         for one in self.found:
             self.say(f"    {one}")
+        self.say("was found to be non-serializable; there may be more beside it.")
         self.say(
             "Consider making it where it is used, or nbray.util.register_serializer for its class."
         )

@@ -1,0 +1,1 @@
+"""`ray._common`: what Ray has moved out of `ray._private`."""

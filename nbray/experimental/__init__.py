@@ -1,4 +1,5 @@
-"""Ray's `ray.experimental`: of it, where objects lie, and bars in tasks (`tqdm_ray`)."""
+"""Ray's `ray.experimental`: of it, where objects lie, bars in tasks (`tqdm_ray`), and
+what all processes of a cluster share (`internal_kv`)."""
 
 from __future__ import annotations
 
@@ -12,6 +13,10 @@ def __getattr__(name: str) -> object:
         import nbray.experimental.tqdm_ray as bars
 
         return bars
+    if name == "internal_kv":
+        import nbray.experimental.internal_kv as kept
+
+        return kept
     if name == "set_resource":
         why = "resources are given when a node starts (--resources)"
     else:

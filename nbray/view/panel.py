@@ -117,6 +117,12 @@ def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -
     return tuple(facts)
 
 
+def _share(name: str, used: float, total: float) -> UsageBar:
+    """How full it is; nothing where the node has not said so yet."""
+    said = figures.memory_share(used, total) if total else ""
+    return UsageBar(name, figures.percent(used, total), said)
+
+
 def _row(node: NodeView, stopped: bool) -> NodeRow:
     seen = node.figures
     where = [node.address] if node.address and node.address != node.name else []
@@ -134,16 +140,8 @@ def _row(node: NodeView, stopped: bool) -> NodeRow:
         alive=node.alive,
         shares=(
             UsageBar("CPU", figures.percent(seen.cpu_percent, 100), f"{seen.cpu_percent:.0f}%"),
-            UsageBar(
-                "memory",
-                figures.percent(seen.memory_used, seen.memory_total),
-                figures.memory_share(seen.memory_used, seen.memory_total),
-            ),
-            UsageBar(
-                "store",
-                figures.percent(seen.store_used, seen.store_total),
-                figures.memory_share(seen.store_used, seen.store_total),
-            ),
+            _share("memory", seen.memory_used, seen.memory_total),
+            _share("store", seen.store_used, seen.store_total),
         )
         if node.alive
         else (),

@@ -87,6 +87,7 @@ def test_the_button_frees_what_the_table_says_and_is_never_saved(kernel: Front) 
     shown = kernel.run("%nbray memory")
     table, strip = shown.displays.values()
     assert "7.6 MB in 1 object is held by history only" in table["text/plain"]
+    assert "store 0 of" not in table["text/plain"]  # though no node has told of it yet
     assert VIEW not in table
     model = strip[VIEW]["model_id"]
     click(kernel, model)

@@ -28,7 +28,14 @@ from nbray.jupyter.insight.free_button import free_button
 from nbray.jupyter.insight.pins import HISTORY, TRACEBACK, Pin, forget_history, pins
 from nbray.jupyter.notebook import Notebook
 from nbray.refs import ObjectRef
-from nbray.view.holdings import Held, holdings_html, holdings_text, one_line, reference_html
+from nbray.view.holdings import (
+    Held,
+    holdings_html,
+    holdings_text,
+    one_line,
+    reference_html,
+    state,
+)
 
 
 class Holdings:
@@ -143,13 +150,15 @@ def memory(notebook: Notebook) -> Holdings:
             parents.setdefault(key, []).append(one.object.key)
     names = _nodes(engine)
     held = [_held(one, names, found, parents, notebook.cells.label) for one in records]
-    return Holdings(notebook, held, _store(engine), lambda: memory(notebook))
+    return Holdings(notebook, held, _store(engine, held), lambda: memory(notebook))
 
 
-def _store(engine: Engine) -> str:
+def _store(engine: Engine, held: list[Held]) -> str:
     figures = [node.figures for node in engine.insight.snapshot().nodes if node.alive]
     total = sum(one.store_total for one in figures)
-    return f"store {memory_share(sum(one.store_used for one in figures), total)}" if total else ""
+    here = sum(one.object.size for one in held if state(one.object) == "stored")
+    used = max(here, sum(one.store_used for one in figures))  # nodes tell once a second
+    return f"store {memory_share(used, total)}" if total else ""
 
 
 def free(notebook: Notebook) -> None:

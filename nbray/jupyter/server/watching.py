@@ -82,6 +82,8 @@ class ClusterWatch:
     ) -> None:
         self._origin = origin
         self._look = look
+        self._origins: dict[str, str] = {}
+        """Who started each cluster: it may outlive him, and is still called by him."""
         self._listeners: set[Callable[[str], None]] = set()
         self._told: dict[str, str] = {}
         """What each page has been told last, by what it was about."""
@@ -125,8 +127,9 @@ class ClusterWatch:
         return await seen.join_line()
 
     async def _list(self, cluster: Cluster) -> Listed:
-        origin = await self._origin(cluster.owner_pid) if cluster.owner_pid else ""
-        return self._row(cluster, origin)
+        if cluster.owner_pid:
+            self._origins[cluster.id] = await self._origin(cluster.owner_pid)
+        return self._row(cluster, self._origins.get(cluster.id, ""))
 
     def _row(self, cluster: Cluster, origin: str) -> Listed:
         return Listed(
@@ -140,6 +143,8 @@ class ClusterWatch:
             while self._listeners:
                 self._again.clear()
                 found, note = await asyncio.to_thread(self._look)
+                there = {cluster.id for cluster in found}
+                self._origins = {key: who for key, who in self._origins.items() if key in there}
                 try:
                     listed = [await self._list(cluster) for cluster in found]
                 except Exception:  # of the server's own parts; the list matters more

@@ -22,6 +22,9 @@ STEP = 1.0
 MOST = 20
 """Displays that are followed at a time; the oldest stays as it was last seen."""
 
+_PRE = '<pre style="margin:0;padding:0;background:none">'
+"""A text stands where the cell's other texts stand."""
+
 Look = Callable[[], tuple[str, str, bool]]
 """HTML ('' if the text is all there is), text, and whether it will still change."""
 
@@ -73,4 +76,4 @@ def follow(look: Look) -> bool:
 
 
 def _data(html: str, text: str) -> dict[str, str]:
-    return {"text/html": html or f"<pre>{escape(text)}</pre>", "text/plain": text}
+    return {"text/html": html or f"{_PRE}{escape(text)}</pre>", "text/plain": text}

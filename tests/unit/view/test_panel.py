@@ -7,7 +7,7 @@ import re
 import msgspec
 from scenes import HOSTILE, cluster
 
-from nbray.events import NodeView, Snapshot
+from nbray.events import Figures, NodeView, Snapshot
 from nbray.view.panel import panel, panel_html, panel_text
 
 
@@ -32,6 +32,14 @@ def test_html() -> None:
     assert not re.search(r"<script|(src|href)=|https?:|url\(|@import", html)
     assert "nbray join" in html
     assert "nbray-dot-ok" in html.split("</style>")[1]
+
+
+def test_what_a_node_has_not_told_yet_is_no_zero() -> None:
+    new = msgspec.structs.replace(cluster(1).nodes[0], figures=Figures())
+    snapshot = msgspec.structs.replace(cluster(1), nodes=(new,))
+    assert [share.said for share in panel(snapshot).rows[0].shares][1:] == ["", ""]
+    assert "of 0 bytes" not in panel_text(snapshot)
+    assert "of 0 bytes" not in panel_html(snapshot)
 
 
 def test_gpus_have_a_column_where_there_are_any() -> None:

@@ -102,6 +102,24 @@ def test_only_changes_are_told(scene: Scene) -> None:
     asyncio.run(play())
 
 
+def test_a_cluster_that_outlives_who_started_it_keeps_its_name(scene: Scene) -> None:
+    async def play() -> None:
+        scene.found = [ONE]
+        scene.watch.join(scene.hear)
+        await until(lambda: scene.told)
+        scene.watch.leave(scene.hear)
+        await until(lambda: scene.observed[0].ended)
+        scene.found = [msgspec.structs.replace(ONE, owner_pid=0)]  # it has a named job
+        scene.watch.join(scene.hear)
+        await until(lambda: len(scene.told) == 2)
+        assert scene.told[1]["clusters"][0]["origin"] == "notebook 17"
+        assert (await scene.watch.listed()).clusters[0].origin == "notebook 17"
+        scene.watch.leave(scene.hear)
+        await until(lambda: scene.observed[1].ended)
+
+    asyncio.run(play())
+
+
 def test_nobody_looks_when_nobody_listens(scene: Scene) -> None:
     async def play() -> None:
         scene.found = [ONE]

@@ -101,6 +101,7 @@ def test_an_error_is_shown_as_a_tasks(kernel, code):
     assert answer.error == "ZeroDivisionError"
     assert "return 1 / x" in answer.traceback
     assert "where x = 0" in answer.traceback
+    assert answer.traceback.startswith("ZeroDivisionError in picky on ")
     assert "File " not in answer.traceback  # no frame of a library
 
 

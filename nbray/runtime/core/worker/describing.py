@@ -66,7 +66,9 @@ def untold(brain: WorkerBrain) -> list[ClientEffect]:
 
 def _name(brain: WorkerBrain, spec: Spec) -> str:
     actor = brain.actor
-    return spec.name if actor is None or spec.function else f"{actor.spec.class_name}.{spec.name}"
+    if actor is None or spec.function or spec.method:  # as its caller says
+        return spec.name
+    return f"{actor.spec.class_name}.{spec.name}"
 
 
 def _more(brain: WorkerBrain, spec: Spec) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class Executor:
         return Origin(spec.job, spec.cell, self._called or self._task_name(item))
 
     def _task_name(self, item: Item) -> str:
-        if self.actor is not None and not item.spec.function:
+        if self.actor is not None and not (item.spec.function or item.spec.method):
             return f"{self.actor.spec.class_name}.{item.spec.name}"
         return item.spec.name
 

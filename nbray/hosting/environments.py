@@ -54,9 +54,25 @@ def enter(
 
             virtual_environments.enter(env, until, progress)
     except (OSError, ValueError, TimeoutError) as error:
-        raise RuntimeEnvSetupError(f"{type(error).__name__}: {error}") from None
+        raise not_made(error, limit, until) from None
     if env.get("worker_process_setup_hook"):
         _run_hook(env["worker_process_setup_hook"], fetch)
+
+
+def not_made(error: Exception, limit: float, until: float | None) -> RuntimeEnvSetupError:
+    """What is raised where *error* kept an environment from being made.
+
+    Args:
+        limit: seconds that were allowed; they end at *until* (of `time.monotonic`).
+    """
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, TimeoutError) and until is not None and time.monotonic() >= until:
+        said = (
+            f"Failed to install runtime_env within the timeout of {limit:g} seconds. Consider "
+            "increasing the timeout in the runtime_env config: "
+            f'{{"config": {{"setup_timeout_seconds": {limit * 3:g}}}}}\n{error}'
+        )
+    return RuntimeEnvSetupError(said)
 
 
 def summary(text: str) -> str:

@@ -19,7 +19,7 @@ from nbray.hosting.ignored import Ignored
 from nbray.hosting.kept_folders import name_of
 from nbray.runtime_env import is_uri
 
-MOST_BYTES = 500 << 20
+MOST_BYTES = 512 << 20
 """Bytes of one folder or archive, as in Ray."""
 URI = "gcs://"
 """Before the name of what a driver has packed, as in Ray: `gcs://_ray_pkg_HASH.zip`."""

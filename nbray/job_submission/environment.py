@@ -19,7 +19,7 @@ from typing import Any
 from nbray.config import JOB_ARCHIVES
 from nbray.exceptions import RuntimeEnvSetupError
 from nbray.hosting import kept_folders
-from nbray.hosting.environments import expanded
+from nbray.hosting.environments import expanded, not_made
 from nbray.hosting.setup_progress import SetupProgress
 from nbray.runtime_env import SETUP_SECONDS, absent, checked
 
@@ -82,7 +82,7 @@ class JobEnvironment:
                 found["VIRTUAL_ENV"] = str(place)
                 found["PATH"] = f"{place / 'bin'}{os.pathsep}{found.get('PATH', os.defpath)}"
         except (OSError, ValueError, TimeoutError) as error:
-            raise RuntimeEnvSetupError(f"{type(error).__name__}: {error}") from None
+            raise not_made(error, limit, until) from None
         if paths:
             before = found.get("PYTHONPATH", "")
             found["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, before]))

@@ -159,3 +159,18 @@ def test_environments_are_listed_with_who_is_in_them(until):
     (failed,) = listed(("success", "=", "False"))
     assert (failed.runtime_env["conda"], failed.ref_cnt) == ("nbray-no-such", 0)
     assert "conda" in failed.error
+
+
+@pytest.mark.own  # Ray's takes as long as a virtual environment with all of its own packages
+@pytest.mark.concurrent
+def test_what_takes_too_long_says_how_long_it_had(tmp_path):
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\nexec sleep 100\n")
+    uv.chmod(0o700)
+    slow = {
+        "uv": ["x"], "config": {"setup_timeout_seconds": 1},
+        "env_vars": {"PATH": f"{tmp_path}:$PATH", "NBRAY_ENVIRONMENTS_DIR": str(tmp_path / "kept")},
+    }  # fmt: skip
+    with pytest.raises(ray.exceptions.RuntimeEnvSetupError) as raised:
+        ray.get(variables.options(runtime_env=slow).remote())
+    assert "within the timeout of 1 seconds. Consider increasing the timeout" in str(raised.value)

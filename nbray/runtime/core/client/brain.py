@@ -378,14 +378,14 @@ class ClientBrain:
 
         The loop's thread asks while another has the baton: every part looks at copies.
         """
-        due = self.tasks.next_deadline()
-        for other in (
-            self.cancelling.next_deadline(), self.actors.next_deadline(), self.orphans.due,
-            next((due for due, _ in self._unclaimed.copy()), None),
-        ):  # fmt: skip
-            if other is not None and (due is None or other < due):
-                due = other
-        return due
+        tasks = self.tasks.next_deadline()
+        kills, lives = self.cancelling.next_deadline(), self.actors.next_deadline()
+        orphans = self.orphans.due
+        if kills is None and lives is None and orphans is None and not self._unclaimed:
+            return tasks  # nearly always; it is asked twice a call
+        slots = next((due for due, _ in self._unclaimed.copy()), None)
+        every = (tasks, kills, lives, orphans, slots)
+        return min((due for due in every if due is not None), default=None)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Do what is due."""

@@ -80,6 +80,8 @@ class Cancelling:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do. Any thread: it looks at a copy."""
+        if not self._kills:
+            return None
         return next((due for due, _, _ in self._kills.copy()), None)
 
     def tick(self, now: float) -> list[ClientEffect]:

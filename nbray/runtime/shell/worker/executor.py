@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from types import AsyncGeneratorType, FrameType, GeneratorType
+from types import AsyncGeneratorType, FrameType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from nbray import gpus, session
@@ -37,7 +37,7 @@ from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.worker.functions import Functions, not_loaded
 from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
 from nbray.wire.failures import one_line
-from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Value
+from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
 from nbray.wire.pickling import pack_error, unpack, unpack_error
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ if TYPE_CHECKING:
 GENERATORS = frozenset({GeneratorType, AsyncGeneratorType})
 _dumps = pickle.dumps
 FLUSH_SECONDS = 0.005
-"""Seconds that answers gather while work is queued; then the loop thread sends them, so that
-the next task need not wait for it."""
+"""Seconds that answers gather while work is queued; then the loop thread sends them."""
 OVERDUE_SECONDS = 0.05
-"""Seconds after which the main thread sends them itself: the loop thread does not come by."""
+"""Seconds after which the main thread sends them: the loop thread does not come by."""
 MOST_WORDS = 300
 """Characters of an error that are kept for screens."""
 
@@ -70,9 +69,9 @@ class Executor:
         self.taken = 0
         """How many tasks and calls the main thread took since it last waited."""
         self.instance: Any = None
+        self._methods: dict[str, Callable[..., Any]] = {}
         self.runner: Any = None
-        """What has run a coroutine as `__init__`, and runs the calls that follow (an
-        `asyncio.Runner`)."""
+        """Where a coroutine ran as `__init__`, and calls that follow do (an `asyncio.Runner`)."""
         self.actor: BecomeActor | None = None
         self._called = ""
         self.leaving = False
@@ -166,13 +165,11 @@ class Executor:
     def run(self) -> None:
         """Run work until the node says to end."""
         brain, loop = self.brain, self.loop
-        queue = brain.queue
-        popleft = queue.popleft
-        monotonic = loop.now
-        ended = brain.client
+        queue, ended = brain.queue, brain.client
+        popleft, monotonic = queue.popleft, loop.now
 
         def wanted() -> bool:
-            return bool(queue) or bool(ended.ended) or loop.closed or bool(brain.undefined)
+            return bool(queue or ended.ended or loop.closed or brain.undefined)
 
         while not (ended.ended or loop.closed or self.leaving):
             if brain.undefined:
@@ -281,8 +278,7 @@ class Executor:
         if spec.env is not None:
             self.functions.enter(spec.env, spec.job, spec.cell)
         try:
-            name = spec.method or spec.name
-            function = self._function(spec.function) if spec.function else self.method(name)
+            function = self._function(spec.function) if spec.function else self.method(spec)
             if item.extra is None:
                 args, kwargs = unpack(item.args, self.memory.restore) if item.args else ((), {})
             else:
@@ -330,9 +326,14 @@ class Executor:
                 kwargs[where] = memory.value(value, key)
         return filled, kwargs
 
-    def method(self, name: str) -> Callable[..., Any]:
-        """A method of the actor."""
-        method: Callable[..., Any] = method_of(self.instance, name)
+    def method(self, spec: Spec) -> Callable[..., Any]:
+        """A method of the actor: as Ray has it, the one that its class had at the first call."""
+        name = spec.method or spec.name
+        method = self._methods.get(name)
+        if method is None:
+            method = method_of(self.instance, name)
+            if type(method) is MethodType:
+                self._methods[name] = method
         return method
 
     # -- answers -------------------------------------------------------------------------
@@ -372,7 +373,8 @@ class Executor:
 
     def _micros(self, started: float) -> int:
         """Microseconds of the user's code since *started*, without the moving of data."""
-        return self.brain.own_time(int((self.loop.now() - started) * 1e6))
+        micros = int((self.loop.now() - started) * 1e6)
+        return self.brain.own_time(micros) if self.brain.client.moved else micros
 
     def failure(self, item: Item, error: BaseException, started: float) -> Done:
         """The answer for an exception."""
@@ -430,8 +432,7 @@ class Executor:
         refs = list(extra.args.refs) if extra.args is not None else []
         refs += [ref for _, value, key in extra.deps for ref in (key, *value.refs)]
         refs += extra.captured
-        mine = (item.caller, self.brain.me)
-        return tuple(ref for ref in refs if ref[0] not in mine)
+        return tuple(ref for ref in refs if ref[0] not in (item.caller, self.brain.me))
 
     # -- actors ------------------------------------------------------------------------------
 
@@ -462,7 +463,6 @@ class Executor:
                 self.failure(item, error, 0.0)
             name = f"{spec.class_name}.__init__"
             error_data = pack_error(error, name, self._node_name, self._pid)
-        running.set(None)
         running.reset(token)
         me, node = self.brain.me, self.memory.node
         up = ActorUp(me, spec.owner, spec.actor, message.incarnation, me, error_data)

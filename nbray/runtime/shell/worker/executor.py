@@ -272,7 +272,7 @@ class Executor:
 
     def _call(self, item: Item) -> Any:
         spec = item.spec
-        if item.gpus != self._gpus and (item.gpus or self._gpus):
+        if (item.gpus or self._gpus) and item.gpus != self._gpus:
             self._gpus = item.gpus
             self.devices.show(item.gpus, os.environ)
         if spec.env is not None:

@@ -3,8 +3,6 @@
 Every time, size and limit of the runtime stands here, with its unit.
 """
 
-from __future__ import annotations
-
 import enum
 import os
 from typing import Any

@@ -6,8 +6,6 @@ their states. Rule: every list is bounded by whoever fills it, and the counts
 beside it say what is missing.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import dataclass_transform
 

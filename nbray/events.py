@@ -6,8 +6,6 @@ where the figures come from, so every engine can feed the same screens, and test
 can write them by hand.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -264,12 +264,12 @@ class ActorHandleNotFoundError(Told, ValueError):
 
 def __getattr__(name: str) -> Any:
     """Ray's classes that nothing raises here, loaded when they are asked for."""
-    from nbray import unraised_exceptions
+    if not name.startswith("__"):  # what each `from nbray.exceptions import ...` looks for
+        from nbray import unraised_exceptions
 
-    found = unraised_exceptions.__dict__.get(name)
-    if found is None or name.startswith("__") or name not in unraised_exceptions.__all__:
-        raise AttributeError(f"module 'nbray.exceptions' has no attribute {name!r}")
-    return found
+        if name in unraised_exceptions.__all__:
+            return unraised_exceptions.__dict__[name]
+    raise AttributeError(f"module 'nbray.exceptions' has no attribute {name!r}")
 
 
 E = TypeVar("E", bound=BaseException)

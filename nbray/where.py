@@ -5,8 +5,6 @@ users' classes of strategies (`nbray.util.scheduling_strategies`: each has `_whe
 means for nodes (`runtime.core.placement`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

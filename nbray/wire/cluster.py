@@ -3,8 +3,6 @@
 Part of the vocabulary of `messages`, which gathers and re-exports everything.
 """
 
-from __future__ import annotations
-
 from nbray.details import (
     ActorRecord,
     CellRecord,

@@ -1,8 +1,8 @@
 """A name for bytes by what they are: 16 bytes of BLAKE2b.
 
 Owns which hash that is. Does not own what is named by it (functions, modules,
-values). Rule: hashlib is loaded at the first use. OpenSSL comes with it, and takes
-longer than most modules here; a worker that defines nothing never needs it.
+values). Rule: CPython's own BLAKE2b is loaded at the first use, past hashlib. OpenSSL comes
+with that, and takes longer than any module here.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ SIZE = 16
 
 def begin() -> blake2b:
     """A hash to `update`, and then to ask for its `digest()`."""
-    import hashlib
-
-    return hashlib.blake2b(digest_size=SIZE)
+    try:
+        from _blake2 import blake2b
+    except ImportError:  # another Python
+        from hashlib import blake2b
+    return blake2b(digest_size=SIZE)
 
 
 def digest(data: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 Owns the vocabulary of the wire. Does not own encoding (`codec`) or meaning
 (the brains). Rule: a message says all it means by its fields; identities are
-the integers of `nbray.ids`; resources are in ten-thousandths.
+the integers of `nbray.ids`; resources are in ten-thousandths; annotations of structs are no
+strings (modules without `annotations` of `__future__`): msgspec evaluates each at a start.
 
 Three unions, by who receives: `ToClient` (drivers and workers), `ToNode`,
 `ToHead`. The messages stand in `work` (client and worker), `objects` (between

@@ -4,8 +4,6 @@ Owns these messages, and those by which nodes pass them on. Does not own the sto
 about members of the cluster and actors' lives (`cluster`).
 """
 
-from __future__ import annotations
-
 from nbray.where import Where
 from nbray.wire.parts import Death, Message, NodeInfo, Shape, Versions
 

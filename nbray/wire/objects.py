@@ -3,8 +3,6 @@
 Owns these messages. Does not own the store's (`cluster`): those are between a client and its node.
 """
 
-from __future__ import annotations
-
 from nbray.wire.parts import Message, Slot, Value
 
 

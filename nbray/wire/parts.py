@@ -3,8 +3,6 @@
 Owns the structs that never travel alone. See `messages`, which re-exports them.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import dataclass_transform
 

@@ -4,8 +4,6 @@ Owns these messages. Does not own what travels inside several (`parts`). Rule: t
 (`Tasks`, `Calls`, `Results`) are batches in columns.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from nbray.wire.parts import Extra, Message, Outcome, Spec, Value

@@ -5,8 +5,6 @@ Owns these structs, the framing of the channel, and whether a process exists. Do
 writes one `RootConfig` to root's standard input, children inherit by fork.
 """
 
-from __future__ import annotations
-
 import contextlib
 import enum
 import os

@@ -357,9 +357,8 @@ class Callers:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do. Any thread: it looks at a copy."""
-        if not self._late:
-            return None
-        return min((due for due, _ in list(self._late.values())), default=None)
+        late = list(self._late.values()) if self._late else ()
+        return min([due for due, _ in late]) if late else None
 
     def state(self, message: ActorState) -> list[ClientEffect]:
         """An actor's state is this."""

@@ -72,10 +72,12 @@ def test_items_of_generators_and_of_ones_own_actors():
     assert pairs == [(own, 7), (own, 8)]
 
 
-@pytest.mark.own  # Ray's second copy never ends
+@pytest.mark.own  # in Ray the second copy never ends, and a context lasts
 def test_copies_are_read_apart():
     first, second = from_range(3, num_shards=1).gather_sync().for_each(count).duplicate(2)
     assert list(first) == list(second) == [(1, 0), (2, 1), (3, 2)]
+    with pytest.raises(ValueError, match="outside an iterator"):
+        LocalIterator.get_metrics()
 
 
 def test_items_here():
@@ -90,5 +92,3 @@ def test_items_here():
     assert list(turns) == [0, 1, 0, 2, 3, 1]
     with pytest.raises(ValueError, match="LocalIterator"):
         long.union(3)
-    with pytest.raises(ValueError, match="outside an iterator"):
-        LocalIterator.get_metrics()

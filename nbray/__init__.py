@@ -10,6 +10,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from nbray import msgspec_alone as _msgspec_alone  # before anything loads msgspec
+
+# isort: split
 from nbray import actor, dashboard, exceptions, session, util
 from nbray.actor import method
 from nbray.api import (

@@ -12,7 +12,6 @@ import contextlib
 import os
 import pickle
 import site
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from functools import cache
@@ -151,8 +150,7 @@ def one_line(error: BaseException) -> str:
 
 @cache
 def _library_roots() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    roots = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths]
+    roots = [str(Path(os.__file__).parent), *site.getsitepackages()]  # `sysconfig` takes a while
     user = site.getusersitepackages() if site.ENABLE_USER_SITE else None
     roots += [user] if user else []
     return tuple({str(Path(root).absolute()) + os.sep for root in roots})

@@ -9,7 +9,7 @@ imported here: who needs no rich output pays nothing.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 import uuid
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def _text(value: Any) -> str:
 
 def _sendable(form: Any) -> Any:
     if isinstance(form, (bytes, bytearray, memoryview)):
-        return base64.b64encode(form).decode()
+        return binascii.b2a_base64(form, newline=False).decode()
     return form
 
 

@@ -75,8 +75,8 @@ __all__ = [
 
 
 _OF_RAY = frozenset({
-    "ClusterID", "ObjectID", "SCRIPT_MODE", "WORKER_MODE", "_private", "_raylet", "autoscaler",
-    "internal", "widgets", "worker",
+    "LOCAL_MODE", "ClusterID", "ObjectID", "SCRIPT_MODE", "WORKER_MODE", "__commit__", "_private",
+    "_raylet", "autoscaler", "internal", "widgets", "worker",
 })  # fmt: skip
 """Names of `nbray._private.names`."""
 

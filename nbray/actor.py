@@ -66,7 +66,7 @@ def method(*args: Any, **given: Any) -> Any:
     """
     if len(args) == 1 and callable(args[0]) and not given:
         return args[0]
-    if args or not given:
+    if args:
         raise RefusedDecoration("@method takes options by keyword: @nbray.method(num_returns=2)")
     options = method_options(given)
 
@@ -141,6 +141,8 @@ class ActorClass:
     ) -> None:
         self._class = cls
         self._options = options
+        self._default_options: dict[str, Any] = {}
+        """What `@remote` was given."""
         self._known = blueprint
         self._name = short_name(cls)
         for trait in ("__module__", "__name__", "__qualname__", "__doc__"):
@@ -227,7 +229,7 @@ class ActorHandle:
     last handle is gone, unless it is detached.
     """
 
-    __slots__ = ("__weakref__", "_info", "_life", "_shapes")
+    __slots__ = ("__dict__", "__weakref__", "_info", "_life", "_shapes")
 
     def __init__(
         self, info: ActorInfo, life: ObjectRef[Any], shapes: Mapping[str, Shape] | None = None
@@ -375,15 +377,22 @@ def make_actor_class(cls: type, given: Mapping[str, Any]) -> ActorClass:
                 f"{blueprint.target.name}.{name} is of the concurrency group {group!r}, which the "
                 f"class does not have: @nbray.remote(concurrency_groups={{{group!r}: 2}})"
             )
-    return ActorClass(cls, options, blueprint)
+    made = ActorClass(cls, options, blueprint)
+    made._default_options = dict(given)
+    return made
 
 
-def _paced(blueprint: _Blueprint, most: int) -> dict[str, MethodOptions]:
-    """The methods; its generators pause with *most* returns not taken, or as many as they say."""
+def _methods(blueprint: _Blueprint, options: ActorOptions) -> dict[str, MethodOptions]:
+    """The methods: with what the class says of their calls, and of unread returns."""
+    methods, most = blueprint.methods, options.most_unread
+    if not options.listed:
+        methods = {n: msgspec.structs.replace(one, listed=False) for n, one in methods.items()}
+    if not most:
+        return methods
     return {
         name: msgspec.structs.replace(one, most_unread=min(one.most_unread or most, most))
         if name in blueprint.generators else one
-        for name, one in blueprint.methods.items()
+        for name, one in methods.items()
     }  # fmt: skip
 
 
@@ -399,8 +408,7 @@ def _creator(
             actor=0,
             owner=0,
             class_name=blueprint.target.name,
-            methods=_paced(blueprint, options.most_unread) if options.most_unread
-            else blueprint.methods,
+            methods=_methods(blueprint, options),
             is_async=blueprint.is_async,
             max_task_retries=options.max_task_retries,
             max_pending_calls=options.max_pending_calls,
@@ -410,11 +418,14 @@ def _creator(
             unordered=_unordered(options, blueprint),
         )
         engine = session.current() or session.require(args, kwargs, blueprint.target.call)
+        chosen = options
+        if session.detaches and options.lifetime == "":
+            chosen = msgspec.structs.replace(options, lifetime="detached")
 
         def create() -> tuple[ActorInfo, ObjectRef[Any]]:
-            return engine.actors.create(blueprint.target, args, kwargs, options, described)
+            return engine.actors.create(blueprint.target, args, kwargs, chosen, described)
 
-        made = create() if not options.name else _named(engine, create, options, described)
+        made = create() if not options.name else _named(engine, create, chosen, described)
         return ActorHandle(*made, blueprint.shapes)
 
     return remote

@@ -94,12 +94,13 @@ def init(
     """
     arguments.refuse_unknown(others)
     arguments.say_without_effect(others)
+    detaches = False
     if others.get("local_mode"):
         if engine not in (None, "inline"):
             raise ValueError(f"init(local_mode=True) runs all in this process, not by {engine!r}")
         engine = "inline"
     if job_config is not None:
-        namespace, runtime_env = arguments.job(job_config, namespace, runtime_env)
+        namespace, runtime_env, detaches = arguments.job(job_config, namespace, runtime_env)
     if namespace == "":
         raise ValueError("init(): a namespace is a non-empty string")
     wanted = InitConfig(
@@ -134,6 +135,7 @@ def init(
         module = load(name)
         started = module.start(wanted)
         session.install(started, wanted)
+        session.detaches = detaches
         atexit.unregister(shutdown)
         atexit.register(shutdown)
     session.screens().begin()
@@ -204,7 +206,7 @@ def _watched() -> contextlib.AbstractContextManager[Any]:
 
 
 def get(
-    refs: ObjectRef[Any] | Sequence[ObjectRef[Any]], *, timeout: float | None = None
+    object_refs: ObjectRef[Any] | Sequence[ObjectRef[Any]], *, timeout: float | None = None
 ) -> Any:
     """The value of a reference, or the list of values of a list of them.
 
@@ -219,14 +221,14 @@ def get(
     """
     if timeout is not None:
         check_timeout(timeout)
-    if isinstance(refs, ObjectRef):
+    if isinstance(object_refs, ObjectRef):
         single = True
-        asked: Sequence[ObjectRef[Any]] = [refs]
-    elif isinstance(refs, ObjectRefGenerator):
-        return refs  # as Ray has it: its references are what has values
+        asked: Sequence[ObjectRef[Any]] = [object_refs]
+    elif isinstance(object_refs, ObjectRefGenerator):
+        return object_refs  # as Ray has it: its references are what has values
     else:
         single = False
-        asked = _listed(refs)
+        asked = _listed(object_refs)
     engine = session.current() or _none_for(asked)
     if session.watcher() is None:
         values = engine.get(asked, timeout)
@@ -247,8 +249,8 @@ def _none_for(refs: Sequence[ObjectRef[Any]]) -> Engine:
     return session.require()
 
 
-def _listed(refs: Any) -> Sequence[ObjectRef[Any]]:
-    if not isinstance(refs, (list, tuple)):
+def _listed(refs: Any) -> list[ObjectRef[Any]]:
+    if not isinstance(refs, list):
         raise ValueError(
             f"get() takes an ObjectRef or a list of them, not {type(refs).__name__}"
             f"{arguments.hint(refs)} "
@@ -271,7 +273,7 @@ def check_timeout(timeout: Any) -> None:
     """
     if timeout is None:
         return
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+    if not isinstance(timeout, (int, float)) and not hasattr(type(timeout), "__float__"):
         raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
     if not timeout >= 0:
         raise ValueError(f"timeout must be at least 0 seconds, not {timeout}")
@@ -299,9 +301,9 @@ def put(value: Any, *, _owner: Any = None) -> ObjectRef[Any]:
 
 
 def wait(
-    refs: Sequence[Any],
+    ray_waitables: Sequence[Any],
     *,
-    num_returns: int = 1,
+    num_returns: Any = 1,
     timeout: float | None = None,
     fetch_local: bool = True,
 ) -> tuple[list[Any], list[Any]]:
@@ -315,16 +317,19 @@ def wait(
         ValueError: a reference twice, or num_returns or timeout out of range.
         TypeError: not a list of references.
     """
+    refs = ray_waitables
     if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
         raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
-    if not isinstance(refs, (list, tuple)):
+    if not isinstance(refs, list):
         raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     global _last_rest  # noqa: PLW0603 - a memo of names, not of state
     if (not refs or _identity(refs) != _last_rest) and _check_wait(refs):
         return wait_for_streams(wait, refs, num_returns, timeout, fetch_local)
     check_timeout(timeout)
-    if isinstance(num_returns, bool) or not isinstance(num_returns, int):
-        raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
+    if not isinstance(num_returns, int):
+        if isinstance(num_returns, str) or not hasattr(type(num_returns), "__int__"):
+            raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")
+        num_returns = int(num_returns)
     if not refs:
         return [], []
     if num_returns < 1:
@@ -377,10 +382,10 @@ def _check_wait(refs: Sequence[Any]) -> bool:
     return False
 
 
-def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
-    """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`.
+def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) -> None:
+    """Cancel the task that makes *ray_waitable*; its `get` raises `TaskCancelledError`.
 
-    *ref* may be a generator of references: those that were not taken are gone then, and its
+    It may be a generator of references: those that were not taken are gone then, and its
     last one raises. A finished task is left alone. *force* ends the worker's process instead of
     interrupting it; *recursive* cancels the task's own tasks too.
 
@@ -388,6 +393,7 @@ def cancel(ref: Any, *, force: bool = False, recursive: bool = True) -> None:
         TypeError: not a reference.
         ValueError: *force* for an actor's call (use `kill`).
     """
+    ref = ray_waitable
     if isinstance(ref, ObjectRefGenerator):
         ref = ref._generator_ref
     if not isinstance(ref, ObjectRef):

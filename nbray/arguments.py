@@ -213,8 +213,10 @@ def labels(given: Any) -> dict[str, str]:
     return check(given)
 
 
-def job(given: Any, namespace: Any, runtime_env: Any) -> tuple[Any, Any]:
+def job(given: Any, namespace: Any, runtime_env: Any) -> tuple[Any, Any, bool]:
     """(namespace, environment): what `init` itself was given, else what its *job_config* has.
+
+    The third: whether actors are detached that say nothing.
 
     Raises:
         TypeError: *given* is no JobConfig, nor a dictionary.
@@ -225,13 +227,8 @@ def job(given: Any, namespace: Any, runtime_env: Any) -> tuple[Any, Any]:
         given = JobConfig.from_json(given)
     if not isinstance(given, JobConfig):
         raise TypeError(f"job_config must be a JobConfig, not {type(given).__name__}")
-    if given.default_actor_lifetime == "detached":
-        warnings.warn(
-            "init(): no effect here: default_actor_lifetime (each actor says lifetime='detached')",
-            UserWarning,
-            stacklevel=3,
-        )
-    return namespace or given.ray_namespace, runtime_env or given.runtime_env or None
+    detaches = given.default_actor_lifetime == "detached"
+    return namespace or given.ray_namespace, runtime_env or given.runtime_env or None, detaches
 
 
 def infeasible(given: Any) -> str:

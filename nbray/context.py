@@ -102,6 +102,13 @@ class RuntimeContext:
             )
         return info
 
+    @property
+    def worker(self) -> Any:
+        """What this process is to its cluster (see `nbray._private.worker`)."""
+        from nbray._private.worker import global_worker  # few programs ask
+
+        return global_worker
+
     def get_job_id(self) -> HexId:
         """The job: one driver and all its work."""
         return HexId(self._info().job_id)

@@ -62,6 +62,8 @@ class TaskRecord(Record):
     """(owner, number) of the task that submitted it, where that is known."""
     resources: dict[str, float] = {}
     """What it takes while it runs."""
+    listed: bool = True
+    """Whether the state API tells of it."""
 
     @property
     def key(self) -> ObjectKey:

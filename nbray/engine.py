@@ -407,8 +407,13 @@ class Engine(Protocol):
         """
         ...
 
-    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
-        """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`."""
+    def cancel(
+        self, ref: ObjectRef[Any], force: bool, recursive: bool, interrupts: bool = False
+    ) -> None:
+        """Cancel the task that makes *ref*; its `get` raises `TaskCancelledError`.
+
+        With *interrupts* also a call that runs in an actor's main thread, which else is told only.
+        """
         ...
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:

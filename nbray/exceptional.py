@@ -239,13 +239,22 @@ def _words(value: Any) -> str:
 
 
 def make(kind: type[BaseException], inside: tuple[Any, ...]) -> BaseException:
-    """An instance of *kind*, still empty, made by the innermost `__new__` that is C code's."""
+    """An instance of *kind*, still empty, made by the innermost `__new__` of C code that can.
+
+    Raises:
+        TypeError: none can.
+    """
+    refused = TypeError(f"{kind.__qualname__} is no exception's class")
     for base in kind.__mro__:
         new = vars(base).get("__new__")
         if isinstance(new, BuiltinFunctionType):
-            error: BaseException = new(kind, *inside)
-            return error
-    raise TypeError(f"{kind.__qualname__} is no exception's class")
+            try:
+                error: BaseException = new(kind, *inside)
+            except TypeError as why:  # it may be for classes of its own layout only
+                refused = why
+            else:
+                return error
+    raise refused
 
 
 def fill(error: BaseException, state: State) -> None:

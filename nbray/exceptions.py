@@ -33,7 +33,6 @@ travels as text.
 from __future__ import annotations
 
 import functools
-import sys
 from typing import Any, TypeVar
 
 
@@ -45,7 +44,7 @@ class RaySystemError(RayError):
     """The runtime could not do what was asked; the message says what to do next.
 
     Attributes:
-        client_exc: the message.
+        client_exc: the message, or the exception that was in the way.
         traceback_str: as it was given.
     """
 
@@ -54,7 +53,9 @@ class RaySystemError(RayError):
         self.traceback_str = traceback_str
 
     def __str__(self) -> str:
-        return str(self.client_exc)
+        said = "System error: " if isinstance(self.client_exc, BaseException) else ""
+        trace = f"\ntraceback: {self.traceback_str}" if said and self.traceback_str else ""
+        return f"{said}{self.client_exc}{trace}"
 
 
 class NoClusterError(RaySystemError, ConnectionError):
@@ -106,7 +107,6 @@ class TaskCancelledError(RayError):
 
 class Told(RayError):
     """An error with a text of its own, which is said where none is given."""
-
     default = ""
 
     def __init__(self, error_message: str | None = None) -> None:
@@ -380,9 +380,9 @@ class RayTaskError(RayError):
     def as_instanceof_cause(self) -> BaseException:
         """This error as an instance of both `RayTaskError` and the user's class.
 
-        Where nothing can be both (a class of C code that is final, a group with members
-        that are no `Exception`) it is the user's own exception, caused by this one. What
-        would end or cancel the process that gets it stays a plain `RayTaskError`.
+        Where nothing can be both (a class of C code that is final) it is the user's own
+        exception, caused by this one. A `SystemExit`, which would end the process that gets it,
+        and a group with members that are no `Exception`, stay a plain `RayTaskError`.
         """
         cause: BaseException = self.cause
         if isinstance(cause, RayTaskError):
@@ -392,7 +392,7 @@ class RayTaskError(RayError):
         try:
             return self.make_dual_exception_instance()
         except TypeError:
-            if isinstance(cause, _ends_whoever_gets_it()):
+            if not isinstance(cause, Exception):
                 return self
             self.__cause__ = cause.__cause__
             BaseException.__setattr__(cause, "__cause__", self)
@@ -408,7 +408,7 @@ class RayTaskError(RayError):
         cause: BaseException = self.cause
         if isinstance(cause, KeyboardInterrupt):
             like_what: BaseException = TaskCancelledError(f"{self.function_name} was interrupted")
-        elif isinstance(cause, _ends_whoever_gets_it()):
+        elif isinstance(cause, SystemExit):
             raise TypeError(f"a {type(cause).__name__} would end whoever gets it")
         else:
             like_what = cause
@@ -421,14 +421,6 @@ class RayTaskError(RayError):
             self.function_name, self.traceback_str, cause, self.node, self.pid, self.frames
         )
         return error
-
-
-def _ends_whoever_gets_it() -> tuple[type[BaseException], ...]:
-    found: list[type[BaseException]] = [KeyboardInterrupt, SystemExit, GeneratorExit]
-    asyncio = sys.modules.get("asyncio.exceptions")
-    if asyncio is not None:
-        found.append(asyncio.CancelledError)
-    return tuple(found)
 
 
 def on_behalf(error: E) -> E:

@@ -84,6 +84,21 @@ class ObjectRefGenerator(Generic[T]):
             self._unwatch()
             raise
 
+    def _next_sync(self, timeout_s: float | None = None) -> ObjectRef[T]:
+        """As `next`, for at most *timeout_s* seconds; `ObjectRef.nil()` if it is not there then.
+
+        Raises:
+            StopIteration: there are no more.
+        """
+        if timeout_s is None or timeout_s < 0:
+            return next(self)
+        ref = self._take()
+        if ref is None:
+            peeked = self._stream.peek()
+            peeked._engine.wait([peeked], 1, timeout_s, False)
+            ref = self._take()
+        return ObjectRef.nil() if ref is None else ref
+
     def _wait(self) -> ObjectRef[T]:
         stream = self._stream
         engine = stream.completed._engine

@@ -36,7 +36,7 @@ class JobConfig:
         runtime_env: what its tasks and actors have (see `nbray.runtime_env.RuntimeEnv`).
         metadata: texts by text.
         ray_namespace: where names of actors are looked up.
-        default_actor_lifetime: 'detached' or 'non_detached'; the first has no effect here.
+        default_actor_lifetime: 'detached' or 'non_detached', of actors of the driver that say none.
         jvm_options, code_search_path: of Java's workers, which nbray has not.
 
     Raises:

@@ -63,7 +63,7 @@ def selector(name: str, given: Any) -> Conditions:
     found = []
     for key, text in given.items():
         if not isinstance(key, str) or not isinstance(text, str):
-            raise ValueError(f"{name} must be a dictionary of strings, not {given!r}")
+            raise TypeError(f"{name} must be a dictionary of strings, not {given!r}")
         check_key(key)
         if text and not _grammar("value").fullmatch(text):
             raise ValueError(

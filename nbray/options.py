@@ -66,6 +66,8 @@ class TaskOptions(msgspec.Struct, frozen=True, gc=False):
     """False: whoever submits the task counts what it does (see `Cells.count`)."""
     most_unread: int = 0
     """With so many returns not taken, a task that streams them pauses (0: never)."""
+    listed: bool = True
+    """False: the state API says nothing of it."""
 
 
 _but_resources = attrgetter(*(n for n in TaskOptions.__struct_fields__ if n != "resources"))
@@ -110,6 +112,8 @@ class ActorOptions(msgspec.Struct, frozen=True, gc=False):
     """Bytes of the store of its node that no other actor is given; nothing bounds what it puts."""
     most_unread: int = 0
     """What its generator methods have at most as `MethodOptions` have it (0: as they say)."""
+    listed: bool = True
+    """False: for all its calls, what `MethodOptions` have it for one."""
 
 
 class MethodOptions(msgspec.Struct, frozen=True, gc=False):
@@ -123,6 +127,8 @@ class MethodOptions(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
     concurrency_group: str = ""
     most_unread: int = 0
+    """See `TaskOptions`."""
+    listed: bool = True
     """See `TaskOptions`."""
     counted: bool = True
     """See `TaskOptions`."""
@@ -248,8 +254,10 @@ def _most_unread(name: str, value: Any) -> int:
 
 
 def _lifetime(name: str, value: Any) -> str:
-    if value in {None, "", "non_detached"}:
+    if value is None or value == "non_detached":
         return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string or None, not {type(value).__name__}")
     if value != "detached":
         raise ValueError(f"{name} must be 'detached' or None, not {value!r}")
     return "detached"
@@ -275,9 +283,27 @@ def _mapping(name: str, value: Any) -> Any:
     return value
 
 
+def _method_retry_on(name: str, value: Any) -> RetryOn:
+    try:
+        return _retry_on(name, value)
+    except (TypeError, ValueError) as error:  # an assertion in Ray
+        raise RefusedDecoration(str(error)) from None
+
+
+def _one_a_yield(name: str, value: Any) -> None:
+    if value is not None and integer(1)(name, value) > 1:
+        raise ValueError(f"{name}: a yield gives one object: yield {value} times instead")
+
+
+def _object_store(name: str, value: Any) -> None:
+    if value is not None:
+        raise ValueError(f"{name}: values travel through the object store only, not by {value!r}")
+
+
 _PACE = "_generator_backpressure_num_objects"
 _ACTOR_PACE = "_actor_generator_backpressure_num_objects"
-_FIELDS = {_PACE: "most_unread", _ACTOR_PACE: "most_unread"}
+_LISTED = "enable_task_events"
+_FIELDS = {_PACE: "most_unread", _ACTOR_PACE: "most_unread", _LISTED: "listed"}
 """Options that are called otherwise where they are kept."""
 _RESOURCES = {
     "num_gpus": _optional(_quantity, 0),
@@ -287,6 +313,7 @@ _RESOURCES = {
     "name": _optional(text_of, ""),
     "node": _optional(integer(0), 0),
     "runtime_env": _environment,
+    _LISTED: _flag,
 }
 _TASK: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
@@ -318,15 +345,22 @@ _METHOD: dict[str, Callable[[str, Any], Any]] = {
     "num_returns": _optional(returns, 1),
     _PACE: _optional(_most_unread, 0),
     "max_task_retries": _optional(integer(-1), -2),
-    "retry_exceptions": _optional(_retry_on, False),
+    "retry_exceptions": _optional(_method_retry_on, False),
     "name": _optional(text_of, ""),
     "concurrency_group": _optional(found_by, ""),
+    _LISTED: _optional(_flag, True),
 }
 _WITHOUT_EFFECT: dict[str, Callable[[str, Any], Any]] = {
-    "enable_task_events": _flag,
     "_labels": _mapping,
+    "enable_tensor_transport": _optional(_flag, None),
+    "tensor_transport": _object_store,
+    "_num_objects_per_yield": _one_a_yield,
 }
 """Ray's options that are checked, and change nothing here."""
+_OF_SOME = {
+    "enable_tensor_transport": "an actor class", "tensor_transport": "an actor method",
+}  # fmt: skip
+"""Those of them that are for one kind of thing only."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -346,7 +380,7 @@ def _checked(
         check = table.get(name)
         if check is not None:
             checked[_FIELDS.get(name, name)] = check(name, value)
-        elif name in _WITHOUT_EFFECT:
+        elif name in _WITHOUT_EFFECT and _OF_SOME.get(name, what) == what:
             _WITHOUT_EFFECT[name](name, value)
         else:
             raise refusal(

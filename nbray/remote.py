@@ -183,6 +183,8 @@ class RemoteFunction:
     ) -> None:
         self._function = call
         self._options = options
+        self._default_options: dict[str, Any] = {}
+        """What `@remote` was given."""
         self._target = target or Function(call, short_name(call), source_of(call))
         functools.update_wrapper(self, call)
         self.remote = _launcher(self._target, options)
@@ -216,6 +218,11 @@ class RemoteFunction:
         """As `.options(**given).remote(*args, **kwargs)`."""
         call = self.options(**given) if given else self
         return call.remote(*(args or ()), **(kwargs or {}))
+
+    @property
+    def _num_returns(self) -> int | str | None:
+        """What `@remote` was given, by Ray's name; None: as the function has it."""
+        return self._default_options.get("num_returns")
 
     @property
     def _function_name(self) -> str:
@@ -319,7 +326,9 @@ def _make(thing: Any, given: Mapping[str, Any]) -> Any:
             f"class, not to {type(thing).__name__}"
         )
     refuse_coroutines(thing)
-    return RemoteFunction(thing, streaming(thing, given, task_options(given)))
+    made = RemoteFunction(thing, streaming(thing, given, task_options(given)))
+    made._default_options = dict(given)
+    return made
 
 
 def _restore_handle(info: Any, life: Any) -> Any:

@@ -105,6 +105,9 @@ on_install: list[Callable[[Engine | None], None]] = []
 on_modules: list[Callable[[], None]] = []
 """Called when names may be other modules than before (see `nbray.as_ray`)."""
 
+detaches = False
+"""Actors that say nothing of their lifetime outlive their driver (`JobConfig` says so)."""
+
 named_actors: dict[tuple[str, str], str] = {}
 """(namespace, name) of actors that this process made, and the cell that did (it may again)."""
 

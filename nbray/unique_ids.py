@@ -19,6 +19,12 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _digest(text: bytes) -> bytes:
+    import hashlib  # few programs make ids of ids
+
+    return hashlib.sha256(text).digest()
+
+
 class BaseID:
     """Bytes that name something."""
 
@@ -50,6 +56,11 @@ class BaseID:
             ValueError: they are none, or too few or many.
         """
         return cls(bytes.fromhex(hex_id))
+
+    @classmethod
+    def from_binary(cls, id_bytes: bytes) -> Self:
+        """Of its bytes; raises as the class itself does."""
+        return cls(id_bytes)
 
     def binary(self) -> bytes:
         """Its bytes."""
@@ -138,6 +149,12 @@ class ActorID(BaseID):
         """One that nothing else has."""
         return cls(os.urandom(cls.SIZE))
 
+    @classmethod
+    def of(cls, job_id: JobID, parent_task_id: TaskID, parent_task_counter: int) -> Self:
+        """The one that a task's n-th actor has: of the same three it is the same."""
+        text = b"%s %s %d" % (job_id.binary(), parent_task_id.binary(), parent_task_counter)
+        return cls(_digest(text)[: cls.SIZE - JobID.SIZE] + job_id.binary())
+
     @property
     def job_id(self) -> JobID:
         """Its job."""
@@ -149,6 +166,21 @@ class TaskID(BaseID):
 
     __slots__ = ()
     SIZE = 24
+
+    @classmethod
+    def for_fake_task(cls, job_id: JobID) -> Self:
+        """One that no task has."""
+        return cls(os.urandom(cls.SIZE - JobID.SIZE) + job_id.binary())
+
+    @classmethod
+    def for_driver_task(cls, job_id: JobID) -> Self:
+        """That of a driver."""
+        return cls(b"\xff" * (cls.SIZE - JobID.SIZE) + job_id.binary())
+
+    @classmethod
+    def for_actor_creation_task(cls, actor_id: ActorID) -> Self:
+        """That of an actor's constructor."""
+        return cls(b"\xff" * (cls.SIZE - ActorID.SIZE) + actor_id.binary())
 
     def actor_id(self) -> ActorID:
         """Its actor."""
@@ -164,6 +196,11 @@ class PlacementGroupID(BaseID):
 
     __slots__ = ()
     SIZE = 18
+
+    @classmethod
+    def of(cls, job_id: JobID) -> Self:
+        """One that nothing else has, of a job."""
+        return cls(os.urandom(cls.SIZE - JobID.SIZE) + job_id.binary())
 
     @classmethod
     def from_random(cls) -> Self:

@@ -70,6 +70,7 @@ def placed(
     strategy, group = given.get("scheduling_strategy"), given.get("placement_group", "default")
     bundle = given.get("placement_group_bundle_index", -1)
     captures = given.get("placement_group_capture_child_tasks")
+    _check_kinds(bundle, captures)
     where = base
     if strategy is not None:
         if group not in ("default", None):
@@ -88,7 +89,7 @@ def placed(
     elif "scheduling_strategy" in given:
         where = None
     elif captures is not None:
-        where = Where(captures=bool(captures))
+        where = Where(captures=captures)
     if bundle != -1 and (where is None or where.group in {"", APART}):
         raise ValueError("If placement group is not set, the value of bundle index must be -1.")
     if given.get("label_selector"):
@@ -105,6 +106,15 @@ def placed(
         if where == Where(otherwise=where.otherwise):
             where = base  # without a selector there is nothing to fall back from
     return rest, where
+
+
+def _check_kinds(bundle: Any, captures: Any) -> None:
+    if isinstance(bundle, bool) or not isinstance(bundle, int):
+        kind = type(bundle).__name__
+        raise TypeError(f"placement_group_bundle_index must be an integer, not {kind}")
+    if captures is not None and not isinstance(captures, bool):
+        kind = type(captures).__name__
+        raise TypeError(f"placement_group_capture_child_tasks must be True or False, not {kind}")
 
 
 def _fallbacks(value: Any) -> tuple[tuple[Condition, ...], ...]:

@@ -21,8 +21,11 @@ from nbray._private.worker import (
     WORKER_MODE,
 )
 
+__commit__ = ""
+"""Of which revision it is: wheels do not say."""
+
 __all__ = [
     "LOCAL_MODE", "RESTORE_WORKER_MODE", "SCRIPT_MODE", "SPILL_WORKER_MODE", "WORKER_MODE",
-    "ClusterID", "ObjectID", "_private", "_raylet", "autoscaler", "internal",
+    "ClusterID", "ObjectID", "__commit__", "_private", "_raylet", "autoscaler", "internal",
     "widgets", "worker",
 ]  # fmt: skip

@@ -95,7 +95,9 @@ class ScriptedEngine:
             function.cache[self] = p.unpack(blob, self._ref)
         return function.cache[self]
 
-    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+    def cancel(
+        self, ref: ObjectRef[Any], force: bool, recursive: bool, interrupts: bool = False
+    ) -> None:
         """It has ended."""
 
     # -- objects

@@ -196,7 +196,7 @@ class Keeper:
         )
         self._stopped = self._stopped or bool(left)
         for ref in left:
-            api.cancel(ref)
+            session.require().cancel(ref, False, True, interrupts=True)
         if left:
             session.require().cluster.outlive(False)  # there will be no result to stay for
         return len(left)

@@ -23,7 +23,13 @@ import cloudpickle
 from nbray.config import MOST_ERROR
 from nbray.definitions import dumps
 from nbray.exceptional import Bare
-from nbray.exceptions import RayError, RayTaskError, UnserializableException, told_of
+from nbray.exceptions import (
+    RayError,
+    RaySystemError,
+    RayTaskError,
+    UnserializableException,
+    told_of,
+)
 from nbray.postmortem import WHERE
 from nbray.wire.frame_capture import capture, values_on_line
 from nbray.wire.shorten import Shortened, cut
@@ -65,7 +71,11 @@ def _packed_error(error: BaseException, function_name: str, node: str, pid: int)
         cause = before.cause
         text = _nested_text(before, summary, function_name)
         frames = before.frames  # where it began tells most
-    elif isinstance(error, RayError) and not any(_is_user(frame) for frame in summary.stack):
+    elif (
+        isinstance(error, RayError)
+        and not brief
+        and not any(_is_user(frame) for frame in summary.stack)
+    ):
         line = cut(one_line(error), MOST_LINE)
         return pickle.dumps(("", "", _pickled(error), line, "", 0, b""), 5)
     else:
@@ -99,6 +109,16 @@ def unpack_error(data: bytes | memoryview) -> BaseException:
     if not function_name and isinstance(cause, RayError):
         return cause
     return RayTaskError(function_name, text, cause, node, pid, frames).as_instanceof_cause()
+
+
+def unreadable(error: Exception) -> RayError:
+    """What reading a value raises, in which *error* was raised as it was put together again."""
+    if isinstance(error, RayError):
+        return error
+    summary = traceback.TracebackException.from_exception(error, compact=True)
+    _only_users(summary)
+    told = any(one.stack for one in _chain(summary))
+    return RaySystemError(error, "".join(summary.format()) if told else None)
 
 
 def _unpickled(data: bytes) -> BaseException | None:
@@ -143,6 +163,25 @@ def one_line(error: BaseException) -> str:
     except Exception:  # noqa: BLE001 - users' __str__ methods raise what they like
         text = "(its text could not be made)"
     return f"{type(error).__qualname__}: {text}" if text else type(error).__qualname__
+
+
+_ENDS = (
+    ("it was killed", "it was killed by `ray.kill`"),
+    ("it ended itself", "its worker process has died: exit_actor() was called"),
+    ("its owner has died", "its owner has died"),
+    ("reference", "all references to the actor were removed"),
+    ("its process", "its worker process has died"), ("is gone", "its node has died"),
+)  # fmt: skip
+
+
+UNMADE = "The actor died because of an error raised in its creation task"
+"""In Ray's words."""
+
+
+def in_rays_words(why: str) -> str:
+    """What Ray says of an actor's death, to be put behind *why*, which is nbray's: see `_ENDS`."""
+    said = next((said for word, said in _ENDS if word in why), "")
+    return f" (The actor is dead because {said}.)" if said else ""
 
 
 # The text

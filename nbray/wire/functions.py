@@ -20,6 +20,8 @@ from nbray.wire import pickling_errors
 from nbray.wire.digest import begin, digest
 from nbray.wire.pickling import Packed, Refs, pack
 
+MOST_FUNCTION = 10**8
+"""Bytes of a pickled function from which on a script may not have it, as in Ray."""
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
 
 
@@ -37,6 +39,25 @@ def pack_definition(call: Callable[..., Any], name: str) -> Packed:
         TypeError: it captures something that cannot be pickled; says what.
     """
     return pack(call, f"class {name}" if isinstance(call, type) else f"function {name}")
+
+
+def refuse_size(size: int, call: Callable[..., Any], name: str) -> None:
+    """Refuse a function or class of *size* bytes, pickled, if that is too much.
+
+    Raises:
+        ValueError: it is more than `FUNCTION_SIZE_ERROR_THRESHOLD` bytes, as in Ray.
+    """
+    most = int(os.environ.get("FUNCTION_SIZE_ERROR_THRESHOLD") or MOST_FUNCTION)
+    if size < most:
+        return
+    captured, _ = largest_capture(call)
+    kind = "actor" if isinstance(call, type) else "remote function"
+    said = f": it takes {captured!r} along" if captured else ""
+    raise ValueError(
+        f"The {kind} {name} is too large ({size >> 20} MiB > "
+        f"FUNCTION_SIZE_ERROR_THRESHOLD={most >> 20} MiB){said}. Put what is large, once, with "
+        "nbray.put(...), and pass the reference as an argument."
+    )
 
 
 def warn_of_size(call: Callable[..., Any], name: str) -> None:

@@ -99,6 +99,8 @@ class Spec(Part):
     """What it launches runs there as well."""
     raises: bool = True
     """What no node can do fails, instead of waiting for one that can."""
+    listed: bool = True
+    """Whether the state API tells of it."""
 
 
 class Extra(Part):

@@ -30,7 +30,7 @@ from nbray.exceptions import RaySystemError
 from nbray.refs import ObjectRef
 from nbray.text import safe
 from nbray.wire import pickling_errors
-from nbray.wire.failures import pack_error, unpack_error
+from nbray.wire.failures import pack_error, unpack_error, unreadable
 
 __all__ = [
     "Packed",
@@ -358,6 +358,8 @@ def unpack_many(data: bytes | memoryview, restore: Callable[[int, int], ObjectRe
     gc.disable()
     try:
         return _Unpickler(io.BytesIO(stream), buffers, restore).load()
+    except Exception as error:  # users' classes raise what they like when rebuilt
+        raise unreadable(error) from error
     finally:
         if collects:
             gc.enable()
@@ -375,17 +377,18 @@ def unpack(data: bytes | memoryview, restore: Callable[[int, int], ObjectRef[Any
 
     Raises:
         ValueError: *data* is not such a form.
-        Exception: what the value's own classes raise when they are rebuilt.
+        RaySystemError: the value's own classes raised what is its `client_exc`, when they were
+            rebuilt.
     """
     if not data:
         return (), {}
+    stream, buffers = (data, ()) if data[0] == 0x80 else _parts(data)
     before = _restoring.restore
     _restoring.restore = restore
     try:
-        if data[0] == 0x80:
-            return _loads(data)
-        stream, buffers = _parts(data)
         return _loads(stream, buffers=buffers)
+    except Exception as error:  # users' classes raise what they like when rebuilt
+        raise unreadable(error) from error
     finally:
         _restoring.restore = before
 

@@ -193,6 +193,6 @@ def unpicklable(value: Any, what: str, error: Exception) -> TypeError:
     return on_behalf(
         TypeError(
             f"{what} cannot be pickled: it {'holds' if path else 'is'} {described}{where} "
-            f"({reason}). To go on: {advice}."
+            f"({reason}). To go on: {advice}. (Could not serialize {what}.)"
         )
     )

@@ -121,6 +121,8 @@ class Cancel(Message):
     """And what they have submitted."""
     gently: bool = False
     """Those that run end where they yield next: nobody reads what they yield."""
+    interrupts: bool = True
+    """False: an actor's call that runs is told, and runs to its end."""
 
 
 class CancelOwned(Message):
@@ -129,6 +131,7 @@ class CancelOwned(Message):
     seqs: list[int]
     force: bool
     recursive: bool
+    interrupts: bool = False
 
 
 class Printed(Message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from asyncio import CancelledError
 
 import pytest
 from api import ray
@@ -123,6 +124,55 @@ def test_a_group_of_errors():
     assert isinstance(error, ExceptionGroup)
     assert isinstance(error, errors.RayTaskError)
     assert [type(one) for one in error.exceptions] == [ValueError, KeyError]
+
+
+KINDS = {
+    "memory": MemoryError("m"), "generator": GeneratorExit(), "coroutine": CancelledError("c"),
+    "iteration": StopIteration(3), "recursion": RecursionError("r"), "warning": UserWarning("w"),
+    "group": ExceptionGroup("g", [ExceptionGroup("h", [ValueError("v")])]),
+}  # fmt: skip
+
+
+def raise_it(error):
+    raise error[0]
+
+
+@pytest.mark.parametrize("error", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("where", ["task", "method"])
+def test_what_python_itself_has(where, error, thrower):
+    if where == "task":
+        ref = ray.remote(max_retries=0)(raise_it).remote([error])
+    else:
+        ref = thrower.throw.remote([error])
+    with pytest.raises(errors.RayTaskError) as caught:
+        ray.get(ref, timeout=60)
+    assert isinstance(caught.value, type(error))
+    assert type(caught.value.cause) is type(error)
+    assert type(caught.value).__name__ == f"RayTaskError({type(error).__name__})"
+
+
+@pytest.mark.parametrize("where", ["task", "method"])
+def test_a_group_with_others_than_exceptions_is_the_cause(where, thrower):
+    error = BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError("v")])
+    if where == "task":
+        ref = ray.remote(max_retries=0)(raise_it).remote([error])
+    else:
+        ref = thrower.throw.remote([error])
+    with pytest.raises(errors.RayTaskError) as caught:
+        ray.get(ref, timeout=60)
+    assert type(caught.value) is errors.RayTaskError
+    assert type(caught.value.cause) is BaseExceptionGroup
+    assert [type(one) for one in caught.value.cause.exceptions] == [KeyboardInterrupt, ValueError]
+
+
+class Thrower:
+    def throw(self, error):
+        raise error[0]
+
+
+@pytest.fixture(scope="module")
+def thrower(engine):
+    return ray.remote(num_cpus=0)(Thrower).remote()
 
 
 class Actor:

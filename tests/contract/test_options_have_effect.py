@@ -17,7 +17,7 @@ def test_the_table_of_options_is_the_page_of_faults():
     assert set(options._TASK) == {
         "num_cpus", "num_gpus", "memory", "resources", "name", "node", "num_returns",
         "max_retries", "retry_exceptions", "max_calls", "runtime_env",
-        "_generator_backpressure_num_objects", "accelerator_type",
+        "_generator_backpressure_num_objects", "accelerator_type", "enable_task_events",
         "object_store_memory",  # only to be refused as Ray does
     }  # fmt: skip
     assert set(options._ACTOR) == {
@@ -25,7 +25,7 @@ def test_the_table_of_options_is_the_page_of_faults():
         "get_if_exists", "lifetime", "max_restarts", "max_task_retries", "max_concurrency",
         "max_pending_calls", "runtime_env", "concurrency_groups",
         "allow_out_of_order_execution", "accelerator_type", "object_store_memory",
-        "_actor_generator_backpressure_num_objects",
+        "_actor_generator_backpressure_num_objects", "enable_task_events",
     }  # fmt: skip
     assert {  # see test_strategies and test_placement_groups
         "scheduling_strategy", "label_selector", "placement_group",
@@ -33,7 +33,7 @@ def test_the_table_of_options_is_the_page_of_faults():
     } == where.PLACING  # fmt: skip
     assert set(options._METHOD) == {
         "num_returns", "max_task_retries", "retry_exceptions", "name", "concurrency_group",
-        "_generator_backpressure_num_objects",
+        "_generator_backpressure_num_objects", "enable_task_events",
     }  # fmt: skip
 
 

@@ -93,6 +93,16 @@ def test_tasks_that_have_ended() -> None:
     assert one.get("nothing", 7) == 7
 
 
+def test_what_is_to_be_kept_out_of_it() -> None:
+    ray.get(plus.options(name="hidden", enable_task_events=False).remote(1))
+    ray.get(plus.options(name="told", enable_task_events=True).remote(1))
+    store = Store.remote()
+    ray.get(store.add.options(name="hidden", enable_task_events=False).remote(1))
+    ray.get(Store.options(enable_task_events=False).remote().add.options(name="hidden").remote(1))
+    assert len(tasks("told")) == 1
+    assert tasks("hidden") == []
+
+
 def test_a_task_that_failed() -> None:
     with pytest.raises(ValueError):
         ray.get(broken.options(name="breaks").remote())

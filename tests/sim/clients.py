@@ -313,7 +313,7 @@ class SimExecutor(Executor):
 
     def on_cancel(self) -> None:
         """Something running was cancelled: the kernel delivers a signal in a moment."""
-        if self._bracket is not None and self._bracket in self.brain.cancelled:
+        if self._interrupts():
             self._world.at(1e-5, self._interrupt)
 
     def _interrupt(self) -> None:

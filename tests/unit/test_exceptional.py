@@ -322,12 +322,12 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Any:
             yield one, group
 
 
-def test_a_group_with_what_is_no_exception_is_itself() -> None:
+def test_a_group_with_what_is_no_exception_is_the_cause() -> None:
     back = as_error(BaseExceptionGroup("b", [KeyboardInterrupt(), Mine("m")]))
-    assert type(back) is BaseExceptionGroup
-    behind = told_of(back)
-    assert behind is not None
-    assert behind.node == "node-1"
+    assert type(back) is RayTaskError
+    assert type(back.cause) is BaseExceptionGroup
+    assert [type(one) for one in back.cause.exceptions] == [KeyboardInterrupt, Mine]
+    assert back.node == "node-1"
     assert "Mine: m" in "".join(traceback.format_exception(back))
     again = told_of(as_error(back))
     assert again is not None

@@ -25,7 +25,7 @@ def test_whether_a_label_is_there() -> None:
     assert satisfied(HAS, [("disk", "lacks", ())])
 
 
-@pytest.mark.parametrize("bad", [{"-a": "x"}, {"a": "-x"}, {"a": "in()"}, {"a": 1}, {"a/b/": "x"}])
+@pytest.mark.parametrize("bad", [{"-a": "x"}, {"a": "-x"}, {"a": "in()"}, {"a/b/": "x"}])
 def test_what_is_no_selector(bad: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"[lL]abel|strings"):
         selector("label_selector", bad)

@@ -20,6 +20,7 @@ from nbray.engines.inline.running import Call, Runner, Upstream, may_retry
 from nbray.exceptions import ActorDiedError, RayError, RuntimeEnvSetupError, TaskCancelledError
 from nbray.options import ActorOptions
 from nbray.refs import ObjectRef
+from nbray.wire.failures import UNMADE
 from nbray.wire.pickling import pack_error, unpack_error
 
 ASYNC_CONCURRENCY = 1000
@@ -84,7 +85,7 @@ class Actor:
             self.end(error)
         except Exception as error:  # noqa: BLE001 - users' code raises what it likes
             packed = pack_error(error, f"{self.info.class_name}.__init__", "", 0)
-            self._born_dead(f"its __init__ raised\n{unpack_error(packed)}")
+            self._born_dead(f"its __init__ raised ({UNMADE})\n{unpack_error(packed)}")
 
     def _make(self, args: Any, kwargs: Any) -> Any:
         """The instance, or a coroutine that makes it where `__init__` is one."""

@@ -75,7 +75,7 @@ class InlineActors:
                 return self.all[seq].info, self._objects.ref(self._owner, seq)
             if seq is not None:
                 raise ActorAlreadyExistsError(
-                    f"the name {options.name!r} is taken by another actor: use "
+                    f"the name {options.name!r} is already taken by another actor: use "
                     "get_if_exists=True, or get_actor()"
                 )
         loaded = self._launcher.load(cls)
@@ -142,6 +142,7 @@ class InlineActors:
         retries = options.max_task_retries
         call.retries = info.max_task_retries if retries == -2 else retries
         call.retry_on = options.retry_exceptions
+        call.listed = options.listed
         seq = call.refs[0].seq if call.refs else 0
         call.info = self._context.of_actor(actor, name, seq, method)
         call.gathers = options.num_returns == DYNAMIC
@@ -186,7 +187,7 @@ class InlineActors:
             actor.birth.info = msgspec.structs.replace(actor.birth.info, was_restarted=True)
             actor.restart()
         else:
-            actor.end(ActorDiedError(f"the actor {actor.info.class_name} was killed"))
+            actor.end(ActorDiedError(f"the actor {actor.info.class_name} was killed by `ray.kill`"))
         self._tidy(actor)
 
     def without_group(self, group: str) -> None:

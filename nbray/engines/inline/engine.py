@@ -95,6 +95,7 @@ class InlineEngine:
         call.defined = function.name if options.name else ""
         call.retries = options.max_retries
         call.retry_on = options.retry_exceptions
+        call.listed = options.listed
         call.info = self.context.of_task(call, options, target)
         call.gathers = options.num_returns == DYNAMIC
         stream: InlineStream | None = None
@@ -194,7 +195,9 @@ class InlineEngine:
         self._objects.when_done(ref, finish)
         return future
 
-    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+    def cancel(
+        self, ref: ObjectRef[Any], force: bool, recursive: bool, interrupts: bool = False
+    ) -> None:
         """See the protocol. Only calls of async actors can be unfinished."""
         slot = self._objects.find(ref)
         if slot is not None and slot.from_actor and force:

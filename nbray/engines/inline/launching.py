@@ -18,7 +18,7 @@ from nbray.engines.inline.running import Call
 from nbray.engines.inline.tally import Tally
 from nbray.exceptions import RaySystemError
 from nbray.refs import ObjectRef
-from nbray.wire.functions import pack_function_with_refs
+from nbray.wire.functions import pack_function_with_refs, refuse_size
 from nbray.wire.pickling import unpack
 from nbray.wire.watched import Watch, same, watched
 
@@ -77,6 +77,8 @@ class Launcher:
         cell = session.cell.get()
         if known is None or known.cell != cell or not same(known.watch):
             _, blob, refs = pack_function_with_refs(function.call, function.name)
+            if not cell:
+                refuse_size(len(blob), function.call, function.name)
             if known is None or known.blob != blob:
                 held = [self._objects.ref(owner, seq) for owner, seq in refs]
                 known = _Loaded(unpack(blob, self._objects.ref), blob, held)

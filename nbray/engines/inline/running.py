@@ -25,7 +25,13 @@ from nbray.engine import RuntimeInfo
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.output import Outputs
 from nbray.engines.inline.tally import Tally
-from nbray.exceptions import RayError, TaskCancelledError, WorkerCrashedError, on_behalf
+from nbray.exceptions import (
+    RayError,
+    RaySystemError,
+    TaskCancelledError,
+    WorkerCrashedError,
+    on_behalf,
+)
 from nbray.generators import DynamicObjectRefGenerator
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
@@ -59,8 +65,8 @@ class Call:
     """
 
     __slots__ = (
-        "began", "cell", "counted", "data", "defined", "deps", "gathers", "holds", "info", "method",
-        "name", "parent", "refs", "retries", "retry_on", "stream", "task", "unread",
+        "began", "cell", "counted", "data", "defined", "deps", "gathers", "holds", "info", "listed",
+        "method", "name", "parent", "refs", "retries", "retry_on", "stream", "task", "unread",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +100,7 @@ class Call:
         self.parent = running.get()
         """Whose code has made it (None: the driver's)."""
         self.retries = 0
+        self.listed = True
         self.retry_on: RetryOn = False
         self.task: Any = None
         self.stream: Any = None
@@ -129,7 +136,16 @@ class Runner:
 
         Raises:
             Upstream: one of them failed.
+            RaySystemError: one could not be put together again.
         """
+        try:
+            return self._copied(call)
+        except RaySystemError as error:
+            if isinstance(error.client_exc, Exception):
+                on_behalf(error)
+            raise
+
+    def _copied(self, call: Call) -> tuple[list[Any], dict[str, Any]]:
         given, kwargs = self._objects.value((call.data, False))
         args = list(given)
         for place, ref in call.deps:
@@ -267,7 +283,7 @@ class Runner:
                 started=now - (time.perf_counter() - call.began[0]), defined=call.defined,
                 actor=_key(actor) if actor else (0, 0),
                 parent=_key(call.parent.task_id) if call.parent is not None else (0, 0),
-                resources={} if actor else info.assigned,
+                resources={} if actor else info.assigned, listed=call.listed,
             )
         )  # fmt: skip
 
@@ -306,7 +322,7 @@ def _yielded(name: str, result: Any, count: int) -> tuple[list[Any], BaseExcepti
                 return values, None
     except Exception as error:  # noqa: BLE001 - users' code raises what it likes
         return values, error
-    text = f"{name}: the task returned {len(values)} objects, but num_returns={count}."
+    text = f"{name}: Task returned {len(values)} objects, but num_returns={count}."
     return values, on_behalf(ValueError(text))
 
 
@@ -325,6 +341,9 @@ def _split(name: str, result: Any, count: int) -> list[Any]:
         raise on_behalf(TypeError(text)) from None
     values = list(found)
     if len(values) != count:
-        text = f"{name} has num_returns={count} but returned {len(values)} values"
+        text = (
+            f"{name} has num_returns={count} but returned {len(values)} values "
+            f"(Task returned {len(values)} objects, but num_returns={count}.)"
+        )
         raise on_behalf(ValueError(text))
     return values

@@ -58,7 +58,7 @@ class Background:
         """End its unfinished tasks. Other work goes on."""
         if not self._settled:
             for ref in self._refs:
-                api.cancel(ref)
+                session.require().cancel(ref, False, True, interrupts=True)
 
     def collect(self) -> bool:
         """Settle if all has ended, without raising; whether it is settled."""

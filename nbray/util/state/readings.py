@@ -62,7 +62,7 @@ class Reading:
 
     def tasks(self) -> list[Row]:
         """Attempts of tasks and calls, the constructors of actors included."""
-        records = [one for one in self.details.tasks if one.cell != OWN_CELL]
+        records = [one for one in self.details.tasks if one.listed and one.cell != OWN_CELL]
         parents = _Parents(records)
         rows: dict[tuple[str, int], Row] = {}
         unfinished: list[tuple[d.TaskRecord, int]] = []

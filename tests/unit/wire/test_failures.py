@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -146,13 +147,20 @@ def test_attributes_of_the_exception_survive() -> None:
     assert back.args == ("x",)
 
 
-@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 def test_errors_that_are_not_exceptions_become_task_errors(kind: type[BaseException]) -> None:
     back = travel(kind("bye"))
     assert isinstance(back, RayTaskError)
     assert not isinstance(back, kind)
     assert isinstance(back, exceptions.TaskCancelledError) == (kind is KeyboardInterrupt)
     assert type(back.cause) is kind
+
+
+@pytest.mark.parametrize("kind", [GeneratorExit, asyncio.CancelledError])
+def test_others_are_both_as_in_ray(kind: type[BaseException]) -> None:
+    back = travel(kind("bye"))
+    assert isinstance(back, RayTaskError)
+    assert isinstance(back, kind)
 
 
 @pytest.mark.parametrize(

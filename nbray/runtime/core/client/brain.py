@@ -350,11 +350,12 @@ class ClientBrain:
     # -- cancelling -------------------------------------------------------------------
 
     def cancel(
-        self, tasks: Iterable[Task], force: bool, recursive: bool = False, now: float = 0.0
-    ) -> list[ClientEffect]:
+        self, tasks: Iterable[Task], force: bool, recursive: bool = False, now: float = 0.0,
+        interrupts: bool = True,
+    ) -> list[ClientEffect]:  # fmt: skip
         """Cancel these tasks and calls, wherever they are; see `cancelling`."""
         self.restless = True
-        return self.cancelling.cancel(tasks, force, recursive, now)
+        return self.cancelling.cancel(tasks, force, recursive, now, interrupts)
 
     def close_stream(self, stream: Stream) -> list[ClientEffect]:
         """Nobody reads it any more."""

@@ -35,9 +35,13 @@ class Cancelling:
         """(when, worker, task) of workers that are to be killed."""
 
     def cancel(
-        self, tasks: Iterable[Task], force: bool, recursive: bool, now: float
-    ) -> list[ClientEffect]:
-        """Cancel tasks and calls of this client, wherever they are."""
+        self, tasks: Iterable[Task], force: bool, recursive: bool, now: float,
+        interrupts: bool = True,
+    ) -> list[ClientEffect]:  # fmt: skip
+        """Cancel tasks and calls of this client, wherever they are.
+
+        Without *interrupts* calls that run in an actor's main thread are told, and run on.
+        """
         effects: list[ClientEffect] = []
         at: defaultdict[int, list[int]] = defaultdict(list)
         for task in tasks:
@@ -51,7 +55,8 @@ class Cancelling:
             if force and (task.work.expendable or not isinstance(task.lease, ActorLink)):
                 self._force(task, recursive, now, effects)
         told: list[ClientEffect] = [
-            Send(worker, Cancel(self._me, seqs, force, recursive)) for worker, seqs in at.items()
+            Send(worker, Cancel(self._me, seqs, force, recursive, interrupts=interrupts))
+            for worker, seqs in at.items()
         ]
         return told + effects
 
@@ -71,7 +76,9 @@ class Cancelling:
     def cancel_owned(self, message: CancelOwned, now: float) -> list[ClientEffect]:
         """A client that holds references to objects of ours cancels the tasks that make them."""
         tasks = [task for seq in message.seqs if (task := self.making((self._me, seq))) is not None]
-        return self.cancel(tasks, message.force, message.recursive, now)
+        return self.cancel(
+            tasks, message.force, message.recursive, now, message.interrupts
+        )
 
     def making(self, key: Ref) -> Task | None:
         """The unfinished task of ours that makes an object."""

@@ -86,7 +86,7 @@ class Lost:
                     owner=brain.me, seq=seq, name=f"{link.name}.{spec.name}" if link else spec.name,
                     cell=spec.cell, job=spec.job, state=state, worker=worker, ended=now, why=why,
                     attempt=attempt, defined=defined(spec, link.name if link else ""),
-                    actor=actor or (0, 0), resources=units(spec.resources),
+                    actor=actor or (0, 0), resources=units(spec.resources), listed=spec.listed,
                 )
             )  # fmt: skip
 
@@ -153,7 +153,7 @@ def unfinished(tasks: Submitter, actors: Callers, limit: int) -> list[d.TaskReco
         return d.TaskRecord(
             me, task.seq, name, spec.cell, spec.job, state, worker, why=why, attempt=task.attempt,
             defined=defined(spec, of), actor=link.key if link is not None else (0, 0),
-            parent=task.parent or (0, 0), resources=units(spec.resources),
+            parent=task.parent or (0, 0), resources=units(spec.resources), listed=spec.listed,
         )  # fmt: skip
 
     pools = list(tasks.pools.active.values())

@@ -147,8 +147,8 @@ class Directory:
                 else:
                     where = f" in namespace {spec.namespace!r}" if spec.namespace else ""
                     why = (
-                        f"an actor named {spec.name!r} exists{where}: use get_actor, "
-                        "get_if_exists=True, or another name"
+                        f"an actor named {spec.name!r} exists{where}, so the name is already "
+                        "taken: use get_actor, get_if_exists=True, or another name"
                     )
                     answer = m.ActorCreated(HEAD, spec.actor, why=why)
                 return [Send(creator, answer)]

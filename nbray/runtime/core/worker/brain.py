@@ -102,7 +102,8 @@ class WorkerBrain:
         self.undefined: set[bytes] = set()
         """Functions to let go of once nothing queued here needs them; see `let_go`."""
         self.cancelled: set[tuple[int, int]] = set()
-        """(caller, seq) of running work to be interrupted."""
+        self.spared: set[tuple[int, int]] = set()
+        """(caller, seq) of running work to be interrupted; of it calls that are told only."""
         self._specs: defaultdict[int, dict[int, m.Spec]] = defaultdict(dict)
         self._order: dict[int, int] = {}
         self._bouncing: Item | None = None
@@ -210,12 +211,8 @@ class WorkerBrain:
         for index, seq in enumerate(message.seqs):
             if message.order + index < expected:
                 continue
-            self.queue.append(
-                Item(
-                    caller, specs[message.calls[index]], seq, message.args[index],
-                    extras.get(index), gpus, 1e9,
-                )
-            )
+            spec, args = specs[message.calls[index]], message.args[index]
+            self.queue.append(Item(caller, spec, seq, args, extras.get(index), gpus, 1e9))
         self._order[caller] = max(expected, message.order + len(message.seqs))
 
     def _cancel(self, message: m.Cancel, now: float) -> list[ClientEffect]:
@@ -240,11 +237,13 @@ class WorkerBrain:
             self.yields.closed(running)
         else:
             self.cancelled |= running
+            if self.actor is not None and not message.interrupts:
+                self.spared = (self.spared & self.cancelled) | running
         effects: list[ClientEffect] = []
         if message.recursive and running:
             effects += self.client.pump(now)  # what they have just submitted
             launched = [task for task in self.client.unfinished() if task.parent in running]
-            effects += self.client.cancel(launched, message.force, True, now)
+            effects += self.client.cancel(launched, message.force, True, now, message.interrupts)
         if outcomes:
             effects.append(Send(caller, m.Results(self.me, [], [], outcomes)))
         return effects

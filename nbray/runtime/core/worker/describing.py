@@ -75,8 +75,11 @@ def _more(brain: WorkerBrain, spec: Spec) -> dict[str, Any]:
     """What a record says of what is run beside its name."""
     actor = brain.actor
     if actor is None or spec.function:
-        return {"defined": spec.defined, "resources": units(spec.resources)}
+        return {
+            "defined": spec.defined, "resources": units(spec.resources), "listed": spec.listed,
+        }  # fmt: skip
     return {
+        "listed": spec.listed,
         "defined": describing.defined(spec, actor.spec.class_name),
         "actor": (actor.spec.owner, actor.spec.actor),
     }

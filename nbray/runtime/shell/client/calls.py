@@ -128,6 +128,7 @@ class Calls:
             namespace=namespace,
             defined=label(function.name, MOST_LABEL) if options.name else "",
             most_unread=options.most_unread,
+            listed=options.listed,
             env=env,
             placed_in=group,
             captures=captures,
@@ -176,7 +177,7 @@ class Calls:
                 num_returns=options.num_returns, retry_on=retry_on, cell=cell, job=job,
                 depth=depth, resources={}, namespace=namespace,
                 method=name if options.name else "", group=options.concurrency_group,
-                most_unread=options.most_unread,
+                most_unread=options.most_unread, listed=options.listed,
                 raises=raises,
             )  # fmt: skip
             now = self._now()

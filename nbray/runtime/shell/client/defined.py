@@ -29,7 +29,7 @@ from nbray.hosting.modules import Modules, Packed
 from nbray.refs import ObjectRef
 from nbray.runtime.shell.client.memory import Memory
 from nbray.wire.digest import digest as name_of
-from nbray.wire.functions import digest_of, pack_definition, warn_of_size
+from nbray.wire.functions import digest_of, pack_definition, refuse_size, warn_of_size
 from nbray.wire.messages import Ref
 from nbray.wire.pickling import Packed as Pickled
 from nbray.wire.pickling import pack
@@ -118,6 +118,7 @@ class Definitions:
 
         Raises:
             TypeError: it captures something that cannot be pickled.
+            ValueError: it takes too much along, outside of cells.
             RaySystemError: it captures something of a cluster that has ended.
         """
         cell = session.cell.get()
@@ -154,6 +155,8 @@ class Definitions:
         captured = packed.refs
         stored: ObjectRef[Any] | None = None
         if packed.size > LARGE_FUNCTION:
+            if not session.cell.get():  # a cell of a notebook is told, and goes on
+                refuse_size(packed.size, target, function.name)
             warn_of_size(target, function.name)
             if not isinstance(target, type):
                 with contextlib.suppress(ObjectStoreFullError):  # it travels in messages, then

@@ -161,18 +161,22 @@ class NativeEngine:
         reader = NativeStream(stream, ref, brain, self._loop, self)
         return cast("list[ObjectRef[Any]]", [ObjectRefGenerator(reader)])
 
-    def cancel(self, ref: ObjectRef[Any], force: bool, recursive: bool) -> None:
+    def cancel(
+        self, ref: ObjectRef[Any], force: bool, recursive: bool, interrupts: bool = False
+    ) -> None:
         """Cancel a task (see `Engine.cancel`)."""
 
         def act() -> list[ClientEffect]:
             now = self._loop.now()
             effects = self._brain.pump(now)
             if ref.owner != self._brain.me:
-                owned = m.CancelOwned(self._brain.me, [ref.seq], force, recursive)
+                owned = m.CancelOwned(
+                    self._brain.me, [ref.seq], force, recursive, interrupts
+                )
                 return [*effects, Send(ref.owner, owned)]
             task = self._brain.cancelling.making((ref.owner, ref.seq))
             if task is not None:
-                effects += self._brain.cancel([task], force, recursive, now)
+                effects += self._brain.cancel([task], force, recursive, now, interrupts)
             return effects
 
         if force and self._is_actor_call(ref):

@@ -18,6 +18,7 @@ from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.process.sockets import Post
+from nbray.wire.failures import UNMADE, in_rays_words
 from nbray.wire.messages import Register, Registered
 from nbray.wire.pickling import pack_error, unpack_error
 
@@ -36,7 +37,9 @@ def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> byt
         made = unpack_error(cause)
         if isinstance(made, exceptions.RuntimeEnvSetupError):
             return cause
-        text += str(made)
+        text = f"{text.removesuffix(': ')} ({UNMADE}): {made}"
+    elif kind == "ActorDiedError":
+        text += in_rays_words(text)
     error: Exception = getattr(exceptions, kind)(text)
     if isinstance(error, RayActorError):
         error.actor_id = actor or None

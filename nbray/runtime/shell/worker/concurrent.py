@@ -133,7 +133,7 @@ class Threads:
 
 
 def _unless_cancelled(executor: Executor, key: tuple[int, int]) -> None:
-    """A thread cannot be interrupted: what it returns after it was cancelled counts for nothing."""
+    """What is returned by what was cancelled counts for nothing."""
     if key in executor.brain.cancelled:
         raise TaskCancelledError("cancelled")
 
@@ -263,6 +263,7 @@ class AsyncCalls:
             result = executor._call(item)
             if type(result) is CoroutineType or inspect.isawaitable(result):
                 result = await result
+            _unless_cancelled(executor, key)
             done = executor.answer(item, result, started)
             executor.note(item, None, started, done)
         except asyncio.CancelledError as error:

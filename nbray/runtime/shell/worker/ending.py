@@ -1,23 +1,27 @@
-"""An actor that ends itself, by `exit_actor` or because nobody has it: what of it is still done.
+"""User code that ends its process, and an actor that nobody has: what of it is still done.
 
 Owns the order: the actor's own `__ray_shutdown__`, then `atexit`, its `__del__`, then the head is
-told that it is not to be made again, and its node what it has run. Does not own the end of its
-process (`executor`).
+told that it is not to be made again, and its node what it has run. Does not own what an
+answer says (`executor`).
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbray.ids import HEAD
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.core.worker.describing import untold
 from nbray.wire.messages import BecomeActor, EndActor
+
+if TYPE_CHECKING:
+    from nbray.runtime.shell.worker.executor import Executor
 
 ANSWERS_FIRST = 0.02
 """Seconds that answers, which go to callers directly, have before these hear from the head that
@@ -50,3 +54,18 @@ def end_for_good(brain: WorkerBrain, actor: BecomeActor) -> list[ClientEffect]:
     """Tell the head that the actor is dead, whatever `max_restarts` says, and what it has run."""
     spec = actor.spec
     return [*untold(brain), Send(HEAD, EndActor(brain.me, spec.owner, spec.actor, True, WHY))]
+
+
+def leave(executor: Executor, error: SystemExit) -> NoReturn:
+    """User code ends the process, as in Ray: its answer is that the worker has died."""
+    answered = bool(executor.brain.done)
+    executor.flush()
+    if "_nbray_ends_actor" in vars(error) and executor.actor is not None:
+        run_last(executor.instance, answered)
+        effects = end_for_good(executor.brain, executor.actor)
+        executor.loop.locked(lambda: effects)
+    if isinstance(error.code, str):
+        executor.output.add("stderr", error.code + "\n")
+    executor.loop.locked(executor.output.take)
+    executor.loop.close(linger=0.5)
+    os._exit(error.code if isinstance(error.code, int) else 1 if error.code else 0)

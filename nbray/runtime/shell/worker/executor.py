@@ -20,7 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from types import AsyncGeneratorType, FrameType, GeneratorType, MethodType
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nbray import gpus, session
 from nbray.engine import method_of
@@ -127,7 +127,7 @@ class Executor:
         Not within an import: compiled modules cannot be imported a second time, so the
         worker would be of no use any more. `remind` tries again.
         """
-        if self._bracket is not None and self._bracket in self.brain.cancelled:
+        if self._interrupts():
             if importing(sys._getframe()):
                 self._postponed = True
                 return
@@ -140,9 +140,14 @@ class Executor:
             self._postponed = False
             self.on_cancel()
 
+    def _interrupts(self) -> bool:
+        """Whether what runs in the main thread was cancelled so that it is interrupted."""
+        key, brain = self._bracket, self.brain
+        return key is not None and key in brain.cancelled and key not in brain.spared
+
     def on_cancel(self) -> None:
         """Something running was cancelled; called after the message, maybe in another thread."""
-        if self._bracket is not None and self._bracket in self.brain.cancelled:
+        if self._interrupts():
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         if self._news is not None:
             self._news()
@@ -234,6 +239,8 @@ class Executor:
                     raise KeyboardInterrupt("cancelled")
                 result = self._call(item)
                 self._bracket = None
+                if self.brain.spared and key in self.brain.spared:
+                    raise TaskCancelledError("cancelled")
                 done = self.answer(item, result, started)
             finally:
                 self._bracket = None
@@ -388,7 +395,9 @@ class Executor:
             error = TaskCancelledError(f"{name} was cancelled")
         retry = False
         if isinstance(error, SystemExit):
-            self._exit(error)
+            from nbray.runtime.shell.worker import ending  # few do so
+
+            ending.leave(self, error)
         if spec.retry_on and not cancelled:
             retry = self.functions.retries(spec.retry_on, error)
         data = pack_error(error, name, self._node_name, self._pid)
@@ -407,22 +416,6 @@ class Executor:
         if done.outcome is not None and done.outcome.cancelled:
             why = ""
         self._past((item.spec, item.caller, item.seq, started, done.micros, why))
-
-    def _exit(self, error: SystemExit) -> NoReturn:
-        """User code ends the process, as in Ray: its answer is that the worker has died."""
-        answered = bool(self.brain.done)
-        self.flush()
-        if "_nbray_ends_actor" in vars(error) and self.actor is not None:
-            from nbray.runtime.shell.worker import ending  # few actors do so
-
-            ending.run_last(self.instance, answered)
-            effects = ending.end_for_good(self.brain, self.actor)
-            self.loop.locked(lambda: effects)
-        if isinstance(error.code, str):
-            self.output.add("stderr", error.code + "\n")
-        self.loop.locked(self.output.take)
-        self.loop.close(linger=0.5)
-        os._exit(error.code if isinstance(error.code, int) else 1 if error.code else 0)
 
     def _third(self, item: Item) -> tuple[Ref, ...]:
         """References among the arguments that belong to neither caller nor worker."""

@@ -16,6 +16,7 @@ from nbray.definitions import remember_source
 from nbray.exceptions import (
     ObjectStoreFullError,
     RayError,
+    RaySystemError,
     RuntimeEnvSetupError,
     on_behalf,
     told_of,
@@ -65,7 +66,10 @@ class Functions:
                 self._imports.use(Packed(modules, inside[0] if inside else known[modules]))
             if source and filename:
                 remember_source(filename, source)
-            function = unpack(blob, self._memory.restore)
+            try:
+                function = unpack(blob, self._memory.restore)
+            except RaySystemError as error:
+                raise error.__cause__ or error from None
             if isinstance(function, ObjectRef):  # a large one, in the store
                 function = self._memory.fetched(function)
                 self._large[digest] = (function, self._loop.now())
@@ -128,10 +132,11 @@ class Functions:
 
 def not_loaded(error: Exception, name: str, node_name: str) -> None:
     """A definition or its arguments could not be loaded here: say so in the error."""
-    if isinstance(error, RayError) or told_of(error) is not None:
+    why = error.client_exc if type(error) is RaySystemError else error
+    if isinstance(why, RayError | str) or told_of(error) is not None:
         return  # of a task whose result was an argument
     where = f"on {node_name}"
-    if isinstance(error, ImportError):
+    if isinstance(why, ImportError):
         note = f"({name} needs it {where}: install it there)"
     else:
         note = f"(while {name} and its arguments were loaded {where})"

@@ -98,6 +98,9 @@ def _parts(result: Any, wanted: int, name: str) -> list[Any]:
         raise on_behalf(TypeError(text)) from None
     parts = list(values)
     if len(parts) != wanted:
-        text = f"{name} has num_returns={wanted} but returned {len(parts)} values"
+        text = (
+            f"{name} has num_returns={wanted} but returned {len(parts)} values "
+            f"(Task returned {len(parts)} objects, but num_returns={wanted}.)"
+        )
         raise on_behalf(ValueError(text))
     return parts

@@ -131,7 +131,7 @@ class Streaming:
 
     @staticmethod
     def _too_few(name: str, count: int, wanted: int) -> Exception:
-        text = f"{name}: the task returned {count} objects, but num_returns={wanted}."
+        text = f"{name}: Task returned {count} objects, but num_returns={wanted}."
         error: Exception = on_behalf(ValueError(text))
         return error
 

@@ -123,6 +123,9 @@ class TaskUnschedulableError(Told):
 class WorkerCrashedError(RayError):
     """The worker process died while it ran the task."""
 
+    def __str__(self) -> str:
+        return super().__str__() or "The worker died unexpectedly while executing this task."
+
 
 class OutOfMemoryError(WorkerCrashedError):
     """The worker was killed because its machine ran out of memory."""

@@ -137,6 +137,7 @@ def raise_it(error):
     raise error[0]
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize("error", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("where", ["task", "method"])
 def test_what_python_itself_has(where, error, thrower):
@@ -151,6 +152,7 @@ def test_what_python_itself_has(where, error, thrower):
     assert type(caught.value).__name__ == f"RayTaskError({type(error).__name__})"
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize("where", ["task", "method"])
 def test_a_group_with_others_than_exceptions_is_the_cause(where, thrower):
     error = BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError("v")])

@@ -40,6 +40,8 @@ def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> byt
         text = f"{text.removesuffix(': ')} ({UNMADE}): {made}"
     elif kind == "ActorDiedError":
         text += in_rays_words(text)
+    elif kind == "WorkerCrashedError":
+        text += " (The worker died unexpectedly while executing this task.)"
     error: Exception = getattr(exceptions, kind)(text)
     if isinstance(error, RayActorError):
         error.actor_id = actor or None

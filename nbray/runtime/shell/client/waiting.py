@@ -121,7 +121,7 @@ class Waiting:
         found = [*self._brain.awaited(False), *(one for cell in causes.values() for one in cell)]
         why = list(dict.fromkeys(found))[:3]
         return GetTimeoutError(
-            f"get() ran out of time after {timeout:g} s: {left} of {total} "
+            f"get() ran out of time after {timeout:g} s (Get timed out): {left} of {total} "
             f"object{'s' if total != 1 else ''} not ready" + "".join(f"; {one}" for one in why)
         )
 

@@ -421,7 +421,7 @@ class RayTaskError(RayError):
         error = like(_dual_class(kind), like_what)
         assert isinstance(error, RayTaskError)
         error._tell(
-            self.function_name, self.traceback_str, cause, self.node, self.pid, self.frames
+            self.function_name, self.traceback_str, like_what, self.node, self.pid, self.frames
         )
         return error
 

@@ -145,7 +145,7 @@ def test_unknown_options_of_methods_are_refused_at_once(Counter):
     with pytest.raises(ValueError, match="num_returns"):
         Counter.remote().read.options(num_return=1)
     with pytest.raises(TypeError, match="@method"):
-        ray.method()
+        ray.method(1)
 
 
 def test_a_handle_as_an_argument(Counter):

@@ -130,12 +130,15 @@ def test_children_that_have_not_begun_never_do(log, until):
     assert len(begun(log)) < 6, "who waits in get leaves its CPUs to the next; not all began"
 
 
-@pytest.mark.own
 def test_calls_of_actors_among_them(log, until):
     @ray.remote(num_cpus=0)
     class Worker:
         def work(self, log):
-            sleep_noted(log, "call")
+            ray.get(log.note.remote("call begins"))
+            end = time.monotonic() + LONG
+            while time.monotonic() < end and not ray.get_runtime_context().is_canceled():
+                time.sleep(0.01)
+            ray.get(log.note.remote("call interrupted"))
 
         def ready(self):
             return True

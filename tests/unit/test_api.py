@@ -244,7 +244,7 @@ def test_arguments_of_verbs(fresh):
     with pytest.raises(TypeError, match="seconds"):
         nbray.get(ref, timeout="1")
     with pytest.raises(TypeError, match="integer"):
-        nbray.wait([ref], num_returns=1.0)
+        nbray.wait([ref], num_returns="1")
     with pytest.raises(TypeError, match="list"):
         nbray.wait({ref})
     with pytest.raises(TypeError, match="kill"):

@@ -270,6 +270,8 @@ class AsyncCalls:
             done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
             executor.note(item, error, started, done)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+            if key in brain.cancelled:
+                error = KeyboardInterrupt("cancelled")
             done = executor.failure(item, error, started)
             executor.note(item, error, started, done)
         del self._tasks[key]

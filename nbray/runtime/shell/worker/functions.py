@@ -121,7 +121,7 @@ class Functions:
         if isinstance(error, RuntimeEnvSetupError):
             return False
         if retry_on == b"*":
-            return isinstance(error, Exception) and not isinstance(error, ObjectStoreFullError)
+            return not isinstance(error, (ObjectStoreFullError, KeyboardInterrupt, SystemExit))
         kinds = self._retry_on.get(retry_on)
         if kinds is None:
             with contextlib.suppress(Exception):

@@ -14,7 +14,10 @@ class Cluster:
         self.cancelled = []
         monkeypatch.setattr(nbray.api, "get", self.get)
         monkeypatch.setattr(nbray.api, "wait", self.wait)
-        monkeypatch.setattr(nbray.api, "cancel", self.cancelled.append)
+        monkeypatch.setattr(nbray.session, "require", lambda: self)
+
+    def cancel(self, ref, force, recursive, interrupts=False):
+        self.cancelled.append(ref)
 
     def get(self, refs, timeout=None):
         if any(ref not in self.values for ref in refs):

@@ -181,7 +181,7 @@ UNMADE = "The actor died because of an error raised in its creation task"
 def in_rays_words(why: str) -> str:
     """What Ray says of an actor's death, to be put behind *why*, which is nbray's: see `_ENDS`."""
     said = next((said for word, said in _ENDS if word in why), "")
-    return f" (The actor is dead because {said}.)" if said else ""
+    return f" (The actor died unexpectedly. The actor is dead because {said}.)" if said else ""
 
 
 # The text

@@ -448,7 +448,7 @@ class Callers:
     def _absence(self, link: ActorLink, task: Task, what: str) -> Value:
         text = (
             f"{link.name}.{task.work.spec.name}: {link.cause}; it is restarting: the actor is "
-            f"unavailable until then, and {what}"
+            f"temporarily unavailable until then, and {what}"
         )
         made = self._error("ActorUnavailableError", text, b"", object_hex(*link.key))
         return Value(made, failed=True)

@@ -269,7 +269,7 @@ class AsyncCalls:
         except asyncio.CancelledError as error:
             done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
             executor.note(item, error, started, done)
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+        except BaseException:  # noqa: BLE001 - whatever user code raises is its answer
             if key in brain.cancelled:
                 error = KeyboardInterrupt("cancelled")
             done = executor.failure(item, error, started)

@@ -28,8 +28,8 @@ class Log:
 
 
 def sleep_noted(log, name):
-    ray.get(log.note.remote(f"{name} begins"))
     try:
+        ray.get(log.note.remote(f"{name} begins"))
         end = time.monotonic() + LONG
         while time.monotonic() < end:
             time.sleep(0.05)

@@ -270,10 +270,9 @@ class AsyncCalls:
             done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
             executor.note(item, error, started, done)
         except BaseException:  # noqa: BLE001 - whatever user code raises is its answer
-            if key in brain.cancelled:
-                error = KeyboardInterrupt("cancelled")
-            done = executor.failure(item, error, started)
-            executor.note(item, error, started, done)
+            told = KeyboardInterrupt("cancelled") if key in brain.cancelled else error
+            done = executor.failure(item, told, started)
+            executor.note(item, told, started, done)
         del self._tasks[key]
         brain.leave()
         if brain.cancelled:

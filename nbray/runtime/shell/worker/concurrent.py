@@ -269,7 +269,7 @@ class AsyncCalls:
         except asyncio.CancelledError as error:
             done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
             executor.note(item, error, started, done)
-        except BaseException:  # noqa: BLE001 - whatever user code raises is its answer
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             told = KeyboardInterrupt("cancelled") if key in brain.cancelled else error
             done = executor.failure(item, told, started)
             executor.note(item, told, started, done)

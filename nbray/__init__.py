@@ -31,6 +31,7 @@ from nbray.api import (
     shutdown,
     wait,
 )
+from nbray.context import RuntimeContext
 from nbray.generators import DynamicObjectRefGenerator, ObjectRefGenerator
 from nbray.refs import ObjectRef
 from nbray.remote import remote
@@ -80,7 +81,15 @@ _OF_RAY = frozenset({
 })  # fmt: skip
 """Names of `nbray._private.names`."""
 
+
+def _of_process() -> Any:
+    from nbray._private.worker import global_worker
+
+    return global_worker
+
+
 session.start_by(init)
+RuntimeContext.of_process = staticmethod(_of_process)
 ObjectRef.in_use = staticmethod(session.current)
 ObjectRef.watcher = staticmethod(session.watcher)
 session.show_on(LazyScreens())

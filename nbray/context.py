@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from nbray import session
 from nbray.exceptions import RaySystemError
@@ -102,12 +102,13 @@ class RuntimeContext:
             )
         return info
 
+    of_process: ClassVar[Callable[[], Any]] = staticmethod(lambda: None)
+    """What says what this process is to its cluster: the package sets it."""
+
     @property
     def worker(self) -> Any:
         """What this process is to its cluster (see `nbray._private.worker`)."""
-        from nbray._private.worker import global_worker  # few programs ask
-
-        return global_worker
+        return type(self).of_process()
 
     def get_job_id(self) -> HexId:
         """The job: one driver and all its work."""

@@ -40,7 +40,7 @@ class ScriptedEngine:
     capabilities = Capabilities("scripted", False, False, actors=False, early=False)
     def __init__(self, config: InitConfig | None = None) -> None:
         config = config or InitConfig()
-        owner = client_id(FIRST_NODE, DRIVER_FLAG | next(_numbers))
+        self._owner = owner = client_id(FIRST_NODE, DRIVER_FLAG | next(_numbers))
         node, process = node_hex(FIRST_NODE, owner), client_hex(owner)
         total = {"CPU": config.num_cpus or float(os.cpu_count() or 1), **config.resources}
         self.ended = ""
@@ -50,7 +50,6 @@ class ScriptedEngine:
         here = RuntimeInfo(process, node, process, namespace=config.namespace)
         self.context = PlainContext(here, self._ref)
         self.insight = PlainInsight()
-        self._owner = owner
         self._sequence = itertools.count(1)
         self._values: dict[int, tuple[bytes, bool]] = {}
         """By number: what was pickled, and whether that is an error."""
@@ -61,9 +60,8 @@ class ScriptedEngine:
         self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
     ) -> list[ObjectRef[Any]]:
         """The task has run when this returns."""
-        call, name = self._load(function), options.name or function.name
+        call, name, count = self._load(function), options.name or function.name, options.num_returns
         packed, deps = p.pack_call(args, kwargs, name)
-        data, count = packed.join(), options.num_returns
         refs = [self._ref(self._owner, next(self._sequence)) for _ in range(count)]
         task = msgspec.structs.replace(
             self.context.here, task_name=name, task_id=refs[0].hex() if refs else "none",
@@ -71,7 +69,7 @@ class ScriptedEngine:
         )  # fmt: skip
         try:
             places = [(place, self._value(ref)) for place, ref in deps]
-            given, named = p.unpack(data, self._ref)
+            given, named = p.unpack(packed.join(), self._ref)
             at: Any = dict(enumerate(given)) | named
             at.update(places)
             given = [at.pop(place) for place in range(len(given))]

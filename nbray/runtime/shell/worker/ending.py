@@ -12,16 +12,13 @@ import os
 import sys
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from nbray.ids import HEAD
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import WorkerBrain
 from nbray.runtime.core.worker.describing import untold
 from nbray.wire.messages import BecomeActor, EndActor
-
-if TYPE_CHECKING:
-    from nbray.runtime.shell.worker.executor import Executor
 
 ANSWERS_FIRST = 0.02
 """Seconds that answers, which go to callers directly, have before these hear from the head that
@@ -56,7 +53,7 @@ def end_for_good(brain: WorkerBrain, actor: BecomeActor) -> list[ClientEffect]:
     return [*untold(brain), Send(HEAD, EndActor(brain.me, spec.owner, spec.actor, True, WHY))]
 
 
-def leave(executor: Executor, error: SystemExit) -> NoReturn:
+def leave(executor: Any, error: SystemExit) -> NoReturn:
     """User code ends the process, as in Ray: its answer is that the worker has died."""
     answered = bool(executor.brain.done)
     executor.flush()

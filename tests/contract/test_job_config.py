@@ -47,6 +47,16 @@ def test_memory_for_tasks(engine):
     assert ray.cluster_resources()["object_store_memory"] == 100 * 2**20
 
 
+def test_what_only_looks_starts_nothing():
+    ray.shutdown()
+    for look in (ray.nodes, ray.cluster_resources, ray.available_resources):
+        with pytest.raises(ray.exceptions.RaySystemError):
+            look()
+    with pytest.raises(RuntimeError):
+        ray.timeline()
+    assert not ray.is_initialized()
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "words"),
     [

@@ -78,12 +78,14 @@ def timeline(cell: str | int | None = None, filename: str | Path | None = None) 
 
     Raises:
         ValueError: there is no such cell.
-        RaySystemError: nbray does not run.
+        RuntimeError: nbray does not run: there is nothing to show, and nothing is started.
     """
     if filename is None and cell is not None and Path(str(cell)).suffix + Path(str(cell)).root:
         cell, filename = None, str(cell)  # ray.timeline("trace.json")
     wanted = None if cell is None else _identity(cell)
-    engine = session.require()
+    engine = session.current()
+    if engine is None:
+        raise RuntimeError("nbray is not running: call nbray.init() first")
     details = gather(lambda: engine.insight.details(d.TASKS))
     names = Names(engine.insight.snapshot(), details)
     query = Query() if wanted is None else Query(cell=cell_key(details.me, wanted))

@@ -76,7 +76,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     tasks = (made.task(1), made.task(2, cell="other"))
     scripted.insight.known = msgspec.structs.replace(made.details(tasks=tasks), me=made.DRIVER)
     scripted.insight.picture = scenes.cluster()
-    monkeypatch.setattr("nbray.session.require", lambda: scripted)
+    monkeypatch.setattr("nbray.session.current", lambda: scripted)
     yield
     assert set(scripted.insight.asked) <= {d.TASKS}
 

@@ -448,8 +448,12 @@ class Run:
             with contextlib.suppress(RayError):
                 for ref in list(self._flying):
                     engine.cancel(ref, False, True)
-                self._count_read()
-                engine.cells.count(self._cell, 0, cancelled=left)
+                run = session.run.get()
+                stop = run is not None and run.stopped
+                if not stop or self._exhausted or self._read > self._counted:
+                    self._count_read()
+                # Of the Stop button's doing the total stays: all that was asked for is cancelled.
+                engine.cells.count(self._cell, 0, cancelled=self._counted - self.done)
         return left
 
     def __del__(self) -> None:

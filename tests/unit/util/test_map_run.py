@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from itertools import chain
+from types import SimpleNamespace
 
 import pytest
 
@@ -325,3 +326,14 @@ def test_letting_go_cancels(engine):
             break
         __import__("time").sleep(0.01)
     assert engine.counts == [6, 0, 0, 6]
+
+
+@pytest.mark.parametrize(("stopped", "counts"), [(True, [50, 0, 0, 50]), (False, [6, 0, 0, 6])])
+def test_what_the_stop_button_ends_is_all_that_was_asked_for(engine, stopped, counts):
+    run = start(range(50), 50)
+    token = session.run.set(SimpleNamespace(stopped=stopped))
+    try:
+        run.cancel()
+    finally:
+        session.run.reset(token)
+    assert engine.counts == counts

@@ -21,8 +21,9 @@ class ActorClassInheritanceException(TypeError):
 def exit_actor() -> NoReturn:
     """End the actor whose method is running; the call's own `get` raises `ActorDiedError`.
 
-    Calls that have ended keep their results. In a process of its own the actor's `__ray_shutdown__`
-    runs, if it has one, and then what was registered with `atexit`.
+    Calls that have ended keep their results. What an asynchronous or threaded actor runs beside
+    it runs to its end first; calls that have not begun fail. In a process of its own the actor's
+    `__ray_shutdown__` runs, if it has one, and then what was registered with `atexit`.
 
     Raises:
         TypeError: the caller is not an actor's method.

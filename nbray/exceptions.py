@@ -441,6 +441,11 @@ def ends_actor(error: SystemExit) -> SystemExit:
     return error
 
 
+def is_end_of_actor(error: BaseException) -> bool:
+    """Whether `ends_actor` has marked it."""
+    return "_nbray_ends_actor" in vars(error)
+
+
 def in_future(error: BaseException) -> BaseException:
     """*error* as a future may carry it: awaiting a `StopIteration` would be its value's return."""
     if not isinstance(error, StopIteration):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
 
 import pytest
 from api import ray
+from harness import eventually
 
 
 def test_a_killed_actor(Counter):
@@ -46,6 +48,45 @@ def test_an_actor_can_end_itself():
         ray.get(leaver.leave.remote(), timeout=60)
     with pytest.raises(ray.exceptions.RayActorError):
         ray.get(leaver.stay.remote(), timeout=60)
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("kind", ["async", "threads"])
+def test_what_runs_beside_exit_actor_runs_to_its_end(kind, tmp_path):
+    class Threads:
+        def may_go(self):
+            (tmp_path / "begun").touch()
+            return (tmp_path / "go").exists()
+
+        def wait(self):
+            while not self.may_go():
+                time.sleep(0.02)
+            return "waited"
+
+        def leave(self):
+            ray.actor.exit_actor()
+
+        def stay(self):
+            return 1
+
+    class Async(Threads):
+        async def wait(self):
+            while not self.may_go():  # noqa: ASYNC110 - another process says so
+                await asyncio.sleep(0.02)
+            return "waited"
+
+    actor = ray.remote(num_cpus=0)(Async if kind == "async" else Threads)
+    leaver = actor.options(max_concurrency=3).remote()
+    waits = leaver.wait.remote()
+    assert eventually(lambda: (tmp_path / "begun").exists() or ray.wait([waits], timeout=0)[0])
+    leaves = leaver.leave.remote()
+    assert ray.wait([waits, leaves], timeout=0.3)[0] == []
+    later = leaver.stay.remote()
+    (tmp_path / "go").touch()
+    assert ray.get(waits, timeout=60) == "waited"
+    for ref in (leaves, later, leaver.stay.remote()):
+        with pytest.raises(ray.exceptions.ActorDiedError):
+            ray.get(ref, timeout=60)
 
 
 def test_exit_actor_outside_an_actor():

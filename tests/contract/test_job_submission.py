@@ -40,7 +40,7 @@ def end(client, job):
 
 
 def test_a_job_runs_to_its_end(client, tmp_path) -> None:
-    (tmp_path / "inside.txt").write_text("here")
+    (tmp_path / "inside.txt").write_text("here\n")
     name = f"a-job-{time.time_ns()}"
     job = client.submit_job(
         entrypoint='echo "$WORD"; cat inside.txt; test -n "$RAY_ADDRESS"',

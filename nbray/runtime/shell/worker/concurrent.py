@@ -17,7 +17,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING
 
 from nbray import session
-from nbray.exceptions import TaskCancelledError, on_behalf
+from nbray.exceptions import TaskCancelledError, is_end_of_actor, on_behalf
 from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, running
@@ -28,6 +28,21 @@ if TYPE_CHECKING:
 
 def _ended(executor: Executor) -> bool:
     return bool(executor.brain.client.ended or executor.loop.closed or executor.leaving)
+
+
+def _waits_to_leave(executor: Executor, error: BaseException, others: int) -> bool:
+    """Whether this is `exit_actor` beside *others* that run: they run to their ends, as in Ray."""
+    if others and isinstance(error, SystemExit) and is_end_of_actor(error):
+        executor.parting = error
+    return executor.parting is error
+
+
+def _leave(executor: Executor, others: int) -> None:
+    """End the process if that was asked for and no *others* run."""
+    if executor.parting is not None and not others:
+        from nbray.runtime.shell.worker import ending  # few do so
+
+        ending.leave(executor, executor.parting)
 
 
 class Group:
@@ -109,6 +124,8 @@ class Threads:
         running.set(item)
         session.cell.set(item.spec.cell)
         with self._counting:
+            if executor.parting is not None:
+                return
             brain.enter()
         started = executor.loop.now()
         try:
@@ -119,17 +136,20 @@ class Threads:
             done = executor.answer(item, result, started)
             executor.note(item, None, started, done)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+            with self._counting:
+                if _waits_to_leave(executor, error, brain.concurrent - 1):
+                    brain.leave()
+                    return
             done = executor.failure(item, error, started)
             executor.note(item, error, started, done)
         with self._counting:
             brain.leave()
             group.unfinished -= 1
+            left = brain.concurrent
         brain.cancelled.discard(key)
         brain.done.append(done)
-        if executor.leaving:
-            executor.flush()
-            self._event.set()
-            executor.loop.wake()
+        if self._executor.parting is not None:
+            _leave(executor, left)
 
 
 def _unless_cancelled(executor: Executor, key: tuple[int, int]) -> None:
@@ -208,7 +228,7 @@ class AsyncCalls:
         if self._executor._streaming is not None:
             self._executor._streaming.news()
         queue = brain.queue
-        while queue and len(tasks) - self._grouped < self._limit:
+        while queue and len(tasks) - self._grouped < self._limit and self._executor.parting is None:
             item = queue.popleft()
             if isinstance(item, Item):
                 if item.spec.group in self._room:
@@ -233,7 +253,7 @@ class AsyncCalls:
     def _start_group(self, name: str) -> None:
         """Start what waits of a group, as far as its own limit allows."""
         waiting = self._waiting[name]
-        while waiting and self._room[name]:
+        while waiting and self._room[name] and self._executor.parting is None:
             item = waiting.popleft()
             self._room[name] -= 1
             self._grouped += 1
@@ -270,6 +290,10 @@ class AsyncCalls:
             done = executor.failure(item, KeyboardInterrupt("cancelled"), started)
             executor.note(item, error, started, done)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
+            if _waits_to_leave(executor, error, len(self._tasks) - 1):
+                del self._tasks[key]
+                brain.leave()
+                return
             told = KeyboardInterrupt("cancelled") if key in brain.cancelled else error
             done = executor.failure(item, told, started)
             executor.note(item, told, started, done)
@@ -278,10 +302,9 @@ class AsyncCalls:
         if brain.cancelled:
             brain.cancelled.discard(key)
         brain.done.append(done)
-        if executor.leaving:
-            executor.flush()
-            self._ended.set()
-        elif not self._flushing:
+        if executor.parting is not None:
+            _leave(executor, len(self._tasks))
+        if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 

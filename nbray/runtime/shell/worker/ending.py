@@ -14,6 +14,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+from nbray.exceptions import is_end_of_actor
 from nbray.ids import HEAD
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import WorkerBrain
@@ -57,7 +58,7 @@ def leave(executor: Any, error: SystemExit) -> NoReturn:
     """User code ends the process, as in Ray: its answer is that the worker has died."""
     answered = bool(executor.brain.done)
     executor.flush()
-    if "_nbray_ends_actor" in vars(error) and executor.actor is not None:
+    if is_end_of_actor(error) and executor.actor is not None:
         run_last(executor.instance, answered)
         effects = end_for_good(executor.brain, executor.actor)
         executor.loop.locked(lambda: effects)

@@ -76,6 +76,8 @@ class Executor:
         self._called = ""
         self.leaving = False
         """`exit_actor` was called: end after this call."""
+        self.parting: SystemExit | None = None
+        """It was called beside other calls: nothing begins, and those run to their ends."""
         self.forked = False
         """This process was forked from the worker by what the worker ran."""
         self._node_name = node_name

@@ -7,6 +7,7 @@ they are never out of date.
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,13 +174,21 @@ class RuntimeContext:
     def is_canceled(self) -> bool:
         """Whether the running task has been cancelled.
 
+        A call of an actor that is not asynchronous is not interrupted by `cancel`: it may look
+        here, now and then, and end in order.
+
         Raises:
-            RuntimeError: in a driver.
+            RuntimeError: in a driver, or in an asynchronous actor, whose calls are cancelled as
+                asyncio does.
         """
         try:
-            return self._working().cancelled
+            found = self._working()
         except AssertionError as error:
             raise RuntimeError(str(error)) from None
+        loops = sys.modules.get("asyncio")
+        if found.actor_id and loops is not None and loops._get_running_loop() is not None:
+            raise RuntimeError("is_canceled() is not supported in an async actor.")
+        return found.cancelled
 
     def get_task_name(self) -> str | None:
         """The running task's name, or None in a driver."""

@@ -8,6 +8,8 @@ import pytest
 from api import ray
 from harness import eventually
 
+from nbray import session
+
 pytestmark = pytest.mark.concurrent
 LONG = 120
 """Seconds after which the tasks here would end by themselves."""
@@ -152,6 +154,30 @@ def test_calls_of_actors_among_them(log, until):
     ref = parent.remote(log, worker)
     until(lambda: begun(log))
     ray.cancel(ref)
+    with pytest.raises(ray.exceptions.TaskCancelledError):
+        ray.get(ref, timeout=60)
+    until(lambda: interrupted(log) == ["call interrupted"])
+    assert ray.get(worker.ready.remote(), timeout=60), "the actor lives"
+
+
+@pytest.mark.own
+def test_stopping_a_cell_interrupts_calls_of_actors(log, until):
+    @ray.remote(num_cpus=0)
+    class Worker:
+        def work(self, log):
+            sleep_noted(log, "call")
+
+        def ready(self):
+            return True
+
+    worker = Worker.remote()
+    token = session.cell.set("stopped")
+    try:
+        ref = worker.work.remote(log)
+    finally:
+        session.cell.reset(token)
+    until(lambda: begun(log))
+    session.require().cells.cancel("stopped", force=False)
     with pytest.raises(ray.exceptions.TaskCancelledError):
         ray.get(ref, timeout=60)
     until(lambda: interrupted(log) == ["call interrupted"])

@@ -102,3 +102,13 @@ def test_a_coroutine_that_goes_on_is_cancelled_all_the_same(flag, until):
     assert cancelled(call)
     assert ray.get(flag.has.remote()) == (True, "was cancelled")
     assert ray.get(actor.fine.remote(), timeout=60) == "fine"
+
+
+def test_a_coroutine_cannot_look():
+    @ray.remote(num_cpus=0)
+    class Looks:
+        async def look(self):
+            return ray.get_runtime_context().is_canceled()
+
+    with pytest.raises(RuntimeError, match="not supported in an async actor"):
+        ray.get(Looks.remote().look.remote(), timeout=60)

@@ -163,6 +163,14 @@ def _quantity(name: str, value: Any) -> Any:
     return value
 
 
+def _gpus(name: str, value: Any) -> Any:
+    """Checks an amount of GPUs: one is shared, or several are whole."""
+    _quantity(name, value)
+    if value > 1 and value != int(value):
+        raise ValueError(f"{name}: quantities of GPUs >1 must be whole numbers, not {value}")
+    return value
+
+
 def _optional(inner: Callable[[str, Any], Any], default: Any) -> Callable[[str, Any], Any]:
     return lambda name, value: default if value is None else inner(name, value)
 
@@ -193,6 +201,12 @@ def found_by(name: str, value: Any) -> str:
     if len(text) > MOST_NAME:
         raise ValueError(f"{name} must have at most {MOST_NAME:,} characters, not {len(text):,}")
     return text
+
+
+def _not_empty(name: str, value: Any) -> str:
+    if value == "":
+        raise ValueError(f"{name}: an actor's {name} cannot be an empty string; None is for none")
+    return found_by(name, value)
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -306,7 +320,7 @@ _LISTED = "enable_task_events"
 _FIELDS = {_PACE: "most_unread", _ACTOR_PACE: "most_unread", _LISTED: "listed"}
 """Options that are called otherwise where they are kept."""
 _RESOURCES = {
-    "num_gpus": _optional(_quantity, 0),
+    "num_gpus": _optional(_gpus, 0),
     "memory": _optional(_quantity, 0),
     "accelerator_type": _optional(text_of, ""),
     "resources": _optional(_resources, {}),
@@ -328,8 +342,8 @@ _TASK: dict[str, Callable[[str, Any], Any]] = {
 _ACTOR: dict[str, Callable[[str, Any], Any]] = {
     **_RESOURCES,
     "num_cpus": _optional(_quantity, None),
-    "name": _optional(found_by, ""),
-    "namespace": _optional(found_by, ""),
+    "name": _optional(_not_empty, ""),
+    "namespace": _optional(_not_empty, ""),
     "get_if_exists": _flag,
     "lifetime": _lifetime,
     "max_restarts": _optional(integer(-1), 0),

@@ -117,6 +117,17 @@ def test_options_of_actors(name, value, error):
         ray.remote(A).options(**{name: value})
 
 
+@pytest.mark.parametrize("given", [{"name": ""}, {"name": "a", "namespace": ""}, {"num_gpus": 1.5}])
+def test_options_that_are_looked_at_when_an_actor_is_made(given):
+    with pytest.raises(ValueError):
+        ray.remote(A).options(**given).remote()
+
+
+def test_one_gpu_is_shared_and_several_are_whole():
+    with pytest.raises(ValueError, match="whole numbers"):
+        ray.remote(num_gpus=2.5)(f).remote()
+
+
 def test_options_of_methods():
     for unknown in ({"foo": 1}, {"num_cpus": 1}, {"max_retries": 1}, {"runtime_env": {}}):
         with pytest.raises(AssertionError):

@@ -323,7 +323,7 @@ def test_it_is_called_as_a_function_of_util():
 
 def test_arguments_and_indices_are_checked():
     module = load("util.placement_group")
-    assert module.validate_placement_group([{"CPU": 1}], "PACK")
+    module.validate_placement_group([{"CPU": 1}], "PACK")
     with pytest.raises(ValueError, match="strategy"):
         module.validate_placement_group([{"CPU": 1}], "PILE")
     with pytest.raises(ValueError, match="[Bb]undles"):

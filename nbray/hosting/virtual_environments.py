@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from nbray.exceptions import RuntimeEnvSetupError
 from nbray.hosting import kept_folders
-from nbray.hosting.setup_progress import SetupProgress
+from nbray.hosting.setup_progress import SetupProgress, uncoloured
 from nbray.hosting.unpacking import add_paths
 from nbray.patches import interpreter
 
@@ -145,7 +145,7 @@ def last_line(log: Path) -> str:
     """The last line of an installer's output that says something."""
     with contextlib.suppress(OSError), log.open("rb") as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - 2000))
-        text = stream.read().decode(errors="replace").replace("\r", "\n")
+        text = uncoloured(stream.read().decode(errors="replace")).replace("\r", "\n")
         return next((line.strip() for line in reversed(text.split("\n")) if line.strip()), "")
     return ""
 

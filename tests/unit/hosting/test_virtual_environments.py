@@ -242,6 +242,8 @@ def test_what_is_said(tmp_path):
     assert last_line(log) == ""
     log.write_text("Collecting a\n  Downloading 1%\r  Downloading 50%\n\n")
     assert last_line(log) == "Downloading 50%"
+    log.write_text("\x1b[2K\x1b[31mERROR: none\x1b[0m\n")
+    assert last_line(log) == "ERROR: none"
 
 
 def _lives(pid):

@@ -71,6 +71,7 @@ class Entering:
             if time.monotonic() < until:
                 raise RuntimeEnvSetupError(why)
         from nbray.hosting import environments  # late: few workers have one
+        from nbray.hosting.setup_progress import uncoloured
 
         def fetch(name: str) -> bytes:
             key = env.packages.get(name)
@@ -90,7 +91,7 @@ class Entering:
         except RuntimeEnvSetupError as error:
             why = error.error_message or ""
             self._failed = (why, time.monotonic() + AGAIN_SECONDS)
-            self._brain.entered(EnvironmentRecord(said, env.text, why=why))
+            self._brain.entered(EnvironmentRecord(said, env.text, why=uncoloured(why)))
             error.__traceback__ = None
             raise
         self._environments.entered(env)

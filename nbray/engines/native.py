@@ -300,7 +300,7 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     from nbray.runtime.shell.client.loop import Loop
     from nbray.runtime.shell.client.registering import open_brain, register
     from nbray.runtime.shell.launch import rundir
-    from nbray.runtime.shell.process.watching import Beside, Shortage
+    from nbray.runtime.shell.process.client_watching import Beside, Shortage
     from nbray.wire.messages import Printed
 
     record = _joined(record)

@@ -27,7 +27,6 @@ from nbray.config import (
 from nbray.events import Figures
 from nbray.figures import memory as shown
 from nbray.options import UNIT
-from nbray.runtime.core.node.store.slots import ARENA
 from nbray.runtime.shell.machine import cgroups, descriptors
 from nbray.wire.messages import Shape
 
@@ -68,6 +67,8 @@ def arena(capacity: int) -> int:
 
     Each segment costs descriptors: where a process may have few, segments are larger.
     """
+    from nbray.runtime.core.node.store.slots import ARENA  # late: workers need only `memory`
+
     most = max(1, int(descriptors.limit() * SEGMENTS_SHARE))
     least = -(-capacity // most)
     return max(ARENA, -(-least // ARENA) * ARENA)

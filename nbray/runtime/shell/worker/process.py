@@ -27,8 +27,8 @@ from nbray.runtime.shell.client.loop import REST_POLL, Loop
 from nbray.runtime.shell.client.registering import open_brain, register
 from nbray.runtime.shell.machine import oom_scores
 from nbray.runtime.shell.machine import resources as machine
+from nbray.runtime.shell.process.client_watching import Shortage
 from nbray.runtime.shell.process.log import Notes
-from nbray.runtime.shell.process.watching import Shortage
 from nbray.runtime.shell.worker import showing
 from nbray.runtime.shell.worker.entering import Entering
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, Executor, running

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from nbray.runtime.shell.process.channel import Ended
-from nbray.runtime.shell.process.watching import LOOK, Beside, describe_end, last_words
+from nbray.runtime.shell.process.watching import describe_end, last_words
 
 CRASH = """something C++ said
 Fatal Python error: Segmentation fault
@@ -54,16 +52,3 @@ def test_other_ends_have_no_words(tmp_path: Path) -> None:
     assert last_words(log.read_text(), signal.SIGKILL) == ""
     assert last_words(log.read_text(), 0) == ""
     assert last_words("", signal.SIGSEGV) == ""
-
-
-def test_the_end_of_the_node_beside_is_told_once() -> None:
-    told: list[str] = []
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    beside = Beside(process.pid, told.append)
-    beside.look(1.0)
-    process.communicate()
-    beside.look(1.0 + LOOK / 2)
-    assert told == [], "it is not looked for at every turn"
-    beside.look(1.0 + LOOK)
-    beside.look(9.0)
-    assert told == [f"its node on this machine (pid {process.pid}) has died"]

@@ -5,8 +5,10 @@ Owns that thread, which starts with the first callback. Does not own what runs t
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 
 
@@ -18,7 +20,7 @@ class Callbacks:
         self._thread: threading.Thread | None = None
 
     def later(self, action: Callable[[], None]) -> None:
-        """Run *action* soon; it must not raise."""
+        """Run *action* soon; what it raises is printed."""
         self._actions.put(action)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="nbray-callbacks", daemon=True)
@@ -30,5 +32,9 @@ class Callbacks:
 
     def _run(self) -> None:
         while (action := self._actions.get()) is not None:
-            action()
+            try:
+                action()
+            except BaseException:  # noqa: BLE001 - users' callbacks; others wait for theirs
+                with contextlib.suppress(Exception):  # there may be no stderr
+                    traceback.print_exc()
             del action  # it may hold a value, and the next one may be long in coming

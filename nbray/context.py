@@ -271,10 +271,12 @@ class RuntimeContext:
         return self._info().group or None
 
     @property
-    def current_placement_group_id(self) -> HexId | None:
-        """As `get_placement_group_id`, which Ray prefers."""
+    def current_placement_group_id(self) -> Any:
+        """The `PlacementGroupID` of the placement group in which this runs: nil in none."""
+        from nbray.unique_ids import PlacementGroupID  # few programs ask
+
         found = self.get_placement_group_id()
-        return HexId(found) if found else None
+        return PlacementGroupID.from_hex(found) if found else PlacementGroupID.nil()
 
     @property
     def should_capture_child_tasks_in_placement_group(self) -> bool:

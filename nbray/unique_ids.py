@@ -151,7 +151,7 @@ class ActorID(BaseID):
 
     @classmethod
     def of(cls, job_id: JobID, parent_task_id: TaskID, parent_task_counter: int) -> Self:
-        """The one that a task's n-th actor has: of the same three it is the same."""
+        """The one that a task's n-th actor has."""
         text = b"%s %s %d" % (job_id.binary(), parent_task_id.binary(), parent_task_counter)
         return cls(_digest(text)[: cls.SIZE - JobID.SIZE] + job_id.binary())
 

@@ -114,6 +114,24 @@ def test_references_to_nothing():
     assert drawn != ray.ObjectRef.from_random()
 
 
+def test_in_no_placement_group():
+    def where():
+        return ray.get_runtime_context().current_placement_group_id.is_nil()
+
+    assert where()
+    assert ray.get(ray.remote(where).remote(), timeout=60)
+
+
+def test_ids_of_ids():
+    job = ray.JobID.from_int(7)
+    actor = ray.ActorID.of(job, ray.TaskID.nil(), 1)
+    assert (actor.job_id, len(actor.binary())) == (job, 16)
+    assert actor != ray.ActorID.of(job, ray.TaskID.nil(), 2)
+    assert ray.TaskID.for_fake_task(job).job_id() == job
+    assert ray.ActorID.from_binary(actor.binary()) == actor
+    assert len(ray.PlacementGroupID.of(job).hex()) == 36
+
+
 def test_languages_are_three():
     kinds = [ray.Language.PYTHON, ray.Language.JAVA, ray.Language.CPP]
     assert [repr(kind) for kind in kinds] == ["PYTHON", "JAVA", "CPP"]

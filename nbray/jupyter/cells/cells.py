@@ -126,7 +126,8 @@ class Cells:
         parent: dict[str, Any] = kernel.get_parent("shell") if kernel is not None else {}
         header = parent.get("header") or {}
         cell = str(header.get("msg_id") or f"In[{self._shell.execution_count}]")
-        source = str(getattr(info, "raw_cell", ""))
+        content = parent.get("content") or {}  # of the cell that loads the extension
+        source = str(content.get("code", "") if info is None else getattr(info, "raw_cell", ""))
         label = f"[{_number(self._shell)}] {title(source)}".strip()
         with self._lock:
             _remember(session.cell_labels, cell, label[:80])

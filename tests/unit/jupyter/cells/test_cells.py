@@ -212,3 +212,16 @@ def test_a_cell_that_awaits_ends_in_another_context() -> None:
     assert ended == ["m1"]
     assert session.cell.get() == ""
     own.detach()
+
+
+def test_the_cell_that_loads_the_extension_has_its_title_too(monkeypatch):
+    monkeypatch.setattr(session, "cell_labels", {})
+    kernel, cells = Kernel(), Cells()
+    kernel.receive("first")
+    kernel.request["content"] = {"code": "%load_ext nbray\nnbray.get(f.remote())"}
+    cells.attach(Shell(kernel))
+    try:
+        assert session.cell_labels["first"].endswith("] nbray.get(f.remote())")
+    finally:
+        session.cell.set("")
+        cells.detach()

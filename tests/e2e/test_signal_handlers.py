@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -48,7 +49,7 @@ def alarms(what: Callable[[], object], every: float) -> Iterator[list[bool]]:
 def work(seconds: float, what: Callable[[], object], every: float) -> int:
     """Call tasks and an actor, for so long; how often *what* has interrupted it by an error."""
     from nbray import get, put, remote, wait
-    from nbray.exceptions import GetTimeoutError
+    from nbray.exceptions import GetTimeoutError, RaySystemError
 
     @remote
     def same(x: int) -> int:
@@ -75,7 +76,10 @@ def work(seconds: float, what: Callable[[], object], every: float) -> int:
                 armed.clear()
             except GetTimeoutError:
                 raise
-            except (Alarm, TypeError):  # what cannot be pickled is told as such, whatever it is
+            except (Alarm, TypeError, RaySystemError) as error:
+                # What cannot be pickled, or read, is told as such, whatever it is.
+                if "Alarm" not in "".join(traceback.format_exception(error)):
+                    raise
                 interrupted += 1
         armed.clear()
     assert get([same.remote(7), actor.same.remote(8)], timeout=60) == [7, 8]

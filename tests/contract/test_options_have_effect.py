@@ -79,7 +79,7 @@ def test_the_name_of_a_call_is_what_screens_show(until):
     def shown():
         return {task.name for task in session.current().insight.details(1).tasks}
 
-    until(lambda: {"A.decorated", "A.optional", "A.two"} <= shown())
+    until(lambda: {"decorated", "optional", "A.two"} <= shown())
 
 
 @pytest.mark.concurrent
@@ -114,7 +114,7 @@ def test_a_queue_ends_after_its_calls_or_at_once(force):
         queue.put(item)
     assert queue.qsize() == 5
     queue.shutdown(force=force, grace_period_s=20)
-    with pytest.raises(ray.exceptions.RayActorError):
+    with pytest.raises(AttributeError):  # it has no actor any more, as in Ray
         queue.qsize()
 
 

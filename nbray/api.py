@@ -318,14 +318,15 @@ def wait(
         TypeError: not a list of references.
     """
     refs = ray_waitables
-    if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
-        raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
     if not isinstance(refs, list):
+        if isinstance(refs, (ObjectRef, ObjectRefGenerator)):
+            raise TypeError("wait() takes a list of ObjectRefs, not a single one: wait([ref])")
         raise TypeError(f"wait() takes a list of ObjectRefs, not {type(refs).__name__}")
     global _last_rest  # noqa: PLW0603 - a memo of names, not of state
     if (not refs or _identity(refs) != _last_rest) and _check_wait(refs):
         return wait_for_streams(wait, refs, num_returns, timeout, fetch_local)
-    check_timeout(timeout)
+    if timeout is not None:
+        check_timeout(timeout)
     if not isinstance(num_returns, int):
         if isinstance(num_returns, str) or not hasattr(type(num_returns), "__int__"):
             raise TypeError(f"num_returns must be an integer, not {type(num_returns).__name__}")

@@ -239,12 +239,11 @@ class NativeEngine:
         fetch_local: bool,
     ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:
         """Some of them (see `Engine.wait`)."""
-        memory = self.memory
-        apart = fetch_local and len(self._brain.members) > 1
-        if not self._brain.printed:
+        memory, brain = self.memory, self._brain
+        if not brain.printed:
             found = self._ready_ahead(refs, num_returns)
             if found is not None:
-                if apart:
+                if fetch_local and len(brain.members) > 1:
                     memory.bring(found[0])
                 return found
         entries = memory.entries(refs)
@@ -256,7 +255,7 @@ class NativeEngine:
                 self._pause(), pending, timeout,
                 lambda seconds: memory.waiting.wait_for(pending, few, seconds),
             )  # fmt: skip
-        if self._brain.printed:
+        if brain.printed:
             self._deliver()
         ready: list[ObjectRef[Any]] = []
         rest: list[ObjectRef[Any]] = []
@@ -265,7 +264,7 @@ class NativeEngine:
                 ready.append(ref)
             else:
                 rest.append(ref)
-        if apart:
+        if fetch_local and len(brain.members) > 1:
             memory.bring(ready)
         return ready, rest
 

@@ -116,6 +116,8 @@ PIPELINE_SECONDS = 0.016
 """Queued work a worker is given ahead, by measured duration."""
 PIPELINE_MAX = 256
 """Most unstarted tasks at one worker."""
+QUIET_SECONDS = 0.25
+"""Seconds after which nothing more is given ahead to a worker that has not answered."""
 LEASE_LINGER = 0.2
 """Seconds an idle lease is kept for the next task."""
 RESUME_SECONDS = 10.0

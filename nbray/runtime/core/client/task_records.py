@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nbray.config import PIPELINE_MAX, PIPELINE_SECONDS
+from nbray.config import PIPELINE_MAX, PIPELINE_SECONDS, QUIET_SECONDS
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.client.objects.objects import PENDING, Entry, Objects
 from nbray.runtime.core.client.tally import Tally
@@ -147,13 +147,21 @@ class LeasedWorker:
         self.parked = False
         """The task that runs here had lent its CPU, and goes on with this lease's."""
         self.alone = False
-        """What it runs must not run twice, so nothing is queued behind it."""
+        """What it runs must not run twice, or may take long: nothing is queued behind it."""
         self.spent = False
         """Its worker has run as many tasks of a function as `max_calls` allows."""
         self.dead = False
         self.idle_since = now
         self.began = now
         """When what it runs was sent, or what ran before it ended."""
+
+    def takes_more(self, now: float) -> bool:
+        """Whether more may be queued behind what it runs.
+
+        A worker gives its queue back when a task takes long, but not while C code (a sum, a
+        sort, a regular expression) keeps its interpreter's lock.
+        """
+        return not self.alone and now - self.began < QUIET_SECONDS
 
 
 class ShapePool:

@@ -148,7 +148,7 @@ class Submitter:
             remote = lease.node != self.node
             ahead = queue[0].work.ahead(remote)
             held = len(lease.inflight)
-            if held and lease.alone:
+            if held and not lease.takes_more(self._now):
                 continue
             room = ahead - held
             if room <= 0 or (held > 2 and room < ahead // 2):
@@ -158,8 +158,7 @@ class Submitter:
             while room > 0 and queue:
                 first = queue[0]
                 if lease.inflight and (
-                    lease.alone or first.work.max_retries == 0 or first.attempt
-                    or first.work.max_calls
+                    lease.alone or first.attempt or first.work.ahead(remote) < 2
                 ):
                     break
                 room -= self._push(lease, queue, room, effects)
@@ -198,7 +197,7 @@ class Submitter:
         if not seqs:
             return taken
         # Beside others one may be charged with their deaths: who is tried again goes alone.
-        lease.alone = work.max_retries == 0 or task.attempt > 0 or work.max_calls > 0
+        lease.alone = task.attempt > 0 or work.ahead(lease.node != self.node) < 2
         spec = work.spec
         specs, functions = self.known.news(lease.worker, work)
         patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
-from nbray.config import DEAD_GRACE, LEASE_LINGER
+from nbray.config import DEAD_GRACE, LEASE_LINGER, QUIET_SECONDS
 from nbray.ids import client_id, node_client
 from nbray.runtime.core.client import task_records
 from nbray.runtime.core.client.objects.objects import Entry
@@ -325,13 +325,15 @@ def test_what_runs_is_counted_by_cell_and_node() -> None:
 
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> Cell:
-    """Two workers with a long task each, behind which short ones may be queued."""
+    """Two workers with a task each, behind which short ones may be queued."""
     monkeypatch.setattr(task_records, "PIPELINE_MAX", 8)
     play = Cell(0, retries=3)
     for lease, worker in ((7, WORKER), (8, OTHER)):
         play.tasks.append(play.task(play.work("g", spec=2)))
         play.brain.pump(play.now)
         play.grant(worker, lease)
+    for held in play.brain.tasks.pools.by_worker.values():
+        held.alone = False  # as if it were known that these take a moment
     return play
 
 
@@ -348,6 +350,27 @@ def test_who_has_the_least_to_do_gets_what_comes_next(two: Cell) -> None:
     assert two.went(two.brain.pump(two.now), WORKER)
     late = two.task(two.f)
     assert two.went(two.brain.pump(two.now), OTHER) == [late.seq]
+
+
+@pytest.mark.parametrize("estimate", [-1.0, 0.2])
+def test_nothing_is_queued_behind_what_may_take_long_nor_that_behind_others(
+    two: Cell, estimate: float
+) -> None:
+    two.brain.tasks.pools.by_worker[OTHER].alone = True
+    long, short = two.task(two.work("h", spec=3)), two.task(two.f)
+    long.work.estimate = estimate
+    assert not two.went(two.brain.pump(two.now), WORKER)
+    ended = m.Results(WORKER, [two.first.seq], [b"1"])
+    assert two.went(two.say(ended), WORKER) == [long.seq]
+    ended = m.Results(WORKER, [long.seq], [b"1"])
+    assert two.went(two.say(ended), WORKER) == [short.seq]
+
+
+def test_nothing_more_is_queued_at_a_worker_that_has_not_answered_for_a_while(two: Cell) -> None:
+    two.brain.tasks.pools.by_worker[OTHER].alone = True
+    two.now += QUIET_SECONDS
+    two.task(two.f)
+    assert not two.went(two.brain.pump(two.now), WORKER)
 
 
 def test_a_worker_is_refilled_by_halves(two: Cell) -> None:

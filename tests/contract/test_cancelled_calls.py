@@ -66,6 +66,7 @@ def test_a_method_that_runs_sees_it_and_is_not_interrupted(threads, flag, until)
     assert ray.get(actor.fine.remote(), timeout=60) == "fine"
 
 
+@pytest.mark.own  # Ray begins them, cancelled, when their turn comes
 def test_calls_behind_it_that_are_cancelled_never_begin(flag, until):
     first, second = flag.remote(), flag.remote()
     actor = ray.remote(num_cpus=0)(Looks).remote()

@@ -116,6 +116,8 @@ PIPELINE_SECONDS = 0.016
 """Queued work a worker is given ahead, by measured duration."""
 PIPELINE_MAX = 256
 """Most unstarted tasks at one worker."""
+MIXED_SECONDS = 0.001
+"""Tasks that have taken as long or longer are given ahead only with their own kind."""
 QUIET_SECONDS = 0.25
 """Seconds after which nothing more is given ahead to a worker that has not answered."""
 LEASE_LINGER = 0.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 from api import ray
@@ -33,17 +34,28 @@ def short(value):
     return value
 
 
+def opened(gate, ref):
+    """The value of *ref*, once somebody writes."""
+    with open(gate, "w", opener=lambda name, _: os.open(name, os.O_RDWR)) as pipe:
+        pipe.write("go on")
+        pipe.flush()
+        return ray.get(ref, timeout=60)
+
+
 @pytest.mark.concurrent
 @pytest.mark.parametrize("before", [0, 20])
-def test_short_tasks_do_not_wait_for_it(gate, before):
+@pytest.mark.parametrize("known", [False, True])
+def test_short_tasks_do_not_wait_for_it(gate, before, known):
+    hold = ray.remote(held)
     assert ray.get([short.remote(value) for value in range(20)]) == list(range(20))
+    if known:
+        ref = hold.remote(gate)
+        time.sleep(0.05)  # it has taken a while, and not long
+        assert opened(gate, ref) == "held"
     early = [short.remote(value) for value in range(before)]
-    long = ray.remote(held).remote(gate)  # nobody knows how long it takes
+    long = hold.remote(gate)
     late = [short.remote(value) for value in range(40)]
     assert ray.get(early, timeout=60) == list(range(before))
     assert ray.get(late, timeout=60) == list(range(40))
     assert ray.wait([long], timeout=0) == ([], [long])
-    with open(gate, "w", opener=lambda name, _: os.open(name, os.O_RDWR)) as pipe:
-        pipe.write("go on")
-        pipe.flush()
-        assert ray.get(long, timeout=60) == "held"
+    assert opened(gate, long) == "held"

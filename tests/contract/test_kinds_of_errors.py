@@ -137,16 +137,22 @@ def raise_it(error):
     raise error[0]
 
 
-@pytest.mark.concurrent
-@pytest.mark.parametrize("error", KINDS.values(), ids=KINDS)
-@pytest.mark.parametrize("where", ["task", "method"])
-def test_what_python_itself_has(where, error, thrower):
+def thrown(where, error, thrower):
+    """What `get` raises of a task or method that raises *error*."""
     if where == "task":
         ref = ray.remote(max_retries=0)(raise_it).remote([error])
     else:
         ref = thrower.throw.remote([error])
     with pytest.raises(errors.RayTaskError) as caught:
         ray.get(ref, timeout=60)
+    return caught
+
+
+@pytest.mark.concurrent
+@pytest.mark.parametrize("error", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("where", ["task", "method"])
+def test_what_python_itself_has(where, error, thrower):
+    caught = thrown(where, error, thrower)
     assert isinstance(caught.value, type(error))
     assert type(caught.value.cause) is type(error)
     assert type(caught.value).__name__ == f"RayTaskError({type(error).__name__})"
@@ -156,12 +162,7 @@ def test_what_python_itself_has(where, error, thrower):
 @pytest.mark.parametrize("where", ["task", "method"])
 def test_a_group_with_others_than_exceptions_is_the_cause(where, thrower):
     error = BaseExceptionGroup("g", [KeyboardInterrupt(), ValueError("v")])
-    if where == "task":
-        ref = ray.remote(max_retries=0)(raise_it).remote([error])
-    else:
-        ref = thrower.throw.remote([error])
-    with pytest.raises(errors.RayTaskError) as caught:
-        ray.get(ref, timeout=60)
+    caught = thrown(where, error, thrower)
     assert type(caught.value) is errors.RayTaskError
     assert type(caught.value.cause) is BaseExceptionGroup
     assert [type(one) for one in caught.value.cause.exceptions] == [KeyboardInterrupt, ValueError]

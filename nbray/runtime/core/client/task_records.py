@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nbray.config import PIPELINE_MAX, PIPELINE_SECONDS, QUIET_SECONDS
+from nbray.config import MIXED_SECONDS, PIPELINE_MAX, PIPELINE_SECONDS, QUIET_SECONDS
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.client.objects.objects import PENDING, Entry, Objects
 from nbray.runtime.core.client.tally import Tally
@@ -133,8 +133,8 @@ class Task:
 class LeasedWorker:
     """A worker that runs tasks of one shape for this client."""
 
-    __slots__ = ("alone", "began", "dead", "gpus", "id", "idle_since", "inflight", "node", "parked",
-                 "reclaimed", "spent", "stalled", "worker")  # fmt: skip
+    __slots__ = ("alone", "began", "dead", "gpus", "id", "idle_since", "inflight", "last", "node",
+                 "parked", "reclaimed", "spent", "stalled", "worker")  # fmt: skip
 
     def __init__(self, number: int, worker: int, gpus: list[int], now: float) -> None:
         self.id = number
@@ -148,6 +148,8 @@ class LeasedWorker:
         """The task that runs here had lent its CPU, and goes on with this lease's."""
         self.alone = False
         """What it runs must not run twice, or may take long: nothing is queued behind it."""
+        self.last: Work | None = None
+        """That of the last task that it was sent."""
         self.spent = False
         """Its worker has run as many tasks of a function as `max_calls` allows."""
         self.dead = False
@@ -155,13 +157,17 @@ class LeasedWorker:
         self.began = now
         """When what it runs was sent, or what ran before it ended."""
 
-    def takes_more(self, now: float) -> bool:
-        """Whether more may be queued behind what it runs.
+    def takes_more(self, work: Work, now: float) -> bool:
+        """Whether tasks of *work* may be queued behind what it runs.
 
         A worker gives its queue back when a task takes long, but not while C code (a sum, a
-        sort, a regular expression) keeps its interpreter's lock.
+        sort, a regular expression) keeps its interpreter's lock. And what has taken a while may
+        take long the next time: others than its own kind do not wait for it.
         """
-        return not self.alone and now - self.began < QUIET_SECONDS
+        if self.alone or now - self.began >= QUIET_SECONDS:
+            return False
+        last = self.last
+        return last is work or last is None or last.estimate < MIXED_SECONDS
 
 
 class ShapePool:

@@ -148,7 +148,7 @@ class Submitter:
             remote = lease.node != self.node
             ahead = queue[0].work.ahead(remote)
             held = len(lease.inflight)
-            if held and not lease.takes_more(self._now):
+            if held and not lease.takes_more(queue[0].work, self._now):
                 continue
             room = ahead - held
             if room <= 0 or (held > 2 and room < ahead // 2):
@@ -158,7 +158,8 @@ class Submitter:
             while room > 0 and queue:
                 first = queue[0]
                 if lease.inflight and (
-                    lease.alone or first.attempt or first.work.ahead(remote) < 2
+                    first.attempt or first.work.ahead(remote) < 2
+                    or not lease.takes_more(first.work, self._now)
                 ):
                     break
                 room -= self._push(lease, queue, room, effects)
@@ -197,6 +198,7 @@ class Submitter:
         if not seqs:
             return taken
         # Beside others one may be charged with their deaths: who is tried again goes alone.
+        lease.last = work
         lease.alone = task.attempt > 0 or work.ahead(lease.node != self.node) < 2
         spec = work.spec
         specs, functions = self.known.news(lease.worker, work)

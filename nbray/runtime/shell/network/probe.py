@@ -100,13 +100,14 @@ def _shake_hands(where: str, secret: Secret, timeout: float) -> None:
                     "with `nbray status` on that machine"
                 )
             event = parse_monitor_message(monitor.recv_multipart())[0]
+            took = time.monotonic() - began
         finally:
             dealer.disable_monitor()
             monitor.close(0)
-    if event != zmq.EVENT_HANDSHAKE_SUCCEEDED and time.monotonic() - began > _AT_ONCE:
+    if event != zmq.EVENT_HANDSHAKE_SUCCEEDED and took > _AT_ONCE:
         raise ConnectionError(
-            f"the node at {where} is asleep or overloaded: it did not let us in within "
-            f"{timeout:.0f} s. Try again in a while"
+            f"the node at {where} is asleep or overloaded: it hung up on us after "
+            f"{took:.0f} s, before we were let in. Try again in a while"
         )
     if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
         # A server that cannot decrypt our greeting hangs up without saying why.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
-from nbray.config import DEAD_GRACE, LEASE_LINGER, QUIET_SECONDS
+from nbray.config import DEAD_GRACE, LEASE_LINGER, MIXED_SECONDS, QUIET_SECONDS
 from nbray.ids import client_id, node_client
 from nbray.runtime.core.client import task_records
 from nbray.runtime.core.client.objects.objects import Entry
@@ -364,6 +364,16 @@ def test_nothing_is_queued_behind_what_may_take_long_nor_that_behind_others(
     assert two.went(two.say(ended), WORKER) == [long.seq]
     ended = m.Results(WORKER, [long.seq], [b"1"])
     assert two.went(two.say(ended), WORKER) == [short.seq]
+
+
+@pytest.mark.parametrize(("estimate", "mixed"), [(1e-4, True), (MIXED_SECONDS, False)])
+def test_only_their_own_kind_is_queued_behind_tasks_that_take_a_while(
+    two: Cell, estimate: float, mixed: bool
+) -> None:
+    for work in (two.first.work, two.tasks[1].work):
+        work.estimate = estimate
+    other = two.task(two.f)
+    assert two.went(two.brain.pump(two.now), WORKER) == [other.seq] * mixed
 
 
 def test_nothing_more_is_queued_at_a_worker_that_has_not_answered_for_a_while(two: Cell) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from nbray.events import NodeView
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
@@ -63,6 +64,19 @@ def test_tasks_that_no_node_has_room_for_are_counted_by_cell() -> None:
     assert play.why(cell="d") == ("1,200 waiting: need 1 GPU; lab has 0 of 2 GPUs free",)
     play.brain.handle(m.Waiting(NODE, play.pool.id, ""), 16.0)
     assert play.why() == ()
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_what_no_node_has_is_told_at_once_where_it_may_wait(raises: bool) -> None:
+    play = Play()
+    told: list[str] = []
+    play.brain.tasks.lacking = told.append
+    play.submit(2)
+    play.pool.raises = raises
+    play.brain.handle(m.Infeasible(NODE, play.pool.id, "no node has 9 CPUs"), 15.0)
+    assert len(told) == (not raises)
+    assert all("no node has 9 CPUs; it waits for a node" in one for one in told)
+    assert bool(play.why()) == (not raises)
 
 
 def test_calls_wait_for_the_restart_of_their_actor_and_say_so_at_once() -> None:

@@ -9,6 +9,7 @@ from node_play import ANNA, BEN, CPU, FAR, Play
 from nbray import details as d
 from nbray.ids import HEAD, node_client
 from nbray.runtime.core.effects import Stop
+from nbray.runtime.core.node import deaths
 from nbray.wire import messages as m
 
 
@@ -41,6 +42,17 @@ def test_newcomers_hear_who_is_dead(play: Play) -> None:
     play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
     play.register(BEN, driver=True)
     assert [death.client for death in play.take(m.Died, BEN)[0].deaths] == [FAR]
+
+
+def test_only_so_many_of_the_dead_are_remembered(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deaths, "DEATHS_KEPT", 3)
+    dead = [FAR + number for number in range(5)]
+    for one in dead:
+        play.say(m.Died(HEAD, [m.Death(one, "killed")]))
+    play.register(BEN, driver=True)
+    assert [death.client for death in play.take(m.Died, BEN)[0].deaths] == dead[2:]
 
 
 def test_word_of_a_death_may_overtake_the_demand_of_the_dead(play: Play) -> None:

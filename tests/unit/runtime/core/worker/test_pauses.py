@@ -147,3 +147,11 @@ def test_what_was_set_aside_is_used_as_soon_as_the_task_waits_again(main: bool) 
     for now in (1.1, 1.2, 1.3):
         told += [*play.client.pump(now), *play.worker.tick(now)]
     assert [one.seqs for one in sent(told, m.Tasks)] == [[6]]
+
+
+def test_a_task_that_awaits_its_cpus_offers_them_to_nobody() -> None:
+    play = Play(NEAR, CPU)
+    play.worker.unblock(play.item)
+    assert play.worker.pauses.awaits
+    assert play.worker.block(play.item) == []
+    assert not sent(play.say(m.Resume(NODE)), m.Blocked)

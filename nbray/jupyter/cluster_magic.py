@@ -30,6 +30,7 @@ from nbray.jupyter.commands import COMMANDS
 from nbray.jupyter.failures.errors import NotebookError
 from nbray.jupyter.insight.environment import environments
 from nbray.jupyter.notebook import current
+from nbray.jupyter.panel.staying import staying
 
 STAYS = "It stays when this notebook ends: %nbray attach finds it again, %nbray stop ends it."
 
@@ -114,6 +115,8 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
         _say(STAYS)
+    if other := staying():
+        _say(other)
     _show_dashboard(session.require())
     _show_panel()
 
@@ -249,7 +252,10 @@ def _jobs(values: list[str], _options: dict[str, str]) -> Any:
             f"{_not_running()}: %nbray attach finds a cluster with jobs again"
         )
     if not values:
-        return jobs.table()
+        found = jobs.table()
+        if not found.jobs and (other := staying()):
+            _say(other)
+        return found
     if len(values) != 2 or values[0] not in {"stop", "forget"}:
         raise UsageError(f"%nbray jobs: unexpected {values[-1]!r}; usage: {COMMANDS['jobs'].usage}")
     _say(jobs.stop(values[1]) if values[0] == "stop" else jobs.forget(values[1]))

@@ -129,7 +129,10 @@ def test_stop_ends_a_detached_cluster_from_any_notebook(mark: str) -> None:
         assert not first.run("%%remote --bg --name long\ntime.sleep(600)").error
         kill(first)
     with kernel() as second:
-        second.run(LOAD + "%nbray attach")
+        said = second.run(LOAD + "%nbray start --cpus 1")
+        assert "A cluster that outlived its notebook runs here, too, at 127.0.0.1:" in said.streams
+        assert "%nbray attach 127.0.0.1:" in second.run("%nbray jobs").streams
+        second.run("%nbray stop\n%nbray attach")
         again = second.run("%%remote --bg --name long\n1")
         assert "the job long runs already" in again.traceback
         assert "running" in second.run("%nbray jobs").shown

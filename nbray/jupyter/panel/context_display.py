@@ -11,6 +11,7 @@ import sys
 
 from nbray.context import ClusterContext
 from nbray.jupyter.notebook import Notebook
+from nbray.jupyter.panel.staying import staying
 
 
 def show(context: ClusterContext) -> None:
@@ -23,6 +24,8 @@ def show(context: ClusterContext) -> None:
         from nbray.jupyter.panel import panel  # late: it loads ipywidgets
 
         if panel.show():
+            if other := staying():
+                print(other, flush=True)
             return
     raise NotImplementedError
 

@@ -195,7 +195,7 @@ $(REAL)/.ready: pyproject.toml .ci/find-python
 	@touch $@
 
 contract-ray: $(REAL)/.ready
-	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
+	NBRAY_TEST_ENGINES=real $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
 
 documented: $(READY) $(REAL)/.ready
 	@mkdir -p artifacts

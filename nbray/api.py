@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,7 +71,8 @@ def init(
             with a `runtime_env` of their own add to it.
         labels: of a new cluster's node, for label_selector and strategies.
         infeasible: 'wait', or 'raise': what no node can do waits for one that can, or fails.
-        engine: 'native' (or what NBRAY_ENGINE says), or 'inline': everything in this process.
+        engine: 'native' (or what NBRAY_ENGINE says), 'inline': everything in this process, or
+            'ray': on a Ray cluster (address: None or 'local': a new one; 'auto'; 'host:port').
         detached: a new cluster stays when this process ends, until `nbray stop`.
         include_dashboard: False: a new cluster listens at no port for its dashboard.
         dashboard_port: where it does, on 127.0.0.1 (default, or 0: 8265, or the next port
@@ -121,7 +121,7 @@ def init(
         infeasible=arguments.infeasible(infeasible),
     )
     metrics = arguments.port("_metrics_export_port", others.get("_metrics_export_port"))
-    name = arguments.text("engine", engine) or os.environ.get("NBRAY_ENGINE", "") or "native"
+    name = arguments.engine(engine)
     if wanted.address not in {"", "local"}:
         arguments.refuse_sizes(wanted)
     with session.lock:

@@ -8,6 +8,7 @@ before anything has been done, and one without effect says so.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import Any, cast
@@ -134,6 +135,19 @@ def cluster_address(given: str | None) -> str:
 
 def text(name: str, value: Any) -> str:
     return "" if value is None else text_of(name, value)
+
+
+def engine(given: Any) -> str:
+    """The engine that `init` means: of this name, of NBRAY_ENGINE, else of where the code runs.
+
+    In a worker process of Ray's, of whichever library, that is the Ray cluster it belongs to.
+    """
+    named = text("engine", given) or os.environ.get("NBRAY_ENGINE", "")
+    if named or "RAY_RAYLET_PID" not in os.environ:
+        return named or "native"
+    theirs = sys.modules.get("ray")  # a program that such a worker started has not loaded it
+    asked = getattr(theirs, "is_initialized", None)
+    return "ray" if asked is not None and asked() else "native"
 
 
 def amount(name: str, value: Any) -> float | None:

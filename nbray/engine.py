@@ -475,7 +475,7 @@ class Engine(Protocol):
 
 ENGINES = "nbray.engines"
 """The package of the engines that come with nbray, and the entry points of those that do not."""
-_OWN = frozenset({"inline", "native", "scripted"})
+_OWN = frozenset({"inline", "native", "ray", "scripted"})
 
 
 def load(name: str) -> Any:

@@ -40,6 +40,7 @@ __all__ = [
     "unpack",
     "unpack_error",
     "unpack_many",
+    "unpack_parts",
 ]
 
 if TYPE_CHECKING:
@@ -383,6 +384,21 @@ def unpack(data: bytes | memoryview, restore: Callable[[int, int], ObjectRef[Any
     if not data:
         return (), {}
     stream, buffers = (data, ()) if data[0] == 0x80 else _parts(data)
+    before = _restoring.restore
+    _restoring.restore = restore
+    try:
+        return _loads(stream, buffers=buffers)
+    except Exception as error:  # users' classes raise what they like when rebuilt
+        raise unreadable(error) from error
+    finally:
+        _restoring.restore = before
+
+
+def unpack_parts(
+    stream: bytes | memoryview, buffers: Sequence[Any],
+    restore: Callable[[int, int], ObjectRef[Any]],
+) -> Any:  # fmt: skip
+    """As `unpack`, for a value whose stream and buffers came apart; raises as it does."""
     before = _restoring.restore
     _restoring.restore = restore
     try:

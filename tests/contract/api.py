@@ -1,4 +1,4 @@
-"""The API under test: nbray's, or with NBRAY_TEST_ENGINES=ray that of the real Ray.
+"""The API under test: nbray's, or with NBRAY_TEST_ENGINES=real that of the real Ray.
 
 Every test of the contract has it from here and from nowhere else:
 
@@ -16,11 +16,11 @@ import os
 from typing import Any
 
 ENGINES = os.environ.get("NBRAY_TEST_ENGINES", "inline,native,scripted").split(",")
-REAL = ENGINES == ["ray"]
+REAL = ENGINES == ["real"]
 """Whether the tests run over the real Ray, which has a process of its own: both do not mix."""
 
-if "ray" in ENGINES and not REAL:
-    raise ValueError("NBRAY_TEST_ENGINES=ray stands alone")
+if "real" in ENGINES and not REAL:
+    raise ValueError("NBRAY_TEST_ENGINES=real stands alone")
 
 ray: Any = importlib.import_module("ray" if REAL else "nbray")
 

@@ -4,7 +4,7 @@ One cluster of four CPUs a module and engine. What needs tasks that run at the
 same time is marked `concurrent`, and left out for engines that cannot. An engine
 without actors, the scripted one, has to pass what is said of work and objects.
 
-With NBRAY_TEST_ENGINES=ray the real Ray runs what is written against its API. Tests of
+With NBRAY_TEST_ENGINES=real the real Ray runs what is written against its API. Tests of
 what only nbray has, marked `own`, are left out, and so are those of the table in
 `differences.py`: they show what nbray does otherwise.
 """
@@ -42,7 +42,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     ray.shutdown()
     asks = REAL and request.path.stem in {"test_state", "test_environments", "test_job_submission"}
-    started = start(name, **{"include_dashboard": True} if asks else {})  # Ray's answers those
+    shared = {"address": request.getfixturevalue("ray_cluster")} if name == "ray" else {}
+    started = start(name, **{"include_dashboard": True} if asks else shared)  # Ray's answers those
     if asks:  # by address, for there may be others on this machine
         os.environ["RAY_ADDRESS"] = started.address_info["gcs_address"]
     yield name
@@ -51,12 +52,24 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def ray_cluster(mark: str) -> Iterator[str]:
+    """The address of a Ray cluster, which takes seconds to start: all modules share it."""
+    del mark  # its processes carry the session's
+    from ray_clusters import head
+
+    with head() as address:
+        yield address
+
+
 def start(name: str, **options: Any) -> Any:
     """`init` of the engine *name* with four CPUs and two of the resource 'special'."""
     given: dict[str, Any] = {"num_cpus": 4, "resources": {"special": 2}, "namespace": "contract"}
     # 'local': Ray joins a cluster that it finds, and there may be others on this machine.
     given |= {"include_dashboard": False, "address": "local"} if REAL else {"engine": name}
     given |= options
+    if options.get("address") and name == "ray":  # whose sizes are its own
+        del given["num_cpus"], given["resources"]
     if REAL:  # it gives up where a machine is busy
         for _ in range(2):
             with contextlib.suppress(Exception):

@@ -1,0 +1,111 @@
+"""The nodes of the Ray cluster, as Ray tells of them.
+
+Owns the numbers by which nbray names nodes. Rule: who joins and leaves is Ray's to decide; what is
+asked beyond that is refused in a sentence.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import ray
+
+from nbray.engines.ray.groups import RayGroups
+from nbray.exceptions import RaySystemError
+from nbray.options import UNIT, ActorOptions, TaskOptions, demand
+
+FRESH_SECONDS = 0.5
+"""Seconds for which Ray's answer about its nodes is used again."""
+_INTERNAL = ("node:", "bundle_group", "CPU_group", "GPU_group", "memory_group")
+
+
+class RayCluster:
+    """See `nbray.engine.Cluster` for the methods."""
+
+    def __init__(self, groups: RayGroups, address: str) -> None:
+        self.groups = groups
+        self.address = address
+        self._numbers: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._known: list[dict[str, Any]] = []
+        self._asked = 0.0
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return self._look(0.0)
+
+    def recent(self) -> list[dict[str, Any]]:
+        """The same, perhaps `FRESH_SECONDS` old."""
+        return self._look(FRESH_SECONDS)
+
+    def _look(self, age: float) -> list[dict[str, Any]]:
+        with self._lock:
+            now = time.monotonic()
+            if now - self._asked > age or not self._known:
+                found = sorted(ray.nodes(), key=lambda node: not _is_head(node))
+                for node in found:
+                    self._numbers.setdefault(node["NodeID"], len(self._numbers) + 1)
+                self._known = [
+                    {**node, "NodeNumber": self._numbers[node["NodeID"]]} for node in found
+                ]
+                self._asked = now
+            return list(self._known)
+
+    def number(self, node_id: str) -> int:
+        """The number of a node (0: it is not known)."""
+        if node_id not in self._numbers:
+            self.nodes()
+        return self._numbers.get(node_id, 0)
+
+    def resources(self) -> dict[str, float]:
+        return _public(ray.cluster_resources())
+
+    def available(self) -> dict[str, float]:
+        found = _public(ray.available_resources())
+        return {name: found.get(name, 0.0) for name in self.resources()} | found
+
+    def lacking(self, options: TaskOptions | ActorOptions) -> str:
+        """Why no node can ever do what asks for *options* ('': one can, or may come)."""
+        need = demand(options)
+        if not need or (need.keys() == {"CPU"} and need["CPU"] <= UNIT):
+            return ""
+        alive = [node for node in self.recent() if node["Alive"]]
+        for node in alive:
+            has = node["Resources"]
+            if all(round(has.get(name, 0) * UNIT) >= amount for name, amount in need.items()):
+                return ""
+        asked = ", ".join(f"{amount / UNIT:g} {name}" for name, amount in need.items())
+        lacks = []
+        for name, amount in need.items():
+            most = max((node["Resources"].get(name, 0) for node in alive), default=0)
+            if round(most * UNIT) < amount:
+                lacks.append(f"at most {most:g} {name}")
+        said = f" (a node has {', '.join(lacks)})" if lacks else ""
+        return f"needs {asked}, and no node of the Ray cluster has that{said}"
+
+    def outlive(self, on: bool) -> bool:
+        """A Ray cluster that this process has joined stays; one of its own ends with it."""
+        return False
+
+    def end_node(self, number: int, gently: bool) -> NoReturn:
+        """Refused: nodes are Ray's."""
+        raise RaySystemError(
+            "nodes of a Ray cluster join and leave by `ray start` and `ray stop` on their machine, "
+            "or by Ray's autoscaler: nbray does not end them"
+        )
+
+    def join_line(self) -> str:
+        if not self.address:
+            raise RaySystemError("this Ray cluster does not say where it listens")
+        return f"ray start --address={self.address}"
+
+
+def _is_head(node: Mapping[str, Any]) -> bool:
+    return "node:__internal_head__" in node.get("Resources", {})
+
+
+def _public(amounts: Mapping[str, float]) -> dict[str, float]:
+    """Without what Ray counts for itself."""
+    return {name: amount for name, amount in amounts.items() if not name.startswith(_INTERNAL)}

@@ -1,0 +1,242 @@
+"""The Ray engine itself: work and objects; its other parts are beside it.
+
+Rule: Ray schedules, counts and tries again; here values and errors are nbray's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+
+from nbray import session
+from nbray.config import InitConfig
+from nbray.engine import Capabilities, Function
+from nbray.engines.ray import asked, travelling
+from nbray.engines.ray.actors import RayActors
+from nbray.engines.ray.boxes import Unmade, boxed
+from nbray.engines.ray.cells import RayCells
+from nbray.engines.ray.cluster import RayCluster
+from nbray.engines.ray.context import RayContext
+from nbray.engines.ray.errors import Failed, failure, translated
+from nbray.engines.ray.groups import RayGroups
+from nbray.engines.ray.heads import Head, behind, encode, retrying
+from nbray.engines.ray.insight import RayInsight
+from nbray.engines.ray.references import table, theirs
+from nbray.engines.ray.streams import RayStream
+from nbray.engines.ray.worker import Definition, trampoline
+from nbray.exceptions import (
+    GetTimeoutError,
+    RaySystemError,
+    TaskUnschedulableError,
+    cluster_ended,
+    in_future,
+)
+from nbray.generators import DynamicObjectRefGenerator, ObjectRefGenerator
+from nbray.options import DYNAMIC, STREAMING, ActorOptions, TaskOptions
+from nbray.refs import ObjectRef
+from nbray.wire.failures import pack_error
+from nbray.wire.functions import pack_definition
+
+
+class _Known:
+    """What an engine keeps of a function: Ray's, one for tasks that yield, with each options."""
+
+    __slots__ = ("definition", "engine", "ready", "remotes")
+
+    def __init__(self, engine: RayEngine, definition: Definition) -> None:
+        self.engine = engine
+        self.definition = definition
+        self.remotes: dict[bool, Any] = {}
+        self.ready: dict[int, tuple[TaskOptions, Any]] = {}
+
+
+class RayEngine:
+    """Runs work on a Ray cluster. See `nbray.engine.Engine` for the methods."""
+
+    capabilities = Capabilities("ray", early=False)
+
+    def __init__(self, config: InitConfig, worker: bool = False, mine: bool = False) -> None:
+        self.ended = ""
+        self._worker = worker
+        self._mine = mine
+        namespace = config.namespace or ray.get_runtime_context().namespace
+        self.context = RayContext(worker, namespace)
+        self.context.raises = config.infeasible == "raise"
+        self.cells = RayCells()
+        groups = RayGroups(lambda: self.context.namespace)
+        self.cluster = RayCluster(groups, ray.get_runtime_context().gcs_address)
+        self.insight = RayInsight(self.cluster, self.cells)
+        self.actors = RayActors(self)
+
+    # -- tasks
+
+    def submit(
+        self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
+    ) -> list[ObjectRef[Any]]:
+        """See the protocol."""
+        if self.ended:
+            raise cluster_ended(self.ended)
+        name = options.name or function.name
+        modules = travelling.here().for_cell(session.cell.get())
+        call = self._prepared(function, options, name)
+        said, rest = behind(args, kwargs, name)
+        cell = session.cell.get()
+        head = Head(
+            name, options.num_returns, cell, self.context.namespace, "",
+            retrying(options.retry_exceptions), options.counted, modules, **said,
+        )  # fmt: skip
+        lacking = self.lacking(options)
+        if lacking:
+            error = TaskUnschedulableError(f"{name} can never run: {lacking}")
+            return self.failed(error, name, options.num_returns)
+        try:
+            found = call.remote(encode(head), *rest)
+        except ray.exceptions.RayError as error:
+            raise translated(error) from None
+        return self.references(found, options.num_returns, options.counted)
+
+    def _prepared(self, function: Function, options: TaskOptions, name: str) -> Any:
+        """Ray's function with its options, made once for each of nbray's frozen options."""
+        known: _Known | None = function.cache.get("ray")
+        if known is None or known.engine is not self:
+            packed = pack_definition(travelling.here().target(function), function.name)
+            known = function.cache["ray"] = _Known(self, Definition(function.name, packed))
+        ready = known.ready.get(id(options))
+        if ready is None or ready[0] is not options:
+            yields = options.num_returns < 0
+            remote = known.remotes.get(yields)
+            if remote is None:
+                made = ray.remote(trampoline(known.definition, yields))
+                remote = known.remotes[yields] = made
+            given = asked.of_task(options, name)
+            ready = known.ready[id(options)] = (options, remote.options(**given))
+        return ready[1]
+
+    def lacking(self, options: TaskOptions | ActorOptions) -> str:
+        """Why nothing can ever do what asks for *options*, where that is an error."""
+        return self.cluster.lacking(options) if self.context.raises else ""
+
+    def references(self, found: Any, count: int, counted: bool) -> list[ObjectRef[Any]]:
+        """nbray's references for what Ray gave for a call."""
+        if count == STREAMING:
+            stream = RayStream(found)
+            refs: list[Any] = [stream.completed]
+            given: list[Any] = [ObjectRefGenerator(stream)]
+        else:
+            refs = given = (
+                [] if not count else [table.hold(found)] if count in {1, DYNAMIC}
+                else [table.hold(one) for one in found]
+            )  # fmt: skip
+        if counted:
+            self.cells.note(session.cell.get(), refs)
+        return given
+
+    def failed(self, error: BaseException, name: str, count: int) -> list[ObjectRef[Any]]:
+        """References to what cannot be made, because of *error*."""
+        data = pack_error(error, "", "", 0)
+        refs = [table.hold(ray.put(Unmade(data))) for _ in range(abs(count))]
+        if count == STREAMING:
+            raise error
+        return refs
+
+    def cancel(
+        self, ref: ObjectRef[Any], force: bool, recursive: bool, interrupts: bool = False
+    ) -> None:
+        """See the protocol."""
+        try:
+            ray.cancel(theirs(ref), force=force, recursive=recursive)
+        except (ValueError, TypeError) as error:
+            if "force" in str(error):
+                raise ValueError(
+                    "force=True is not possible for an actor's call: use kill(actor)"
+                ) from None
+
+    # -- objects
+
+    def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        if self.ended:
+            raise cluster_ended(self.ended)
+        asked_for = [theirs(ref) for ref in refs]
+        try:
+            values = ray.get(asked_for, timeout=timeout)
+        except ray.exceptions.GetTimeoutError:
+            said = repr(refs[0]) if len(refs) == 1 else f"{len(refs)} values"
+            raise GetTimeoutError(f"{said} not ready within {timeout} s") from None
+        except (ray.exceptions.RayError, Failed) as error:
+            raise translated(error) from None
+        return [self._value(value) for value in values]
+
+    def _value(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is Unmade:
+            raise failure(value)
+        if kind is ray.DynamicObjectRefGenerator:
+            return DynamicObjectRefGenerator(table.hold(one) for one in value)
+        return value
+
+    def put(self, value: Any) -> ObjectRef[Any]:
+        if self.ended:
+            raise cluster_ended(self.ended)
+        carried = boxed(value, "the value")
+        try:
+            return table.hold(ray.put(carried))
+        except ray.exceptions.RayError as error:
+            raise translated(error) from None
+
+    def wait(
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None,
+        fetch_local: bool,
+    ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:  # fmt: skip
+        if self.ended:
+            raise cluster_ended(self.ended)
+        asked_for = [theirs(ref) for ref in refs]
+        try:
+            # Ray gives any that are ready; nbray the first of all that are
+            ready, _ = ray.wait(
+                asked_for, num_returns=len(asked_for), timeout=0, fetch_local=fetch_local
+            )
+            if len(ready) < num_returns and timeout != 0:
+                ready, _ = ray.wait(
+                    asked_for, num_returns=num_returns, timeout=timeout, fetch_local=fetch_local
+                )
+        except ray.exceptions.RayError as error:
+            raise translated(error) from None
+        chosen = set(ready)
+        there: list[ObjectRef[Any]] = []
+        rest: list[ObjectRef[Any]] = []
+        for ref, one in zip(refs, asked_for, strict=True):
+            (there if one in chosen and len(there) < num_returns else rest).append(ref)
+        return there, rest
+
+    def future(self, ref: ObjectRef[Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def done(answer: Future[Any]) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._value(answer.result()))
+            except BaseException as error:  # noqa: BLE001 - whatever the task raised
+                future.set_exception(in_future(translated(error)))
+
+        try:
+            theirs(ref).future().add_done_callback(done)
+        except RaySystemError as error:
+            future.set_exception(error)
+        return future
+
+    # -- its end
+
+    def forked(self) -> None:
+        """See the protocol: Ray's own connection is not used in a forked process."""
+
+    def shutdown(self) -> None:
+        if self.ended or self._worker:
+            return
+        self.ended = "nbray.shutdown() was called"
+        travelling.forget()
+        ray.shutdown()
+

@@ -1,0 +1,61 @@
+"""Ray clusters of this machine, for tests of the engine over Ray: each ends with its block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from harness import eventually
+
+RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
+"""Ray's command, of this interpreter's Ray."""
+
+
+def free_port() -> int:
+    """A port at which nobody listens now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.contextmanager
+def head(*options: str) -> Iterator[str]:
+    """A cluster of one node with four CPUs and two of the resource 'special': its address."""
+    port = free_port()
+    folder = tempfile.mkdtemp(prefix="nbr-")
+    process = subprocess.Popen(
+        [*RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=4",
+         "--resources", '{"special": 2}', "--include-dashboard=false",
+         f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", *options],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert eventually(lambda: process.poll() is None and listens(port)), "Ray did not start"
+        yield f"127.0.0.1:{port}"
+    finally:
+        end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody answers at *port* of this machine."""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a `ray start --block`, and what it has started."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -28,6 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(f"named by an address, which differs each time: {other[0]}")
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = arranged(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Thousands of items stay to the end: `gc.collect()` need not look through them each time."""
+    gc.freeze()
 
 
 LAST = ("tests/unit/", "tests/architecture/")
@@ -89,6 +95,9 @@ def _process_as_before(mark: str) -> Iterator[None]:
     _reset_process()
     yield
     _reset_process()
+    if not gc.get_freeze_count():  # the simulation thaws what it freezes
+        gc.collect()
+        gc.freeze()
 
 
 def _reset_process() -> None:

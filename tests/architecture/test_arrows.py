@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
+from architecture.sources import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 BY_NAME = {"nbray/engine.py"}
@@ -70,7 +71,7 @@ def test_nothing_is_reached_by_a_string() -> None:
     found = {
         str(path.relative_to(ROOT)): names
         for path in (ROOT / "nbray").rglob("*.py")
-        if (names := list(strings_imported(ast.parse(path.read_text()))))
+        if (names := list(strings_imported(parsed(path))))
     }
     assert found.keys() <= BY_NAME, found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from architecture.sources import parsed
+
 SHELL = Path(__file__).resolve().parents[2] / "nbray/runtime/shell"
 CLOCKS = {"monotonic", "perf_counter", "sleep"}
 LOOPS = {"loop.py", "quick_look.py", "registering.py", "callbacks.py"}
@@ -20,7 +22,7 @@ def test_only_the_loop_looks_at_the_clock() -> None:
     found = [
         f"{path.name}:{node.lineno}"
         for path in RUN
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
@@ -34,7 +36,7 @@ def test_only_the_loop_and_the_callbacks_make_threads() -> None:
     found = [
         path.name
         for path in RUN
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and node.attr == "Thread"
     ]
     assert found == []

@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from architecture.sources import parsed
 
 from nbray import engine as module
 from nbray.config import InitConfig
@@ -65,7 +66,7 @@ def test_nobody_outside_engines_compares_an_engines_name() -> None:
         inside = path.relative_to(PACKAGE).parts
         if inside[0] in {"engines", "runtime"}:
             continue
-        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+        for item in ast.walk(parsed(path)):
             if not isinstance(item, ast.Compare):
                 continue
             sides = [item.left, *item.comparators]
@@ -91,7 +92,7 @@ def test_nobody_outside_engines_takes_an_identity_apart() -> None:
             continue
         found += [
             f"{'/'.join(inside)}:{item.lineno}: {ast.unparse(item)}"
-            for item in ast.walk(ast.parse(path.read_text(), str(path)))
+            for item in ast.walk(parsed(path))
             if isinstance(item, ast.Attribute)
             and item.attr in IDENTITIES
             and (item.attr == "seq" or ast.unparse(item.value).endswith(("info", "ref")))

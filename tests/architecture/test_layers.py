@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from architecture.sources import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "nbray" / "runtime" / "core"
@@ -26,7 +27,7 @@ SOFT_LIMIT = 400
 def imported(path: Path) -> set[str]:
     """Names of the top-level packages that the file imports, anywhere in it."""
     found = set()
-    for item in ast.walk(ast.parse(path.read_text(), str(path))):
+    for item in ast.walk(parsed(path)):
         if isinstance(item, ast.Import):
             found.update(alias.name.partition(".")[0] for alias in item.names)
         elif isinstance(item, ast.ImportFrom) and item.level == 0 and item.module:
@@ -57,7 +58,7 @@ def test_core_is_pure(path: Path) -> None:
 
 def test_core_calls_no_builtin_io() -> None:
     for path in CORE.rglob("*.py"):
-        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+        for item in ast.walk(parsed(path)):
             if isinstance(item, ast.Call) and isinstance(item.func, ast.Name):
                 assert item.func.id not in {"open", "print", "input", "exec", "eval"}, (
                     f"{path.name}:{item.lineno} calls {item.func.id}"
@@ -114,7 +115,7 @@ def test_every_module_says_what_it_owns() -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in (ROOT / "nbray").rglob("*.py")
-        if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
+        if path.read_text().strip() and not ast.get_docstring(parsed(path))
     ]
     assert not silent
 
@@ -123,7 +124,7 @@ def test_match_statements_over_unions_are_closed() -> None:
     """In the brains no `match` falls through in silence: the last case refuses or hands on."""
     open_ended = []
     for path in CORE.rglob("*.py"):
-        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+        for item in ast.walk(parsed(path)):
             if isinstance(item, ast.Match):
                 last = ast.unparse(item.cases[-1])
                 if not re.search(r"assert_never|raise |return ", last):

@@ -6,6 +6,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+from architecture.sources import parsed
+
 PACKAGE = Path(__file__).resolve().parents[2] / "nbray"
 COY = {
     "autopsy", "bell", "blame", "crowd", "door", "ends", "held", "inside", "kept", "known",
@@ -26,7 +28,7 @@ def test_no_class_name_stands_twice_in_a_layer() -> None:
     """Variants of one class for several systems stand in one module."""
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for path in PACKAGE.rglob("*.py"):
-        for item in ast.walk(ast.parse(path.read_text(), str(path))):
+        for item in ast.walk(parsed(path)):
             if isinstance(item, ast.ClassDef):
                 found[layer(path), item.name].add(str(path.relative_to(PACKAGE)))
     twice = {key: sorted(files) for key, files in found.items() if len(files) > 1}

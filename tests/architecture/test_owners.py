@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from architecture.sources import parsed
+
 RUNTIME = Path(__file__).resolve().parents[2] / "nbray" / "runtime"
 OWNER = RUNTIME / "core" / "client" / "objects" / "objects.py"
 FIELDS = {"asked", "borrowers", "count", "local", "maker", "refs", "state", "value", "waiters"}
@@ -17,7 +19,7 @@ OTHERS = {("actors.py", "link.state"), ("actor_directory.py", "actor.state")}
 
 def targets(path: Path) -> Iterator[ast.expr]:
     """What the file assigns to, or deletes."""
-    for item in ast.walk(ast.parse(path.read_text(), str(path))):
+    for item in ast.walk(parsed(path)):
         found: list[ast.expr] = []
         if isinstance(item, ast.Assign | ast.Delete):
             found = item.targets
@@ -50,7 +52,7 @@ def test_only_objects_makes_entries() -> None:
         f"{path.name}:{item.lineno}"
         for path in sorted(RUNTIME.rglob("*.py"))
         if path != OWNER
-        for item in ast.walk(ast.parse(path.read_text(), str(path)))
+        for item in ast.walk(parsed(path))
         if isinstance(item, ast.Call) and ast.unparse(item.func).split(".")[-1] == "Entry"
     ]
     assert not wrong

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from architecture.sources import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "nbray" / "jupyter"
 SLOTS = {
@@ -40,19 +42,19 @@ def hidden(tree: ast.Module) -> Iterator[str]:
                 yield from names
 
 
-def parsed(folder: Path) -> Iterator[tuple[str, ast.Module]]:
+def files(folder: Path) -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(folder.rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+        yield str(path.relative_to(ROOT)), parsed(path)
 
 
 def test_mutable_names_of_modules_are_few() -> None:
-    found = {name for name, tree in parsed(ROOT / "nbray") if list(assigned(tree))}
+    found = {name for name, tree in files(ROOT / "nbray") if list(assigned(tree))}
     assert found <= SLOTS.keys()
 
 
 def test_the_notebooks_part_hides_none() -> None:
     """Its parts belong to a `Notebook`, which makes them and hands them out."""
-    found = {name: kept for name, tree in parsed(NOTEBOOK) if (kept := list(hidden(tree)))}
+    found = {name: kept for name, tree in files(NOTEBOOK) if (kept := list(hidden(tree)))}
     assert found.keys() <= MEMOS.keys(), found
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from architecture.sources import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = (ROOT / "docs" / "users.md").read_text(encoding="utf-8")
@@ -18,9 +19,8 @@ NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
 @cache
 def functions(path: Path) -> frozenset[str]:
     """Names of the tests in a file, also of those in classes."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, kinds))
+    return frozenset(node.name for node in ast.walk(parsed(path)) if isinstance(node, kinds))
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(TABLE))))

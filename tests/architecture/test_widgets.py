@@ -6,13 +6,14 @@ import ast
 from pathlib import Path
 
 import ipywidgets
+from architecture.sources import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"_view_module", "_model_module", "_esm", "anywidget"}
 
 
 def modules() -> list[tuple[Path, ast.AST]]:
-    return [(path, ast.parse(path.read_text())) for path in (ROOT / "nbray").rglob("*.py")]
+    return [(path, parsed(path)) for path in (ROOT / "nbray").rglob("*.py")]
 
 
 def test_no_widget_brings_javascript() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_kernel import Kernel, Shell
-from sklearn.svm import SVC
 
 from nbray import session
 from nbray.config import InitConfig
@@ -21,6 +20,8 @@ from nbray.jupyter.insight.installed import Installed, installed
 from nbray.jupyter.notebook import current
 
 HERE = installed().versions
+SVC = type("SVC", (), {"__module__": "sklearn.svm"})
+"""A class of a package whose modules are called otherwise; to import it takes two seconds."""
 
 
 class Machines(OneMachine):

@@ -109,7 +109,9 @@ INLINE_LIMIT = 64 * 1024
 LARGE_FUNCTION = 1 << 20
 """Bytes of a pickled function from which on it is put into the store, with a warning."""
 CHUNK = 1 << 20
-"""Bytes of one bulk message between machines."""
+"""Bytes of one frame of a bulk message between machines."""
+PART = 4 * CHUNK
+"""Bytes of a large object that are asked for at a time, and come in one bulk message."""
 BATCH_TASKS = 50
 """Tasks a driver gathers before it sends."""
 PIPELINE_SECONDS = 0.016

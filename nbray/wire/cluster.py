@@ -19,6 +19,7 @@ from nbray.wire.parts import (
     GroupSpec,
     Message,
     NodeInfo,
+    Ref,
     Shape,
     Slot,
     Versions,
@@ -84,20 +85,26 @@ class Held(Message):
 
 
 class Pull(Message):
-    """Node to node: send these bytes of your slot."""
+    """Node to node: send these bytes of your slot, or of your copy of what is in that slot."""
 
     token: int
     slot: Slot
     start: int
     size: int
+    key: Ref = (0, 0)
+    """The object's name."""
+    insists: bool = False
+    """It was sent to another node in vain."""
 
 
 class Chunk(Message):
-    """Node to node: the bytes asked for (in the frame after this one), or why not."""
+    """Node to node: the bytes asked for (in the frames after this one), or why not."""
 
     token: int
     start: int
     why: str = ""
+    at: int = 0
+    """They are to be asked of this node, which has them or gets them before."""
 
 
 # -- membership: node and head -----------------------------------------------------------

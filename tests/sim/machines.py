@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.loops import Memory
 from sim.world import World, who
 
-from nbray.config import STATS_INTERVAL
+from nbray.config import CHUNK, STATS_INTERVAL
 from nbray.events import Figures
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
@@ -169,6 +169,8 @@ class NodeProcess(Process):
             ),
             self.books,
         )
+        if world.seed % 3 == 0:  # in these all objects are passed on by those that pull them
+            self.brain.transfers.large = 1
         for member in members:
             self.brain.peers.members.setdefault(member.number, member)
         self._decode = node_decoder().decode
@@ -285,7 +287,7 @@ class NodeProcess(Process):
         self.world.tell(self.me, "<=", message.sender, message)
         for effect in self.brain.handle(message, self.world.now):
             if isinstance(effect, fx.WriteSlot):
-                self._write(effect.slot, effect.start, frames[1])
+                self._write(effect.slot, effect.start, b"".join(frames[1:]))
             else:
                 self._perform([effect])
         if self.alive:
@@ -297,7 +299,7 @@ class NodeProcess(Process):
         memory = self.world.segments[self.number, slot.segment]
         memory.fill(slot.offset + start, [(0, data)])
         chunks = self.world.chunks.setdefault((self.number, slot.generation), set())
-        chunks.add(start)
+        chunks.update(range(start, start + len(data), CHUNK))
 
     # -- links ------------------------------------------------------------------------
 
@@ -434,7 +436,8 @@ class NodeProcess(Process):
         start = slot.offset + effect.start
         data = bytes(memory.view(start, min(effect.size, slot.size - effect.start)))
         self.world.tell(self.me, "=>", effect.to, effect.message)
-        lane, frames = self._mesh.bulk(node_of(effect.to), [encode(effect.message), data])
+        cut = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
+        lane, frames = self._mesh.bulk(node_of(effect.to), [encode(effect.message), *cut])
         self.world.transmit(self.number, lane, list(frames), True)
 
     # -- root -----------------------------------------------------------------------------

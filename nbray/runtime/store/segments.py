@@ -205,7 +205,7 @@ class Segment:
             OSError: the system has no memory or disk for it.
             SegmentGone: it has been dropped.
         """
-        descriptor = -1
+        opened, descriptor = False, self._descriptor
         try:
             for place, piece in pieces:
                 start = offset + place
@@ -216,10 +216,10 @@ class Segment:
                     copy(self.view(start, size), memoryview(piece))
                 else:
                     if descriptor < 0:
-                        descriptor = _open(self.id, self.path)
+                        opened, descriptor = True, _open(self.id, self.path)
                     _write(descriptor, start, memoryview(piece))
         finally:
-            if descriptor >= 0:
+            if opened:
                 os.close(descriptor)
 
     def _is_touched(self, offset: int, size: int) -> bool:

@@ -112,6 +112,8 @@ class NodeBrain:
         if self.ending:
             return []
         out = self._dispatch(message, now)
+        if isinstance(message, m.Pull | m.Chunk):
+            return out  # a thousand for each GB, and nothing for others comes of one
         return [*out, *self._settle(now)]
 
     def tick(self, now: float) -> list[NodeEffect]:
@@ -274,10 +276,8 @@ class NodeBrain:
             case m.Held():
                 self.storage.held(message.sender, message.owner, message.slots)
                 return []
-            case m.Pull():
-                return self.transfers.pull(message)
-            case m.Chunk():
-                return self.transfers.chunk(message, now)
+            case m.Pull() | m.Chunk():
+                return self.transfers.handle(message, now)
             case m.Welcome(nodes=nodes):
                 return self._members(nodes, now)
             case m.Members(nodes=nodes):

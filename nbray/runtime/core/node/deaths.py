@@ -86,7 +86,7 @@ class Deaths:
         gone.update(self._transfers.owners())
         for client in sorted(client for client in gone if node_of(client) == number):
             out.extend(self._owner_gone(client, now))
-        out.extend(self._transfers.node_lost(number, now))
+        out.extend(self._transfers.node_lost(number))
         return [*out, Forget(node_client(number))]
 
     def _remember(self, deaths: Iterable[m.Death]) -> None:

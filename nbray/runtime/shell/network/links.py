@@ -93,12 +93,15 @@ class Links:
         return True
 
     def send_bulk(self, peer: int, frames: Sequence[bytes | memoryview]) -> None:
-        """Send on the bulk lane, or when it stands; too much is dropped (it is asked for again)."""
+        """Send on the bulk lane, or when it stands; too much is dropped (it is asked for again).
+
+        The frames are copied before this returns.
+        """
         lane, frames = self.mesh.bulk(peer, frames)
         if not self.lanes.send(lane, Lane.BULK, frames):
             late = self._late.setdefault(lane, [])
             if len(late) < LATE_MESSAGES:
-                late.append(frames)
+                late.append([bytes(frame) for frame in frames])
 
     def dial(self, peer: int, address: str, now: float) -> None:
         """Open a link to a peer at an address."""

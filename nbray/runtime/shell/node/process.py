@@ -300,11 +300,12 @@ class Node:
         except CorruptFrame as error:
             self._corrupt(str(error))
             return
-        data = frames[1] if len(frames) > 1 else None
+        if len(frames) < 2:
+            self._corrupt("a bulk message without bytes")
+            return
         for effect in self._brain.handle(message, now):
             if isinstance(effect, fx.WriteSlot):
-                if data is not None:
-                    self._segments.write(effect.slot, effect.start, data)
+                self._segments.write(effect.slot, effect.start, frames[1:])
             else:
                 self._do([effect], now)
 
@@ -415,9 +416,9 @@ class Node:
             self._links.send(node, [envelope(to), encode(message)], now)
 
     def _send_bulk(self, effect: fx.SendBulk) -> None:
-        data = self._segments.copy(effect.slot, effect.start, effect.size)
-        if data is not None:
-            self._links.send_bulk(node_of(effect.to), [encode(effect.message), data])
+        data = self._segments.views(effect.slot, effect.start, effect.size)
+        if data:
+            self._links.send_bulk(node_of(effect.to), [encode(effect.message), *data])
 
     def _forget(self, client: int) -> None:
         if node_of(client) == self._brain.number:

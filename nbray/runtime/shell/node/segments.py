@@ -6,6 +6,9 @@ Owns them, by number, and those that are still to be closed. Does not own what l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nbray.config import CHUNK
 from nbray.runtime.shell.machine.descriptors import Room
 from nbray.runtime.store.discarding import Discarding
 from nbray.runtime.store.segments import SEGMENT_DESCRIPTORS, Segment
@@ -45,18 +48,25 @@ class Segments:
         """Give back a little of what was dropped."""
         self.discarding.step()
 
-    def write(self, slot: Slot, start: int, data: bytes | memoryview) -> None:
-        """Write *data* into *slot* from its byte *start* on."""
+    def write(self, slot: Slot, start: int, frames: Iterable[bytes | memoryview]) -> None:
+        """Write *frames* into *slot*, one behind the other, from its byte *start* on."""
         segment = self._segments.get(slot.segment)
-        if segment is not None:
-            size = min(len(data), slot.size - start)
-            view = segment.view(slot.offset + start, size)
-            view[:] = memoryview(data)[:size]
+        if segment is None:
+            return
+        pieces = []
+        for frame in frames:
+            piece = memoryview(frame)[: slot.size - start]
+            pieces.append((start, piece))
+            start += piece.nbytes
+        segment.fill(slot.offset, pieces)
 
-    def copy(self, slot: Slot, start: int, size: int) -> bytes | None:
-        """So many bytes of *slot*; None if its segment is gone.
+    def views(self, slot: Slot, start: int, size: int) -> list[memoryview]:
+        """So many bytes of *slot*, in frames for the wire; none if its segment is gone.
 
-        A copy: the slot may be freed and used again before the IO thread is done with it.
+        To be copied before anything else is done: the slot may be freed and used again.
         """
         segment = self._segments.get(slot.segment)
-        return None if segment is None else bytes(segment.view(slot.offset + start, size))
+        if segment is None:
+            return []
+        view = segment.view(slot.offset + start, size)
+        return [view[at : at + CHUNK] for at in range(0, size, CHUNK)]

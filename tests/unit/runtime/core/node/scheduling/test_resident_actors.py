@@ -235,9 +235,11 @@ def test_a_chunk_that_does_not_come_is_asked_for_again() -> None:
     play.register(ANNA, driver=True)
     play.say(m.Fetch(ANNA, 1, FAR, 8, [m.Slot(2, 9, 0, 100, 1)]))
     play.do(play.brain.segment_added(17, 64 << 20))
-    first = play.take(m.Pull)
+    (first,) = play.take(m.Pull)
     play.tick(3.5)
-    assert play.take(m.Pull) == first
+    (again,) = play.take(m.Pull)
+    assert (again.token, again.slot, again.start) == (first.token, first.slot, first.start)
+    assert again.insists
 
 
 def test_a_stale_slot_is_not_served(play: Play) -> None:

@@ -31,6 +31,7 @@ TITLES = {
     "panel": "The notebook",
     "stop": "The notebook",
     "namespaces": "Two machines",
+    "moving": "Objects between machines",
     "million": "A million tasks",
     "map": "A map",
 }

@@ -95,6 +95,17 @@ STOP = tuple(
     for what in ("time.sleep", "a Python loop", "a numpy call", "an actor's method")
 )
 
+MOVING = (
+    Row("1 GB from node to node", "GB/s", times=1),
+    Row("limit: CurveZMQ alone between the two nodes", "GB/s"),
+    Row("CPU time of both nodes for each GB moved", "s", lower_is_better=True),
+    Row("task beside a transfer, p99", "ms", bound=30, lower_is_better=True),
+    Row("200 MB to one node, a gigabit each", "s", lower_is_better=True),
+    Row("200 MB to six nodes over one transfer, a gigabit each", "times", bound=2.5,
+        lower_is_better=True),
+)
+"""Between network namespaces: nbray's are encrypted, Ray's are not."""
+
 SIZES = ("1,000", "100,000", "1,000,000")
 MILLION = (
     *(Row(f"time per task at {size}", "µs", lower_is_better=True) for size in SIZES),
@@ -151,6 +162,7 @@ GROUPS = (
           (Row("tasks async over two namespaces, encrypted", "/s"),
            Row("tasks async over one namespace, local", "/s")),
           ("nbray",), slow=True),
+    Group("moving", "moving.py", MOVING, slow=True),
     Group("million", "million.py", MILLION, ("nbray",), slow=True),
     Group("budget", "budget.py", BUDGET, ("nbray",), slow=True),
     Group("limits", "limits.py", LIMITS, ("limits",), slow=True),

@@ -1,4 +1,4 @@
-"""Objects that move between three nodes, for real: to many at once, and from those that are left."""
+"""Objects that move between three nodes, for real: to many at once, from those that are left."""
 
 from __future__ import annotations
 

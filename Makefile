@@ -59,16 +59,14 @@ $(PY): .ci/find-python
 	  || { echo "could not create $(VENV) (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@touch $(PY)
 
-# The sidebar is built by pip, too (labextension/hatch_build.py), when its sources have changed.
-# Python compiles what is imported: all of it, which pip would do, takes half a minute.
-# A new pip resolves in a third of the CPU time that the one takes which came with Python. Beside
-# each other: what nbray needs is fetched while its sidebar is built.
-$(READY): pyproject.toml $(PY) $(SIDEBAR)
+# The sidebar is built by the installer, too (labextension/hatch_build.py), when its sources have
+# changed. Python compiles what is imported: all of it, which pip would do, takes half a minute.
+# Beside each other: what nbray needs is fetched while its sidebar is built.
+$(READY): pyproject.toml $(PY) $(SIDEBAR) .ci/install
 	@echo "installing nbray and its tools into $(VENV)"
-	@$(PY) -m pip install -qq --upgrade pip || true
 	@$(PY) .ci/requirements lab test dev > $(VENV)/requirements.txt
-	@$(PY) -m pip install -qq --no-compile -r $(VENV)/requirements.txt & needs=$$!; \
-	  $(PY) -m pip install -qq --no-compile --no-deps -e .; mine=$$?; \
+	@.ci/install $(PY) -r $(VENV)/requirements.txt & needs=$$!; \
+	  .ci/install $(PY) --no-deps -e .; mine=$$?; \
 	  wait $$needs && exit $$mine
 	@touch $@
 

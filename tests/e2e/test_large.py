@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.netns, pytest.mark.timeout(300)]
 
 PROGRAM = Path(__file__).parent / "programs" / "large.py"
 SMALL, MIDDLE, LARGE, HUGE = 1_000, 2_000_000, 70_000_000, 200_000_000
+LARGEST_DEFINITION = 95_000_000
+"""Larger ones are refused, as by Ray."""
 STORE = 700_000_000
 
 
@@ -125,6 +127,7 @@ ERRORS = {
     "an_init_error": "ActorDiedError",
 }  # fmt: skip
 NAMES = ["an_actor_name", "a_name_to_look_for", "a_resource_name"]
+DEFINITIONS = ["a_function", "a_class"]
 PATHS = [(0, 1), (1, 2), (1, 0)]
 """(whose driver, where the work runs)."""
 
@@ -189,5 +192,9 @@ def test_two_hundred_megabytes(cluster: Cluster, kind: str, path: tuple[int, int
     answer = cluster.ask(kind, HUGE, *path)
     if kind in ERRORS:
         assert ERRORS[kind] in answer["error"]
+    elif kind in DEFINITIONS:
+        assert "ValueError" in answer["error"]
+        assert "FUNCTION_SIZE_ERROR_THRESHOLD=95 MiB" in answer["text"]
+        assert cluster.ask(kind, LARGEST_DEFINITION, *path) == LARGEST_DEFINITION
     else:
         assert answer == HUGE or kind == "a_display"

@@ -294,3 +294,29 @@ def test_the_next_deadline_may_be_asked_for_while_another_thread_works() -> None
     finally:
         thread.join()
         sys.setswitchinterval(switching)
+
+
+@pytest.mark.parametrize("why", ["the name 'a' is taken", ""])
+def test_a_call_of_an_actor_that_was_refused_says_why(why: str) -> None:
+    caller = Caller()
+    entry, _ = caller.call()
+    taken = m.ActorSpec(
+        ME, 1, "a", "", "A", b"", b"", m.Value(), (0, 0), [], {}, {}, 0, 1, False, False, b"", "",
+        ME,
+    )  # fmt: skip
+    message = m.ActorCreated(HEAD, KEY[1], None if why else taken, why)
+    caller.brain.handle(message, 1.0)
+    assert entry.value is not None
+    said = why or "an actor of this name exists already"
+    assert entry.value.data == b"ActorDiedError: the actor A is dead: " + said.encode()
+
+
+def test_a_call_that_is_tried_again_is_not_in_flight_until_it_is_sent(caller: Caller) -> None:
+    caller.call(retries=3)
+    link = caller.brain.actors.links[KEY]
+    (seq,) = [seq for seq, task in link.inflight.items() if task.work.max_retries]
+    failed = m.Outcome(seq, [m.Value(b"", failed=True)], True, True)
+    caller.brain.handle(m.Results(FIRST, [], [], [failed]), 1.0)
+    assert not caller.told(RESTARTING, 2)
+    (calls,) = caller.told(ALIVE, 2, SECOND)
+    assert calls.seqs == [seq]

@@ -452,3 +452,14 @@ def test_what_a_dead_worker_had_launched_for_a_cell_has_failed() -> None:
     assert play.brain.cells(play.now)["c"].failed == 0
     play.say(m.Died(NODE, [m.Death(WORKER, "it was killed", False)]))
     assert play.brain.cells(play.now)["c"].failed == 2
+
+
+def test_what_workers_of_a_lost_node_had_launched_for_a_cell_has_failed() -> None:
+    play = Play()
+    tally = play.brain.tally("c", play.now)
+    for number, worker in ((1, client_id(2, 5)), (2, client_id(2, 6)), (4, client_id(3, 5))):
+        tally.nested[worker] = m.Counted(worker, "c", number, {}, {}, {}, {}, 0)
+    play.say(m.NodeLost(HEAD, 9, "gone"))
+    assert play.brain.cells(play.now)["c"].failed == 0
+    play.say(m.NodeLost(HEAD, 2, "gone"))
+    assert play.brain.cells(play.now)["c"].failed == 3

@@ -181,3 +181,13 @@ def test_workers_hear_who_is_there_and_drivers_what_is_free(play: Play, changed:
     play.say(m.Members(HEAD, [members[1], msgspec.structs.replace(members[2], **news)]))
     heard = {to for to, message in play.sent if isinstance(message, m.Members)}
     assert heard == ({ANNA, grant.worker} if changed else {ANNA})
+
+
+def test_what_a_dead_client_had_asked_for_is_fetched_for_the_others_alone(play: Play) -> None:
+    play.register(BEN, driver=True)
+    pull = fetching(play)
+    play.say(m.Fetch(BEN, 4, FAR, 8, [m.Slot(2, 9, 0, 100, 1)]))
+    play.do(play.brain.client_gone(BEN, "killed", play.now))
+    play.say(m.Chunk(node_client(2), pull.token, 0))
+    assert play.take(m.Fetched, ANNA)
+    assert not play.take(m.Fetched, BEN)

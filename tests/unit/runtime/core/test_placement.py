@@ -130,3 +130,14 @@ def test_of_two_needs_the_larger_counts_in_each_resource() -> None:
     assert placement.together({"CPU": 0, "a": 3}, {"a": 2, "b": 0}) == {"CPU": 0, "a": 3, "b": 0}
     assert placement.together({"a": 1}, {"a": 2, "b": 5}) == {"a": 2, "b": 5}
     assert placement.together({}, {}) == {}
+
+
+@pytest.mark.parametrize("bundle", [-1, 0, 3])
+def test_what_runs_in_a_bundle_takes_of_it_and_of_its_group(bundle: int) -> None:
+    need = {"CPU": UNIT, "GPU": UNIT // 2}
+    shape = placement.in_group(need, "ab12", bundle)
+    whole = {"CPU_group_ab12": UNIT, "GPU_group_ab12": UNIT // 2, "bundle_group_ab12": UNIT // 1000}
+    of_one = {name.replace("_ab12", f"_{bundle}_ab12"): much for name, much in whole.items()}
+    assert shape == {**whole, **(of_one if bundle >= 0 else {})}
+    assert placement.out_of_group(shape) == need
+    assert placement.group_of(shape) == "ab12"

@@ -44,6 +44,15 @@ def test_newcomers_hear_who_is_dead(play: Play) -> None:
     assert [death.client for death in play.take(m.Died, BEN)[0].deaths] == [FAR]
 
 
+def test_newcomers_hear_who_died_here(play: Play) -> None:
+    play.demand(ANNA, 1)
+    (grant,) = play.granted(ANNA)
+    play.do(play.brain.worker_gone(grant.worker, "killed", play.now))
+    play.register(BEN, driver=True)
+    (told,) = play.take(m.Died, BEN)
+    assert [(death.client, death.cause) for death in told.deaths] == [(grant.worker, "killed")]
+
+
 def test_only_so_many_of_the_dead_are_remembered(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:

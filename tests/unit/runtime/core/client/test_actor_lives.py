@@ -320,3 +320,20 @@ def test_a_call_that_is_tried_again_is_not_in_flight_until_it_is_sent(caller: Ca
     assert not caller.told(RESTARTING, 2)
     (calls,) = caller.told(ALIVE, 2, SECOND)
     assert calls.seqs == [seq]
+
+
+@pytest.mark.parametrize("unordered", [False, True])
+def test_only_where_order_does_not_matter_a_call_overtakes_one_that_waits(
+    caller: Caller, unordered: bool
+) -> None:
+    link = caller.brain.actors.links[KEY]
+    link.unordered = unordered
+    running = next(iter(link.inflight))
+    _, nothing = caller.call(0, (ME, running))
+    assert not nothing, "its argument is not ready"
+    waiting = link.queue[0].seq
+    free, sent_now = caller.call()
+    assert [calls.seqs for calls in sent_now] == ([[free.key[1]]] if unordered else [])
+    later = caller.brain.handle(m.Results(FIRST, [running], [b"1"]), 1.0)
+    (calls,) = sent([*later, *caller.brain.pump(1.0)], m.Calls)
+    assert calls.seqs == ([waiting] if unordered else [waiting, free.key[1]])

@@ -91,5 +91,6 @@ def test_an_actor_is_killed_only_if_it_is_expendable(expendable: bool) -> None:
     task = caller.call()[0].maker
     assert isinstance(task, Task)
     caller.told(m.ALIVE, 0, WORKER)
+    assert not task.work.expendable, "unless it is said"
     task.work.expendable = expendable
     assert kills(caller.brain.cancel([task], True, False, 1.0)) == [HERS] * expendable

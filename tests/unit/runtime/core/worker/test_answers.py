@@ -7,6 +7,7 @@ import pytest
 from nbray.ids import DRIVER_FLAG, client_id
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Effect, Send
+from nbray.runtime.core.worker import brain as answering
 from nbray.runtime.core.worker.brain import REPORT_SECONDS, Done, Item, WorkerBrain
 from nbray.wire import messages as m
 
@@ -158,3 +159,14 @@ def test_a_task_that_begins_to_wait_hands_back_what_is_queued_behind_it(
     assert len(said(effects, m.Results)) == (not waits)
     assert brain.waits()
     assert brain.client.restless
+
+
+def test_many_answers_are_as_few_messages_as_may_be(
+    brain: WorkerBrain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more goes along until a message has more bytes than is good."""
+    monkeypatch.setattr(answering, "MOST_ANSWERS", 10)
+    for seq, size in enumerate((11, 6, 4, 1, 1), 1):
+        brain.done.append(Done(ANNA, seq, 1, b"x" * size, None, 10, (), ()))
+    told = [one.seqs for one in said(brain.flush(), m.Results) if isinstance(one, m.Results)]
+    assert told == [[1], [2, 3, 4], [5]]

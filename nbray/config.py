@@ -4,7 +4,9 @@ Every time, size and limit of the runtime stands here, with its unit.
 """
 
 import enum
+import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -167,6 +169,33 @@ SPARE_SECONDS = 10.0
 """Seconds that shared memory in which nothing lies is kept warm for the next object."""
 SCARCE_SHARE = 0.1
 """Part of the machine's memory; when less is available, nothing is kept warm."""
+MEMORY_THRESHOLD = 0.95
+"""Part of the memory, the machine's or its group's, from which on a node ends work before the
+kernel does; as in Ray."""
+MEMORY_USAGE = "RAY_memory_usage_threshold"
+"""The environment variable, where a node is started, that says another part."""
+MEMORY_FREE = "RAY_min_memory_free_bytes"
+"""The environment variable for bytes: a node steps in only where less is free as well."""
+MEMORY_LOOK = 0.25
+"""Seconds between two looks at the memory while something runs."""
+MEMORY_MONITOR = "RAY_memory_monitor_refresh_ms"
+"""The environment variable for another number of milliseconds between them; 0 for never."""
+MEMORY_SOON = 0.02
+"""Seconds between them where memory is nearly short."""
+MEMORY_RATE = 4e9
+"""Bytes a second that may be taken meanwhile: the nearer to the limit, the sooner the next look."""
+MEMORY_WORTH = 10
+"""Who holds less than this part (one in so many) of what the largest holds is not ended for it."""
+MEMORY_IDLE_SHARE = 0.01
+"""An idle worker that holds more than this part of the memory is asked to end where it is short."""
+MEMORY_RELAX = 10.0
+"""Seconds after which one more task of a kind may run beside the others again."""
+MEMORY_RETRY_SECONDS = 1.0
+MOST_MEMORY_RETRY_SECONDS = 60.0
+"""Seconds until a task that was ended for want of memory is tried again: at first, doubled each
+time, and at most, as in Ray."""
+MEMORY_RETRIES = "RAY_task_oom_retries"
+"""The environment variable that says how often; as in Ray without end where it says nothing."""
 KEPT_OUTPUT = 64 << 20
 KEPT_SHARE = 1 / 64
 """Most bytes of what C code and child processes have written to a stream that wait to be read: so
@@ -236,6 +265,46 @@ def most_workers() -> int:
             "processes that a node may have"
         )
     return int(said)
+
+
+def memory_guard(environ: Mapping[str, str]) -> tuple[float, int, float]:
+    """(part, bytes to be free or -1, seconds) by which a node looks after its memory.
+
+    Raises:
+        ValueError: the environment says something else than a number in its range.
+    """
+    part = _number(environ, MEMORY_USAGE, MEMORY_THRESHOLD, 0, 1)
+    free = _number(environ, MEMORY_FREE, -1, -1, math.inf)
+    every = _number(environ, MEMORY_MONITOR, MEMORY_LOOK * 1000, 0, math.inf)
+    return part, int(free), every / 1000
+
+
+def memory_retries(environ: Mapping[str, str]) -> int:
+    """How often a task is tried again that was ended before memory was used up; below 0: always.
+
+    Raises:
+        ValueError: the environment says something else than a number.
+    """
+    return int(_number(environ, MEMORY_RETRIES, -1, -math.inf, math.inf))
+
+
+def _number(
+    environ: Mapping[str, str], name: str, usual: float, least: float, most: float
+) -> float:
+    said = environ.get(name, "").strip()
+    if not said:
+        return usual
+    try:
+        number = float(said)
+        fits = least <= number <= most and (math.isfinite(number))
+    except ValueError:
+        fits = False
+    if fits:
+        return number
+    bounds = [f"at least {least:g}"] if math.isfinite(least) else []
+    bounds += [f"at most {most:g}"] if math.isfinite(most) else []
+    of = f" of {' and '.join(bounds)}" if bounds else ""
+    raise ValueError(f"{name} is {said!r} in the environment: it must be a number{of}")
 
 
 def run_roots() -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nbray import session
-from nbray.config import JOB_CONFIG, InitConfig, NodeRequest, Owner, join_line
+from nbray.config import JOB_CONFIG, InitConfig, NodeRequest, Owner, join_line, memory_guard
 from nbray.exceptions import AuthenticationError, NoClusterError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id, drawn
 from nbray.runtime.shell.launch.starting import Root, dismiss, reap, spawn, start_root
@@ -161,6 +161,7 @@ def start_node(request: NodeRequest, root: Root | None = None) -> Record:
         RaySystemError, AuthenticationError, VersionMismatchError, OSError: it
             cannot; one sentence. Nothing is left running.
     """
+    memory_guard(os.environ)  # or what is wrong with it is said by nobody
     if request.head:
         from nbray.runtime.core.node.idle import limits
 

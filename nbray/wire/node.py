@@ -46,6 +46,8 @@ class Demand(Message):
     """The key of the environment that the workers must have (b"": none of their own)."""
     where: Where | None = None
     """What else is said of the node; between nodes it has been decided."""
+    once: bool = False
+    """What runs there must not run twice (`max_retries=0`)."""
 
 
 class Granted(Message):

@@ -138,6 +138,9 @@ class Death(Part):
     """One sentence: what ended it, where, how much memory it held."""
     intended: bool = False
     out_of_memory: bool = False
+    again: bool = False
+    """Its node ended it for want of memory (see `node.memory_guard`): what it ran is tried again
+    later, whatever `max_retries` says, if it may be at all."""
 
 
 class NodeInfo(Part):

@@ -16,6 +16,7 @@ from sim.machines import NodeProcess, Process
 from sim.world import who
 
 from nbray.ids import FIRST_NODE
+from nbray.runtime.core.node.memory_guard import Seen
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -42,7 +43,8 @@ class Faults:
         """Pairs of machines that have lost each other, and a third reaches both."""
         self.over = 0.0
         """When the last of those was over."""
-        most = {"calm": 0, "workers": 4, "links": 3, "pauses": 3, "cuts": 2, "storm": 6}
+        most = {"calm": 0, "workers": 4, "links": 3, "pauses": 3, "cuts": 2, "storm": 6,
+                "memory": 4}  # fmt: skip
         self.budget = rng.randint(1, most.get(kind, 1)) if kind != "calm" else 0
         some: dict[str, list[Callable[[], bool]]] = {
             "calm": [],
@@ -54,6 +56,8 @@ class Faults:
             "cuts": [self._isolate],
         }
         self._some = some.get(kind) or [one for ones in some.values() for one in ones]
+        if kind == "memory":
+            self._some = [self._fill_memory]
         self._storms = kind == "storm"
         if kind == "storm":
             self._some += [self._fail_segments, self._fail_forks]
@@ -76,6 +80,20 @@ class Faults:
         worker = self.world.rng.choice(workers)
         self._break(f"{who(worker.me)} is killed")
         worker.end("was killed by SIGKILL")
+        return True
+
+    def _fill_memory(self) -> bool:
+        """A node's memory is short for a while, because of its workers."""
+        rng = self.world.rng
+        busy = [node for node in self.world.nodes.values()
+                if node.alive and node.brain.guard.due() is not None]  # fmt: skip
+        if not busy:
+            return False
+        node = rng.choice(busy)
+        self._break(f"node {node.number} has hardly any memory left")
+        held = {worker.pid: rng.choice([0, 1, 5, 30, 80]) for worker in node.brain.pool}
+        used = sum(held.values()) + rng.choice([0, 1, 20])
+        node.short_of_memory(Seen(used, max(1, used), held), rng.randint(1, 3))
         return True
 
     def _kill_driver(self) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.loops import Memory
 from sim.world import World, who
 
-from nbray.config import CHUNK, STATS_INTERVAL
+from nbray.config import CHUNK, MEMORY_LOOK, STATS_INTERVAL
 from nbray.events import Figures
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
@@ -23,6 +23,7 @@ from nbray.runtime.core import versions
 from nbray.runtime.core.head.brain import HeadBrain
 from nbray.runtime.core.network.mesh import Got, Mesh, Out
 from nbray.runtime.core.node.brain import NodeBrain
+from nbray.runtime.core.node.memory_guard import Seen
 from nbray.runtime.core.node.settings import NodeConfig
 from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.wire import messages as m
@@ -479,6 +480,17 @@ class NodeProcess(Process):
             self._perform(self.brain.worker_gone(client, f"it {cause}", now))
         else:
             self._perform(self.brain.client_gone(client, f"it {cause}", now))
+
+    def short_of_memory(self, seen: Seen, looks: int) -> None:
+        """So many looks show that memory is short."""
+        if not self.alive or self.stands(self.short_of_memory, seen, looks):
+            return
+        now = self.world.now
+        self._perform([*self.brain.guard.read(seen, now), *self.brain.tick(now)])
+        if self.alive:
+            self._plan()
+        if looks > 1:
+            self.world.at(MEMORY_LOOK, self.short_of_memory, seen, looks - 1)
 
     def drivers(self) -> list[DriverProcess]:
         """The live drivers of this machine."""

@@ -23,7 +23,7 @@ from nbray.runtime.core.node.brain import NodeBrain
 from nbray.runtime.core.placement import give
 from nbray.wire import messages as m
 
-KINDS = ("calm", "workers", "nodes", "drivers", "links", "pauses", "cuts", "storm")
+KINDS = ("calm", "workers", "nodes", "drivers", "links", "pauses", "cuts", "storm", "memory")
 HANG = 400.0
 """Virtual seconds after which a program hangs."""
 PATIENCE = 30.0

@@ -1,4 +1,4 @@
-"""The whole cluster under a seeded virtual clock: 240 stories, with and without faults.
+"""The whole cluster under a seeded virtual clock: 260 stories, with and without faults.
 
 A failing seed prints itself and its story; `python -m tests.sim SEED KIND` tells it again.
 """
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)  # ten stories take six seconds of a CPU, 
 GROUP = 10
 SEEDS = {
     "calm": 40, "workers": 40, "nodes": 30, "drivers": 20, "links": 40, "pauses": 20, "cuts": 20,
-    "storm": 30,
+    "storm": 30, "memory": 20,
 }  # fmt: skip
 GROUPS = [(kind, first) for kind, count in SEEDS.items() for first in range(0, count, GROUP)]
 

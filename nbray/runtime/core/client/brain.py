@@ -322,7 +322,7 @@ class ClientBrain:
             for tally in list(self.tallies.values()):
                 if tally.nested:
                     tally.lost(death.client)
-            self.tasks.worker_died(death.client, death.cause, death.out_of_memory, now)
+            self.tasks.worker_died(death, now)
             text = f"the process that owned the object has ended: {death.cause}"
             effects += self.objects.client_died(
                 death.client, self._error("OwnerDiedError", text)
@@ -453,12 +453,13 @@ class ClientBrain:
         pools, links = list(self.tasks.pools.active.values()), list(self.actors.links.values())
         streams = list(self.tasks.streams.paced.values())
         groups = self._groups.known if self._groups is not None else {}
-        begun: dict[str, list[str]] = {}
+        begun = self.tasks.memory.sentences(now, self.node_name)
         if self._settings_up is not None:
             several = len(self.members) > 1
-            begun = self._settings_up.sentences(
+            for cell, said in self._settings_up.sentences(
                 now, lambda node: f" on {self.node_name(node)}" if several else ""
-            )
+            ).items():
+                begun.setdefault(cell, []).extend(said)
         return reasons(
             pools, links, quiet, self._unsent, self.picture, now, streams=streams, groups=groups,
             begun=begun,

@@ -36,15 +36,22 @@ class Pools:
 
     def pool(
         self, resources: Shape, depth: int, node: int, where: Where | None = None,
-        raises: bool = True, group: str = "", env: bytes = b"",
+        raises: bool = True, group: str = "", env: bytes = b"", once: bool = False,
     ) -> ShapePool:  # fmt: skip
-        """The pool for this shape (see `ShapePool`); *env*: the key of its environment."""
+        """The pool for this shape (see `ShapePool`); *env*: the key of its environment.
+
+        *once*: for tasks that must not run twice. Their workers are theirs alone, so that a node
+        whose memory is short knows what it may end.
+        """
         key: tuple[Any, ...] = (depth, node, raises, where, *sorted(resources.items()))
         if env:
             key = (*key, env)
+        if once:
+            key = (*key, True)
         pool = self._by_shape.get(key)
         if pool is None:
             pool = ShapePool(next(self._numbers), resources, depth, node, where, raises, group, env)
+            pool.once = once
             self._by_shape[key] = pool
             self._by_number[pool.id] = pool
         return pool
@@ -91,8 +98,8 @@ class Pools:
     def _demand(self, pool: ShapePool, want: int) -> Demand:
         return Demand(
             self.me, pool.id, pool.resources, want, pool.depth, pool.node, where=pool.where,
-            env=pool.env,
-        )
+            env=pool.env, once=pool.once,
+        )  # fmt: skip
 
     def of_group(self, group: str) -> list[ShapePool]:
         """The pools for work in a placement group."""

@@ -174,7 +174,7 @@ class ShapePool:
     """Tasks of one shape, and the leases that serve them."""
 
     __slots__ = ("depth", "ended", "env", "group", "id", "infeasible", "kind", "leases", "node",
-                 "queue", "raises", "resources", "sent", "waiting", "where")  # fmt: skip
+                 "once", "queue", "raises", "resources", "sent", "waiting", "where")  # fmt: skip
 
     def __init__(
         self, number: int, resources: Shape, depth: int, node: int, where: Where | None = None,
@@ -185,6 +185,8 @@ class ShapePool:
         self.depth = depth
         self.node = node
         self.env = env
+        self.once = False
+        """Its tasks must not run twice."""
         self.queue: deque[Task] = deque()
         self.leases: dict[int, LeasedWorker] = {}
         self.sent = 0

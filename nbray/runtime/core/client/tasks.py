@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 
 from nbray.config import DEAD_GRACE
 from nbray.ids import node_of
+from nbray.runtime.core.client.memory_retries import ADVICE, MemoryRetries
 from nbray.runtime.core.client.objects.objects import PENDING, Objects
 from nbray.runtime.core.client.pools import Pools
 from nbray.runtime.core.client.sent_definitions import SentDefinitions
@@ -40,6 +41,7 @@ from nbray.runtime.core.client.task_records import (
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import (
     Bounced,
+    Death,
     Extra,
     Infeasible,
     Outcome,
@@ -65,7 +67,8 @@ class Submitter:
         self.streams = Streams(objects, error)
         self.lacking: Callable[[str], None] = lambda _why: None
         """Told why work waits that no node can do."""
-        self._deaths: list[tuple[float, int, str, bool]] = []
+        self.memory = MemoryRetries()
+        self._deaths: list[tuple[float, int, Death]] = []
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
         self.unfinished, self._now = 0, 0.0
@@ -319,10 +322,9 @@ class Submitter:
         work.tally.end(node_of(worker), outcome.failed, outcome.cancelled)
         return self._complete(task, outcome.values, outcome.failed, worker)
 
-    @staticmethod
-    def _may_retry(task: Task) -> bool:
+    def _may_retry(self, task: Task) -> bool:
         limit = task.work.max_retries
-        return limit < 0 or task.attempt < limit
+        return limit < 0 or task.attempt - self.memory.free(task) < limit
 
     def _complete(
         self, task: Task, values: list[Value], failed: bool, worker: int
@@ -413,22 +415,22 @@ class Submitter:
 
     # -- death ---------------------------------------------------------------------------
 
-    def worker_died(self, worker: int, cause: str, oom: bool, now: float) -> None:
+    def worker_died(self, death: Death, now: float) -> None:
         """A worker is dead; its last messages may still be on their way for a moment."""
-        lease = self.pools.by_worker.get(worker)
+        lease = self.pools.by_worker.get(death.client)
         if lease is None:
-            self.known.died(worker)
+            self.known.died(death.client)
         elif not lease.dead:
             lease.dead = True
-            self._deaths.append((now + DEAD_GRACE, lease.id, cause, oom))
+            self._deaths.append((now + DEAD_GRACE, lease.id, death))
 
     def node_died(self, node: int, why: str, now: float) -> None:
         """All workers of a node are gone."""
         for worker in [w for w in self.pools.by_worker if node_of(w) == node]:
-            self.worker_died(worker, why, False, now)
+            self.worker_died(Death(worker, why), now)
         self.known.node_died(node)
 
-    def _bury(self, lease_id: int, cause: str, oom: bool) -> list[ClientEffect]:
+    def _bury(self, lease_id: int, death: Death, now: float) -> list[ClientEffect]:
         effects: list[ClientEffect] = []
         pool = self.pools.by_lease.get(lease_id)
         if pool is None:
@@ -445,14 +447,18 @@ class Submitter:
                 effects += self.fail(task, self._cancelled(task), cancelled=True)
             elif index == 0:
                 task.work.erratic = True
-                end = (task.work.spec, task.seq, lease.worker, cause, task.attempt, None)
+                end = (task.work.spec, task.seq, lease.worker, death.cause, task.attempt, None)
                 self.ends.append(end)
-                if self._may_retry(task):
+                oom = death.out_of_memory
+                if oom and self.memory.takes(task, death, self._may_retry(task), now):
+                    pass  # it comes back later
+                elif not oom and self._may_retry(task):
                     task.attempt += 1
                     again.append(task)
                 else:
                     kind = "OutOfMemoryError" if oom else "WorkerCrashedError"
-                    text = f"{task.work.spec.name}: {cause}{task.tried}"
+                    text = f"{task.work.spec.name}: {death.cause}{task.tried}"
+                    text += ADVICE if oom else ""
                     task.work.tally.end(lease.node, failed=True)
                     self._unpin(task, 0)
                     error = Value(self._error(kind, text), failed=True)
@@ -472,11 +478,11 @@ class Submitter:
 
         The loop's thread asks while another has the baton: it looks at copies.
         """
-        idle = self.pools.next_deadline()
-        if not self._deaths:
+        idle, later = self.pools.next_deadline(), self.memory.next_deadline()
+        if later is None and not self._deaths:
             return idle
         deadlines = [death[0] for death in list(self._deaths)]
-        return min(deadlines if idle is None else [*deadlines, idle], default=None)
+        return min([*deadlines, *(one for one in (idle, later) if one is not None)], default=None)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Bury the dead, give idle leases back."""
@@ -484,7 +490,11 @@ class Submitter:
         due = [death for death in self._deaths if death[0] <= now]
         if due:
             self._deaths = [death for death in self._deaths if death[0] > now]
-            for _, lease_id, cause, oom in due:
-                effects += self._bury(lease_id, cause, oom)
+            for _, lease_id, death in due:
+                effects += self._bury(lease_id, death, now)
+        for task in self.memory.ready(now):
+            if task.deps is not None:
+                fill_dependencies(self.objects, task)
+            self.pools.enqueue(task)
         self.pools.tick(now, effects)
         return effects

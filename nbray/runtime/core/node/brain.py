@@ -23,6 +23,7 @@ from nbray.runtime.core.node.deaths import Deaths
 from nbray.runtime.core.node.descriptors import DRIVER, WORKER, Plenty, Room
 from nbray.runtime.core.node.drain import Drain
 from nbray.runtime.core.node.history import History
+from nbray.runtime.core.node.memory_guard import MemoryGuard
 from nbray.runtime.core.node.outliving import Outliving
 from nbray.runtime.core.node.reports import Reports
 from nbray.runtime.core.node.scheduling import leases as books
@@ -88,6 +89,10 @@ class NodeBrain:
         self.process_limit = ProcessLimit(
             me, settings.info.pid, f"node {settings.info.name}", self.pool, self._drivers
         )
+        self.guard = MemoryGuard(
+            settings.guard, settings.info.name, self.pool, self.leases, self.residents,
+            self.scheduler,
+        )  # fmt: skip
         self.history = History(me)
         self.outliving = Outliving(settings.owner)
         self.drain = Drain(me, self.leases, self.scheduler, self.pool)
@@ -135,9 +140,9 @@ class NodeBrain:
         return min((one for one in due if one is not None), default=None)
 
     def worker_gone(
-        self, client: int, cause: str, now: float, oom: bool = False
+        self, client: int, cause: str, now: float, oom: bool = False, peak: int = 0
     ) -> list[NodeEffect]:
-        """Root reports that a worker's process ended."""
+        """Root reports that a worker's process ended, which had up to *peak* bytes."""
         worker = self.pool.died(client, now)
         if worker is None or self.ending:
             return []
@@ -145,7 +150,7 @@ class NodeBrain:
         if worker.leaving:
             worker.why = worker.why or "it was idle"
         intended = bool(worker.why)
-        cause = worker.why or cause
+        cause, ended, again = self.guard.gone(worker, cause, oom, peak, now)
         out: list[NodeEffect] = []
         if not intended and worker.state is State.FORKING:
             out.append(Log(f"a worker ended before it was ready: {cause}"))
@@ -157,7 +162,7 @@ class NodeBrain:
             # A task whose CPU is its own child's goes on with that (see `WorkerBrain.unblock`).
             out.extend(self.lending.settle(lease.key[0], lease.resources.get("CPU", 0)))
         out.extend(self.residents.died(client, cause))
-        death = m.Death(client, cause, intended, oom)
+        death = m.Death(client, cause, intended, oom or ended, again)
         self.clients.pop(client, None)
         return [*out, *self.deaths.here(death, now), *self._settle(now)]
 
@@ -192,6 +197,7 @@ class NodeBrain:
 
     def figures(self, figures: Figures, now: float) -> list[NodeEffect]:
         """Fresh figures of the machine; the brain adds what it knows and tells the head."""
+        figures = self.guard.noted(figures, now)
         self.reports.noted(figures)
         if self.ending:
             return []
@@ -303,18 +309,13 @@ class NodeBrain:
                     self.drain.begin()
                     self.ledger.changed = True  # so that the head hears of it
             case m.Describe():
-                return self._describe(message, now)
+                live = [ProcessRecord(c, one.pid, one.driver) for c, one in self.clients.items()]
+                return self.history.describe(message, live, now)
             case m.Granted() | m.Infeasible():
                 pass  # other nodes speak to the client itself
             case _:
                 assert_never(message)
         return []
-
-    def _describe(self, message: m.Describe, now: float) -> list[NodeEffect]:
-        """Pass the question on to all clients, the asker too, and say who they are."""
-        out: list[NodeEffect] = [Send(client, message) for client in self.clients]
-        live = [ProcessRecord(client, one.pid, one.driver) for client, one in self.clients.items()]
-        return [*out, Send(message.sender, self.history.described(message, live, now))]
 
     # -- clients --------------------------------------------------------------------
 

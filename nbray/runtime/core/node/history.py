@@ -13,6 +13,7 @@ from itertools import islice
 
 from nbray.config import TASKS_REMEMBERED
 from nbray.details import TASKS, ProcessRecord, TaskRecord
+from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.wire.messages import Describe, Described
 
 RETIRED = 10_000
@@ -43,6 +44,13 @@ class History:
             self._retired.extend(ended)
             self._count += len(ended)
         self._gone.append(process)
+
+    def describe(
+        self, message: Describe, processes: list[ProcessRecord], now: float
+    ) -> list[NodeEffect]:
+        """Pass the question on to all *processes*, the asker's too, and say who they are."""
+        out: list[NodeEffect] = [Send(process.client, message) for process in processes]
+        return [*out, Send(message.sender, self.described(message, processes, now))]
 
     def described(
         self, message: Describe, processes: list[ProcessRecord], now: float

@@ -16,6 +16,22 @@ READY_MAX = 8
 """Most workers that are started before anybody asks."""
 
 
+class GuardSettings(msgspec.Struct, frozen=True):
+    """When a node steps in; by Ray's names in the environment (see `config`)."""
+
+    threshold: float = config.MEMORY_THRESHOLD
+    """Part of the memory that may be in use."""
+    least_free: int = -1
+    """Bytes: less than that has to be free as well (-1: the part alone decides)."""
+    every: float = config.MEMORY_LOOK
+    """Seconds between two looks (0: never)."""
+
+    def limit(self, total: int) -> int:
+        """Bytes of *total* in use above which it steps in."""
+        limit = int(total * self.threshold)
+        return limit if self.least_free < 0 else max(limit, total - self.least_free)
+
+
 class NodeConfig(msgspec.Struct, frozen=True):
     """Who a node is, whom it belongs to, and how many workers it may have."""
 
@@ -34,6 +50,8 @@ class NodeConfig(msgspec.Struct, frozen=True):
     """Process with which everything ends (0: none)."""
     rejoins: bool = False
     """When it has lost the head, its machine joins the cluster again, under another number."""
+    guard: GuardSettings = GuardSettings()
+    """When it steps in because memory is short."""
     bound: str = ""
     """Why `cap` allows no more workers, and what would help; the end of a sentence."""
 

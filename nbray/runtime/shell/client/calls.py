@@ -136,7 +136,7 @@ class Calls:
         )
         key = b"" if env is None else env.key
         pool = self._brain.tasks.pools.pool(
-            resources, depth, options.node, where, raises, group, key
+            resources, depth, options.node, where, raises, group, key, options.max_retries == 0
         )
         if group:  # once there is a pool: one for a group that has ended fails what it is given
             self._brain.submitted.append((self._brain.groups.follow, group))

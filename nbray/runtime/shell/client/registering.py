@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from nbray import exceptions
+from nbray.config import memory_retries
 from nbray.exceptions import RayActorError, RaySystemError, VersionMismatchError
 from nbray.ids import node_client, node_of
 from nbray.runtime.core import versions
@@ -63,7 +64,9 @@ def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
             f"no socket can be made under {directory}: {error.strerror or error}. See whether the "
             "disk there is full, and how many files may be open (ulimit -n)",
         ) from None
-    return post, ClientBrain(me, node_of(me), make_error)
+    brain = ClientBrain(me, node_of(me), make_error)
+    brain.tasks.memory.most = memory_retries(os.environ)
+    return post, brain
 
 
 def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) -> Registered:

@@ -85,10 +85,36 @@ def memory_limit(proc: Path = SELF) -> int | None:
     return min((one for one in limits if one is not None and one < _ENDLESS), default=None)
 
 
-def memory_used(proc: Path = SELF) -> int | None:
-    """Bytes in use in the group with the least limit (what is cached of files not counted)."""
+class Bound(msgspec.Struct, frozen=True):
+    """The group with the least limit on memory, and what it says of itself."""
+
+    limit: int
+    folder: Path
+    usage: str
+    cached: str
+
+    def charged(self) -> int:
+        """Bytes in use in it, what is cached of files included; a cheap look."""
+        return _number(self.folder / self.usage) or 0
+
+    def used(self) -> int:
+        """Bytes in use in it, without what is cached of files."""
+        return max(0, self.charged() - _entry(self.folder / "memory.stat", self.cached))
+
+    def processes(self) -> set[int]:
+        """Those in it and in the groups below it."""
+        return {
+            int(line)
+            for path in self.folder.rglob("cgroup.procs")
+            for line in _lines(path)
+            if line.isdigit()
+        }
+
+
+def memory_bound(proc: Path = SELF) -> Bound | None:
+    """What bounds our memory; None where nothing does."""
     mine = groups(proc)
-    most: tuple[int, int] | None = None
+    least: Bound | None = None
     for folders, names, used, cached in (
         (mine.unified, ("memory.max", "memory.high"), "memory.current", "inactive_file"),
         (mine.memory, ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"),
@@ -96,11 +122,17 @@ def memory_used(proc: Path = SELF) -> int | None:
         for folder in folders:
             limits = [_number(folder / name) for name in names]
             limit = min((one for one in limits if one is not None), default=_ENDLESS)
-            now = _number(folder / used)
-            if now is None or limit >= _ENDLESS or (most is not None and most[0] <= limit):
+            if limit >= _ENDLESS or (least is not None and least.limit <= limit):
                 continue
-            most = limit, max(0, now - _entry(folder / "memory.stat", cached))
-    return None if most is None else most[1]
+            if _number(folder / used) is not None:
+                least = Bound(limit, folder, used, cached)
+    return least
+
+
+def memory_used(proc: Path = SELF) -> int | None:
+    """Bytes in use in the group with the least limit (what is cached of files not counted)."""
+    bound = memory_bound(proc)
+    return None if bound is None else bound.used()
 
 
 def cpu_limit(proc: Path = SELF) -> float | None:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from nbray.config import REJOIN_SECONDS, Owner
+from nbray.config import REJOIN_SECONDS, Owner, memory_guard
 from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import versions
 from nbray.runtime.core.node.brain import NodeBrain
-from nbray.runtime.core.node.settings import NodeConfig
+from nbray.runtime.core.node.settings import GuardSettings, NodeConfig
 from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.runtime.shell.launch import rundir
 from nbray.runtime.shell.machine import resources as machine
@@ -141,6 +141,7 @@ def _start(
     config = NodeConfig(
         number, cluster, info, ours, head_address, owner=settings.owner_pid,
         cap=max(0, most - total.get("CPU", 0) // UNIT), bound=bound,
+        guard=GuardSettings(*memory_guard(os.environ)),
         rejoins=not request.head and request.owner is Owner.DAEMON,
     )
     room = Room()

@@ -25,16 +25,15 @@ from nbray.ids import FIRST_NODE, HEAD, node_of
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node import idle
 from nbray.runtime.core.node.brain import NodeBrain
-from nbray.runtime.core.node.descriptors import DRIVER, WORKER
-from nbray.runtime.shell.machine import resources as machine
 from nbray.runtime.shell.machine.descriptors import REFUSED, Room
 from nbray.runtime.shell.network.address import is_loopback, join_address, primary_ip
 from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.listener import Door
 from nbray.runtime.shell.node.causes import Causes
+from nbray.runtime.shell.node.looking import Looks
 from nbray.runtime.shell.node.segments import Segments
 from nbray.runtime.shell.process import channel as p
-from nbray.runtime.shell.process.log import Notes, hindrance
+from nbray.runtime.shell.process.log import Notes
 from nbray.runtime.shell.process.sockets import Post
 from nbray.runtime.shell.process.watching import Watch, sentence
 from nbray.wire import messages as m
@@ -43,8 +42,6 @@ from nbray.wire.secret import is_weak
 
 FAREWELL = 0.3
 """Seconds that last messages get to leave."""
-SCARCE_ROOM = 2 * WORKER + DRIVER
-"""Descriptors; with fewer left somebody who comes may have to be refused."""
 PAUSE = 0.02
 """Seconds to rest after a round in which the system has refused something: it may at once again."""
 
@@ -74,7 +71,6 @@ class Node:
         self._post = post
         self._links = links
         self._channel = channel
-        self._room = room
         self._notes = Notes(f"node {brain.number}")
         self._started = seat.started
         self._bound = {seat.bound}
@@ -93,6 +89,7 @@ class Node:
         """As planned before this round: asked anew, the brain names what is due later."""
         limits = idle.limits(seat.settings.request.idle_timeout, os.environ)
         self._idle = idle.Idle(*limits) if seat.settings.request.head and any(limits) else None
+        self._looks = Looks(seat.settings.directory, room, self._notes)
         self._causes = Causes(seat.settings.directory)
         self._running = True
         self._outlives = False
@@ -181,8 +178,9 @@ class Node:
             return 0
         self._brain_due = self._brain.next_deadline(now)
         planned = (
-            self._brain_due, self._links.next_deadline(), self._stats_due, self._post.retry_at
-        )
+            self._brain_due, self._links.next_deadline(), self._stats_due, self._post.retry_at,
+            self._brain.guard.due(),
+        )  # fmt: skip
         due = min(one for one in planned if one is not None)
         return max(0, min(500, int((due - now) * 1000) + 1)) if due > now else 0
 
@@ -198,6 +196,10 @@ class Node:
             for line in ticked.log:
                 self._log(line)
             self._lost(ticked.lost, now)
+        look_due = self._brain.guard.due()
+        if look_due is not None and look_due <= now:
+            seen = self._looks.memory(self._brain.guard, now)
+            self._do([*self._brain.guard.read(seen, now), *self._brain.tick(now)], now)
         if now >= self._stats_due:
             self._stats_due = now + constants.STATS_INTERVAL
             self._report(now)
@@ -206,17 +208,9 @@ class Node:
 
     def _report(self, now: float) -> None:
         """What the machine is doing, and what hinders it."""
-        try:
-            figures = machine.figures()
-        except REFUSED as error:  # no descriptor left to read them: those of before stand
-            self._refused("looking at the machine", error)
+        figures = self._looks.figures(now)
+        if figures is None:
             return
-        trouble = hindrance(self._settings.directory)
-        if not trouble and self._room.left() < SCARCE_ROOM:
-            trouble = f"hardly anything more can be taken on: {self._room.told()}"
-        if trouble:
-            self._notes.rarely(trouble, now)
-        figures = msgspec.structs.replace(figures, trouble=trouble)
         self._do(self._brain.figures(figures, now), now)
         if self._idle is not None:
             why = self._idle.look(now, *idle.at_work(self._brain))
@@ -336,7 +330,7 @@ class Node:
         if ended.client == HEAD:
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:
-            self._do(self._brain.worker_gone(ended.client, cause, now, oom), now)
+            self._do(self._brain.worker_gone(ended.client, cause, now, oom, ended.max_rss), now)
 
     # -- effects --------------------------------------------------------------------------
 

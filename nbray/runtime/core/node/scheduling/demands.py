@@ -36,6 +36,7 @@ class Demands:
         want.node = message.node
         want.env = message.env
         want.where = message.where
+        want.once = message.once
         want.asker = message.sender if message.origin else 0
         want.rests = 0.0
         if not want.unmet:

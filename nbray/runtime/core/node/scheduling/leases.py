@@ -146,7 +146,7 @@ class Holding:
 class Lease(Holding):
     """A worker that a client may push tasks of one shape to."""
 
-    __slots__ = ("depth", "granted", "key", "number", "reclaimed", "told")
+    __slots__ = ("depth", "granted", "key", "number", "once", "reclaimed", "told")
 
     def __init__(
         self, number: int, key: Key, worker: int, resources: Shape, gpus: list[int],
@@ -157,6 +157,8 @@ class Lease(Holding):
         self.key = key
         self.depth = depth
         self.granted = now
+        self.once = False
+        """What runs there must not run twice."""
         self.told = False
         """The client knows of it (the worker has registered)."""
         self.reclaimed = 0.0
@@ -183,6 +185,7 @@ class Want:
         "late",
         "leases",
         "node",
+        "once",
         "passed",
         "remote",
         "resources",
@@ -202,6 +205,8 @@ class Want:
         """The environment its workers must have."""
         self.node = 0
         """Only on this node (0: anywhere)."""
+        self.once = False
+        """What runs there must not run twice."""
         self.where: Where | None = None
         """What else is said of the node."""
         self.late = False
@@ -281,6 +286,7 @@ class Leases:
         self._count += 1
         number = (self._node << 32) | self._count
         lease = Lease(number, want.key, worker, want.resources, gpus, want.depth, now)
+        lease.once = want.once
         assert worker not in self.by_worker, f"worker {client_hex(worker)} leased twice"
         self.leases[number] = lease
         self.by_worker[worker] = lease

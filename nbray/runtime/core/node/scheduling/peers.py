@@ -91,8 +91,9 @@ class Peers:
             else:
                 del want.asked[node]
             message = Demand(
-                self._me, shape, want.resources, count, want.depth, want.node, client, want.env
-            )
+                self._me, shape, want.resources, count, want.depth, want.node, client, want.env,
+                once=want.once,
+            )  # fmt: skip
             out.append(Send(node_client(node), message))
         return out
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 
 from nbray.runtime.core.effects import NodeEffect, Send
-from nbray.runtime.core.node.scheduling.leases import Lease, Leases, Ledger, Want
+from nbray.runtime.core.node.scheduling.leases import Key, Lease, Leases, Ledger, Want
 from nbray.runtime.core.node.scheduling.workers import State, Worker, WorkerPool
 from nbray.runtime.core.placement import fits, give, take, threads, zero_limit
 from nbray.wire.messages import Granted, Reclaim, Shape
@@ -129,6 +129,8 @@ class Scheduler:
         self._next_worker = 0
         self.closed = False
         """The node leaves: nobody is given a lease any more."""
+        self.most: dict[Key, int] = {}
+        """Most leases at a time of shapes for which memory was short (see `memory_guard`)."""
         self.stuck = ""
         """Why `obtain` found no worker when it last found none."""
         self.recheck: float | None = None
@@ -220,6 +222,8 @@ class Scheduler:
 
     def _hungry(self, want: Want) -> bool:
         if self.closed or not want.unmet or want.node not in (0, self._node) or want.there:
+            return False
+        if self.most and want.held >= self.most.get(want.key, want.count):
             return False
         if any(want.resources.values()):
             return True

@@ -69,7 +69,7 @@ class Worker:
     """One worker process."""
 
     __slots__ = ("asked", "booked", "born", "client", "env", "had_gpus", "leaving", "pid", "since",
-                 "state", "story", "threads", "used", "why", "worked")  # fmt: skip
+                 "state", "story", "threads", "used", "why", "worked", "worked_at")  # fmt: skip
 
     def __init__(self, client: int, threads: int, now: float) -> None:
         self.client = client
@@ -95,6 +95,8 @@ class Worker:
         """Why we ended it ('' if we did not)."""
         self.worked: Worked | None = None
         """What it last said it has done."""
+        self.worked_at = now
+        """When it said so: what it runs has begun about then."""
         self.story: list[str] = [f"{now:.3f} forked"]
 
     def move(self, event: str, now: float) -> None:

@@ -11,6 +11,7 @@ import pytest
 from client_play import ME
 
 from nbray.runtime.core.client.brain import ClientBrain
+from nbray.wire.messages import Death
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def unclaimed(brain: ClientBrain, _number: int) -> Callable[[], object]:
 
 
 def dead(brain: ClientBrain, number: int) -> Callable[[], object]:
-    brain.tasks._deaths.append((1.0, number, "killed", False))
+    brain.tasks._deaths.append((1.0, number, Death(number, "killed")))
     return brain.tasks._deaths.clear
 
 

@@ -50,7 +50,9 @@ class Cell(Play):
         return [*effects, *self.brain.pump(self.now)]
 
     def dies(self, worker: int, oom: bool = False) -> None:
-        self.brain.tasks.worker_died(worker, "it was killed", oom, self.now)
+        self.brain.tasks.worker_died(
+            m.Death(worker, "it was killed", out_of_memory=oom), self.now
+        )
 
     def later(self, seconds: float) -> list[Effect]:
         self.now += seconds

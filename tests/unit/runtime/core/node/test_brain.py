@@ -411,8 +411,8 @@ def test_without_the_head_the_node_ends() -> None:
 def test_a_dead_worker_is_announced_and_its_cpu_free(play: Play) -> None:
     play.demand(ANNA, 2)
     first, _ = play.granted(ANNA)
-    play.do(play.brain.worker_gone(first.worker, "was killed by SIGSEGV", play.now, oom=True))
-    death = m.Death(first.worker, "was killed by SIGSEGV", False, True)
+    play.do(play.brain.worker_gone(first.worker, "was killed by SIGSEGV", play.now))
+    death = m.Death(first.worker, "was killed by SIGSEGV")
     assert play.take(m.Died, ANNA)[0].deaths == [death]
     assert play.take(m.Died, BEN)
     assert play.take(m.Died, HEAD)

@@ -137,3 +137,44 @@ def test_sizes_follow_the_group_s_limit(group: Path) -> None:
     )
     assert found == {"store": pytest.approx(0.3 * LIMIT, rel=0.01),
                      "both": pytest.approx(LIMIT, rel=0.01), "shown": LIMIT}  # fmt: skip
+
+
+def test_what_does_not_fit_beside_others_is_tried_again_and_what_never_fits_says_so(
+    group: Path,
+) -> None:
+    """Ray's policy of its memory monitor: no attempt is charged, and less runs beside it later."""
+    found = inside(
+        group,
+        """
+        import json, os, time
+        import numpy as np
+        import nbray
+        nbray.init(num_cpus=3, object_store_memory=50_000_000)
+        @nbray.remote(max_retries=1)
+        def grow(index, parts):
+            kept = []
+            for _ in range(parts):
+                kept.append(np.ones(1_000_000))  # 8 MB
+                time.sleep(0.005)
+            time.sleep(0.4)
+            return index
+        @nbray.remote(max_retries=0)
+        def fixed():
+            time.sleep(1)
+            return os.getpid()
+        store = nbray.put(np.ones(1_000_000))
+        beside = fixed.options(num_cpus=0).remote()
+        fit = nbray.get([grow.remote(index, 35) for index in range(4)], timeout=120)
+        try: nbray.get(grow.options(name="endless").remote(0, 10_000), timeout=120)
+        except nbray.exceptions.OutOfMemoryError as error: said = str(error)
+        kept = nbray.get(beside) > 0 and float(nbray.get(store).sum())
+        print(json.dumps(dict(fit=fit, said=said, kept=kept)))
+        """,
+    )
+    assert found["fit"] == [0, 1, 2, 3]
+    assert found["kept"] == 1_000_000
+    said = str(found["said"])
+    assert said.startswith("endless: its process (pid ")
+    assert " on " in said.partition(" was ")[0]
+    assert "it had used up to" in said
+    assert "of the 700 MB there are" in said

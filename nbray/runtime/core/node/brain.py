@@ -255,7 +255,7 @@ class NodeBrain:
             case m.Worked():
                 worker = self.pool.get(message.sender)
                 if worker is not None:
-                    worker.worked = message
+                    worker.worked, worker.worked_at = message, now
             case m.Stays():
                 worker = self.pool.get(message.sender)
                 if worker is not None:

@@ -406,7 +406,8 @@ def test_what_dies_with_its_worker_and_may_not_run_again_says_so(
     play.brain.tick(play.now)
     value = play.brain.objects.owned[task.seq].value
     assert value.failed
-    assert value.data == f"{kind}: f: it was killed".encode()
+    assert value.data.startswith(f"{kind}: f: it was killed".encode())
+    assert (b"`memory=`" in value.data) is out_of_memory
 
 
 def test_a_task_that_is_tried_again_takes_its_arguments_where_they_lie_now() -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from client_play import ME, NODE, OTHER, WORKER, Play, sent
 
-from nbray.config import DEAD_GRACE, LEASE_LINGER, MIXED_SECONDS, QUIET_SECONDS
+from nbray.config import (
+    DEAD_GRACE,
+    LEASE_LINGER,
+    MEMORY_RETRY_SECONDS,
+    MIXED_SECONDS,
+    QUIET_SECONDS,
+)
 from nbray.ids import client_id, node_client
 from nbray.runtime.core.client import task_records
 from nbray.runtime.core.client.objects.objects import Entry
@@ -178,11 +184,10 @@ def test_one_whose_exception_is_retried_counts_when_it_ends(retries: int, tries:
     assert play.counts() == [{}, {1: 1} if tries < 9 else {}, {}]
 
 
-@pytest.mark.parametrize(("oom", "kind"), [(False, b"WorkerCrashed"), (True, b"OutOfMemory")])
-def test_a_death_fails_what_ran_and_not_what_was_queued_behind_it(oom: bool, kind: bytes) -> None:
+def test_a_death_fails_what_ran_and_not_what_was_queued_behind_it() -> None:
     play = Cell(3, retries=1, worker=FAR)
     assert play.starts() == [one.seq for one in play.tasks]
-    play.dies(FAR, oom)
+    play.dies(FAR)
     play.dies(FAR)
     assert play.brain.tasks.next_deadline() == play.now + DEAD_GRACE
     assert not play.later(DEAD_GRACE / 2)
@@ -192,14 +197,30 @@ def test_a_death_fails_what_ran_and_not_what_was_queued_behind_it(oom: bool, kin
     (message,) = sent(play.grant(WORKER, 8), m.Tasks)
     assert message.seqs == [play.first.seq], "one at a time now, in the order of before"
     assert message.extras[0].attempt == 1
-    play.dies(WORKER, oom)
+    play.dies(WORKER)
     play.later(DEAD_GRACE)
     assert play.counts() == [{}, {1: 1}, {}]
     assert play.ends() == [(FAR, "it was killed"), (WORKER, "it was killed")], "each attempt"
-    assert kind in play.error(play.first)
+    assert b"WorkerCrashed" in play.error(play.first)
     assert b"f: it was killed (the last of 2 attempts: max_retries=1)" in play.error(play.first)
     (message,) = sent(play.grant(OTHER, 9), m.Tasks)
     assert (message.seqs, message.extras) == ([play.tasks[1].seq], {})
+
+
+def test_what_the_kernel_ended_for_want_of_memory_waits_before_it_is_tried_again() -> None:
+    play = Cell(2, retries=1, worker=FAR)
+    play.starts()
+    play.dies(FAR, oom=True)
+    play.later(DEAD_GRACE)
+    assert play.went(play.grant(OTHER, 8), OTHER) == [play.tasks[1].seq], "the other waits not"
+    assert play.brain.tasks.next_deadline() == play.now + MEMORY_RETRY_SECONDS
+    play.later(MEMORY_RETRY_SECONDS)
+    (message,) = sent(play.grant(WORKER, 9), m.Tasks)
+    assert (message.seqs, message.extras[0].attempt) == ([play.first.seq], 1)
+    play.dies(WORKER, oom=True)
+    play.later(DEAD_GRACE)
+    assert b"OutOfMemory" in play.error(play.first)
+    assert b"(the last of 2 attempts: max_retries=1)" in play.error(play.first)
 
 
 def test_the_last_words_of_a_dead_worker_count_if_they_come_soon() -> None:

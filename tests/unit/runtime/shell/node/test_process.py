@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from nbray.runtime.shell.machine import resources
+from nbray.runtime.shell.machine.descriptors import Room
+from nbray.runtime.shell.node.looking import Looks
 from nbray.runtime.shell.node.process import Node, refusals
 from nbray.runtime.shell.process.log import Notes
 
@@ -30,7 +32,7 @@ def test_a_machine_that_cannot_be_looked_at_ends_no_node(
 
     monkeypatch.setattr(resources, "figures", refuse)
     node = Node.__new__(Node)
-    node._notes = Notes()
+    node._looks = Looks("", Room(), Notes())
     node._report(1.0)
     assert "looking at the machine failed" in capfd.readouterr().err
     assert isinstance(refusal, refusals())
@@ -46,7 +48,8 @@ def test_what_the_brain_planned_is_done_though_it_plans_it_no_more_when_its_time
     node._links = SimpleNamespace(next_deadline=lambda: None, unmet=[])
     node._do = lambda effects, now: ticks.append(now)
     node._brain = SimpleNamespace(
-        next_deadline=lambda now: 5.0 if now < 5.0 else None, tick=lambda now: []
+        next_deadline=lambda now: 5.0 if now < 5.0 else None, tick=lambda now: [],
+        guard=SimpleNamespace(due=lambda: None),
     )
     assert node._timeout(4.9) >= 100
     node._time(4.95)

@@ -24,7 +24,8 @@ class Machine:
         self.group = folder / "memory"
         (self.proc / "self").mkdir(parents=True)
         self.now = 0.0
-        lines = f"MemTotal: {10 * GB >> 10} kB\nMemFree: 5 kB\nMemAvailable: {int(free * GB) >> 10} kB\n"
+        available = int(free * GB) >> 10
+        lines = f"MemTotal: {10 * GB >> 10} kB\nMemFree: 5 kB\nMemAvailable: {available} kB\n"
         (self.proc / "meminfo").write_text(lines)
         self.use = MemoryUse(self.proc, lambda: self.now)
 

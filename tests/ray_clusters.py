@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from harness import eventually
 
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 """Ray's command, of this interpreter's Ray."""
+STARTED = "Ray runtime started"
 
 
 def free_port() -> int:
@@ -30,24 +32,20 @@ def head(*options: str) -> Iterator[str]:
     """A cluster of one node with four CPUs and two of the resource 'special': its address."""
     port = free_port()
     folder = tempfile.mkdtemp(prefix="nbr-")
+    log = Path(folder, "start.log")
     process = subprocess.Popen(
         [*RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=4",
          "--resources", '{"special": 2}', "--include-dashboard=false",
-         f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", *options],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+         f"--temp-dir={folder}", *options],
+        stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
-        assert eventually(lambda: process.poll() is None and listens(port)), "Ray did not start"
+        started = eventually(lambda: process.poll() is not None or STARTED in log.read_text())
+        assert started and process.poll() is None, log.read_text()
         yield f"127.0.0.1:{port}"
     finally:
         end(process)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody answers at *port* of this machine."""
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -49,6 +49,7 @@ class RayActors:
     ) -> tuple[ActorInfo, ObjectRef[Any]]:  # fmt: skip
         """See the protocol."""
         engine = self._engine
+        engine.check()
         space = options.namespace or engine.context.namespace
         if options.name and options.get_if_exists:
             try:
@@ -69,7 +70,7 @@ class RayActors:
                 **asked.of_actor(options, engine.context.namespace, info.is_async)
             ).remote(encode(head), what, *rest)
         except ValueError as error:
-            if options.name and "already taken" in str(error).lower().replace("exists", "taken"):
+            if options.name and "already" in str(error):
                 raise ActorAlreadyExistsError(
                     f"the name {options.name!r} is already taken by another actor: use "
                     "get_if_exists=True, or get_actor()"
@@ -104,6 +105,7 @@ class RayActors:
         if life._engine is not engine and life._engine.ended:
             what = f"the actor {info.class_name} ({info.hex()})"
             raise reference_ended(what, life._engine.ended)
+        engine.check()
         name = options.name or f"{info.class_name}.{method}"
         said, rest = behind(args, kwargs, name)
         head = Head(
@@ -132,6 +134,7 @@ class RayActors:
 
     def named(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
         """See the protocol."""
+        self._engine.check()
         space = namespace or self._engine.context.namespace
         try:
             handle = ray.get_actor(name, namespace=space)
@@ -155,6 +158,7 @@ class RayActors:
         return info.key in self._dead
 
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
+        self._engine.check()
         found = ray.util.list_named_actors(all_namespaces=True)
         here = self._engine.context.namespace
         return [
@@ -163,6 +167,7 @@ class RayActors:
         ]  # fmt: skip
 
     def kill(self, info: ActorInfo, no_restart: bool) -> None:
+        self._engine.check()
         handle = table.of(info.key)
         ray.kill(handle, no_restart=no_restart)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import ray
@@ -25,7 +25,8 @@ _INTERNAL = ("node:", "bundle_group", "CPU_group", "GPU_group", "memory_group")
 class RayCluster:
     """See `nbray.engine.Cluster` for the methods."""
 
-    def __init__(self, groups: RayGroups, address: str) -> None:
+    def __init__(self, check: Callable[[], None], groups: RayGroups, address: str) -> None:
+        self._check = check
         self.groups = groups
         self.address = address
         self._numbers: dict[str, int] = {}
@@ -41,6 +42,7 @@ class RayCluster:
         return self._look(FRESH_SECONDS)
 
     def _look(self, age: float) -> list[dict[str, Any]]:
+        self._check()
         with self._lock:
             now = time.monotonic()
             if now - self._asked > age or not self._known:
@@ -60,9 +62,11 @@ class RayCluster:
         return self._numbers.get(node_id, 0)
 
     def resources(self) -> dict[str, float]:
+        self._check()
         return _public(ray.cluster_resources())
 
     def available(self) -> dict[str, float]:
+        self._check()
         found = _public(ray.available_resources())
         return {name: found.get(name, 0.0) for name in self.resources()} | found
 

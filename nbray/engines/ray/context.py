@@ -12,6 +12,7 @@ from typing import Any
 import ray
 
 from nbray.engine import ActorInfo, RuntimeInfo
+from nbray.engines.ray import private
 from nbray.engines.ray.bracket import running
 from nbray.engines.ray.references import table
 from nbray.exceptions import RaySystemError
@@ -21,7 +22,8 @@ from nbray.refs import ObjectRef
 class RayContext:
     """Of one process. See `nbray.engine.Context` for the methods."""
 
-    def __init__(self, worker: bool, namespace: str) -> None:
+    def __init__(self, check: Callable[[], None], worker: bool, namespace: str) -> None:
+        self._check = check
         self._worker = worker
         self._namespace = namespace
         self.raises = False
@@ -34,6 +36,7 @@ class RayContext:
         return head.namespace if head is not None else self._namespace
 
     def runtime(self) -> RuntimeInfo:
+        self._check()
         theirs = ray.get_runtime_context()
         head = running.get()
         here: dict[str, Any] = {}
@@ -49,6 +52,7 @@ class RayContext:
                 "assigned": dict(theirs.get_assigned_resources()),
                 "attempt": int(getattr(theirs, "get_task_attempt_number", int)()),
                 "gpus": tuple(ray.get_gpu_ids()),
+                "cancelled": head is not None and private.is_cancelled(),
             }
             group = theirs.get_placement_group_id()
             if group:
@@ -73,7 +77,7 @@ class RayContext:
         info = here()
         if info is None:
             return None
-        return info, table.hold(ray.get_runtime_context().current_actor)
+        return info, table.hold(private.current_actor())
 
     def reference(self, owner: int, seq: int) -> ObjectRef[Any]:
         return table.reference(owner, seq)

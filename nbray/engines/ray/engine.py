@@ -26,6 +26,7 @@ from nbray.engines.ray.heads import Head, behind, encode, retrying
 from nbray.engines.ray.insight import RayInsight
 from nbray.engines.ray.references import table, theirs
 from nbray.engines.ray.streams import RayStream
+from nbray.engines.ray.watching import Watch
 from nbray.engines.ray.worker import Definition, trampoline
 from nbray.exceptions import (
     GetTimeoutError,
@@ -39,6 +40,17 @@ from nbray.options import DYNAMIC, STREAMING, ActorOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.wire.failures import pack_error
 from nbray.wire.functions import pack_definition
+
+
+def _late(
+    refs: Sequence[ObjectRef[Any]], asked_for: list[Any], timeout: float | None
+) -> GetTimeoutError:
+    """What is raised where *refs* are not all there in time."""
+    if len(refs) == 1:
+        return GetTimeoutError(f"{refs[0]!r} was not ready within {timeout} s")
+    unlike = list(set(asked_for))
+    rest = ray.wait(unlike, num_returns=len(unlike), timeout=0, fetch_local=False)[1]
+    return GetTimeoutError(f"{len(rest)} of {len(refs)} values were not ready within {timeout} s")
 
 
 class _Known:
@@ -63,13 +75,18 @@ class RayEngine:
         self._worker = worker
         self._mine = mine
         namespace = config.namespace or ray.get_runtime_context().namespace
-        self.context = RayContext(worker, namespace)
+        self.context = RayContext(self.check, worker, namespace)
         self.context.raises = config.infeasible == "raise"
         self.cells = RayCells()
-        groups = RayGroups(lambda: self.context.namespace)
-        self.cluster = RayCluster(groups, ray.get_runtime_context().gcs_address)
+        groups = RayGroups(self.check, lambda: self.context.namespace)
+        address = ray.get_runtime_context().gcs_address
+        self.cluster = RayCluster(self.check, groups, address)
         self.insight = RayInsight(self.cluster, self.cells)
         self.actors = RayActors(self)
+        self._watch = None if worker else Watch(self.cluster.address, self._over)
+
+    def _over(self, why: str) -> None:
+        self.ended = why
 
     # -- tasks
 
@@ -77,8 +94,7 @@ class RayEngine:
         self, function: Function, args: Sequence[Any], kwargs: dict[str, Any], options: TaskOptions
     ) -> list[ObjectRef[Any]]:
         """See the protocol."""
-        if self.ended:
-            raise cluster_ended(self.ended)
+        self.check()
         name = options.name or function.name
         modules = travelling.here().for_cell(session.cell.get())
         call = self._prepared(function, options, name)
@@ -146,6 +162,7 @@ class RayEngine:
         self, ref: ObjectRef[Any], force: bool, recursive: bool, interrupts: bool = False
     ) -> None:
         """See the protocol."""
+        self.check()
         try:
             ray.cancel(theirs(ref), force=force, recursive=recursive)
         except (ValueError, TypeError) as error:
@@ -157,17 +174,30 @@ class RayEngine:
     # -- objects
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
-        if self.ended:
-            raise cluster_ended(self.ended)
+        self.check()
         asked_for = [theirs(ref) for ref in refs]
         try:
-            values = ray.get(asked_for, timeout=timeout)
+            return [self._value(value) for value in ray.get(asked_for, timeout=timeout)]
         except ray.exceptions.GetTimeoutError:
-            said = repr(refs[0]) if len(refs) == 1 else f"{len(refs)} values"
-            raise GetTimeoutError(f"{said} not ready within {timeout} s") from None
+            met: BaseException = _late(refs, asked_for, timeout)
         except (ray.exceptions.RayError, Failed) as error:
-            raise translated(error) from None
-        return [self._value(value) for value in values]
+            met = self._met(error)
+        except SystemExit as error:  # what Ray raises in whoever waits while it disconnects
+            met = self._met(error)
+        raise met  # here, so that it keeps its own cause
+
+    def _met(self, error: BaseException) -> BaseException:
+        """What is raised where Ray raises *error*."""
+        return cluster_ended(self.ended) if self.ended else translated(error)
+
+    def check(self) -> None:
+        """Ray is asked nothing more once its cluster has ended: it would start another.
+
+        Raises:
+            RaySystemError: it has.
+        """
+        if self.ended:
+            raise cluster_ended(self.ended)
 
     def _value(self, value: Any) -> Any:
         kind = type(value)
@@ -178,8 +208,7 @@ class RayEngine:
         return value
 
     def put(self, value: Any) -> ObjectRef[Any]:
-        if self.ended:
-            raise cluster_ended(self.ended)
+        self.check()
         carried = boxed(value, "the value")
         try:
             return table.hold(ray.put(carried))
@@ -190,8 +219,7 @@ class RayEngine:
         self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None,
         fetch_local: bool,
     ) -> tuple[list[ObjectRef[Any]], list[ObjectRef[Any]]]:  # fmt: skip
-        if self.ended:
-            raise cluster_ended(self.ended)
+        self.check()
         asked_for = [theirs(ref) for ref in refs]
         try:
             # Ray gives any that are ready; nbray the first of all that are
@@ -202,8 +230,8 @@ class RayEngine:
                 ready, _ = ray.wait(
                     asked_for, num_returns=num_returns, timeout=timeout, fetch_local=fetch_local
                 )
-        except ray.exceptions.RayError as error:
-            raise translated(error) from None
+        except (ray.exceptions.RayError, SystemExit) as error:
+            raise self._met(error) from None
         chosen = set(ready)
         there: list[ObjectRef[Any]] = []
         rest: list[ObjectRef[Any]] = []
@@ -234,9 +262,12 @@ class RayEngine:
         """See the protocol: Ray's own connection is not used in a forked process."""
 
     def shutdown(self) -> None:
-        if self.ended or self._worker:
+        if self._worker or self._watch is None:
             return
-        self.ended = "nbray.shutdown() was called"
-        travelling.forget()
+        watch, self._watch = self._watch, None
+        if not self.ended:
+            travelling.forget()
+            self.ended = "nbray.shutdown() was called"
+        watch.close()
         ray.shutdown()
 

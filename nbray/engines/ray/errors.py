@@ -6,6 +6,7 @@ sentence. Does not own their classes (`nbray.exceptions`).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ray import exceptions as theirs
@@ -34,6 +35,9 @@ class Retry(Failed):
 
 
 TO_RETRY = [Retry]
+
+
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 def failure(value: Unmade) -> BaseException:
@@ -84,11 +88,15 @@ def translated(error: BaseException) -> BaseException:
         return unpack_error(error.data)
     if isinstance(error, KeyboardInterrupt) or not isinstance(error, theirs.RayError):
         return error
-    text = str(error)
+    text = _COLOURS.sub("", str(error))
     for name, kind in _KINDS:
         known = getattr(theirs, name, None)
         if known is not None and isinstance(error, known):
-            return kind(text)
+            made = kind(text)
+            if isinstance(made, ours.RayActorError):
+                made.actor_id = getattr(error, "actor_id", None)
+                made.actor_init_failed = bool(getattr(error, "actor_init_failed", False))
+            return made
     return ours.RaySystemError(text)
 
 

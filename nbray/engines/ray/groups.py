@@ -49,7 +49,8 @@ def state_of(group: str) -> str:
 class RayGroups:
     """See `nbray.engine.Groups` for the methods."""
 
-    def __init__(self, namespace: Callable[[], str]) -> None:
+    def __init__(self, check: Callable[[], None], namespace: Callable[[], str]) -> None:
+        self._check = check
         self._namespace = namespace
 
     def create(
@@ -57,6 +58,7 @@ class RayGroups:
         selectors: Sequence[Sequence[Condition]], target: str,
     ) -> str:  # fmt: skip
         """See the protocol."""
+        self._check()
         more: dict[str, Any] = {}
         if any(selectors):
             more["bundle_label_selector"] = [selector(one) for one in selectors]
@@ -73,12 +75,14 @@ class RayGroups:
 
     def remove(self, group: str) -> None:
         """See the protocol."""
+        self._check()
         theirs.remove_placement_group(theirs_of(group))
 
     def ready(self, group: str, value: Any) -> ObjectRef[Any]:
         """See the protocol."""
         from nbray.engines.ray.boxes import boxed
 
+        self._check()
         waits = ray.remote(num_cpus=0, max_retries=0)(_when_ready)
         return table.hold(waits.remote(group, boxed(value, "a placement group")))
 
@@ -86,6 +90,7 @@ class RayGroups:
         """See the protocol."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
+            self._check()
             state = state_of(group)
             if state in {"", "REMOVED"}:
                 return None
@@ -97,6 +102,7 @@ class RayGroups:
 
     def find(self, group: str = "", name: str = "") -> list[GroupRecord]:
         """See the protocol."""
+        self._check()
         try:
             if group:
                 found = {group: ray.util.placement_group_table(theirs_of(group))}

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import ray
 
 _KV_NAMESPACE = b"nbray"
+LOOK_SECONDS = 0.05
+"""Seconds between two looks at a stream whose next reference cannot be known."""
 
 
 def _worker() -> Any:
@@ -36,12 +39,41 @@ def is_worker() -> bool:
     return getattr(_worker(), "mode", None) == mode
 
 
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled what runs here (True: it cannot be known)."""
+    asked = getattr(ray.get_runtime_context(), "is_canceled", None)
+    try:
+        return bool(asked()) if asked is not None else True
+    except RuntimeError:  # no task runs here
+        return False
+
+
+def current_actor() -> Any:
+    """Ray's handle of the actor that lives in this process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray uses there what it deprecates
+        return ray.get_runtime_context().current_actor
+
+
 def peek(stream: Any) -> Any:
-    """The reference that *stream*, of Ray, gives next, taken or not; None: it cannot be known."""
-    ask = getattr(stream, "_get_next_ref", None)
-    if ask is None:
-        return None
-    return ask()
+    """The reference that *stream*, of Ray, gives next; it is ready as soon as that can be read.
+
+    Without such a name: one that is ready, after a short wait, so that whoever waits looks again.
+    """
+    several = getattr(stream, "_get_next_ref_n", None)
+    if several is not None:
+        return several(1)[0]
+    one = getattr(stream, "_get_next_ref", None)
+    if one is not None:
+        return one()
+    ray.wait([stream], timeout=LOOK_SECONDS, fetch_local=False)
+    return ray.put(None)
+
+
+def node_socket() -> str:
+    """The path at which the process of this machine's node listens ('': unknown)."""
+    found = getattr(getattr(_worker(), "node", None), "raylet_socket_name", None)
+    return str(found or "")
 
 
 def actor_id(handle: Any) -> bytes:

@@ -18,7 +18,6 @@ from nbray.engine import ActorInfo, method_of
 from nbray.engines.ray.boxes import Unmade, boxed
 from nbray.engines.ray.bracket import bracket
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
-from nbray.engines.ray.references import key_of
 from nbray.engines.ray.returns import returned
 from nbray.engines.ray.worker import outcome, packed, refuse_unmade, told, values
 from nbray.exceptions import is_end_of_actor
@@ -34,7 +33,8 @@ def here() -> ActorInfo | None:
     if not _home:
         return None
     info: ActorInfo = unpack(_home[-1], _nothing)
-    owner, actor = key_of(ray.get_runtime_context().current_actor)
+    number = ray.get_runtime_context().get_actor_id()
+    owner, actor = int(number[:16], 16), int(number[16:], 16)
     return msgspec.structs.replace(info, owner=owner, actor=actor)
 
 

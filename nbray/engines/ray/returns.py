@@ -33,7 +33,7 @@ def returned(
         return boxed(result, what)
     if isinstance(result, GeneratorType) and count and not _written(result):
         values, error = _yielded(name, result, count)
-        if error is not None and retried(error):
+        if error is not None and (not values or retried(error)):
             raise error
         found = [boxed(value, what) for value in values]
         if error is not None:

@@ -42,8 +42,7 @@ class RayStream:
         return None if found.is_nil() else table.hold(found)
 
     def peek(self) -> ObjectRef[Any]:
-        found = private.peek(self._theirs)
-        return self._completed if found is None else table.hold(found)
+        return table.hold(private.peek(self._theirs))
 
     def run_out(self) -> None:
         """It runs by itself."""

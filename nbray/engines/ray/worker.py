@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from nbray.engines.ray import private
 from nbray.engines.ray.boxes import Box, Unmade, boxed, open_box
 from nbray.engines.ray.bracket import bracket, where
 from nbray.engines.ray.errors import Failed, Retry
@@ -95,6 +96,10 @@ def outcome(head: Head, target: Callable[[], Any], rest: Sequence[Any]) -> Any:
                 result, head.returns, head.name,
                 lambda error: wants_retry(head.retry, error), lambda error: packed(error, head),
             )  # fmt: skip
+        except KeyboardInterrupt as error:
+            if private.is_cancelled():  # Ray ends it so, and knows it by this error
+                raise
+            raise told(error, head) from None
         except Exception as error:  # noqa: BLE001 - users' code raises what it likes
             raise told(error, head) from None
 

@@ -13,6 +13,7 @@
 # make apart  three machines parted and asleep, ten times each (about twenty minutes, root)
 # make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
 # make contract-ray  the contract's tests over the real Ray: what is Ray's must pass there, too
+# make test-ray  the engine over a Ray cluster: the contract and its own tests
 # make compatibility  docs/ray-compatibility.md, from what nbray has now
 # make documented  35 programs after Ray's documentation, over nbray and over Ray
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
@@ -21,7 +22,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts compatibility documented contract-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
+.PHONY: fronts compatibility documented contract-ray test-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -96,7 +97,7 @@ test:
 suite: $(READY) $(SYSTEM)
 	@mkdir -p artifacts && rm -f artifacts/suite.status
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts \
+	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts --ignore=tests/ray \
 	  --junitxml=artifacts/tests.xml --durations=12; \
 	  status=$$?; echo $$status > artifacts/suite.status; exit $$status
 
@@ -194,6 +195,11 @@ $(REAL)/.ready: pyproject.toml .ci/find-python
 
 contract-ray: $(REAL)/.ready
 	NBRAY_TEST_ENGINES=real $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
+
+# One Ray for the whole run: it takes seconds to start.
+test-ray: $(REAL)/.ready
+	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract tests/ray --timeout 120 \
+	  --durations=10
 
 documented: $(READY) $(REAL)/.ready
 	@mkdir -p artifacts

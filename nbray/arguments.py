@@ -106,6 +106,12 @@ def address(given: str | None) -> str:
         address = named.strip() or address
     if address in {"", "auto", "local"}:
         return address
+    if address.startswith("ray://"):
+        raise ValueError(
+            f"address {address!r}: nbray does not use Ray's client, which Ray has deprecated. It "
+            "is an ordinary driver on a machine of the Ray cluster: run it there, or have this "
+            "machine join with `ray start --address=HOST:PORT --num-cpus=0` and give 'auto'"
+        )
     if "://" in address:
         raise ValueError(
             f"address {address!r}: nbray has no separate client protocol; give HOST:PORT, "

@@ -29,7 +29,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def head(*options: str) -> Iterator[str]:
-    """A cluster of one node with four CPUs and two of the resource 'special': its address."""
+    """A cluster of one node with four CPUs and two of the resource 'special': its address.
+
+    NBRAY_TEST_RAY names one that runs already, where starting another takes too long.
+    """
+    if os.environ.get("NBRAY_TEST_RAY"):
+        yield os.environ["NBRAY_TEST_RAY"]
+        return
     port = free_port()
     folder = tempfile.mkdtemp(prefix="nbr-")
     log = Path(folder, "start.log")
@@ -38,6 +44,7 @@ def head(*options: str) -> Iterator[str]:
          "--resources", '{"special": 2}', "--include-dashboard=false",
          f"--temp-dir={folder}", *options],
         stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
         started = eventually(lambda: process.poll() is not None or STARTED in log.read_text())

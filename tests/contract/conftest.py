@@ -20,6 +20,7 @@ import pytest
 from api import ENGINES, REAL, ray
 from differences import DIFFERENCES
 from harness import eventually
+from over_ray import LACKS
 
 from nbray.engine import Capabilities, load
 from nbray.engines.inline import InlineEngine
@@ -78,23 +79,31 @@ def start(name: str, **options: Any) -> Any:
     return ray.init(**given)
 
 
+def _called(item: pytest.Item) -> str:
+    """The test as the tables of differences name it."""
+    return f"{item.path.stem}::{getattr(item, 'originalname', item.name)}"
+
+
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave out what an engine says that it cannot do."""
     kept, left_out = [], []
     differs = {test for one in DIFFERENCES for test in one.tests}
+    over_ray = {test for one in LACKS for test in one.tests}
     for item in items:
         if REAL:
             # Ray opens more than it closes, and warns of its own deprecations.
             item.add_marker(pytest.mark.filterwarnings("ignore"))
-            name = f"{item.path.stem}::{getattr(item, 'originalname', item.name)}"
             own = item.get_closest_marker("own") is not None
-            if own or name in differs or item.path.stem in differs:
+            if own or _called(item) in differs or item.path.stem in differs:
                 left_out.append(item)
                 continue
         parameters = getattr(item, "callspec", None)
         name = parameters.params.get("engine") if parameters is not None else None
+        if name == "ray" and {_called(item), item.path.stem} & over_ray:
+            left_out.append(item)
+            continue
         able = _capabilities(name) if isinstance(name, str) else None
         impossible = able is not None and (
             (not able.concurrent and item.get_closest_marker("concurrent") is not None)

@@ -46,8 +46,6 @@ def of_actor(options: ActorOptions, namespace: str, is_async: bool) -> dict[str,
         asked |= {"name": options.name, "get_if_exists": options.get_if_exists}
     if options.lifetime:
         asked["lifetime"] = options.lifetime
-    if options.object_store_memory:
-        asked["object_store_memory"] = options.object_store_memory
     if options.concurrency_groups:
         asked["concurrency_groups"] = dict(options.concurrency_groups)
     if options.max_concurrency or is_async:

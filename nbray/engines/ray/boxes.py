@@ -11,10 +11,13 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import ray
+
 from nbray.config import INLINE_LIMIT
 from nbray.engines.ray import travelling
 from nbray.engines.ray.references import table
-from nbray.wire.failures import pack_error
+from nbray.generators import DynamicObjectRefGenerator
+from nbray.wire.failures import pack_error, unpack_error
 from nbray.wire.pickling import Packed, pack, unpack_parts
 
 _PLAIN = frozenset({int, float, str, bool, type(None)})
@@ -60,6 +63,20 @@ def boxed(value: Any, what: str) -> Any:
     if type(value) in _PLAIN:
         return value
     return Box(pack(value, what))
+
+
+def received(value: Any) -> Any:
+    """*value*, as Ray gave it for an argument or a reference.
+
+    Raises:
+        BaseException: it is an `Unmade`: the error that this stands for.
+    """
+    kind = type(value)
+    if kind is Unmade:
+        raise unpack_error(value.data)
+    if kind is ray.DynamicObjectRefGenerator:
+        return DynamicObjectRefGenerator(table.hold(one) for one in value)
+    return value
 
 
 def open_box(

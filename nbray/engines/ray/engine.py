@@ -16,11 +16,11 @@ from nbray.config import InitConfig
 from nbray.engine import Capabilities, Function
 from nbray.engines.ray import asked, travelling
 from nbray.engines.ray.actors import RayActors
-from nbray.engines.ray.boxes import Unmade, boxed
+from nbray.engines.ray.boxes import Unmade, boxed, received
 from nbray.engines.ray.cells import RayCells
 from nbray.engines.ray.cluster import RayCluster
 from nbray.engines.ray.context import RayContext
-from nbray.engines.ray.errors import Failed, failure, translated
+from nbray.engines.ray.errors import Failed, translated
 from nbray.engines.ray.groups import RayGroups
 from nbray.engines.ray.heads import Head, behind, encode, retrying
 from nbray.engines.ray.insight import RayInsight
@@ -35,7 +35,7 @@ from nbray.exceptions import (
     cluster_ended,
     in_future,
 )
-from nbray.generators import DynamicObjectRefGenerator, ObjectRefGenerator
+from nbray.generators import ObjectRefGenerator
 from nbray.options import DYNAMIC, STREAMING, ActorOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.wire.failures import pack_error
@@ -177,7 +177,7 @@ class RayEngine:
         self.check()
         asked_for = [theirs(ref) for ref in refs]
         try:
-            return [self._value(value) for value in ray.get(asked_for, timeout=timeout)]
+            return [received(value) for value in ray.get(asked_for, timeout=timeout)]
         except ray.exceptions.GetTimeoutError:
             met: BaseException = _late(refs, asked_for, timeout)
         except (ray.exceptions.RayError, Failed) as error:
@@ -198,14 +198,6 @@ class RayEngine:
         """
         if self.ended:
             raise cluster_ended(self.ended)
-
-    def _value(self, value: Any) -> Any:
-        kind = type(value)
-        if kind is Unmade:
-            raise failure(value)
-        if kind is ray.DynamicObjectRefGenerator:
-            return DynamicObjectRefGenerator(table.hold(one) for one in value)
-        return value
 
     def put(self, value: Any) -> ObjectRef[Any]:
         self.check()
@@ -246,7 +238,7 @@ class RayEngine:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(self._value(answer.result()))
+                future.set_result(received(answer.result()))
             except BaseException as error:  # noqa: BLE001 - whatever the task raised
                 future.set_exception(in_future(translated(error)))
 

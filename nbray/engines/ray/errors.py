@@ -12,7 +12,6 @@ from typing import Any
 from ray import exceptions as theirs
 
 from nbray import exceptions as ours
-from nbray.engines.ray.boxes import Unmade
 from nbray.wire.failures import unpack_error
 
 
@@ -38,11 +37,6 @@ TO_RETRY = [Retry]
 
 
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
-
-
-def failure(value: Unmade) -> BaseException:
-    """What is raised where *value* was got."""
-    return unpack_error(value.data)
 
 
 _KINDS: tuple[tuple[str, type[BaseException]], ...] = (

@@ -12,7 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
-from ray.util import placement_group as theirs
+from ray.util.placement_group import (
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 
 from nbray.details import GroupRecord
 from nbray.engines.ray.errors import translated
@@ -41,7 +45,7 @@ def _when_ready(group: Any, value: Any) -> Any:
 def state_of(group: str) -> str:
     """Ray's word for the state of a group; '' if there is none of this id."""
     with contextlib.suppress(Exception):  # Ray raises what it likes of unknown ones
-        found = ray.util.placement_group_table(theirs_of(group))
+        found = placement_group_table(theirs_of(group))
         return str(found.get("state", ""))
     return ""
 
@@ -65,7 +69,7 @@ class RayGroups:
         if target:
             more["_soft_target_node_id"] = target
         try:
-            made = theirs.placement_group(
+            made = placement_group(
                 [dict(bundle) for bundle in bundles], strategy, name,
                 "detached" if detached else None, **more,
             )  # fmt: skip
@@ -76,7 +80,7 @@ class RayGroups:
     def remove(self, group: str) -> None:
         """See the protocol."""
         self._check()
-        theirs.remove_placement_group(theirs_of(group))
+        remove_placement_group(theirs_of(group))
 
     def ready(self, group: str, value: Any) -> ObjectRef[Any]:
         """See the protocol."""
@@ -105,9 +109,9 @@ class RayGroups:
         self._check()
         try:
             if group:
-                found = {group: ray.util.placement_group_table(theirs_of(group))}
+                found = {group: placement_group_table(theirs_of(group))}
             else:
-                found = ray.util.placement_group_table()
+                found = placement_group_table()
         except ray.exceptions.RayError as error:
             raise translated(error) from None
         space = self._namespace()

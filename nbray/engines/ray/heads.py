@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nbray.engines.ray.boxes import Box
+from nbray.engines.ray.boxes import Box, received
 from nbray.engines.ray.references import theirs
 from nbray.options import RetryOn
 from nbray.wire.pickling import pack, pack_call, unpack
@@ -87,7 +87,7 @@ def together(head: Head, rest: Sequence[Any]) -> tuple[list[Any], dict[str, Any]
     else:
         found = unpack(head.call, _no_reference)
     args, kwargs = list(found[0]), found[1]
-    for place, value in zip(head.places, rest, strict=True):
+    for place, value in zip(head.places, map(received, rest), strict=True):
         if isinstance(place, int):
             args[place] = value
         else:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.util import placement_group as theirs
+from ray.util.placement_group import PlacementGroup
 
 from nbray.where import Condition
 
 
 def theirs_of(group: str) -> Any:
     """Ray's handle of the group with this id."""
-    return theirs.PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group)))
+    return PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group)))
 
 
 def selector(conditions: Sequence[Condition]) -> dict[str, str]:

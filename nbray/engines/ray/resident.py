@@ -16,12 +16,13 @@ import ray
 
 from nbray.engine import ActorInfo, method_of
 from nbray.engines.ray.boxes import Unmade, boxed
-from nbray.engines.ray.bracket import bracket
+from nbray.engines.ray.bracket import bracket, where
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
-from nbray.engines.ray.worker import outcome, packed, refuse_unmade, told, values
-from nbray.exceptions import is_end_of_actor
+from nbray.engines.ray.worker import gone, outcome, packed, refuse_unmade, told, values
+from nbray.exceptions import ActorDiedError, is_end_of_actor
 from nbray.hosting.classes import settle_super, starts_async
+from nbray.wire.failures import UNMADE, pack_error, unpack_error
 from nbray.wire.pickling import unpack
 
 _home: list[bytes] = []
@@ -102,8 +103,18 @@ class AsyncResident(Resident):
         if self._begin is not None:
             self._begin, begin = None, self._begin
             self._begun = asyncio.ensure_future(begin)
-        if self._begun is not None:
+        if self._begun is None:
+            return
+        try:
             await self._begun
+        except Exception as error:  # noqa: BLE001 - users' code raises what it likes
+            name = type(self).__name__
+            data = pack_error(error, f"{name}.__init__", *where())
+            died = ActorDiedError(
+                f"the actor {name} died: its __init__ raised ({UNMADE})\n{unpack_error(data)}"
+            )
+            died.actor_init_failed = True
+            raise gone(died) from None
 
     async def call(self, head: bytes, *rest: Any) -> Any:
         """Run a method."""

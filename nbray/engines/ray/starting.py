@@ -6,6 +6,7 @@ Owns what is refused, each in one sentence. Does not own what is done with it (`
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 import ray
@@ -14,6 +15,8 @@ from nbray.config import InitConfig
 from nbray.engines.ray import private
 from nbray.engines.ray.engine import RayEngine
 from nbray.exceptions import NoClusterError, RaySystemError
+
+CONNECT_SECONDS = 5.0
 
 
 def start(config: InitConfig) -> RayEngine:
@@ -24,13 +27,6 @@ def start(config: InitConfig) -> RayEngine:
     """
     if private.is_worker():
         return RayEngine(config, worker=True)
-    if config.address.startswith("ray://"):
-        raise RaySystemError(
-            "nbray is an ordinary driver on a machine of the Ray cluster, and does not connect by "
-            f"{config.address!r}, Ray's client, which Ray has deprecated: run it on a machine of "
-            "the cluster, or have this one join with "
-            "`ray start --address=HOST:6379 --num-cpus=0`"
-        )
     mine = config.address in {"", "local"}
     given: dict[str, Any] = {"namespace": config.namespace or None, "logging_level": "ERROR"}
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
@@ -44,6 +40,8 @@ def start(config: InitConfig) -> RayEngine:
             "include_dashboard": False,
         }  # fmt: skip
     else:
+        if config.address != "auto" and not _listens(config.address):
+            raise NoClusterError(_unreached(config.address, "nothing listens there"))
         given["address"] = config.address
         private.use_token()
     given["log_to_driver"] = config.log_to_driver
@@ -56,7 +54,17 @@ def start(config: InitConfig) -> RayEngine:
     return RayEngine(config, mine=mine)
 
 
-def _unreached(address: str, error: Exception) -> str:
+def _listens(address: str) -> bool:
+    """Whether somebody does at host:port; Ray itself would ask for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), CONNECT_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _unreached(address: str, error: object) -> str:
     if address == "auto":
         return (
             "no Ray cluster runs on this machine: start one with `ray start --head`, or call "

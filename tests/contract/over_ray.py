@@ -1,0 +1,83 @@
+"""What the engine over a Ray cluster does otherwise: each with its reason and its tests.
+
+The contract leaves these tests out over that engine, and docs/engines.md has the same rows. At most
+fifteen: what is not in here is as it is natively, or a fault.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Lack(NamedTuple):
+    """One difference.
+
+    Attributes:
+        what: as a heading.
+        reason: what Ray does, or cannot tell.
+        tests: 'file::test' of the contract, without parameters; or 'file'.
+    """
+
+    what: str
+    reason: str
+    tests: tuple[str, ...]
+
+
+LACKS: tuple[Lack, ...] = (
+    Lack(
+        "prints, counts and actors by cell",
+        "they come with the notebook's half of this engine: until then prints come through Ray's "
+        "own log, and a cell's view has what was submitted alone",
+        (
+            "test_scheduling::test_counts_of_a_cell",
+            "test_scheduling::test_the_snapshot_shows_the_node_and_actors",
+            "test_scheduling::test_prints_go_to_the_sink_with_their_cell",
+            "test_scheduling::test_prints_of_an_actor_go_to_the_calling_cell",
+            "test_generators::test_a_cells_values_are_counted",
+            "test_nested_counts",
+            "test_receipts",
+        ),
+    ),
+    Lack(
+        "what every process is doing",
+        "Ray's processes tell no details of tasks, objects and what holds them; its state API is "
+        "late and cuts lists without a word",
+        (
+            "test_generators::test_why_a_stream_waits",
+            "test_generators::test_what_was_not_taken_is_freed",
+            "test_environments::test_environments_are_listed_with_who_is_in_them",
+            "test_history",
+            "test_memory",
+            "test_state",
+        ),
+    ),
+    Lack(
+        "a stream that nobody holds",
+        "its task is cancelled by Ray where it is, not where it yields next",
+        ("test_generators::test_a_stream_that_nobody_holds_ends_where_it_yields",),
+    ),
+    Lack(
+        "work in a placement group that was removed",
+        "Ray leaves what waits for it waiting",
+        (
+            "test_placement_groups::test_a_removed_group_is_over_at_once_and_for_every_shape_of_work",
+            "test_placement_groups::test_a_retried_task_ends_with_its_group",
+        ),
+    ),
+    Lack(
+        "`object_store_memory` of an actor",
+        "Ray reserves nothing for it, and has deprecated it",
+        ("test_strategies::test_store_memory_is_reserved_for_actors_alone",),
+    ),
+    Lack(
+        "how worker processes are started",
+        "Ray starts each as a program of its own: with its own seed of hashes, and without nbray's "
+        "care for processes that a task forks",
+        (
+            "test_kinds_of_classes::test_all_workers_agree_on_hashes",
+            "test_kinds_of_classes::test_a_forked_process_of_a_task_takes_interrupts_as_any",
+            "test_kinds_of_classes::test_a_forked_process_that_comes_back_ends_and_does_none_of_the_workers_work",
+            "test_errors::test_a_forked_child_is_refused",
+        ),
+    ),
+)

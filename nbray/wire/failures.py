@@ -90,6 +90,19 @@ def _packed_error(error: BaseException, function_name: str, node: str, pid: int)
     return pickle.dumps((function_name, text, _pickled(cause), line, node, pid, frames), 5)
 
 
+def passed_on(data: bytes, function_name: str) -> bytes:
+    """The packed error of *function_name*, which did not run because *data* is an argument's error.
+
+    What users' code raised is passed on as it is. nbray's own errors are raised of tasks alone to
+    which they happened: who passes one on gets a `RayTaskError` of it, as in Ray.
+    """
+    name, _, pickled, line, _, _, _ = pickle.loads(data)
+    if name:
+        return bytes(data)
+    text = f"{ARGUMENT_FAILED}:\n{line}"
+    return pickle.dumps((function_name, text, pickled, line, "", 0, b""), 5)
+
+
 def alike(data: bytes | memoryview) -> tuple[tuple[str, str, str], bytes]:
     """(what the same failure shares, its frames): function, kind of error, the user's line."""
     function_name, text, _, line, _, _, frames = pickle.loads(data)
@@ -175,6 +188,8 @@ _ENDS = (
 
 
 UNMADE = "The actor died because of an error raised in its creation task"
+"""In Ray's words."""
+ARGUMENT_FAILED = "At least one of the input arguments for this task could not be computed"
 """In Ray's words."""
 
 

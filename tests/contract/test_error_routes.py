@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 
 import pytest
 from api import ray
@@ -132,3 +134,89 @@ def test_a_failure_that_is_there_is_raised_at_any_timeout(timeout):
     ray.wait([ref])
     with pytest.raises(ValueError, match="why"):
         ray.get(ref, timeout=timeout)
+
+
+# What Ray raises on its own account, of one task and of those that take it.
+
+
+@pytest.mark.concurrent
+def test_who_takes_what_a_dead_worker_made_fails_as_a_task():
+    @ray.remote(max_retries=0)
+    def dies():
+        os._exit(3)
+
+    @ray.remote
+    def takes(value):
+        return value
+
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def takes(self, value):
+            return value
+
+    crashed = dies.remote()
+    passed_on = [
+        takes.remote(crashed), takes.remote(takes.remote(crashed)),
+        Actor.remote().takes.remote(crashed),
+    ]  # fmt: skip
+    with pytest.raises(ray.exceptions.WorkerCrashedError) as caught:
+        ray.get(crashed, timeout=60)
+    assert not isinstance(caught.value, ray.exceptions.RayTaskError)
+    for ref in passed_on:
+        with pytest.raises(ray.exceptions.WorkerCrashedError, match="input arguments") as caught:
+            ray.get(ref, timeout=60)
+        assert isinstance(caught.value, ray.exceptions.RayTaskError)
+        assert type(caught.value.cause) is ray.exceptions.WorkerCrashedError
+
+
+def test_who_takes_a_dead_actors_result_fails_as_a_task():
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def __init__(self):
+            raise ValueError("no")
+
+        def method(self):
+            pass
+
+    @ray.remote
+    def takes(value):
+        return value
+
+    with pytest.raises(ray.exceptions.ActorDiedError, match="ValueError: no") as caught:
+        ray.get(takes.remote(Actor.remote().method.remote()), timeout=60)
+    assert isinstance(caught.value, ray.exceptions.RayTaskError)
+    assert type(caught.value.cause) is ray.exceptions.ActorDiedError
+
+
+@pytest.mark.concurrent
+def test_what_was_cancelled_while_it_ran_says_where_it_was(tmp_path, until):
+    began = tmp_path / "began"
+
+    @ray.remote
+    def runs():
+        began.touch()
+        while True:
+            time.sleep(0.01)
+
+    @ray.remote
+    def takes(value):
+        return value
+
+    @ray.remote(num_cpus=4)
+    def waits():
+        pass
+
+    ref = runs.remote()
+    until(began.exists)
+    waiting = waits.remote()
+    behind = takes.remote(ref)
+    ray.cancel(waiting)
+    ray.cancel(ref)
+    for one in (ref, behind):
+        with pytest.raises(ray.exceptions.TaskCancelledError, match="in runs") as caught:
+            ray.get(one, timeout=60)
+        assert isinstance(caught.value, ray.exceptions.RayTaskError)
+        assert type(caught.value.cause) is ray.exceptions.TaskCancelledError
+    with pytest.raises(ray.exceptions.TaskCancelledError) as caught:
+        ray.get(waiting, timeout=60)
+    assert not isinstance(caught.value, ray.exceptions.RayTaskError)

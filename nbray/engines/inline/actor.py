@@ -232,8 +232,9 @@ class Actor:
         try:
             async with gate:
                 await self._attempts(call)
-        except asyncio.CancelledError:
-            self._runner.fail(call, TaskCancelledError(f"{call.name} was cancelled"))
+        except asyncio.CancelledError as cut:
+            error = TaskCancelledError(f"{call.name} was cancelled")
+            self._runner.fail(call, error.with_traceback(cut.__traceback__))
         finally:
             self._pending.pop(call, None)
 

@@ -35,7 +35,7 @@ from nbray.exceptions import (
 from nbray.generators import DynamicObjectRefGenerator
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
-from nbray.wire.failures import one_line
+from nbray.wire.failures import one_line, passed_on
 from nbray.wire.pickling import pack, pack_call, pack_error
 
 running: ContextVar[RuntimeInfo | None] = ContextVar("nbray_inline_running", default=None)
@@ -153,7 +153,7 @@ class Runner:
             if outcome is None:  # there is no time-out
                 continue
             if outcome[1]:
-                raise Upstream(outcome[0])
+                raise Upstream(passed_on(outcome[0], call.name))
             value = self._objects.value(outcome)
             if isinstance(place, int):
                 args[place] = value

@@ -179,6 +179,17 @@ def test_nbrays_own_errors_travel_as_they_are(error: Exception) -> None:
     assert str(back) == str(error)
 
 
+def test_nbrays_own_error_of_an_argument_is_an_error_of_the_task_that_takes_it() -> None:
+    crashed = pack_error(exceptions.WorkerCrashedError("f: it exited"), "", "", 0)
+    passed = failures.passed_on(crashed, "g")
+    error = unpack_error(passed)
+    assert isinstance(error, RayTaskError)
+    assert isinstance(error, exceptions.WorkerCrashedError)
+    assert str(error).endswith("WorkerCrashedError: f: it exited")
+    assert (error.function_name, type(error.cause)) == ("g", exceptions.WorkerCrashedError)
+    assert failures.passed_on(passed, "h") == passed
+
+
 def test_a_nested_failure_keeps_cause_and_chain() -> None:
     inner = travel(caught(divide, 0), "divide")
 

@@ -272,7 +272,7 @@ class Callers:
                     failure = fill_dependencies(self.objects, task)
                     if failure is not None:
                         queue.popleft()
-                        effects += self._submitter.fail(task, failure)
+                        effects += self._submitter.pass_on(task, failure)
                         continue
                 queue.popleft()
                 if task.extra is not None or task.attempt:

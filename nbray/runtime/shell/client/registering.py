@@ -19,7 +19,7 @@ from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.process.sockets import Post
-from nbray.wire.failures import UNMADE, in_rays_words
+from nbray.wire.failures import UNMADE, in_rays_words, passed_on
 from nbray.wire.messages import Register, Registered
 from nbray.wire.pickling import pack_error, unpack_error
 
@@ -29,11 +29,14 @@ REGISTER_SECONDS = 20.0
 def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> bytes:
     """A packed nbray error of class *kind* (a name in `nbray.exceptions`).
 
-    The text of the packed error *cause* is put behind *text*.
+    The text of the packed error *cause* is put behind *text*; a "RayTaskError" is that of the
+    task *text*, one of whose arguments has failed with *cause*.
 
     Args:
         actor: which it is about, as hexadecimal digits; with *cause* it could not be made.
     """
+    if kind == "RayTaskError":
+        return passed_on(cause, text)
     if cause:
         made = unpack_error(cause)
         if isinstance(made, exceptions.RuntimeEnvSetupError):

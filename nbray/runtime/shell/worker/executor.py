@@ -394,7 +394,8 @@ class Executor:
             error, (KeyboardInterrupt, TaskCancelledError)
         )
         if cancelled:
-            error = TaskCancelledError(f"{name} was cancelled")
+            where = error.__traceback__  # what had begun tells where it was
+            error = TaskCancelledError(f"{name} was cancelled").with_traceback(where)
         retry = False
         if isinstance(error, SystemExit):
             from nbray.runtime.shell.worker import ending  # few do so

@@ -77,7 +77,7 @@ def test_a_call_whose_argument_failed_fails_and_those_behind_it_go(
     went += caller.seqs(caller.ready(argument, failed=True))
     went += [] if lives else caller.lives()
     assert went == [first, last]
-    assert (entries[1].state, entries[1].value.data) == (FAILED, b"an error")
+    assert (entries[1].state, entries[1].value.data) == (FAILED, b"RayTaskError: addan error")
 
 
 def test_of_those_under_way_at_a_death_each_is_judged_by_itself(caller: Waiting) -> None:

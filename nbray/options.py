@@ -268,13 +268,13 @@ def _most_unread(name: str, value: Any) -> int:
 
 
 def _lifetime(name: str, value: Any) -> str:
-    if value is None or value == "non_detached":
+    if value is None:
         return ""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string or None, not {type(value).__name__}")
-    if value != "detached":
-        raise ValueError(f"{name} must be 'detached' or None, not {value!r}")
-    return "detached"
+    if value not in ("detached", "non_detached"):  # the latter where a job's are detached
+        raise ValueError(f"{name} must be 'detached', 'non_detached' or None, not {value!r}")
+    return value
 
 
 def _groups(name: str, value: Any) -> dict[str, int]:

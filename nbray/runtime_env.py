@@ -330,7 +330,7 @@ def _packages(tool: str) -> Callable[[Any], dict[str, Any] | None]:
                 f"runtime_env['{tool}'] must be of type str or List[str], got {type(value)}"
             )
         found.setdefault(f"{tool}_check", False)
-        if tool == "uv":
+        if tool == "uv" and isinstance(value, dict):
             found.setdefault("uv_pip_install_options", ["--no-cache"])
         found["packages"] = list(dict.fromkeys(found["packages"]))
         return found if found["packages"] else None

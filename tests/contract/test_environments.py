@@ -115,6 +115,7 @@ def test_what_a_specification_means(tmp_path):
     assert found == {
         "packages": ["a"], "uv_check": False, "uv_pip_install_options": ["--no-cache"]
     }  # fmt: skip
+    assert RuntimeEnv(uv=["a"])["uv"] == {"packages": ["a"], "uv_check": False}
     assert RuntimeEnv(working_dir="local:///tmp").working_dir() == "local:///tmp"
 
 

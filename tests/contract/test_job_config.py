@@ -26,6 +26,29 @@ def test_its_settings_are_those_of_the_job(engine):
     assert ray.get_runtime_context().namespace == "said"
 
 
+def test_which_of_its_actors_outlive_their_handles(engine, until):
+    ray.shutdown()
+    more = {"include_dashboard": False, "address": "local"} if REAL else {"engine": engine}
+    ray.init(num_cpus=1, job_config=JobConfig(default_actor_lifetime="detached"), **more)
+
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def who(self):
+            return "here"
+
+    def gone():
+        try:
+            ray.get_actor("says no")
+        except ValueError:
+            return True
+        return False
+
+    for name, options in {"says nothing": {}, "says no": {"lifetime": "non_detached"}}.items():
+        assert ray.get(Actor.options(name=name, **options).remote().who.remote()) == "here"
+    until(gone)
+    assert ray.get(ray.get_actor("says nothing").who.remote()) == "here"
+
+
 def test_what_it_refuses():
     assert JobConfig().runtime_env == {}
     assert JobConfig.from_json({"runtime_env": {"env_vars": {"A": "1"}}}).runtime_env == {

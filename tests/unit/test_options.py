@@ -114,7 +114,7 @@ def test_an_amount_that_no_machine_has_is_counted_all_the_same(amount: float) ->
 def test_lifetime():
     assert actor_options({"lifetime": "detached"}).lifetime == "detached"
     assert actor_options({"lifetime": None}).lifetime == ""
-    assert actor_options({"lifetime": "non_detached"}).lifetime == ""
+    assert actor_options({"lifetime": "non_detached"}).lifetime == "non_detached"
 
 
 def test_retry_exceptions_become_a_tuple():

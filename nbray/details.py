@@ -263,6 +263,21 @@ class JobRecord(Record):
         return self.state not in {JobState.WAITING, JobState.RUNNING}
 
 
+class SubmittedRecord(Record):
+    """A program that was submitted to the cluster (`nbray.job_submission`)."""
+
+    name: str
+    status: str
+    """By Ray's word."""
+    program: str
+    """Its command line."""
+    message: str
+    """What there is to say of its status."""
+    started: float | None = None
+    """Seconds since the epoch."""
+    ended: float | None = None
+
+
 class Details(msgspec.Struct, frozen=True):
     """What all processes of the cluster said of themselves when they were last asked."""
 
@@ -285,6 +300,8 @@ class Details(msgspec.Struct, frozen=True):
     """What was printed of late, oldest first for each driver."""
     environments: dict[int, EnvironmentRecord] = {}
     """The runtime environments of drivers and workers that have one, by client id."""
+    submitted: tuple[SubmittedRecord, ...] = ()
+    """Submitted jobs, the latest first, where the reader has asked for them."""
     me: int = 0
     """Client id of the reader."""
     version: int = 0

@@ -7,20 +7,26 @@ is no client of the cluster any more; a cluster that has ended stays ended.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from nbray.clusters.launcher import Launcher
 from nbray.clusters.record import Record
-from nbray.details import Details
+from nbray.details import Details, SubmittedRecord
 from nbray.engine import Engine
 from nbray.events import Snapshot
 from nbray.exceptions import RayError
+from nbray.job_submission.client import submitted
 
 LINGER = 20.0
 """Seconds without a page after which the dashboard detaches."""
 RETRY = 1.0
 """Seconds between two tries to attach, or to see whether the cluster still runs."""
+PATIENCE = 1.0
+"""Seconds for which a page waits to hear of submitted jobs."""
 
 
 class Source:
@@ -41,6 +47,7 @@ class Source:
         self._tried = float("-inf")
         self.snapshot = Snapshot()
         self.details = Details()
+        self._submitted: tuple[SubmittedRecord, ...] = ()
         self.why = ""
         """Why there is nothing to see."""
 
@@ -73,9 +80,17 @@ class Source:
         try:
             self.snapshot = self._engine.insight.snapshot()
             self.details = self._engine.insight.details(wanted)
+            if self._engine.capabilities.actors and wanted == 0:
+                self._add_submitted(self._engine)
         except (RayError, OSError) as error:
             self.why = str(error)
             self.detach()
+
+    def _add_submitted(self, engine: Engine) -> None:
+        """Submitted jobs are known to an actor of the cluster's, if there is one."""
+        with contextlib.suppress(RayError):  # it says nothing for a moment: what it said last
+            self._submitted = submitted(engine, PATIENCE)
+        self.details = msgspec.structs.replace(self.details, submitted=self._submitted)
 
     def _attach(self) -> None:
         if not self.alive() or self._record is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbray import session
 from nbray.clusters.local import engine_of
+from nbray.details import SubmittedRecord
 from nbray.engine import ActorInfo, Function
 from nbray.exceptions import RayError
 from nbray.ids import FIRST_NODE, OWN_CELL
@@ -41,8 +42,14 @@ def _failed(status: int, why: str) -> RuntimeError:
     return RuntimeError(f"Request failed with status code {status}: {why}.")
 
 
-def ask(engine: Engine, method: str, *args: Any, create: bool = False) -> Any:
-    """What the cluster's job manager answers; None where there is none and none is to be made."""
+def ask(
+    engine: Engine, method: str, *args: Any, create: bool = False, seconds: float | None = None
+) -> Any:
+    """What the cluster's job manager answers; None where there is none and none is to be made.
+
+    Raises:
+        GetTimeoutError: it does not within *seconds*.
+    """
     token = session.cell.set(OWN_CELL)
     try:
         try:
@@ -59,9 +66,29 @@ def ask(engine: Engine, method: str, *args: Any, create: bool = False) -> Any:
                 Function(JobManager, "JobManager"), (), {}, options, blank
             )
         refs = engine.actors.call(info, life, method, args, {}, MethodOptions())
-        return engine.get(refs, None)[0]
+        return engine.get(refs, seconds)[0]
     finally:
         session.cell.reset(token)
+
+
+def submitted(engine: Engine, seconds: float) -> tuple[SubmittedRecord, ...]:
+    """Every submitted job for a screen, the latest first.
+
+    Raises:
+        RayError: who has them is dead, or says nothing within *seconds*.
+    """
+    found: dict[str, JobInfo] = ask(engine, "all", seconds=seconds) or {}
+
+    def moment(milliseconds: int | None) -> float | None:
+        return milliseconds / 1000 if milliseconds else None
+
+    return tuple(
+        SubmittedRecord(
+            name, str(one.status), one.entrypoint, one.message or "",
+            moment(one.start_time), moment(one.end_time),
+        )
+        for name, one in reversed(found.items())
+    )  # fmt: skip
 
 
 def log_of(engine: Engine, job_id: str) -> str:

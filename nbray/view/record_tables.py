@@ -318,3 +318,26 @@ def jobs(details: Details, names: Names) -> Table:
         rows=tuple(rows),
         empty="No kernel or script has launched work yet.",
     )  # fmt: skip
+
+
+_STATUS_TONE = {"FAILED": "bad", "RUNNING": "run", "STOPPED": "soft", "PENDING": "soft"}
+
+
+def submitted(details: Details) -> list[Table]:
+    """Programs that were submitted, if any were."""
+    if not details.submitted:
+        return []
+    rows = []
+    for one in details.submitted[:PAGE]:
+        began, end = one.started, one.ended or details.wall
+        took = figures.duration(end - began) if began and end else ""
+        ago = f"{figures.duration(details.wall - began)} ago" if began and details.wall else ""
+        rows.append((
+            Cell(one.name, sub=one.program),
+            Cell(one.status.lower(), sub=one.message, tone=_STATUS_TONE.get(one.status, "")),
+            Cell(ago, tone="soft"), Cell(took),
+        ))  # fmt: skip
+    count = len(details.submitted)
+    columns = (Column("job"), Column("status"), Column("began"), Column("took", True))
+    note = f"the latest {PAGE} of {figures.count(count)}" if count > PAGE else ""
+    return [Table("Submitted jobs", columns, tuple(rows), note=note)]

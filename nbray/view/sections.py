@@ -63,7 +63,7 @@ def _overview(snapshot: Snapshot, details: Details, names: Names, _query: Query)
     return (
         head
         + render("cells", cells=shown, more=figures.noun(rest, "older cell") if rest else "")
-        + table_html([record_tables.jobs(details, names)])
+        + table_html([record_tables.jobs(details, names), *record_tables.submitted(details)])
     )
 
 

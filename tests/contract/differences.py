@@ -63,7 +63,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a bare `RayTaskError`, or `UnserializableException`; what `get` raises cannot be pickled, "
         "and its `args` are the cause",
         "an error of the user's class, without what could not travel; what `get` raises can be "
-        "pickled, has the `args` of the cause, and says where it happened (`function_name`, `pid`, `traceback_str`)",
+        "pickled, has the `args` of the cause, and says where it happened (`function_name`, `pid`, "
+        "`traceback_str`)",
         "`except` clauses of programs keep working",
         (
             "test_exception_shapes::test_an_exception_is_a_value_like_any_other",

@@ -243,3 +243,16 @@ def test_arguments_of_the_wrong_kind(client, monkeypatch) -> None:
 def test_a_name_that_no_file_can_have(client, name: str) -> None:
     with pytest.raises(RuntimeError, match="is no name of a job"):
         client.submit_job(entrypoint="true", submission_id=name)
+
+
+@pytest.mark.own
+def test_a_screen_has_them_the_latest_first(client) -> None:
+    from nbray import session
+    from nbray.job_submission.client import submitted
+
+    name = f"shown-{time.time_ns()}"
+    info = end(client, client.submit_job(entrypoint="exit 3", submission_id=name))
+    latest = submitted(session.require(), 60.0)[0]
+    assert (latest.name, latest.status, latest.program) == (name, "FAILED", "exit 3")
+    assert latest.message == info.message
+    assert latest.started <= latest.ended

@@ -139,6 +139,18 @@ def test_overview_shows_cells_jobs_and_few_nodes() -> None:
     assert "200 nodes" in section_html("overview", cluster(200), details(), Query())
 
 
+def test_overview_shows_submitted_jobs() -> None:
+    assert "Submitted jobs" not in section_html("overview", cluster(1), details(), Query())
+    found = tuple(
+        d.SubmittedRecord(f"job-{n}", "FAILED", "python <x>.py", "exit code 3", 50.0, 62.0)
+        for n in range(PAGE + 1)
+    )
+    html = section_html("overview", cluster(1), details(submitted=found, wall=110.0), Query())
+    for said in ("job-0", "failed", "exit code 3", "python &lt;x&gt;.py", "60 s ago", "12 s"):
+        assert said in html
+    assert f"the latest {PAGE} of {PAGE + 1}" in html
+
+
 def test_nodes_are_searched_and_workers_listed() -> None:
     found = details(tasks=(task(1, d.RUNNING),))
     html = section_html("nodes", cluster(30), found, Query(text="host17"))

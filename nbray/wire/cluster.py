@@ -365,6 +365,8 @@ class ActorUp(Message):
     incarnation: int
     worker: int
     error: bytes = b""
+    why: str = ""
+    """The same for a table, in a line."""
 
 
 class ActorDown(Message):

@@ -27,6 +27,7 @@ from nbray.exceptions import (
     RayError,
     RaySystemError,
     RayTaskError,
+    RuntimeEnvSetupError,
     UnserializableException,
     told_of,
 )
@@ -36,6 +37,8 @@ from nbray.wire.shorten import Shortened, cut
 
 MOST_TEXT = 256 * 1024
 """Characters of a remote traceback; of a longer one the beginning and the end travel."""
+MOST_WHY = 300
+"""Characters of an error in a table."""
 MOST_LINE = 64 * 1024
 """Characters of an error in one line, for where its class is not known."""
 _OWN = str(Path(__file__).absolute().parent.parent) + os.sep
@@ -191,6 +194,12 @@ UNMADE = "The actor died because of an error raised in its creation task"
 """In Ray's words."""
 ARGUMENT_FAILED = "At least one of the input arguments for this task could not be computed"
 """In Ray's words."""
+
+
+def unmade(error: BaseException) -> str:
+    """Why an actor could not be made, in a line for a table: *error* was raised meanwhile."""
+    said = cut(" ".join(one_line(error).split()), MOST_WHY)
+    return said if isinstance(error, RuntimeEnvSetupError) else f"its __init__ raised {said}"
 
 
 def in_rays_words(why: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -170,6 +171,53 @@ def test_actors_and_their_calls() -> None:
     dead = state.get_actor(found.actor_id)
     assert dead.state == "DEAD"
     assert "killed" in dead.death_cause["actor_died_error_context"]["error_message"]
+
+
+@pytest.mark.concurrent
+def test_why_actors_have_ended(until) -> None:
+    @ray.remote(num_cpus=0)
+    class Ends:
+        def __init__(self, fails=False):
+            if fails:
+                raise ValueError("no shop today")
+
+        def crash(self):
+            os._exit(3)
+
+    def why(identity):
+        until(lambda: state.get_actor(identity).state == "DEAD")
+        ((kind, said),) = state.get_actor(identity).death_cause.items()
+        return kind, said.get("reason"), str(said)
+
+    unmade, crashed, dropped = Ends.remote(True), Ends.remote(), Ends.remote()
+    crashed.crash.remote()
+    ray.get(dropped.__ray_ready__.remote())
+    gone = dropped._actor_id.hex()
+    del dropped
+    kind, _, said = why(unmade._actor_id.hex())
+    assert kind == "creation_task_failure_context"
+    assert "ValueError: no shop today" in said
+    for identity, reason in ((crashed._actor_id.hex(), "WORKER_DIED"), (gone, "OUT_OF_SCOPE")):
+        assert why(identity)[:2] == ("actor_died_error_context", reason)
+
+
+def test_an_actor_whose_environment_cannot_be_made(until) -> None:
+    @ray.remote(num_cpus=0, runtime_env={"conda": "there-is-no-such-environment"})
+    class Actor:
+        pass
+
+    actor = Actor.remote()
+    identity = actor._actor_id.hex()
+    until(lambda: state.get_actor(identity).state == "DEAD")
+    said = state.get_actor(identity).death_cause["runtime_env_failed_context"]
+    assert "conda" in said["error_message"]
+
+
+@pytest.mark.parametrize("get", ["get_actor", "get_node", "get_task"])
+@pytest.mark.parametrize("identity", ["00", "no digits"])
+def test_what_is_no_id(get, identity) -> None:
+    with pytest.raises(RayStateApiException):
+        getattr(state, get)(identity)
 
 
 def test_objects_are_told_with_their_sizes() -> None:

@@ -109,11 +109,14 @@ class StateApiClient:
 
         Raises:
             ValueError: *resource* has no ids.
+            RayStateApiException: *id* is none, of a task, an actor or a node.
         """
         if resource not in _IDENTITY:
             raise ValueError(f"Can't get {resource.name} by id.")
         if hasattr(id, "hex") and not isinstance(id, str):
             id = id.hex()
+        if resource in (_R.TASKS, _R.ACTORS, _R.NODES):
+            choosing.check_id(str(id))
         timeout = (options or GetApiOptions()).timeout
         rows = self._rows(resource, timeout, False)
         key = _IDENTITY[resource]

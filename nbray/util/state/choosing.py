@@ -15,12 +15,28 @@ from nbray.util.state.common import Filter, StateSchema
 from nbray.util.state.exception import RayStateApiException
 
 _SERVER = "API server internal error."
+SHORTEST_ID = 8
+"""Bytes of the shortest id that names a task, an actor or a node."""
 _TRUE, _FALSE = {"true", "1"}, {"false", "0"}
 
 
 def refused(why: str) -> RayStateApiException:
     """The error of a request that cannot be answered, with Ray's first words."""
     return RayStateApiException(f"{_SERVER} Error: {why}")
+
+
+def check_id(text: str) -> None:
+    """Refuse what cannot be the id of a task, an actor or a node: hexadecimal digits of one.
+
+    Raises:
+        RayStateApiException: *text* is none.
+    """
+    try:
+        size = len(bytes.fromhex(text))
+    except ValueError:
+        raise refused(f"{text!r} is no id: Non-hexadecimal digit found") from None
+    if size < SHORTEST_ID:
+        raise refused(f"{text!r} is no id: it is too short, got {size} bytes")
 
 
 def convert(schema: type[StateSchema], filters: Iterable[Filter]) -> list[Filter]:

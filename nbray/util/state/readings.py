@@ -28,6 +28,14 @@ _TASKS = {
 }
 """Tasks that stand behind another one at a worker wait as if they stood at the node."""
 _ACTORS = ("PENDING_CREATION", "ALIVE", "RESTARTING", "DEAD")
+_INIT_RAISED = "its __init__ raised"
+"""In the cause of an actor's end: see `nbray.wire.failures.unmade`."""
+_REASONS = (
+    ("it was killed", "RAY_KILL"), ("last handle", "OUT_OF_SCOPE"), ("reference", "OUT_OF_SCOPE"),
+    ("its owner has died", "OWNER_DIED"), ("is gone", "NODE_DIED"),
+)  # fmt: skip
+"""Words of such a cause, and what Ray calls it; a worker has died for any other."""
+
 
 class Reading:
     """One look at a cluster: *details*, and its *nodes* as `Cluster.nodes` gives them.
@@ -162,24 +170,6 @@ class Reading:
     def _actor(self, one: d.ActorRecord) -> Row:
         state = _ACTORS[one.state]
         pid = self._pids.get(one.worker, 0)
-        cause = None
-        if state == "DEAD":
-            killed = "kill" in one.cause
-            cause = {
-                "actor_died_error_context": {
-                    "error_message": one.cause,
-                    "reason": "RAY_KILL" if killed else "OUT_OF_SCOPE"
-                    if "no longer" in one.cause or "reference" in one.cause else "WORKER_DIED",
-                    "class_name": one.class_name,
-                    "actor_id": object_hex(*one.key),
-                    "name": one.name,
-                    "ray_namespace": one.namespace,
-                    "owner_id": client_hex(one.owner),
-                    "node_ip_address": self._ip(one.node),
-                    "pid": pid,
-                    "never_started": not one.worker,
-                }
-            }  # fmt: skip
         return {
             "actor_id": object_hex(*one.key),
             "class_name": one.class_name,
@@ -191,7 +181,7 @@ class Reading:
             "ray_namespace": one.namespace,
             "serialized_runtime_env": one.environment or "{}",
             "required_resources": dict(one.resources),
-            "death_cause": cause,
+            "death_cause": self._death(one, pid) if state == "DEAD" else None,
             "is_detached": one.detached,
             "placement_group_id": _group(one.resources),
             "repr_name": "",
@@ -201,6 +191,30 @@ class Reading:
             "call_site": None,
             "label_selector": {},
             "fallback_strategy": None,
+        }
+
+    def _death(self, one: d.ActorRecord, pid: int) -> Row:
+        """Why it has ended, in the form that Ray has for each kind of end."""
+        if _INIT_RAISED in one.cause:
+            said = {"formatted_exception_string": one.cause, "language": "PYTHON"}
+            return {"creation_task_failure_context": {**said, "serialized_exception": ""}}
+        if one.cause.startswith("RuntimeEnvSetupError"):
+            return {"runtime_env_failed_context": {"error_message": one.cause}}
+        found = (reason for words, reason in _REASONS if words in one.cause)
+        return {
+            "actor_died_error_context": {
+                "error_message": one.cause,
+                "reason": next(found, "WORKER_DIED"),
+                "class_name": one.class_name,
+                "actor_id": object_hex(*one.key),
+                "name": one.name,
+                "ray_namespace": one.namespace,
+                "owner_id": client_hex(one.owner),
+                "owner_ip_address": self._ip(node_of(one.owner)),
+                "node_ip_address": self._ip(one.node),
+                "pid": pid,
+                "never_started": not one.worker,
+            }
         }
 
     # -- objects

@@ -218,7 +218,7 @@ class Directory:
         actor.worker = message.worker
         if message.error:
             actor.error = message.error
-            return self._end(actor, "its __init__ raised")
+            return self._end(actor, message.why or "its __init__ raised")
         return self._move(actor, m.ALIVE)
 
     def down(self, message: m.ActorDown) -> list[HeadEffect]:

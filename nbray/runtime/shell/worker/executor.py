@@ -36,7 +36,7 @@ from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
 from nbray.runtime.shell.worker.functions import Functions, not_loaded
 from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
-from nbray.wire.failures import one_line
+from nbray.wire.failures import one_line, unmade
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
 from nbray.wire.pickling import pack_error, unpack, unpack_error
 
@@ -437,7 +437,7 @@ class Executor:
         spec = message.spec
         token = running.set(None)
         session.cell.set(spec.cell)
-        error_data = b""
+        error_data, why = b"", ""
         self.actor = message
         if message.gpus:
             self.devices.show(message.gpus, os.environ)
@@ -458,10 +458,10 @@ class Executor:
             if self.forked:
                 self.failure(item, error, 0.0)
             name = f"{spec.class_name}.__init__"
-            error_data = pack_error(error, name, self._node_name, self._pid)
+            error_data, why = pack_error(error, name, self._node_name, self._pid), unmade(error)
         running.reset(token)
         me, node = self.brain.me, self.memory.node
-        up = ActorUp(me, spec.owner, spec.actor, message.incarnation, me, error_data)
+        up = ActorUp(me, spec.owner, spec.actor, message.incarnation, me, error_data, why)
         self.loop.locked(lambda: [*self.output.take(), *self.brain.flush(), Send(node, up)])
 
     def _concurrent(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
 import pytest
 from api import load, ray
 
@@ -58,6 +59,18 @@ def test_numbers_of_other_kinds():
             ray.wait(refs, num_returns=wrong)
     with pytest.raises(TypeError):
         ray.wait(refs, timeout="soon")
+
+
+def test_amounts_of_resources_may_be_numbers_of_numpy():
+    @ray.remote
+    def task():
+        return ray.get_runtime_context().get_assigned_resources().get("special")
+
+    for amount in (np.float32(0.5), np.int64(1), np.float64(0.25)):
+        assert ray.get(task.options(resources={"special": amount}).remote()) == float(amount)
+    for wrong in (np.int64(1), np.array([1, 2])):
+        with pytest.raises(TypeError):
+            task.options(num_cpus=wrong)
 
 
 def test_the_names_of_arguments():

@@ -269,10 +269,10 @@ class Callers:
                         continue
                     break
                 if task.deps is not None:
-                    failure = fill_dependencies(self.objects, task)
+                    failure = fill_dependencies(self.objects, task, self._error)
                     if failure is not None:
                         queue.popleft()
-                        effects += self._submitter.pass_on(task, failure)
+                        effects += self._submitter.fail(task, failure)
                         continue
                 queue.popleft()
                 if task.extra is not None or task.attempt:

@@ -260,18 +260,22 @@ def watch_dependencies(objects: Objects, task: Task) -> list[ClientEffect]:
     return effects
 
 
-def fill_dependencies(objects: Objects, task: Task) -> Value | None:
+def fill_dependencies(
+    objects: Objects, task: Task, error: ErrorMaker | None = None
+) -> Value | None:
     """Put the values of ready dependencies into the task, as they are known now.
 
     Returns:
-        The error of one that failed, instead.
+        The error of one that failed, instead: with *error* as the task passes it on.
     """
     deps: list[tuple[int | str, Value, Ref]] = []
     for where, key in task.deps or ():
         entry = objects.require(key)
         value = objects.value_of(entry)
         if value.failed:
-            return value
+            if error is None:
+                return value
+            return Value(error("RayTaskError", task.work.spec.name, value.data), failed=True)
         deps.append((where, value, key))
     extra = task.extra
     if extra is None:

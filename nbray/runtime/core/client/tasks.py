@@ -116,9 +116,9 @@ class Submitter:
             task = self._ready.popleft()
             if task.cancelled:
                 continue
-            failure = fill_dependencies(self.objects, task)
+            failure = fill_dependencies(self.objects, task, self._error)
             if failure is not None:
-                effects += self.pass_on(task, failure)
+                effects += self.fail(task, failure)
             else:
                 self.pools.enqueue(task)
         pools = self.pools
@@ -377,11 +377,6 @@ class Submitter:
         self.ends.append((task.work.spec, task.seq, 0, why, task.attempt, task.life))
         self._unpin(task, 0)
         return self._complete(task, [error], True, 0)
-
-    def pass_on(self, task: Task, failure: Value) -> list[ClientEffect]:
-        """End a task of whose arguments one has failed."""
-        data = self._error("RayTaskError", task.work.spec.name, failure.data)
-        return self.fail(task, Value(data, failed=True))
 
     def bounced(self, message: Bounced) -> list[ClientEffect]:
         """A worker gave unstarted tasks back; it gets no more until it answers."""

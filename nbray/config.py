@@ -112,6 +112,8 @@ LARGE_FUNCTION = 1 << 20
 """Bytes of a pickled function from which on it is put into the store, with a warning."""
 CHUNK = 1 << 20
 """Bytes of one frame of a bulk message between machines."""
+NEAR_BYTES = 1 << 20
+"""So many more bytes of a task's arguments than others a node must have to be asked first."""
 PART = 4 * CHUNK
 """Bytes of a large object that are asked for at a time, and come in one bulk message."""
 BATCH_TASKS = 50

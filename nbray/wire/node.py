@@ -48,6 +48,8 @@ class Demand(Message):
     """What else is said of the node; between nodes it has been decided."""
     once: bool = False
     """What runs there must not run twice (`max_retries=0`)."""
+    near: dict[int, int] = {}
+    """Node -> how many tasks have most of their arguments there."""
 
 
 class Granted(Message):

@@ -61,6 +61,22 @@ def test_an_object_goes_to_both_at_once_and_arrives_whole(cluster: Any) -> None:
     assert set(found) == {digest(value)}
 
 
+def test_tasks_go_to_the_node_that_has_their_data(cluster: Any) -> None:
+    @ray.remote
+    def where(_array: Any) -> str:
+        node: str = ray.get_runtime_context().get_node_id()
+        return node
+
+    nodes = {name: node["NodeID"] for name in "ab" for node in ray.nodes()
+             if name in node["Resources"]}  # fmt: skip
+    refs = [make.options(resources={name: 0.1}).remote(7) for name in "ab"]
+    ray.wait(refs, num_returns=2, timeout=60, fetch_local=False)
+    assert eventually(lambda: ray.available_resources().get("CPU") == 3)
+    for _ in range(2):
+        assert ray.get([where.remote(ref) for ref in refs]) == [nodes["a"], nodes["b"]]
+        assert eventually(lambda: ray.available_resources().get("CPU") == 3)
+
+
 def test_what_is_left_of_its_copies_is_enough(cluster: Any) -> None:
     ref = make.options(resources={"a": 0.1}).remote(3)
     expected = ray.get(seen.options(resources={"b": 0.1}).remote(ref))

@@ -12,6 +12,7 @@ from typing import Any
 
 from nbray.config import LEASE_LINGER
 from nbray.ids import node_client
+from nbray.runtime.core.client.locality import wanted
 from nbray.runtime.core.client.task_records import LeasedWorker, ShapePool, Task, at_work, returned
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.where import Where
@@ -99,6 +100,7 @@ class Pools:
         return Demand(
             self.me, pool.id, pool.resources, want, pool.depth, pool.node, where=pool.where,
             env=pool.env, once=pool.once,
+            near=wanted(pool.queue) if pool.where is None and not pool.group else {},
         )  # fmt: skip
 
     def of_group(self, group: str) -> list[ShapePool]:

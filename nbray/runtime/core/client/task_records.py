@@ -84,7 +84,7 @@ class Task:
     """
 
     __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "held", "lease", "life",
-                 "missing", "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
+                 "missing", "near", "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
 
     def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
         self.seq = seq
@@ -93,7 +93,8 @@ class Task:
         self.returns = returns
         self.extra: Extra | None = None
         self.deps: list[tuple[int | str, Ref]] | None = None
-        """Top-level references among the arguments; `extra` has their values when it is sent."""
+        """Top-level references among the arguments; `extra` has their values when it is sent,
+        and `near`, which is not there without any, is the node where most of them lies."""
         self.pins: tuple[Ref, ...] = ()
         """Objects that it takes, in whatever way."""
         self.held = False
@@ -174,7 +175,8 @@ class ShapePool:
     """Tasks of one shape, and the leases that serve them."""
 
     __slots__ = ("depth", "ended", "env", "group", "id", "infeasible", "kind", "leases", "node",
-                 "once", "queue", "raises", "resources", "sent", "waiting", "where")  # fmt: skip
+                 "once", "passed", "queue", "raises", "resources", "sent", "waiting",
+                 "where")  # fmt: skip
 
     def __init__(
         self, number: int, resources: Shape, depth: int, node: int, where: Where | None = None,
@@ -188,6 +190,9 @@ class ShapePool:
         self.once = False
         """Its tasks must not run twice."""
         self.queue: deque[Task] = deque()
+        self.passed = (0, 0)
+        """The number of a task that was first in the queue, and how often others, nearer to a
+        worker, went before it."""
         self.leases: dict[int, LeasedWorker] = {}
         self.sent = 0
         """The count of the last `Demand`."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 
 from nbray.config import DEAD_GRACE
 from nbray.ids import node_of
+from nbray.runtime.core.client.locality import near_first, nearest
 from nbray.runtime.core.client.memory_retries import ADVICE, MemoryRetries
 from nbray.runtime.core.client.objects.objects import PENDING, Objects
 from nbray.runtime.core.client.pools import Pools
@@ -120,6 +121,7 @@ class Submitter:
             if failure is not None:
                 effects += self.fail(task, failure)
             else:
+                task.near = nearest(task)
                 self.pools.enqueue(task)
         pools = self.pools
         for pool in list(pools.active.values()):
@@ -144,11 +146,14 @@ class Submitter:
         ]
         if not leases:
             return
-        leases.sort(key=lambda lease: len(lease.inflight))
+        near = 0 if queue[0].deps is None else queue[0].near
+        leases.sort(key=lambda lease: (len(lease.inflight), near and lease.node != near))
         for lease in leases:
             if not queue:
                 return
             remote = lease.node != self.node
+            if queue[0].deps is not None and not near_first(pool, lease.node) and lease.inflight:
+                continue
             ahead = queue[0].work.ahead(remote)
             held = len(lease.inflight)
             if held and not lease.takes_more(queue[0].work, self._now):
@@ -166,6 +171,8 @@ class Submitter:
                 ):
                     break
                 room -= self._push(lease, queue, room, effects)
+                if queue and queue[0].deps is not None and not near_first(pool, lease.node):
+                    break
 
     def _push(
         self, lease: LeasedWorker, queue: deque[Task], room: int, effects: list[ClientEffect]
@@ -182,6 +189,8 @@ class Submitter:
         while queue and taken < room and size < BATCH_BYTES:
             task = queue[0]
             if task.work is not work or (task.attempt and seqs):
+                break
+            if seqs and task.deps is not None and task.near not in (0, lease.node):
                 break
             queue.popleft()
             if task.cancelled:

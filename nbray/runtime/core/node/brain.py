@@ -461,6 +461,7 @@ class NodeBrain:
             self.bundles.settle()
             hungry.extend(self.bundles.place(now, out))
         hungry.extend(self.residents.place(now, out, room=not hungry))
+        self.peers.look_near(now)
         effects, starved = self.scheduler.grant(hungry, now)
         out.extend(effects)
         out.extend(self.scheduler.reclaim(starved, now))

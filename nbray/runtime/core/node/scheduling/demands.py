@@ -37,6 +37,7 @@ class Demands:
         want.env = message.env
         want.where = message.where
         want.once = message.once
+        want.near = message.near
         want.asker = message.sender if message.origin else 0
         want.rests = 0.0
         if not want.unmet:

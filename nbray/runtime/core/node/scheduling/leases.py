@@ -177,6 +177,7 @@ class Want:
     __slots__ = (
         "asked",
         "asker",
+        "away",
         "count",
         "depth",
         "env",
@@ -184,6 +185,7 @@ class Want:
         "key",
         "late",
         "leases",
+        "near",
         "node",
         "once",
         "passed",
@@ -213,6 +215,10 @@ class Want:
         """It has waited for the node that it is best on."""
         self.there = False
         """What else is said keeps it off this node."""
+        self.near: dict[int, int] = {}
+        """Node -> how many workers are best there, for the data that they take."""
+        self.away = 0
+        """How many of those have room on other nodes: they are not wanted here."""
         self.asker = 0
         """The node that asks on behalf of its client (0: the client is ours)."""
         self.leases: set[int] = set()

@@ -114,11 +114,14 @@ class Peers:
                 m for m in able(need, everybody, want.node, where) if m.number != self._node
             ]
         room = {m.number: slots(need, m.available, m.total) for m in candidates}
-        first = where.node if where is not None else 0
+        first, near = where.node if where is not None else 0, want.near
         if where is not None and where.spill and not want.late:
             named = [m for m in candidates if m.number == first]
             candidates = named if named or first == self._node else candidates
-        order = sorted(candidates, key=lambda m: (m.number != first, -room[m.number], m.number))
+        order = sorted(
+            candidates,
+            key=lambda m: (m.number != first, -near.get(m.number, 0), -room[m.number], m.number),
+        )
         for member in order:
             part = min(rest, room[member.number])
             if part:
@@ -132,6 +135,25 @@ class Peers:
             count = min(asks.get(member.number, 0) + rest, most)
             asks[member.number] = max(count, want.remote.get(member.number, 0))
         return {node: count for node, count in asks.items() if count}
+
+    def look_near(self, now: float) -> None:
+        """Note how many workers of each want are to come from other nodes, which have the data.
+
+        Only as many as those have free as far as is known here, and not for long: what is known
+        may have changed.
+        """
+        for want in self._leases.wants.values():
+            want.away = 0
+            if not want.near or not want.count:
+                continue
+            nothing = not want.held and not any(want.remote.values())
+            if nothing and now >= want.since + SPILL_SECONDS:
+                want.near = {}
+            for member in able(want.resources, self.others(), want.node) if want.near else ():
+                best = want.near.get(member.number, 0) - want.remote.get(member.number, 0)
+                if best > 0:
+                    room = slots(want.resources, member.available, member.total)
+                    want.away += min(best, room)
 
     # -- telling clients ------------------------------------------------------------
 
@@ -212,7 +234,7 @@ class Peers:
         """Seconds after which `explain` has something to say, or to do."""
         where = want.where
         if where is None:
-            return PATIENCE
+            return SPILL_SECONDS if want.near else PATIENCE
         if where.spill and not want.late:
             return SPILL_SECONDS
         return FAIL_SECONDS if where.fail else PATIENCE

@@ -221,7 +221,7 @@ class Scheduler:
         return Kept(self._ledger.free, self._leases, now)
 
     def _hungry(self, want: Want) -> bool:
-        if self.closed or not want.unmet or want.node not in (0, self._node) or want.there:
+        if self.closed or want.unmet <= want.away or want.node not in (0, self._node) or want.there:
             return False
         if self.most and want.held >= self.most.get(want.key, want.count):
             return False

@@ -150,3 +150,35 @@ def test_a_client_is_told_why_only_after_it_has_had_nothing_for_a_while(end: m.M
     assert not play.take(m.Waiting)
     play.tick(0.2)
     assert play.take(m.Waiting, ANNA)
+
+
+def near(free: dict[int, int], cpus: int = 2) -> Play:
+    """A node with *cpus* beside others."""
+    play = Play(cpus=cpus)
+    play.register(ANNA, driver=True)
+    told(play, free)
+    play.sent.clear()
+    return play
+
+
+def test_the_node_that_has_the_data_is_asked_first_though_this_one_is_free() -> None:
+    play = near({2: 4, 3: 1})
+    play.demand(ANNA, 1, near={3: 1})
+    assert asked(play)[3] == 1
+    assert not play.granted(ANNA)
+
+
+def test_what_the_node_with_the_data_has_no_room_for_is_had_here_at_once() -> None:
+    play = near({2: 1})
+    play.demand(ANNA, 3, near={2: 3})
+    assert asked(play)
+    assert len(play.granted(ANNA)) == 2
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_nobody_waits_for_a_busy_node_that_has_the_data(free: int) -> None:
+    play = near({2: free})
+    play.demand(ANNA, 1, near={2: 1})
+    assert len(play.granted(ANNA)) == 1 - free
+    play.tick(1.0)  # it does not grant: what was known of it was old
+    assert len(play.granted(ANNA)) == free

@@ -85,6 +85,9 @@ class Task:
 
     __slots__ = ("args", "attempt", "cancelled", "deps", "extra", "held", "lease", "life",
                  "missing", "near", "parent", "pins", "returns", "seq", "sink", "work")  # fmt: skip
+    near: int
+    """The node where most of its arguments lies (see `locality`): once these are known, if there
+    are references among them."""
 
     def __init__(self, seq: int, work: Work, args: bytes, returns: int) -> None:
         self.seq = seq
@@ -93,8 +96,7 @@ class Task:
         self.returns = returns
         self.extra: Extra | None = None
         self.deps: list[tuple[int | str, Ref]] | None = None
-        """Top-level references among the arguments; `extra` has their values when it is sent,
-        and `near`, which is not there without any, is the node where most of them lies."""
+        """Top-level references among the arguments; `extra` has their values when it is sent."""
         self.pins: tuple[Ref, ...] = ()
         """Objects that it takes, in whatever way."""
         self.held = False

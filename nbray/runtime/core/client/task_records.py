@@ -210,6 +210,18 @@ class ShapePool:
         self.group = group
         """The placement group whose resources these are."""
 
+    def usable(self) -> list[LeasedWorker]:
+        """The leases that may get more, for a queue: those with least first, of these near ones."""
+        leases = [
+            lease
+            for lease in self.leases.values()
+            if not (lease.reclaimed or lease.stalled or lease.dead or lease.parked)
+        ]
+        first = self.queue[0]
+        near = 0 if first.deps is None else first.near
+        leases.sort(key=lambda lease: (len(lease.inflight), near and lease.node != near))
+        return leases
+
 
 def returned(client: int, lease: int, worker: int, spent: bool = False) -> list[ClientEffect]:
     """A lease goes back to the node of its worker."""

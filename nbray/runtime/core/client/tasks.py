@@ -138,16 +138,7 @@ class Submitter:
         return effects
 
     def _dispatch(self, pool: ShapePool, effects: list[ClientEffect]) -> None:
-        queue = pool.queue
-        leases = [
-            lease
-            for lease in pool.leases.values()
-            if not (lease.reclaimed or lease.stalled or lease.dead or lease.parked)
-        ]
-        if not leases:
-            return
-        near = 0 if queue[0].deps is None else queue[0].near
-        leases.sort(key=lambda lease: (len(lease.inflight), near and lease.node != near))
+        queue, leases = pool.queue, pool.usable()
         for lease in leases:
             if not queue:
                 return

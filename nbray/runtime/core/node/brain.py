@@ -117,9 +117,8 @@ class NodeBrain:
         if self.ending:
             return []
         out = self._dispatch(message, now)
-        if isinstance(message, m.Pull | m.Chunk):
-            return out  # a thousand for each GB, and nothing for others comes of one
-        return [*out, *self._settle(now)]
+        # Of those there are hundreds for each GB, and nothing for others comes of one.
+        return out if isinstance(message, m.Pull | m.Chunk) else [*out, *self._settle(now)]
 
     def tick(self, now: float) -> list[NodeEffect]:
         """Let time pass."""

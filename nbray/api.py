@@ -43,6 +43,7 @@ def init(
     num_gpus: float | None = None,
     resources: Mapping[str, float] | None = None,
     object_store_memory: int | None = None,
+    object_spilling_directory: str | None = None,
     namespace: str | None = None,
     ignore_reinit_error: bool = False,
     log_to_driver: bool = True,
@@ -64,8 +65,8 @@ def init(
         address: None: what NBRAY_ADDRESS or RAY_ADDRESS say, else, unless a size is
             given, the cluster of `nbray start` on this machine, else a new one; 'local':
             a new one; 'auto': the one running here; or 'host:port' of a head.
-        num_cpus: CPUs tasks may use (default: the machine's). Only for a new cluster,
-            as are num_gpus, resources and object_store_memory (bytes).
+        num_cpus: CPUs tasks may use (default: the machine's). Only for a new cluster, as are
+            num_gpus, resources, object_store_memory (bytes), object_spilling_directory (beyond).
         namespace: where names of actors are looked up.
         runtime_env: what all tasks and actors have (see `nbray.runtime_env.RuntimeEnv`); those
             with a `runtime_env` of their own add to it.
@@ -77,8 +78,7 @@ def init(
         include_dashboard: False: a new cluster listens at no port for its dashboard.
         dashboard_port: where it does, on 127.0.0.1 (default, or 0: 8265, or the next port
             that is free). The returned context's `dashboard_url` is the link.
-        job_config: a `nbray.job_config.JobConfig`: its namespace and environment, where this call
-            says none.
+        job_config: a `nbray.job_config.JobConfig`: its namespace and environment, if none here.
         ignore_reinit_error: if nbray already runs go on with it, whatever the other arguments say.
         others: Ray's `local_mode=True` is engine='inline'. Ray's arguments without effect
             here are accepted; a warning says so, except of those about logging and metrics.
@@ -109,6 +109,7 @@ def init(
         num_gpus=arguments.amount("num_gpus", num_gpus),
         resources=arguments.resources(resources, others.get("_memory")),
         object_store_memory=arguments.store_size(object_store_memory),
+        spill_directory=arguments.folder("object_spilling_directory", object_spilling_directory),
         namespace=found_by("namespace", arguments.text("namespace", namespace)),
         secret=arguments.text("_redis_password", _redis_password),
         node_ip_address=arguments.text("_node_ip_address", _node_ip_address),
@@ -285,13 +286,10 @@ def put(value: Any, *, _owner: Any = None) -> ObjectRef[Any]:
     Raises:
         TypeError: the value is a reference, or cannot be pickled.
         ValueError: an owner is named, which Ray knows no more since 2.56.
-        ObjectStoreFullError: it does not fit.
+        OutOfDiskError, ObjectStoreFullError: there is no room for it, on disk or at all.
     """
     if isinstance(value, ObjectRef):
-        raise TypeError(
-            "put() of an ObjectRef is not allowed: it is a reference already (wrap it in a list "
-            "to have it stored)"
-        )
+        raise TypeError("put() of an ObjectRef is not allowed: to store it, wrap it in a list")
     if _owner is not None:
         raise ValueError(
             "put(): the argument `_owner` has been removed in Ray 2.56: have the actor itself put "
@@ -462,9 +460,9 @@ def _running() -> Engine:
         RaySystemError: there is none.
     """
     engine = session.current()
-    if engine is None:
-        raise RaySystemError("nbray is not running: call nbray.init() first")
-    return engine
+    if engine is not None:
+        return engine
+    raise RaySystemError("nbray is not running: call nbray.init() first")
 
 
 def nodes() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from nbray.config import InitConfig
@@ -39,6 +40,7 @@ OWN = {
     "address", "num_cpus", "num_gpus", "resources", "object_store_memory", "namespace",
     "ignore_reinit_error", "log_to_driver", "runtime_env", "engine", "detached", "_redis_password",
     "_node_ip_address", "include_dashboard", "dashboard_port", "job_config",
+    "object_spilling_directory",
 }  # fmt: skip
 
 
@@ -88,6 +90,7 @@ def refuse_sizes(wanted: InitConfig) -> None:
             ("num_gpus", wanted.num_gpus),
             ("resources", wanted.resources or None),
             ("object_store_memory", wanted.object_store_memory),
+            ("object_spilling_directory", wanted.spill_directory or None),
             ("detached", wanted.detached or None),
         )
         if value is not None
@@ -154,6 +157,14 @@ def engine(given: Any) -> str:
     theirs = sys.modules.get("ray")  # a program that such a worker started has not loaded it
     asked = getattr(theirs, "is_initialized", None)
     return "ray" if asked is not None and asked() else "native"
+
+
+def folder(name: str, value: Any) -> str:
+    """A folder by its whole path; '' for None."""
+    given = "" if value is None else os.fspath(value)
+    if not isinstance(given, str):
+        raise TypeError(f"{name} must be a path, not {type(value).__name__}")
+    return str(Path(given).expanduser().absolute()) if given else ""
 
 
 def amount(name: str, value: Any) -> float | None:

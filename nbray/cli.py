@@ -21,6 +21,7 @@ from typing import IO
 
 import click
 
+from nbray import arguments
 from nbray.as_ray.command import run
 from nbray.clusters.local import Local
 from nbray.clusters.record import Record
@@ -87,6 +88,11 @@ def main() -> None:
     help="Memory for objects.  [default: 30 % of the machine's]",
 )  # fmt: skip
 @click.option(
+    "--object-spilling-directory", metavar="FOLDER", type=click.Path(file_okay=False),
+    help="Where objects go that do not fit into that memory.  [default: the system's folder for "
+    "temporary files, or another one that is on a disk]",
+)  # fmt: skip
+@click.option(
     "--max-workers", metavar="COUNT", type=click.IntRange(min=1), envvar=MOST_WORKERS,
     help=f"Most worker processes.  [default: {MOST_WORKERS}, or what half the memory allows]",
 )  # fmt: skip
@@ -134,6 +140,7 @@ def start(
     labels: dict[str, str],
     labels_file: dict[str, str],
     object_store_memory: int | None,
+    object_spilling_directory: str | None,
     max_workers: int | None,
     redis_password: str | None,
     secret_file: IO[str] | None,
@@ -177,6 +184,7 @@ def start(
         resources={**resources, **({"memory": float(memory)} if memory else {})},
         labels={**labels_file, **labels},
         object_store_memory=object_store_memory,
+        spill_directory=arguments.folder("--object-spilling-directory", object_spilling_directory),
         max_workers=max_workers or 0,
         secret=(secret or "").strip(),
         insecure_password=insecure_password,

@@ -41,6 +41,8 @@ class InitConfig(msgspec.Struct, frozen=True):
     resources: dict[str, float] = {}
     object_store_memory: int | None = None
     """Bytes; None: 30 % of the machine's memory."""
+    spill_directory: str = ""
+    """Where objects go that the store does not hold; '': see `shell.node.disk.usual_directory`."""
     namespace: str = ""
     secret: str = ""
     node_ip_address: str = ""
@@ -87,6 +89,8 @@ class NodeRequest(msgspec.Struct, frozen=True):
     resources: dict[str, float] = {}
     object_store_memory: int | None = None
     """Bytes; None: 30 % of the machine's memory."""
+    spill_directory: str = ""
+    """As in `InitConfig`."""
     secret: str = ""
     """'': a head makes a new one; a node that joins must have it."""
     insecure_password: bool = False
@@ -167,6 +171,21 @@ STATS_INTERVAL = 0.5
 """Seconds between a node's figures."""
 STORE_SHARE = 0.3
 """Part of the machine's memory the object store may use."""
+SPILL_FILE = 256 << 20
+"""Bytes of a file on disk that spilled objects share, at least; larger objects get their own."""
+SPILL_BATCH = 64 << 20
+"""Bytes that a node moves to disk at a time, at least, when its store is full."""
+SPILL_DISK_SHARE = 0.95
+"""Part of a disk up to which the store may fill it, with all else that is there: Ray's figure."""
+SPILL_LIMIT = "NBRAY_SPILL_LIMIT"
+"""The environment variable that says how many bytes a node's store may have on disk at most."""
+PIN_SECONDS = 1.0
+"""Seconds that a node waits for its clients to say that they pin what they use; an object for
+which there is no room goes to disk itself, then."""
+IN_USE_SECONDS = 0.5
+"""Seconds after which an object that was in use is looked at again."""
+ROOM_SECONDS = 60.0
+"""Seconds that an object waits for room in the store before it is refused."""
 SPARE_SECONDS = 10.0
 """Seconds that shared memory in which nothing lies is kept warm for the next object."""
 SCARCE_SHARE = 0.1
@@ -307,6 +326,23 @@ def _number(
     bounds += [f"at most {most:g}"] if math.isfinite(most) else []
     of = f" of {' and '.join(bounds)}" if bounds else ""
     raise ValueError(f"{name} is {said!r} in the environment: it must be a number{of}")
+
+
+def spill_limit() -> int:
+    """What `NBRAY_SPILL_LIMIT` says, in bytes; 0 if it says nothing.
+
+    Raises:
+        ValueError: it is no positive whole number.
+    """
+    said = os.environ.get(SPILL_LIMIT, "").strip()
+    if not said:
+        return 0
+    if not said.isascii() or not said.isdigit() or not int(said):
+        raise ValueError(
+            f"{SPILL_LIMIT} is {said!r}: it must be a positive whole number, the most bytes that a "
+            "node's objects may take on disk"
+        )
+    return int(said)
 
 
 def run_roots() -> list[str]:

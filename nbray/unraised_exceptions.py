@@ -1,4 +1,4 @@
-"""Ray's error classes that nothing in nbray raises, but `dag.compiled` one, for programs to name.
+"""Ray's error classes that nbray raises hardly ever (a full disk, `dag.compiled`), or never.
 
 Owns these classes. Users have them from `nbray.exceptions`, which loads this when one is
 asked for: `import nbray` needs none of them.
@@ -81,7 +81,7 @@ class ObjectReconstructionFailedError(ObjectLostError):
 
 
 class OutOfDiskError(RayError):
-    """The disk has no room for what the object store does not hold."""
+    """The object store is full, and the disk has no room for what it does not hold."""
 
 
 class CrossLanguageError(RayError):

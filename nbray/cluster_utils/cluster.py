@@ -33,14 +33,15 @@ _LOOK = 0.05
 """Seconds between two looks at how many nodes there are."""
 _TAKEN = frozenset({
     "num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "node_ip_address",
-    "memory", "include_dashboard", "dashboard_port", "env_vars", "redis_password",
+    "memory", "object_spilling_directory", "include_dashboard", "dashboard_port", "env_vars",
+    "redis_password",
 })  # fmt: skip
 _WITHOUT_EFFECT = frozenset({
     "redis_address", "gcs_address", "redis_port", "redis_shard_ports",
     "object_manager_port", "node_manager_port", "gcs_server_port", "node_name", "min_worker_port",
     "max_worker_port", "worker_port_list", "ray_client_server_port", "redirect_output",
     "log_to_stderr", "external_addresses", "num_redis_shards", "redis_max_clients",
-    "redis_username", "plasma_directory", "object_spilling_directory", "worker_path",
+    "redis_username", "plasma_directory", "worker_path",
     "setup_worker_path", "huge_pages", "dashboard_host", "dashboard_agent_listen_port",
     "runtime_env_agent_port", "plasma_store_socket_name", "raylet_socket_name", "temp_dir",
     "runtime_env_dir_name", "include_log_monitor", "autoscaling_config", "ray_debugger_external",
@@ -247,6 +248,9 @@ class Cluster:
             resources=arguments.resources(given.get("resources"), given.get("memory")),
             labels=arguments.labels(given.get("labels")),
             object_store_memory=arguments.store_size(STORE_BYTES if store is None else store),
+            spill_directory=arguments.folder(
+                "object_spilling_directory", given.get("object_spilling_directory")
+            ),
             secret=(
                 arguments.text("redis_password", given.get("redis_password"))
                 if head is None

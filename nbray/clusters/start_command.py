@@ -60,6 +60,8 @@ def arguments(request: NodeRequest) -> list[str]:
         words.append(f"--labels={','.join(f'{k}={v}' for k, v in request.labels.items())}")
     if request.object_store_memory is not None:
         words.append(f"--object-store-memory={request.object_store_memory}")
+    if request.spill_directory:
+        words.append(f"--object-spilling-directory={request.spill_directory}")
     if request.max_workers:
         words.append(f"--max-workers={request.max_workers}")
     if request.secret:

@@ -14,7 +14,7 @@ _WITHOUT_EFFECT = (
     "--worker-port-list", "--ray-client-server-port", "--object-manager-port",
     "--node-manager-port", "--gcs-server-port", "--metrics-export-port",
     "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port", "--dashboard-grpc-port",
-    "--runtime-env-agent-port", "--plasma-directory", "--object-spilling-directory",
+    "--runtime-env-agent-port", "--plasma-directory",
     "--autoscaling-config", "--storage", "--system-config", "--tracing-startup-hook",
     "--redis-shard-ports", "--redis-username", "--include-log-monitor", "--system-reserved-cpu",
     "--system-reserved-memory", "--cgroup-path", "--proxy-server-url",

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nbray import session
-from nbray.config import JOB_CONFIG, InitConfig, NodeRequest, Owner, join_line, memory_guard
+from nbray.config import (
+    JOB_CONFIG,
+    InitConfig,
+    NodeRequest,
+    Owner,
+    join_line,
+    memory_guard,
+    spill_limit,
+)
 from nbray.exceptions import AuthenticationError, NoClusterError, RaySystemError
 from nbray.ids import DRIVER_FLAG, client_id, drawn
 from nbray.runtime.shell.launch.starting import Root, dismiss, reap, spawn, start_root
@@ -162,6 +170,7 @@ def start_node(request: NodeRequest, root: Root | None = None) -> Record:
             cannot; one sentence. Nothing is left running.
     """
     memory_guard(os.environ)  # or what is wrong with it is said by nobody
+    spill_limit()
     if request.head:
         from nbray.runtime.core.node.idle import limits
 
@@ -182,6 +191,7 @@ def _started_by_command(config: InitConfig) -> Record | None:
     """
     sizes = (
         config.num_cpus, config.num_gpus, config.object_store_memory, config.resources or None,
+        config.spill_directory or None,
         config.labels or None, config.detached or None, config.secret or None,
         config.node_ip_address or None,
     )  # fmt: skip
@@ -235,6 +245,7 @@ def _start_local(config: InitConfig) -> tuple[Record, bool]:
                 resources=config.resources,
                 labels=config.labels,
                 object_store_memory=config.object_store_memory,
+                spill_directory=config.spill_directory,
                 secret=config.secret,
                 owner=Owner.DETACHED if config.detached else Owner.DRIVER,
                 dashboard=config.dashboard,

@@ -17,6 +17,7 @@ from nbray.wire.cluster import *
 from nbray.wire.node import *
 from nbray.wire.objects import *
 from nbray.wire.parts import *
+from nbray.wire.tiers import *
 from nbray.wire.work import *
 
 ToClient = (
@@ -27,13 +28,14 @@ ToClient = (
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | ActorWaits | BecomeActor
     | Refused | Describe | Described | Lend | Resume | GroupMade | GroupState | GroupsFound
+    | UsePins | Lies
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
     | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
     | Infeasible | Stays | Describe | Drain | Lent | Remember | ReserveBundles | CommitBundles
-    | ReturnBundles
+    | ReturnBundles | UsesPins | Where
 )  # fmt: skip
 ToHead = (
     Join | Leave | Load | Watch | Died | NodeLost | Goodbye | Register

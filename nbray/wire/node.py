@@ -26,6 +26,8 @@ class Registered(Message):
     address: str
     """host:port of the cluster's head."""
     nodes: list[NodeInfo]
+    pins: int = 0
+    """As in `UsePins`, where that was sent to the others before; 0: it was not."""
 
 
 class Demand(Message):

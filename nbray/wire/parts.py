@@ -26,6 +26,8 @@ class Why(IntEnum):
     """The process that owned the object has ended."""
     UNSCHEDULABLE = 3
     """No node of the cluster will ever have what the actor needs."""
+    OUT_OF_DISK = 4
+    """The store is full, and so is the disk that takes what it cannot hold."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
@@ -33,14 +35,27 @@ class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Base of what only travels inside messages."""
 
 
+ON_DISK = 1 << 60
+"""A bit in the number of a segment that is a file on disk, not memory."""
+
+
 class Slot(Part):
-    """Bytes in a node's object store. Two slots of equal generation are the same."""
+    """Bytes in a node's object store. Two slots of equal generation are the same.
+
+    The slot in which an object was made is its name for as long as it lives; where its bytes lie
+    when they were moved to disk, its node knows (`Where`).
+    """
 
     node: int
     segment: int
     offset: int
     size: int
     generation: int
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is in a file on disk."""
+        return bool(self.segment & ON_DISK)
 
 
 class Value(Part):

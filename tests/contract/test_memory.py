@@ -12,7 +12,6 @@ import pytest
 from api import ray
 
 from nbray import session
-from nbray.exceptions import ObjectStoreFullError
 from nbray.util.queue import Queue
 
 pytestmark = pytest.mark.own
@@ -151,16 +150,19 @@ def test_an_interrupted_put_harms_nobody(until):
     assert (ray.get(kept) == 7).all()
 
 
-def test_what_does_not_fit_is_refused(engine):
+def test_a_full_store_takes_more_and_what_is_larger_than_it(engine):
     ray.shutdown()
     ray.init(engine=engine, num_cpus=2, object_store_memory=32 * MEGABYTE)
-    make = ray.remote(array)
-    with pytest.raises(ObjectStoreFullError):
-        ray.put(array(64))
-    with pytest.raises(ObjectStoreFullError):
-        ray.get(make.remote(64), timeout=60)
-    assert ray.get(ray.put(1)) == 1
-    assert ray.get(make.remote(8), timeout=60).nbytes == 8 * MEGABYTE
+    make, total = ray.remote(array), ray.remote(lambda value: int(value.sum()))
+    kept = [ray.put(np.full(8 * MEGABYTE, number, np.uint8)) for number in range(8)]
+    used = ray.get(kept[7])
+    large = ray.put(array(64)), make.remote(64)
+    assert [ray.get(ref).nbytes for ref in large] == [64 * MEGABYTE] * 2
+    sums = ray.get([total.remote(ref) for ref in kept], timeout=60)
+    assert sums == [8 * MEGABYTE * number for number in range(8)]
+    kept += [make.remote(8) for _ in range(8)]
+    assert [ray.get(ref).nbytes for ref in kept] == [8 * MEGABYTE] * 16
+    assert (used == 7).all()
 
 
 @pytest.mark.parametrize("last", [threading.Lock, lambda: 1 / 0, lambda: [threading.Lock()]])

@@ -11,10 +11,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import zmq
-from harness import eventually
 
 import nbray as ray
 from nbray import session
@@ -76,32 +74,6 @@ def test_an_unpicklable_exception() -> None:
     cause = caught.value.cause  # of its own class; the lock stays behind, with a note
     assert type(cause).__name__ == "Odd"
     assert any("lock" in note for note in cause.__notes__)
-
-
-def test_a_result_too_large_for_the_store() -> None:
-    @ray.remote
-    def huge() -> Any:
-        return np.ones(STORE // 4)
-
-    with pytest.raises(ray.exceptions.ObjectStoreFullError, match="object_store_memory"):
-        ray.get(huge.remote(), timeout=60)
-    with pytest.raises(ray.exceptions.ObjectStoreFullError):
-        ray.put(np.ones(STORE // 4))
-
-
-def test_a_full_store_has_room_again() -> None:
-    held = [ray.put(np.ones(1_000_000)) for _ in range(5)]
-    with pytest.raises(ray.exceptions.ObjectStoreFullError):
-        held += [ray.put(np.ones(1_000_000)) for _ in range(5)]
-    held.clear()
-
-    def fits() -> bool:
-        try:
-            return bool(ray.get(ray.put(np.ones(4_000_000))).sum() == 4_000_000)
-        except ray.exceptions.ObjectStoreFullError:
-            return False
-
-    assert eventually(fits)
 
 
 def test_what_is_no_reference() -> None:

@@ -96,7 +96,7 @@ def test_memory_that_the_system_does_not_have_is_a_named_error(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("nbray.runtime.store.segments._write", refuse)
+        patch.setattr("nbray.runtime.store.segments.write", refuse)
         with pytest.raises(ray.exceptions.ObjectStoreFullError, match="No space left"):
             ray.put(np.ones(12 * MB))
     assert eventually(lambda: used() == 0)

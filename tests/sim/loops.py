@@ -161,14 +161,19 @@ class Views(Mappings):
         self.check(slot)
         return super().readonly(slot, on_release)
 
+    def pins(self, number: int, viewed: Callable[[Slot], bool]) -> Any:
+        from sim.disks import SimPins  # which lies above
+
+        return SimPins(self._process, viewed)
+
     def check(self, slot: Slot) -> None:
         """Fail if the memory of a local slot was freed while it was viewed, or is not whole."""
         world = self._world
         if slot.node != self._process.number:
             world.fail(f"{slot} is read on node {self._process.number}")
         node = world.nodes[self._process.number]
-        if node.alive and not node.books.is_live(slot):
-            world.fail(f"{slot} was freed while it was viewed")
+        if node.alive and not node.holds(slot):
+            world.fail(f"{slot} was freed, or moved, while it was viewed")
         chunks = world.chunks.get((slot.node, slot.generation))
         if chunks is not None and chunks != set(range(0, slot.size, CHUNK)):
             world.fail(f"{slot} is read before all of it has come")

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from sim.disks import SimDisk
 from sim.loops import Memory
 from sim.world import World, who
 
@@ -25,6 +26,7 @@ from nbray.runtime.core.network.mesh import Got, Mesh, Out
 from nbray.runtime.core.node.brain import NodeBrain
 from nbray.runtime.core.node.memory_guard import Seen
 from nbray.runtime.core.node.settings import NodeConfig
+from nbray.runtime.core.node.store.disk import Disk
 from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.wire import messages as m
 from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, receiver
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 VERSIONS = versions.own()
 CLUSTER = 7
 STORE = 400 << 20
+SMALL_STORE = 200 << 10
 
 
 class Process:
@@ -160,7 +163,10 @@ class NodeProcess(Process):
         info = m.NodeInfo(
             number, f"host{machine}", f"10.0.0.{machine}", 6379, total, dict(total), number == 1
         )
-        self.books = StoreBooks(STORE, number)
+        small = world.seed % 3 == 0  # in a third of the stories much goes to disk
+        disk = Disk("the disk", file=1 << 20)
+        self.books = StoreBooks(SMALL_STORE if small else STORE, number, disk=disk)
+        self.disk = SimDisk(self)
         if world.seed % 2:  # in half of the stories 2.5 MB are a large object
             self.books.arena = 1 << 20
         self.brain = NodeBrain(
@@ -294,8 +300,13 @@ class NodeProcess(Process):
         if self.alive:
             self._plan()
 
+    def holds(self, slot: m.Slot) -> bool:
+        """Whether something lies in *slot*, in memory or on disk."""
+        owner_and_name = self.books._live.get(slot.generation)
+        return owner_and_name is not None and self.books.where(owner_and_name[1]) == slot
+
     def _write(self, slot: m.Slot, start: int, data: bytes) -> None:
-        if not self.books.is_live(slot):
+        if not self.holds(slot):
             self.world.fail(f"node{self.number} writes into the freed {slot}")
         memory = self.world.segments[self.number, slot.segment]
         memory.fill(slot.offset + start, [(0, data)])
@@ -382,6 +393,11 @@ class NodeProcess(Process):
                     world.at(0.002 * world.rng.random(), self._segment_added, size)
                 case fx.DropSegment(segment=segment):
                     self._segment_dropped(segment)
+                case (
+                    fx.AddFile() | fx.DropFile() | fx.Reclaim() | fx.MakePins() | fx.Unpin()
+                    | fx.Spill()
+                ):
+                    self.disk.carry_out(effect)
                 case fx.Log(text=text):
                     world.note(f"node{self.number} logs: {text}")
                 case fx.Stop(why=why, again=again):
@@ -399,22 +415,23 @@ class NodeProcess(Process):
             return
         if self.alive and self.failing_segments:
             self.failing_segments -= 1
-            self._perform(self.brain.segment_failed("no memory"))
+            self._perform(self.brain.storage.segment_failed("no memory"))
         elif self.alive:
             number = next(self._numbers)
             self.segments.add(number)
             self.world.segments[self.number, number] = Memory(number, size)
-            self._perform(self.brain.segment_added(number, size))
+            self._perform(self.brain.storage.segment_added(number, size))
 
     def _segment_dropped(self, segment: int) -> None:
-        if segment not in self.segments:
+        if segment not in self.segments | self.disk.files:
             self.world.fail(f"node{self.number} drops segment {segment}, which it does not have")
         self.segments.discard(segment)
+        self.disk.files.discard(segment)
         self.world.segments.pop((self.number, segment), None)
         for process in self.world.processes.values():
             api = getattr(process, "api", None)
             if process.alive and api is not None:
-                for slot in api.viewed:
+                for slot in map(self.books.where, api.viewed):
                     if (slot.node, slot.segment) == (self.number, segment):
                         self.world.fail(f"node{self.number} drops memory under {slot}")
 
@@ -431,7 +448,7 @@ class NodeProcess(Process):
 
     def _send_bulk(self, effect: fx.SendBulk) -> None:
         slot = effect.slot
-        if not self.books.is_live(slot):
+        if not self.holds(slot):
             self.world.fail(f"node{self.number} reads the freed {slot}")
         memory = self.world.segments[self.number, slot.segment]
         start = slot.offset + effect.start

@@ -86,6 +86,8 @@ class World:
         self.over = False
         """The story has been told: what is left is taken down."""
         self.failure: SimFailure | None = None
+        self.pins: dict[int, Any] = {}
+        """By client, what it has pinned of its node's store (see `disks`)."""
         self.segments: dict[tuple[int, int], Any] = {}
         """(node, segment) -> memory."""
         self.chunks: dict[tuple[int, int], set[int]] = {}
@@ -133,6 +135,7 @@ class World:
             process.forget()
         self.threads.clear()
         self.segments.clear()
+        self.pins.clear()
         self._events.clear()
 
     def rest(self, seconds: float) -> None:

@@ -60,7 +60,7 @@ class InlineEngine:
         actors: dict[int, Actor] = {}
         self.cluster = InlineCluster(config, owner)
         tally, outputs = Tally(self.cluster.host), Outputs(self.cluster.host)
-        self._objects = Objects(self, owner, config.object_store_memory, self._freed)
+        self._objects = Objects(self, owner, self._freed)
         self._runner = Runner(self._objects, outputs, tally, self.cluster.host)
         self._launcher = Launcher(self._objects, tally)
         self.context = InlineContext(

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbray.exceptions import ObjectLostError, ObjectStoreFullError
+from nbray.exceptions import ObjectLostError
 from nbray.refs import ObjectRef
 from nbray.wire.pickling import Packed, pack_error, unpack, unpack_error
 
@@ -51,11 +51,10 @@ class Objects:
     """
 
     def __init__(
-        self, engine: Engine, owner: int, capacity: int | None, on_free: Callable[[int], None]
+        self, engine: Engine, owner: int, on_free: Callable[[int], None]
     ) -> None:
         self.engine = engine
         self._owner = owner
-        self._capacity = capacity
         self._on_free = on_free
         self._slots: dict[int, Slot] = {}
         self._changed = threading.Condition(threading.Lock())
@@ -135,16 +134,7 @@ class Objects:
     # -- values
 
     def store(self, ref: ObjectRef[Any], packed: Packed) -> None:
-        """Give a pending object its value.
-
-        Raises:
-            ObjectStoreFullError: the value does not fit beside what is there.
-        """
-        if self._capacity is not None and self.used + packed.size > self._capacity:
-            raise ObjectStoreFullError(
-                f"a value of {packed.size:,} bytes does not fit in the object store: "
-                f"{self.used:,} of {self._capacity:,} bytes are in use"
-            )
+        """Give a pending object its value."""
         inside = tuple(seq for owner, seq in packed.refs if owner == self._owner)
         self._finish(ref.seq, packed.join(), inside, failed=False)
 

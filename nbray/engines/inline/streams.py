@@ -21,7 +21,6 @@ from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.running import Call, Runner, Upstream, may_retry
 from nbray.exceptions import (
     ObjectRefStreamEndOfStreamError,
-    ObjectStoreFullError,
     RayError,
     TaskCancelledError,
     WorkerCrashedError,
@@ -194,11 +193,7 @@ class InlineStream:
             ref, self._promised = self._promised, None
             ref = ref or self._objects.new()
             self._items.append(ref)
-        try:
-            fill(ref)
-        except ObjectStoreFullError:
-            self._items.remove(ref)
-            raise
+        fill(ref)
 
     def end(self, failed: bool) -> None:
         """The call has ended: with an error that is no return, or in order."""

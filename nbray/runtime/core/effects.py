@@ -93,6 +93,59 @@ class DropSegment(Effect):
 
 
 @final
+class AddFile(Effect):
+    """Make a file on disk that many objects share, of this size, and tell the brain its number."""
+
+    size: int
+
+
+@final
+class DropFile(Effect):
+    """Close a file, in which nothing lies any more."""
+
+    number: int
+
+
+@final
+class Reclaim(Effect):
+    """Give this range of a file back to the disk, and tell the brain when it is done."""
+
+    number: int
+    offset: int
+    size: int
+
+
+@final
+class MakePins(Effect):
+    """Make the file in which clients pin what they use, and tell the brain its number."""
+
+
+@final
+class Unpin(Effect):
+    """The object of this generation is no more: nobody will pin it."""
+
+    generation: int
+
+
+class Move(msgspec.Struct, frozen=True, gc=False):
+    """An object that is to move to disk."""
+
+    slot: Slot
+    to: Slot
+    """Where it shall lie; the generation is the object's own."""
+    filler: int
+    """The pin of the client that filled it: while it holds, the object is not whole."""
+
+
+@final
+class Spill(Effect):
+    """Move objects to disk that nobody uses, and tell the brain which were: now which are in use,
+    later, when they were written, which could be."""
+
+    moves: tuple[Move, ...]
+
+
+@final
 class Listen(Effect):
     """Bind the TCP port on this address as well, and tell the brain the outcome."""
 
@@ -128,8 +181,12 @@ ClientEffect = Send | Forget
 """What a driver or worker does for its brain."""
 HeadEffect = Send
 """What the head does."""
+StoreEffect = (
+    AddSegment | DropSegment | AddFile | DropFile | Reclaim | MakePins | Unpin | Spill
+)  # fmt: skip
+"""What a node does for its store."""
 NodeEffect = (
     Send | SendBulk | WriteSlot | Fork | Kill | Forget | WatchPid | AddSegment | DropSegment
-    | Listen | Outlive | Stop | Log
+    | AddFile | DropFile | Reclaim | MakePins | Unpin | Spill | Listen | Outlive | Stop | Log
 )  # fmt: skip
 """What a node does."""

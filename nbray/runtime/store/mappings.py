@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from nbray.runtime.store.pins import Pins
 from nbray.runtime.store.segments import NO_DESCRIPTOR, Segment, segment_path
 from nbray.wire.messages import Slot
 
@@ -52,6 +53,14 @@ class Mappings:
             OSError: this process has no descriptor for it.
         """
         return self._segment(slot.segment).readonly(slot.offset, slot.size, on_release)
+
+    def pins(self, number: int, viewed: Callable[[Slot], bool]) -> Pins:
+        """Where to pin what is used here; see `Pins`.
+
+        Raises:
+            OSError: this process has no descriptor for it.
+        """
+        return Pins(self._node_pid, number, viewed)
 
     def address(self, slot: Slot) -> int:
         """Where the slot's bytes are in this process; 0 if its segment is not mapped any more."""

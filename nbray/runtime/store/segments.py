@@ -5,7 +5,8 @@ end. Does not own what lies where (`books`). Rule: nothing is ever closed under
 a view; dropping a segment means dropping the reference to it, and the memory
 goes when the last view goes. On Linux a segment is a memfd, opened by others
 through the node's `/proc` entry, so the kernel frees it however everybody
-ends; elsewhere it is a file in the run directory, unlinked when dropped.
+ends; elsewhere it is a file in the run directory, unlinked when dropped. A
+file on disk that the node has made (`files`) is attached in the same way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nbray.runtime.store.copying import copy
+from nbray.wire.messages import ON_DISK
 
 if TYPE_CHECKING:
     import ctypes
@@ -50,7 +52,16 @@ def segment_path(segment: int, node_pid: int, folder: str) -> str:
     descriptor = segment & ((1 << _FD_BITS) - 1)
     if descriptor:
         return f"/proc/{node_pid}/fd/{descriptor}"
-    return f"{folder}/segment-{segment >> _FD_BITS}"
+    return f"{folder}/{'disk' if segment & ON_DISK else 'segment'}-{_serial(segment)}"
+
+
+def file_number(serial: int, descriptor: int) -> int:
+    """The number of the file on disk that a node has under *descriptor* (0: by its name)."""
+    return ON_DISK | serial << _FD_BITS | descriptor
+
+
+def _serial(segment: int) -> int:
+    return (segment & ~ON_DISK) >> _FD_BITS
 
 
 def _open(segment: int, path: str) -> int:
@@ -69,14 +80,23 @@ def _open(segment: int, path: str) -> int:
         raise SegmentGone(error.errno, f"segment {segment} cannot be opened", path) from error
     # The node may have reused the descriptor for something else since.
     if path.startswith("/proc/"):
-        target = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-        if target.removesuffix(" (deleted)") != f"/memfd:{_name(segment)}":
+        target = str(Path(f"/proc/self/fd/{descriptor}").readlink()).removesuffix(" (deleted)")
+        if segment & ON_DISK:
+            right = Path(target).name.startswith(f"{_name(segment)}-")
+        else:
+            right = target == f"/memfd:{_name(segment)}"
+        if not right:
             os.close(descriptor)
             raise SegmentGone(f"segment {segment} has been dropped")
     return descriptor
 
 
-def _write(descriptor: int, offset: int, data: memoryview) -> None:
+def write(descriptor: int, offset: int, data: memoryview) -> None:
+    """Write all of *data* there.
+
+    Raises:
+        OSError: the system does not take it.
+    """
     position = 0
     while position < data.nbytes:
         piece = data[position : position + _WRITE]
@@ -84,7 +104,7 @@ def _write(descriptor: int, offset: int, data: memoryview) -> None:
 
 
 def _name(segment: int) -> str:
-    return f"nbray-{segment >> _FD_BITS}"
+    return f"nbray-{_serial(segment)}"
 
 
 @cache
@@ -206,18 +226,19 @@ class Segment:
             SegmentGone: it has been dropped.
         """
         opened, descriptor = False, self._descriptor
+        on_disk = bool(self.id & ON_DISK)  # written by calls alone (see `files`)
         try:
             for place, piece in pieces:
                 start = offset + place
                 size = piece.nbytes if isinstance(piece, memoryview) else len(piece)
-                if size < GRAIN:
+                if size < GRAIN and not on_disk:
                     self._map[start : start + size] = piece
-                elif self._is_touched(start, size):
+                elif not on_disk and self._is_touched(start, size):
                     copy(self.view(start, size), memoryview(piece))
                 else:
                     if descriptor < 0:
                         opened, descriptor = True, _open(self.id, self.path)
-                    _write(descriptor, start, memoryview(piece))
+                    write(descriptor, start, memoryview(piece))
         finally:
             if opened:
                 os.close(descriptor)

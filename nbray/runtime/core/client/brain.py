@@ -31,7 +31,7 @@ from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import ErrorMaker, Task
 from nbray.runtime.core.client.tasks import Submitter
 from nbray.runtime.core.client.waiting_reasons import PATIENCE, reasons
-from nbray.runtime.core.effects import ClientEffect, Forget
+from nbray.runtime.core.effects import ClientEffect, Forget, Send
 from nbray.wire import messages as m
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Host(msgspec.Struct, frozen=True):
 
     held_views: Callable[[], set[m.Slot]] = set
     """Slots over which views live."""
+    use_pins: Callable[[int], str] = lambda _pins: "it has only just begun"
+    """Pin from now on what is used; why it cannot be ('': it is)."""
     cell_label: Callable[[str], str] = lambda _cell: ""
     """What people call a cell."""
     defined: Callable[[bytes], bool] = lambda _hash: False
@@ -207,8 +209,8 @@ class ClientBrain:
                 unknown = objects.unknown(slots)
                 if unknown:
                     self._unclaimed.append((now + UNCLAIMED_SECONDS, unknown))
-            case m.WhatHeld():
-                return self.orphans.what_held(message, self.host.held_views(), now)
+            case m.WhatHeld() | m.UsePins():
+                return self._views(message, now)
             case m.ActorState():
                 return actors.heard(message, now)
             case m.ActorWaits():
@@ -220,7 +222,7 @@ class ClientBrain:
                 return objects.free_slots([slot])  # who asked was interrupted
             case (
                 m.Allocated() | m.Fetched() | m.PortOpen() | m.Outlives() | m.ActorFound()
-                | m.ActorList() | m.GroupMade() | m.GroupsFound()
+                | m.Lies() | m.ActorList() | m.GroupMade() | m.GroupsFound()
             ):
                 self.replies.came(message.token, message)
             case m.GroupState():
@@ -254,6 +256,13 @@ class ClientBrain:
             case _:
                 assert_never(message)
         return []
+
+    def _views(self, message: m.WhatHeld | m.UsePins, now: float) -> list[ClientEffect]:
+        """The node asks what is viewed here, or that it be pinned."""
+        if isinstance(message, m.UsePins):
+            why = self.host.use_pins(message.pins)
+            return [Send(message.sender, m.UsesPins(self.me, why))]
+        return self.orphans.what_held(message, self.host.held_views(), now)
 
     def entered(self, environment: EnvironmentRecord) -> None:
         """What this process says from now on of its environment."""

@@ -79,9 +79,9 @@ class NodeBrain:
         parts = (self.ledger, self.pool, self.leases, self.scheduler, self.residents)
         self.bundles = Bundles(me, *parts)
         self.lending = Lending(me, self.ledger, self.leases, self.residents, self.bundles)
-        self.storage = Storage(me, store)
-        self.transfers = Transfers(me, number, self.storage, self.peers.gone)
         self.clients: dict[int, _Client] = {}
+        self.storage = Storage(me, store, self.clients)
+        self.transfers = Transfers(me, number, self.storage, self.peers.gone)
         self.deaths = Deaths(
             me, self.clients, self.pool, self.leases, self.scheduler, self.peers, self.storage,
             self.transfers,
@@ -133,7 +133,7 @@ class NodeBrain:
         """When `tick` has something to do; None if nothing is planned."""
         due = [
             self.scheduler.recheck, self.transfers.next_deadline(), self.peers.next_deadline(),
-            self.pool.next_deadline(now), self.storage.books.next_deadline(now), self.reports.due,
+            self.pool.next_deadline(now), self.storage.next_deadline(now), self.reports.due,
             self.process_limit.due,
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
@@ -173,14 +173,6 @@ class NodeBrain:
         self.history.gone(ProcessRecord(client, left.pid, left.driver, cause or "left", True, now))
         self.troubles.went(client)
         return [*self.deaths.here(m.Death(client, cause), now), *self._settle(now)]
-
-    def segment_added(self, segment: int, size: int) -> list[NodeEffect]:
-        """`AddSegment` was carried out."""
-        return self.storage.segment_added(segment, size)
-
-    def segment_failed(self, why: str) -> list[NodeEffect]:
-        """`AddSegment` could not be carried out."""
-        return self.storage.segment_failed(why)
 
     def listening(self, token: int, client: int, address: str, why: str) -> list[NodeEffect]:
         """`Listen` was carried out, or not."""
@@ -278,6 +270,10 @@ class NodeBrain:
                     )
                     return [Send(message.sender, told)]
                 return self.transfers.fetch(message, now)
+            case m.UsesPins(sender=sender, why=why):
+                return self.storage.uses_pins(sender, why)
+            case m.Where():
+                return self.storage.spilling.where(message)
             case m.Held():
                 self.storage.held(message.sender, message.owner, message.slots)
                 return []
@@ -353,7 +349,7 @@ class NodeBrain:
         settings = self.settings
         message = m.Registered(
             self.me, settings.cluster, settings.info.ip, settings.info.pid, settings.address,
-            list(self.peers.members.values()),
+            list(self.peers.members.values()), self.storage.spilling.pins,
         )  # fmt: skip
         return Send(client, message)
 
@@ -434,14 +430,14 @@ class NodeBrain:
 
         def done(slot: m.Slot | Full) -> list[NodeEffect]:
             if isinstance(slot, Full):
-                return [Send(client, m.Allocated(self.me, token, None, slot.reason, m.Why.FULL))]
+                return [Send(client, m.Allocated(self.me, token, None, slot.reason, slot.kind))]
             if client not in self.clients or self.deaths.over(message.owner):
                 self.storage.free([slot])  # one of them died meanwhile
                 if client not in self.clients:
                     return []
                 told = m.Allocated(self.me, token, None, DEAD_OWNER, m.Why.OWNER_DIED)
                 return [Send(client, told)]
-            self.storage.made(client, message.owner, slot)
+            self.storage.made(client, message.owner, slot, token)
             return [Send(client, m.Allocated(self.me, token, slot))]
 
         return self.storage.allocate(message.owner, message.size, client, done)

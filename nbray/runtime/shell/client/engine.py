@@ -102,11 +102,14 @@ class NativeEngine:
         brain.attach(
             Host(
                 held_views=self.memory.held_views,
+                use_pins=self.memory.moved.use_pins,
                 cell_label=session.cell_label,
                 defined=self.calls.definitions.defined,
                 crowded=lambda: self._callbacks.later(self._deliver),
             )
         )
+        if registered.pins:  # the store was full before
+            self.memory.moved.use_pins(registered.pins)
 
     @property
     def ended(self) -> str:

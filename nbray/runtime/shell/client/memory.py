@@ -11,6 +11,7 @@ when the last one goes, the hold is dropped like any reference.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,7 @@ from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
+from nbray.runtime.shell.client.moved import Moved
 from nbray.runtime.shell.client.waiting import Waiting
 from nbray.runtime.shell.machine.descriptors import limit
 from nbray.runtime.store.mappings import Mappings
@@ -46,6 +48,7 @@ from nbray.wire.pickling import Packed, pack, unpack, unpack_error, unpack_many
 if TYPE_CHECKING:
     from nbray.engine import Engine
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MANY = 64
 """References from which on a value is unpickled with a pickler made for them."""
 BACKLOG = 4096
@@ -64,9 +67,11 @@ class Memory:
         self.waiting = Waiting(loop, brain)
         self._tokens = itertools.count(1)
         self._viewed: Counter[m.Slot] = Counter()
+        self.moved = Moved(self, mappings)
         self._drop = brain.objects.dropped.append
         self._added = brain.objects.added.append
         self.node = node_client(brain.node)
+        self.me = brain.me
         drop, added = self._drop, self._added
 
         def restore(owner: int, seq: int) -> ObjectRef[Any]:
@@ -79,6 +84,10 @@ class Memory:
     def held_views(self) -> set[m.Slot]:
         """Slots over which views live."""
         return set(self._viewed)
+
+    def is_viewed(self, slot: m.Slot) -> bool:
+        """Whether a view over *slot* lives."""
+        return slot in self._viewed
 
     # -- references --------------------------------------------------------------
 
@@ -131,13 +140,17 @@ class Memory:
             ObjectStoreFullError: it does not fit; says what to do.
         """
         slot: m.Slot | None = None
+        token, me, moved = next(self._tokens), self._brain.me, self.moved
+        moved.fill(token)
         try:
-            answer = self.request(
-                self.node, lambda token: m.Allocate(self._brain.me, token, packed.size, owner)
+            answer = self.ask(
+                lambda token: [Send(self.node, m.Allocate(me, token, packed.size, owner))], token
             )
             slot = answer.slot
             if slot is None:
-                raise ObjectStoreFullError(f"{what} does not fit in the object store: {answer.why}")
+                raise _full(answer.kind)(
+                    f"{what} does not fit in the object store: {answer.why}"
+                )
             self._mappings.fill(slot, packed.pieces())
         except BaseException as error:
             taken = slot
@@ -146,9 +159,12 @@ class Memory:
             self._loop.locked(lambda: self._brain.objects.free_slots([taken]))
             if not isinstance(error, OSError):
                 raise
-            raise ObjectStoreFullError(
+            out_of_disk = taken.on_disk and error.errno in NO_ROOM
+            raise _full(m.Why.OUT_OF_DISK if out_of_disk else m.Why.FULL)(
                 f"{what} could not be written to the object store: {error}"
             ) from error
+        finally:
+            moved.filled(token)
         return slot
 
     def early(self, item: Item | None, index: int) -> Callable[[Any], None]:
@@ -263,16 +279,20 @@ class Memory:
             raise unpack_error(lost)
         self._added(key)
         self._viewed[slot] += 1
+        moved = self.moved
 
         def release() -> None:
             # Runs inside garbage collection: single operations only.
             self._viewed[slot] -= 1
             if self._viewed[slot] <= 0:
                 self._viewed.pop(slot, None)
+                if moved.pins is not None:
+                    moved.pins.leave(slot)
             self._drop(key)
 
         try:
-            data = self._mappings.readonly(slot, release)
+            place = slot if moved.pins is None else moved.place(slot)
+            data = self._mappings.readonly(place, release)
         except SegmentGone as gone:
             release()
             raise ObjectLostError(f"the object's memory is gone: {gone}") from gone
@@ -298,7 +318,7 @@ class Memory:
         views = self._viewed.get(slot, 0) if slot is not None else 0
         if slot is None or not views:
             return 0, 0
-        return self._mappings.address(slot), views
+        return self._mappings.address(self.moved.known(slot)), views
 
     def value(self, value: m.Value, key: m.Ref) -> Any:
         """A value that came with a task.
@@ -338,8 +358,8 @@ class Memory:
             lost = objects.lost(key[0])
             if lost is not None:
                 raise unpack_error(lost)
-            full = answer.kind == m.Why.FULL
-            error = ObjectStoreFullError if full else ObjectLostError
+            full = answer.kind in {m.Why.FULL, m.Why.OUT_OF_DISK}
+            error = _full(answer.kind) if full else ObjectLostError
             raise error(f"the object could not be brought here: {answer.why}")
         slot: m.Slot = answer.slot
         self._loop.locked(lambda: objects.fetched(objects.find(key), slot))
@@ -384,6 +404,15 @@ class Memory:
         if ref._engine is not self.engine and ref._engine.ended:
             raise ref.ended()
         return self._brain.objects.foreign[ref.owner, ref.seq]
+
+
+def _full(kind: m.Why) -> type[RayError]:
+    """The error of who finds no room."""
+    if kind == m.Why.OUT_OF_DISK:
+        from nbray.unraised_exceptions import OutOfDiskError  # late: hardly ever
+
+        return OutOfDiskError
+    return ObjectStoreFullError
 
 
 def _count_alike(error: RayTaskError, failed: Entry, entries: Sequence[Entry]) -> None:

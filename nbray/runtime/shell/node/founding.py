@@ -15,13 +15,14 @@ from pathlib import Path
 
 import msgspec
 
-from nbray.config import REJOIN_SECONDS, Owner, memory_guard
+from nbray.config import REJOIN_SECONDS, Owner, memory_guard, spill_limit
 from nbray.exceptions import AuthenticationError, VersionMismatchError
 from nbray.ids import FIRST_NODE, node_client
 from nbray.options import UNIT
 from nbray.runtime.core import versions
 from nbray.runtime.core.node.brain import NodeBrain
 from nbray.runtime.core.node.settings import GuardSettings, NodeConfig
+from nbray.runtime.core.node.store.disk import Disk
 from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.runtime.shell.launch import rundir
 from nbray.runtime.shell.machine import resources as machine
@@ -29,6 +30,7 @@ from nbray.runtime.shell.machine.descriptors import Room
 from nbray.runtime.shell.network.address import LOOPBACK, join_address
 from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.listener import Door
+from nbray.runtime.shell.node.disk import SpillingError, spill_directory
 from nbray.runtime.shell.node.process import Node, Seat
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.process.sockets import Post
@@ -52,6 +54,8 @@ def main(
         failed = p.Failed(p.Fault.VERSION, str(error))
     except ConnectionError as error:
         failed = p.Failed(p.Fault.UNREACHABLE, str(error))
+    except SpillingError as error:
+        failed = p.Failed(p.Fault.OTHER, str(error))
     except OSError as error:
         failed = p.Failed(p.Fault.PORT, sentence(error))
     else:
@@ -146,7 +150,8 @@ def _start(
     )
     room = Room()
     capacity = machine.store_bytes(request)
-    brain = NodeBrain(config, StoreBooks(capacity, number, machine.arena(capacity)), room)
+    disk = Disk(spill_directory(request.spill_directory), spill_limit())
+    brain = NodeBrain(config, StoreBooks(capacity, number, machine.arena(capacity), disk), room)
     for member in members:
         brain.peers.members.setdefault(member.number, member)
     post = Post(node_client(number), Path(settings.directory))

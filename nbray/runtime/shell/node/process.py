@@ -31,7 +31,7 @@ from nbray.runtime.shell.network.links import Links
 from nbray.runtime.shell.network.listener import Door
 from nbray.runtime.shell.node.causes import Causes
 from nbray.runtime.shell.node.looking import Looks
-from nbray.runtime.shell.node.segments import Segments
+from nbray.runtime.shell.node.store import Store
 from nbray.runtime.shell.process import channel as p
 from nbray.runtime.shell.process.log import Notes
 from nbray.runtime.shell.process.sockets import Post
@@ -78,7 +78,7 @@ class Node:
         self._decode = node_decoder().decode
         self._tickets: dict[int, int] = {}
         """Peers without a number, by the ticket of their `Join`."""
-        self._segments = Segments(seat.settings.directory, room)
+        self._store = Store(brain.storage, seat.settings.directory, room)
         self._watch = Watch()
         self._own: deque[Any] = deque()
         """Messages of the node to itself."""
@@ -143,8 +143,9 @@ class Node:
             self._hear_links(now, events)
         while self._own:
             self._do(self._brain.handle(self._own.popleft(), now), now)
+        self._do(self._store.outcomes(events), now)
         self._time(now)
-        self._segments.release()
+        self._store.memory.release()
 
     def _refused(self, what: str, error: Exception) -> None:
         """The system has refused something; it is noted, and all else goes on."""
@@ -163,6 +164,7 @@ class Node:
             self._poller.register(fd, select.POLLIN)
 
     def _sockets(self) -> None:
+        self._store.poll(self._poller)
         sockets = self._links.sockets
         if sockets != self._known_sockets:
             for socket in self._known_sockets:
@@ -174,7 +176,7 @@ class Node:
             self._known_sockets = sockets
 
     def _timeout(self, now: float) -> int:
-        if self._own or self._segments.discarding:
+        if self._own or self._store.memory.discarding:
             return 0
         self._brain_due = self._brain.next_deadline(now)
         planned = (
@@ -211,6 +213,7 @@ class Node:
         figures = self._looks.figures(now)
         if figures is None:
             return
+        self._store.looked()
         self._do(self._brain.figures(figures, now), now)
         if self._idle is not None:
             why = self._idle.look(now, *idle.at_work(self._brain))
@@ -299,7 +302,7 @@ class Node:
             return
         for effect in self._brain.handle(message, now):
             if isinstance(effect, fx.WriteSlot):
-                self._segments.write(effect.slot, effect.start, frames[1:])
+                self._store.write(effect.slot, effect.start, frames[1:])
             else:
                 self._do([effect], now)
 
@@ -360,10 +363,11 @@ class Node:
                 if not self._watch.add(client, pid, self._poller):
                     why = f"its process (pid {pid}) ended"
                     return self._brain.client_gone(client, why, now)
-            case fx.AddSegment(size=size):
-                return self._add_segment(size)
-            case fx.DropSegment(segment=segment):
-                self._segments.drop(segment)
+            case (
+                fx.AddSegment() | fx.DropSegment() | fx.AddFile() | fx.DropFile() | fx.Reclaim()
+                | fx.MakePins() | fx.Unpin() | fx.Spill()
+            ):
+                return self._store.carry_out(effect)
             case fx.Listen():
                 return self._listen(effect)
             case fx.Log(text=text):
@@ -410,7 +414,7 @@ class Node:
             self._links.send(node, [envelope(to), encode(message)], now)
 
     def _send_bulk(self, effect: fx.SendBulk) -> None:
-        data = self._segments.views(effect.slot, effect.start, effect.size)
+        data = self._store.views(effect.slot, effect.start, effect.size)
         if data:
             self._links.send_bulk(node_of(effect.to), [encode(effect.message), *data])
 
@@ -420,12 +424,6 @@ class Node:
             self._post.forget(client)
         else:
             self._links.counted_out(node_of(client))
-
-    def _add_segment(self, size: int) -> list[fx.NodeEffect]:
-        added = self._segments.add(size)
-        if isinstance(added, str):
-            return self._brain.segment_failed(added)
-        return self._brain.segment_added(added, size)
 
     def _listen(self, effect: fx.Listen) -> list[fx.NodeEffect]:
         brain = self._brain

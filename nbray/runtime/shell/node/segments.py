@@ -48,6 +48,11 @@ class Segments:
         """Give back a little of what was dropped."""
         self.discarding.step()
 
+    def view(self, slot: Slot) -> memoryview | None:
+        """The bytes of *slot*; None if its segment is gone."""
+        segment = self._segments.get(slot.segment)
+        return None if segment is None else segment.view(slot.offset, slot.size)
+
     def write(self, slot: Slot, start: int, frames: Iterable[bytes | memoryview]) -> None:
         """Write *frames* into *slot*, one behind the other, from its byte *start* on."""
         segment = self._segments.get(slot.segment)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from nbray.engines.inline.objects import Objects
-from nbray.exceptions import ObjectLostError, ObjectStoreFullError
+from nbray.exceptions import ObjectLostError
 from nbray.wire.pickling import pack, pack_error
 
 OWNER = 5
@@ -21,7 +21,7 @@ def freed():
 
 @pytest.fixture
 def objects(freed):
-    return Objects(None, OWNER, None, freed.append)
+    return Objects(None, OWNER, freed.append)
 
 
 def put(objects, value):
@@ -102,15 +102,6 @@ def test_lost_and_foreign_references(objects):
         with pytest.raises(ObjectLostError):
             get(objects, ref)
         assert objects.is_done(ref)
-
-
-def test_the_store_can_be_full(freed):
-    objects = Objects(None, OWNER, 1000, freed.append)
-    kept = put(objects, "a" * 500)
-    with pytest.raises(ObjectStoreFullError, match="of 1,000 bytes"):
-        put(objects, "b" * 600)
-    del kept
-    assert get(objects, put(objects, "b" * 600)) == "b" * 600
 
 
 def test_waiting_for_another_thread(objects):

@@ -6,7 +6,8 @@ what the books ask for. Rule: a slot is used again only when its owner freed it,
 or when the owner is dead and no process of this machine views it any more.
 
 Every slot has a generation of its own, so a message about a slot that has been
-used again since is recognised: it changes nothing and is counted.
+used again since is recognised: it changes nothing and is counted. An object that
+was moved to disk (`spilling` says which, and when) keeps its slot as its name.
 
 A segment in which nothing lies is spare: its pages are warm, and fresh ones
 cost ten times the copy into them, so the next object that fits gets it, most
@@ -17,7 +18,7 @@ has no room or the machine no memory left.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
 
 import msgspec
@@ -26,7 +27,8 @@ from nbray.config import SPARE_SECONDS
 from nbray.figures import memory
 from nbray.runtime.core.effects import DropSegment, NodeEffect
 from nbray.runtime.core.node.store.allocator import PAGE, Allocator, pages
-from nbray.wire.messages import Slot
+from nbray.runtime.core.node.store.disk import Disk
+from nbray.wire.messages import Slot, Why
 
 ARENA = 64 << 20
 """Bytes of a segment that many objects share; larger objects get one of their own."""
@@ -46,6 +48,13 @@ class Full(msgspec.Struct, frozen=True, gc=False):
     """The object does not fit; `reason` is a sentence for the user."""
 
     reason: str
+    disk: bool = False
+    """Nor does the disk take it."""
+
+    @property
+    def kind(self) -> Why:
+        """The same for whoever acts on it."""
+        return Why.OUT_OF_DISK if self.disk else Why.FULL
 
 
 class _Orphan:
@@ -71,7 +80,11 @@ class StoreBooks:
         stale: how many slots were freed that were free, or used again, already.
     """
 
-    def __init__(self, capacity: int, node: int = 0, arena: int = 0) -> None:
+    def __init__(
+        self, capacity: int, node: int = 0, arena: int = 0, disk: Disk | None = None
+    ) -> None:
+        self.disk = disk
+        """What it has on disk; None: a full store takes nothing more."""
         self.node = node
         self.capacity = max(PAGE, capacity // PAGE * PAGE)
         self.used = 0
@@ -88,9 +101,13 @@ class StoreBooks:
         self._live: dict[int, tuple[int, Slot]] = {}
         """By generation: owner and slot."""
         self._by_owner: dict[int, dict[int, Slot]] = {}
+        self._elsewhere: dict[int, Slot] = {}
+        """By generation, where on disk an object lies."""
         self._orphans: dict[int, dict[int, _Orphan]] = {}
         """Dead owner, then generation."""
         self._generation = 0
+        self.on_free: Callable[[Slot, bool], None] = lambda _slot, _moved: None
+        """Told of every object that is freed, and whether it had been moved to disk."""
 
     # Figures
 
@@ -103,15 +120,34 @@ class StoreBooks:
         return list(self._by_owner)
 
     def owners(self) -> dict[int, int]:
-        """Bytes in use by owner (client id), in whole pages."""
+        """Bytes of memory in use by owner (client id), in whole pages."""
         return {
-            owner: sum(pages(slot.size) for slot in slots.values())
+            owner: sum(
+                pages(slot.size)
+                for slot in slots.values() if slot.generation not in self._elsewhere
+            )
             for owner, slots in self._by_owner.items()
-        }
+        }  # fmt: skip
 
     def is_live(self, slot: Slot) -> bool:
-        """Whether *slot* still holds what it held when it was handed out."""
+        """Whether *slot* still holds what it held when it was handed out, here or on disk."""
         return slot.generation in self._live and self._live[slot.generation][1] == slot
+
+    def where(self, slot: Slot) -> Slot:
+        """Where the bytes of the live *slot* lie."""
+        return self._elsewhere.get(slot.generation, slot)
+
+    def in_memory(self) -> Iterator[Slot]:
+        """What lies in memory, longest there first."""
+        elsewhere = self._elsewhere
+        return (
+            slot for generation, (_, slot) in self._live.items() if generation not in elsewhere
+        )
+
+    @property
+    def moved(self) -> int:
+        """How many objects lie on disk."""
+        return len(self._elsewhere)
 
     # Segments and slots
 
@@ -176,12 +212,27 @@ class StoreBooks:
         if self._spare.pop(segment, 0.0) == inf:
             self._unstamped -= 1
         self._writer[segment] = writer
+        self.used += pages(size)
+        return self._name(owner, segment, offset, size)
+
+    def _name(self, owner: int, segment: int, offset: int, size: int) -> Slot:
         self._generation += 1
         slot = Slot(self.node, segment, offset, size, self._generation)
-        self.used += pages(size)
         self._live[slot.generation] = (owner, slot)
         self._by_owner.setdefault(owner, {})[slot.generation] = slot
         return slot
+
+    def made_on_disk(self, owner: int, file: int, offset: int, size: int) -> Slot:
+        """A slot for an object that has its place on disk from the beginning."""
+        slot = self._name(owner, file, offset, size)
+        self._elsewhere[slot.generation] = slot
+        return slot
+
+    def move(self, slot: Slot, to: Slot) -> None:
+        """The live *slot*, which lies in memory, lies on disk now; its memory is free."""
+        assert slot.generation not in self._elsewhere
+        self._elsewhere[slot.generation] = to
+        self._vacate(slot)
 
     def segment_added(self, segment: int, size: int) -> None:
         """The segment that `NeedSegment` asked for exists, under this number."""
@@ -205,6 +256,16 @@ class StoreBooks:
             orphans.pop(slot.generation, None)
             if not orphans:
                 del self._orphans[owner]
+        if slot.generation in self._elsewhere:
+            place = self._elsewhere.pop(slot.generation)
+            assert self.disk is not None
+            self.disk.release(place.segment, place.offset, place.size)
+            self.on_free(slot, place != slot)
+        else:
+            self._vacate(slot)
+            self.on_free(slot, False)
+
+    def _vacate(self, slot: Slot) -> None:
         allocator = self._segments[slot.segment]
         self.used -= allocator.free(slot.offset)
         if not allocator.used:
@@ -311,7 +372,11 @@ class StoreBooks:
         times = list(self._spare.values())
         assert times == sorted(times)
         assert times.count(inf) == self._unstamped
-        assert len(self._live) == sum(len(one) for one in self._segments.values())
+        assert set(self._elsewhere) <= set(self._live)
+        in_memory = len(self._live) - len(self._elsewhere)
+        assert in_memory == sum(len(one) for one in self._segments.values())
+        if self.disk is not None:
+            self.disk.validate()
         for owner, orphans in self._orphans.items():
             assert orphans, "a dead owner without slots is forgotten"
             assert set(orphans) <= set(self._by_owner[owner])

@@ -140,8 +140,9 @@ class Transfers:
                     self._storage.free([slot])  # the owner died
                 return []
             if isinstance(slot, Full):
-                return self._fail(transfer, slot.reason, Why.FULL)
+                return self._fail(transfer, slot.reason, slot.kind)
             transfer.local = slot
+            self._storage.spilling.filling(slot, self._me, 0)
             self._by_token[transfer.token] = transfer
             starts = list(range(0, transfer.size, transfer.part))
             shared = transfer.size >= self.large
@@ -219,6 +220,7 @@ class Transfers:
         del self._by_token[transfer.token]
         del self._by_key[transfer.key]
         self._copies[transfer.key] = local
+        self._storage.spilling.filled(local)
         owner, seq = transfer.key
         # By the node, not by who asked: that one may be dead by now, and the copy would stay.
         out.append(Send(owner, Moved(self._me, seq, local)))
@@ -312,7 +314,8 @@ class Transfers:
 
     def _give(self, client: int, token: int, slot: Slot, start: int) -> NodeEffect:
         size = min(self._part(slot.size), slot.size - start)
-        return SendBulk(client, Chunk(self._me, token, start), slot, start, size)
+        place = self._storage.books.where(slot)
+        return SendBulk(client, Chunk(self._me, token, start), place, start, size)
 
     def _part(self, size: int) -> int:
         """Bytes of a part of an object of *size* bytes."""

@@ -75,7 +75,7 @@ def test_owners_hear_of_slots_that_a_dead_worker_took(play: Play) -> None:
     play.demand(ANNA, 1)
     (grant,) = play.granted(ANNA)
     play.say(m.Allocate(grant.worker, 1, 1000, ANNA))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     (given,) = play.take(m.Allocated, grant.worker)
     play.do(play.brain.worker_gone(grant.worker, "killed", play.now))
     assert play.take(m.Unclaimed, ANNA)[0].slots == [given.slot]
@@ -84,7 +84,7 @@ def test_owners_hear_of_slots_that_a_dead_worker_took(play: Play) -> None:
 def test_the_owner_hears_of_a_copy_from_the_node_itself(play: Play) -> None:
     source = m.Slot(2, 9, 0, 100, 1)
     play.say(m.Fetch(ANNA, 3, FAR, 8, [source]))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     (pull,) = play.take(m.Pull)
     play.say(m.Chunk(node_client(2), pull.token, 0))
     (moved,) = play.take(m.Moved, FAR)
@@ -137,7 +137,7 @@ def test_nothing_is_kept_of_what_was_fetched_from_the_dead(play: Play) -> None:
     for owner, seq in ((FAR, ANNA), (BEN, FAR)):
         play.say(m.Fetch(ANNA, seq, owner, seq, [m.Slot(2, 9, 0, 100, seq)]))
         if seq == ANNA:
-            play.do(play.brain.segment_added(17, 64 << 20))
+            play.do(play.brain.storage.segment_added(17, 64 << 20))
         play.say(m.Chunk(node_client(2), play.take(m.Pull)[0].token, 0))
     play.say(m.Died(HEAD, [m.Death(FAR, "killed")]))
     assert set(play.brain.transfers._copies) == {(BEN, FAR)}
@@ -156,7 +156,7 @@ def test_nothing_is_kept_of_a_copy_that_was_freed(play: Play) -> None:
 def fetching(play: Play) -> m.Pull:
     """Anna's fetch of what Far owns has been begun."""
     play.say(m.Fetch(ANNA, 3, FAR, 8, [m.Slot(2, 9, 0, 100, 1)]))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     (pull,) = play.take(m.Pull)
     return pull
 

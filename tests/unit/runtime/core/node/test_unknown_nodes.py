@@ -46,6 +46,6 @@ def test_its_objects_are_fetched() -> None:
     play = Play()
     play.register(ANNA, driver=True)
     play.say(m.Fetch(ANNA, 1, FAR, 8, [m.Slot(2, 5, 4096, 100, 1)]))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     assert play.take(m.Pull, SECOND)
     assert not play.take(m.Fetched)

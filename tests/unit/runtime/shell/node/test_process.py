@@ -43,7 +43,7 @@ def test_what_the_brain_planned_is_done_though_it_plans_it_no_more_when_its_time
     ticks: list[float] = []
     node: Any = Node.__new__(Node)
     node._own, node._stats_due = [], 100.0
-    node._segments = SimpleNamespace(discarding=False)
+    node._store = SimpleNamespace(memory=SimpleNamespace(discarding=False))
     node._post = SimpleNamespace(retry_at=None)
     node._links = SimpleNamespace(next_deadline=lambda: None, unmet=[])
     node._do = lambda effects, now: ticks.append(now)

@@ -144,7 +144,7 @@ def test_allocation_waits_for_its_segment(play: Play) -> None:
     play.say(m.Allocate(ANNA, 3, 1000, ANNA))
     (wish,) = [e for e in play.effects if isinstance(e, fx.AddSegment)]
     play.say(m.Allocate(BEN, 4, 1000, BEN))
-    play.do(play.brain.segment_added(17, wish.size))
+    play.do(play.brain.storage.segment_added(17, wish.size))
     assert play.take(m.Allocated, ANNA)[0].slot.segment == 17
     assert play.take(m.Allocated, BEN)[0].token == 4
 
@@ -158,7 +158,7 @@ def test_a_too_large_object_is_refused(play: Play) -> None:
 
 def test_a_dead_owners_slots_are_asked_about(play: Play) -> None:
     play.say(m.Allocate(ANNA, 3, 1000, ANNA))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     slot = play.take(m.Allocated, ANNA)[0].slot
     play.do(play.brain.client_gone(ANNA, "ended", play.now))
     assert play.take(m.WhatHeld, BEN) == [m.WhatHeld(node_client(1), ANNA, [slot])]
@@ -173,7 +173,7 @@ def test_a_fetch_is_pulled_in_chunks_and_shared() -> None:
     size = (3 << 20) + 5
     source = m.Slot(2, 9, 4096, size, 1)
     play.say(m.Fetch(ANNA, 1, FAR, 8, [source]))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     play.say(m.Fetch(BEN, 2, FAR, 8, [source]))
     pulls = play.take(m.Pull, node_client(2))
     assert [(p.start, p.size) for p in pulls] == [
@@ -195,7 +195,7 @@ def test_a_fetch_fails_over_to_another_copy_and_then_says_so() -> None:
     play.register(ANNA, driver=True)
     copies = [m.Slot(2, 9, 0, 100, 1), m.Slot(3, 9, 0, 100, 1)]
     play.say(m.Fetch(ANNA, 1, BEN, 8, copies))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     assert play.take(m.Pull, node_client(2))
     play.say(m.NodeLost(HEAD, 2, "gone"))
     (pull,) = play.take(m.Pull, node_client(3))
@@ -213,11 +213,11 @@ def test_every_fetch_from_a_lost_node_fails_over() -> None:
         copies = [m.Slot(node, 9, 4096 * seq, size, 1) for node in nodes]
         play.say(m.Fetch(ANNA, seq, BEN, seq, copies))
         if seq == 1:
-            play.do(play.brain.segment_added(17, 64 << 20))
+            play.do(play.brain.storage.segment_added(17, 64 << 20))
     assert len(play.take(m.Pull)) == 3
     play.say(m.NodeLost(HEAD, 2, "gone"))
     assert [pull.slot.offset for pull in play.take(m.Pull, node_client(3))] == [8192, 12288]
-    play.do(play.brain.segment_added(18, 128 << 20))
+    play.do(play.brain.storage.segment_added(18, 128 << 20))
     assert {pull.slot.offset for pull in play.take(m.Pull, node_client(3))} == {16384}
 
 
@@ -234,7 +234,7 @@ def test_a_chunk_that_does_not_come_is_asked_for_again() -> None:
     play = Play(others={2: 2})
     play.register(ANNA, driver=True)
     play.say(m.Fetch(ANNA, 1, FAR, 8, [m.Slot(2, 9, 0, 100, 1)]))
-    play.do(play.brain.segment_added(17, 64 << 20))
+    play.do(play.brain.storage.segment_added(17, 64 << 20))
     (first,) = play.take(m.Pull)
     play.tick(3.5)
     (again,) = play.take(m.Pull)

@@ -90,7 +90,7 @@ def allocate(play: Play, client: int, megabytes: int) -> m.Slot:
     added = [effect for effect in play.effects if isinstance(effect, AddSegment)]
     play.effects.clear()
     for effect in added:
-        play.do(play.brain.segment_added(client, effect.size))
+        play.do(play.brain.storage.segment_added(client, effect.size))
     (answer,) = play.take(m.Allocated, client)
     assert answer.slot is not None, answer.why
     slot: m.Slot = answer.slot

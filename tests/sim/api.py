@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sim import programs
+from sim import ownership_tasks, programs
 from sim.threads import thread
 from sim.values import Big, Handle
 
@@ -57,7 +57,9 @@ class Api:
     def _function(self, name: str) -> Function:
         found = self._functions.get(name)
         if found is None:
-            found = self._functions[name] = Function(getattr(programs, name), name)
+            module, _, attribute = name.rpartition(":")
+            made = getattr(ownership_tasks if module else programs, attribute)
+            found = self._functions[name] = Function(made, name)
         return found
 
     def say(self, text: str) -> None:

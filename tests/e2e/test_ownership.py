@@ -41,8 +41,8 @@ class Doer(tasks.Voice):
         function = nbray.remote(getattr(tasks, name)).options(num_returns="streaming")
         return iter(function.remote(self._voice, *args))
 
-    def actor(self) -> Any:
-        return nbray.remote(tasks.Shelf).options(num_cpus=0).remote(self._voice)
+    def actor(self, refs: list[Any]) -> Any:
+        return nbray.remote(tasks.Shelf).options(num_cpus=0).remote(self._voice, refs)
 
     def call(self, handle: Any, method: str, *args: Any) -> Any:
         return getattr(handle, method).remote(*args)

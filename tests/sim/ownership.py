@@ -72,8 +72,8 @@ class Doer(Protocol):
     def stream(self, name: str, *args: Any) -> Iterator[Any]:
         """The references of one that yields."""
 
-    def actor(self) -> Any:
-        """A handle to a `Shelf`."""
+    def actor(self, refs: list[Any]) -> Any:
+        """A handle to a `Shelf` that holds these."""
 
     def call(self, handle: Any, method: str, *args: Any) -> Any:
         """The reference of a call."""
@@ -170,7 +170,9 @@ class Model:
         some = self._some(one, count)
         tag = self._next()
         ref = self._do.submit("top", tag, *[ref for ref, _ in some])
-        self._keep(ref, Node(tag, [n for _, node in some for n in node.inside], by=[n for _, n in some]))
+        nodes = [node for _, node in some]
+        inside = [inner for node in nodes for inner in node.inside]
+        self._keep(ref, Node(tag, inside, by=nodes))
 
     def _unwrap(self, one: int, other: int, _count: int) -> None:
         """A task opens a box and gives one of the references in it back: a borrower passes on."""
@@ -240,9 +242,11 @@ class Model:
             owned.lost = True
         self._check(ref, node, 0)
 
-    def _actor(self, _one: int, _other: int, _count: int) -> None:
+    def _actor(self, one: int, _other: int, count: int) -> None:
         if len(self.actors) < 3:
-            self.actors.append(Actor(self._next(), self._do.actor()))
+            some = self._some(one, count)
+            handle = self._do.actor([ref for ref, _ in some])
+            self.actors.append(Actor(self._next(), handle, [node for _, node in some]))
 
     def _of(self, one: int) -> list[Actor]:
         return [self.actors[one % len(self.actors)]] if self.actors else []

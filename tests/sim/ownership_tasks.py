@@ -106,9 +106,9 @@ def yields(given: Any, tag: int, size: int, count: int, refs: Refs) -> Any:
 class Shelf:
     """An actor that keeps references."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Any, refs: Refs) -> None:
         self.given = given
-        self.held: Refs = []
+        self.held: Refs = list(refs)
 
     def hold(self, tag: int, refs: Refs) -> Any:
         self.held += refs

@@ -45,8 +45,8 @@ class SimDoer(SimVoice):
     def stream(self, name: str, *args: Any) -> Iterator[Any]:
         return iter(here().stream(f"ownership:{name}", None, *args))
 
-    def actor(self) -> Any:
-        return here().actor("ownership:Shelf", None)
+    def actor(self, refs: list[Any]) -> Any:
+        return here().actor("ownership:Shelf", None, refs)
 
     def call(self, handle: Any, method: str, *args: Any) -> Any:
         return here().call(handle, method, *args)[0]

@@ -61,18 +61,17 @@ class ActorLink:
     """One actor as this client sees it."""
 
     __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
-                 "inflight", "key", "kind", "known", "name", "needs", "order", "queue", "since",
-                 "state", "unordered", "waits", "worker")  # fmt: skip
+                 "inflight", "key", "kind", "known", "name", "needs", "once", "order", "queue",
+                 "since", "state", "unordered", "waits", "worker")  # fmt: skip
 
     def __init__(self, key: Ref, name: str) -> None:
         self.key = key
         self.name = name
         self.state = PENDING
         self.incarnation = -1
-        self.worker = 0
+        self.worker = self.order = 0
         self.queue: deque[Task] = deque()
         self.inflight: dict[int, Task] = {}
-        self.order = 0
         self.known: set[int] = set()
         self.cause = ""
         self.kind = Why.OTHER
@@ -93,6 +92,8 @@ class ActorLink:
         """Why its node does not start it."""
         self.held: tuple[Ref, ...] = ()
         """What its constructor's arguments and its class can reach, for it may start again."""
+        self.once = False
+        """It never does: with its first answer it has told us of what it keeps of ours."""
 
     @property
     def node(self) -> int:
@@ -157,18 +158,12 @@ class Callers:
         """Register and start an actor; its life-reference `(me, spec.actor)` exists already."""
         key = (spec.owner, spec.actor)
         link = ActorLink(key, spec.class_name)
-        link.detached = spec.detached
-        link.created = True
-        link.needs = spec.resources
+        link.detached, link.created, link.needs = spec.detached, True, spec.resources
         self.links[key] = link
         self.objects.hold(task.pins)
-        link.held = task.pins
-        creation = Creation(self, task, spec)
-        if task.deps is None:
-            self.creations.append(creation)
-            return []
-        task.sink = creation
-        effects = watch_dependencies(self.objects, task)
+        link.held, link.once = task.pins, spec.max_restarts == 0
+        task.sink = creation = Creation(self, task, spec)
+        effects = [] if task.deps is None else watch_dependencies(self.objects, task)
         if not task.missing:
             self.creations.append(creation)
         return effects
@@ -300,8 +295,13 @@ class Callers:
     def answered(self, message: Results) -> None:
         """An actor's worker has answered calls: more may go."""
         link = self._by_worker.get(message.sender)
-        if link is not None and link.queue:
-            self._dirty[link.key] = link
+        if link is not None:
+            if link.once:
+                link.once = False
+                self.objects.drop([key for key in link.held if key[0] == self.me])
+                link.held = tuple(key for key in link.held if key[0] != self.me)
+            if link.queue:
+                self._dirty[link.key] = link
 
     def retry(self, task: Task, outcome: Outcome, link: ActorLink) -> bool:
         """Queue a call again whose exception `retry_exceptions` names."""

@@ -144,13 +144,14 @@ def test_17553_an_argument_comes_back_inside_the_result() -> None:
     def calls(function: Any) -> Any:
         return function()
 
+    def passed(found: list[Any]) -> Any:
+        return calls.remote(lambda: found)
+
     @ray.remote
     def whole() -> list[float]:
         ref = nested.remote()
-        found = ray.get(ref)
+        again = passed(ray.get(ref))
         del ref
-        again = calls.remote(lambda: found)
-        del found
         time.sleep(0.2)
         return [float(one.sum()) for one in ray.get(ray.get(again))]
 
@@ -187,7 +188,6 @@ def test_18456_a_reference_handed_on_by_a_worker_that_dies() -> None:
     del ref
     time.sleep(0.2)
     assert ray.get(keeper.opened.remote()) == SIZE
-    del hands_on  # it has taken the handle along
 
 
 def test_18552_a_box_let_go_of_as_soon_as_it_was_read() -> None:
@@ -216,7 +216,6 @@ def test_19905_an_async_actor_that_passes_values_through() -> None:
 
     through = Through.remote()
     assert all(one[0] == 2 for one in ray.get([through.call.remote(array()) for _ in range(5)]))
-    del through, Through
 
 
 def test_20018_what_a_task_put_outlives_the_idleness_of_its_worker() -> None:
@@ -255,7 +254,6 @@ def test_22154_a_handle_captured_by_a_function() -> None:
         return found
 
     assert ray.get(asks.remote()) == 5
-    del asks, keeper
 
 
 def test_24216_state_that_an_actor_replaces() -> None:
@@ -374,4 +372,3 @@ def test_58080_what_lies_in_values_that_an_actor_yields() -> None:
         ray.get(consumer.keep.remote(ray.get(ref)))
         del ref
         assert ray.get(consumer.opened.remote()) == index * SIZE
-    del producer, Producer

@@ -230,13 +230,8 @@ def _resources(name: str, value: Any) -> dict[str, float]:
             raise ValueError(
                 f"{name}: use num_cpus, num_gpus or memory instead of {key!r} in resources"
             )
-        _quantity(f"{name}[{key!r}]", _plain(amount))
+        _quantity(f"{name}[{key!r}]", amount)
     return {safe(key): float(amount) for key, amount in value.items() if amount}
-
-
-def _plain(amount: Any) -> Any:
-    """A number as Python has it: in here Ray takes those of numpy, too."""
-    return amount.item() if getattr(amount, "ndim", None) == 0 else amount
 
 
 def _environment(_name: str, value: Any) -> str:

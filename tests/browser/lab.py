@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import socket
@@ -23,12 +22,18 @@ from typing import Any
 
 from harness import ARTIFACTS, KEPT, ROOT, private_folder
 from playwright.sync_api import Error, Locator, Page, expect
+from playwright.sync_api import TimeoutError as TooLong
 
 STARTUP = 120.0
 BUILT = ROOT / "labextension" / "built"
 """Where the sidebar's build is, if it has been built."""
-HAS_RUN = re.compile(r"\[\d+\]:")
-"""The prompt of a cell that has run."""
+HAS_RUN = r"""index => {
+    const cells = document.querySelectorAll('.jp-Notebook .jp-CodeCell');
+    const prompt = cells[index < 0 ? cells.length + index : index].querySelector('.jp-InputPrompt');
+    return prompt !== null && /^\[\d+\]:$/.test(prompt.textContent.trim());
+}"""
+"""Whether the prompt of a cell is that of one that has run; looked at in the page, which costs a
+hundredth of asking it each time."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # every cell in the page, not only those near the screen
@@ -251,10 +256,10 @@ class Notebook:
 
     def finished(self, index: int, timeout: float = 120) -> str:
         """Wait until cell *index* has run; its output as text."""
-        deadline = time.monotonic() + timeout  # `expect` looks only once a second
-        while not HAS_RUN.fullmatch(self.prompt(index)):
-            assert time.monotonic() < deadline, f"cell {index} still runs: {self.output(index)}"
-            self.page.wait_for_timeout(20)
+        try:  # `expect` looks only once a second
+            self.page.wait_for_function(HAS_RUN, arg=index, polling=50, timeout=1000 * timeout)
+        except TooLong as error:
+            raise AssertionError(f"cell {index} still runs: {self.output(index)}") from error
         return self.output(index)
 
     def run(self, index: int, timeout: float = 120) -> str:

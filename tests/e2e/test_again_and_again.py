@@ -20,7 +20,7 @@ from e2e.front import Front
 from harness import ARTIFACTS, ROOT
 from jupyter_client.manager import start_new_kernel
 
-RUNS = int(os.environ.get("NBRAY_TEST_RUNS", "7"))
+RUNS = int(os.environ.get("NBRAY_TEST_RUNS", "6"))
 WARM = 3
 """Runs after which imports, caches and pools have their size."""
 SWAY = {"descriptors": 2, "segments": 0, "threads": 1, "os_threads": 1}
@@ -111,7 +111,7 @@ def test_runs_of_the_quickstart_leave_nothing(front: Front) -> None:
 
 def early_and_late(counts: list[int]) -> tuple[float, float]:
     """The medians of the first warm runs and of the last: one look alone is chance."""
-    some = min(RUNS // 10 + 3, len(counts) - WARM + 1)
+    some = min(RUNS // 10 + 2, len(counts) - WARM + 1)
     warm = counts[WARM - 1 :]
     return statistics.median(warm[:some]), statistics.median(warm[-some:])
 

@@ -127,7 +127,7 @@ def furnish(prefix: Path, requirements: Path) -> None:
     """Put into the environment at *prefix* what the *requirements* need and is installed here."""
     lines = [line for line in requirements.read_text().splitlines() if line.strip()]
     here = Path(sys.prefix)
-    for one in required(lines).values():
+    for one in required([*lines, "pip"]).values():
         for file in one.files or ():
             source = Path(os.path.normpath(str(one.locate_file(file))))
             if not source.is_file() or not source.is_relative_to(here):
@@ -158,8 +158,10 @@ def session(_nothing_left: None) -> Iterator[Session]:
             shutil.copy2(ROOT / name, target)
         if BUILT.exists():  # `make` has built it from the same sources; again takes a minute
             shutil.copytree(BUILT, made.repository / "labextension" / "built")
-        assert made.run(wanted_python(), "-m", "venv", str(made.prefix)).returncode == 0
-        if wanted_python() == sys.executable:
+        here = wanted_python() == sys.executable
+        without = ["--without-pip"] if here else []  # it is furnished with the one that is here
+        assert made.run(wanted_python(), "-m", "venv", *without, made.prefix).returncode == 0
+        if here:
             furnish(made.prefix, made.repository / "binder" / "requirements.txt")
         done = made.run(
             made.python, "-m", "pip", "install", "--no-cache-dir", "-q", "-r",
@@ -185,7 +187,7 @@ def test_all_parts_are_installed(session: Session) -> None:
     assert f"the sidebar is installed: {session.prefix}" in done.stdout
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab(session: Session) -> Iterator[str]:
     """The address of the session's JupyterLab."""
     with socket.socket() as probe:

@@ -294,19 +294,19 @@ class Model:
         """An actor is killed, with what it owns and holds."""
         if self.actors:
             actor = self.actors.pop(other % len(self.actors))
-            self._ends(actor)
-            for node in self._reachable():  # an answer that has not come yet does not come
-                node.lost = node.lost or node.call == actor.number
+            self._ends(actor, killed=True)
             self._do.kill(actor.handle)
 
-    def _ends(self, actor: Actor) -> None:
+    def _ends(self, actor: Actor, killed: bool = False) -> None:
         self._unsure = True
         seen: set[int] = set()
 
         def look(node: Node) -> None:
             if id(node) not in seen:
                 seen.add(id(node))
-                node.lost = node.lost or node.owner == str(actor.number)
+                # An answer that has not come yet does not come any more.
+                late = killed and node.call == actor.number
+                node.lost = node.lost or late or node.owner == str(actor.number)
                 for one in (*node.inside, *node.by):
                     look(one)
 

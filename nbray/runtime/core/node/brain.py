@@ -195,6 +195,7 @@ class NodeBrain:
         free = figures.memory_total - figures.memory_used
         scarce = free < config.SCARCE_SHARE * figures.memory_total
         told = self.troubles.noted(figures.trouble, self._drivers())
+        told.extend(self.troubles.once(self.storage.spilling.news(), self._drivers()))
         load = self.reports.load(now, self.drain.on)
         return [load, *told, *(self.storage.relieve() if scarce else ())]
 

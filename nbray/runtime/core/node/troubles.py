@@ -40,6 +40,16 @@ class Troubles:
         text = f"{self._name}: {self._now}\n"
         return [Send(driver, Printed(self._me, "", self._pid, WHO, "stderr", text))]
 
+    def once(self, text: str, drivers: Iterable[int]) -> list[NodeEffect]:
+        """Tell those who are here *text*, which is no trouble ('': nothing)."""
+        if not text:
+            return []
+        said = f"{self._name}: {text}\n"
+        return [
+            Send(driver, Printed(self._me, "", self._pid, WHO, "stderr", said))
+            for driver in drivers
+        ]
+
     def went(self, driver: int) -> None:
         """A driver is gone."""
         self._told = {one for one in self._told if one[0] != driver}

@@ -300,11 +300,17 @@ class Node:
         if len(frames) < 2:
             self._corrupt("a bulk message without bytes")
             return
-        for effect in self._brain.handle(message, now):
-            if isinstance(effect, fx.WriteSlot):
-                self._store.write(effect.slot, effect.start, frames[1:])
-            else:
+        effects = self._brain.handle(message, now)
+        for index, effect in enumerate(effects):
+            if not isinstance(effect, fx.WriteSlot):
                 self._do([effect], now)
+                continue
+            try:
+                self._store.write(effect.slot, effect.start, frames[1:])
+            except OSError as error:
+                transfers, rest = self._brain.transfers, effects[index + 1 :]
+                self._do(transfers.unwritten(effect.slot, sentence(error), rest), now)
+                return
 
     def _lost(self, lost: list[tuple[int, str]], now: float) -> None:
         for node, why in lost:

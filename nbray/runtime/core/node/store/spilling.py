@@ -20,6 +20,7 @@ from collections.abc import Collection
 from math import inf
 
 from nbray.config import IN_USE_SECONDS, PIN_SECONDS, SPILL_BATCH
+from nbray.figures import memory
 from nbray.runtime.core.effects import (
     AddFile,
     MakePins,
@@ -72,6 +73,7 @@ class Spilling:
         self._asked: dict[int, list[tuple[int, int]]] = {}
         """By generation of what is being written: (client, its token)."""
         self._now = 0.0
+        self._told = False
         self._effects: list[NodeEffect] = []
         books.on_free = self._freed
 
@@ -207,6 +209,19 @@ class Spilling:
         if failed:
             self.failed = why
         return out
+
+    def news(self) -> str:
+        """The first time that something lies on disk: a sentence for people; else ''."""
+        books = self._books
+        if self._told or books.disk is None or not books.moved:
+            return ""
+        self._told = True
+        return (
+            f"the object store ({memory(books.capacity)}) does not hold all objects: some go to "
+            f"disk, {memory(books.disk.used)} so far, in {books.disk.directory}. Work goes on, but "
+            "more slowly. A larger store: nbray.init(object_store_memory=...); another folder: "
+            "object_spilling_directory=..."
+        )
 
     # -- pins -----------------------------------------------------------------------------
 

@@ -267,6 +267,31 @@ class Transfers:
             out.extend(Send(to, Chunk(self._me, token, start, why)) for to, token in wanting)
         return out
 
+    def unwritten(self, slot: Slot, why: str, rest: Iterable[NodeEffect]) -> list[NodeEffect]:
+        """A part could not be written into *slot*: the fetch fails, even if it was the last one.
+
+        *rest* is what was to be done once the part was written; what is to be done yet comes back.
+        """
+        kind = Why.OUT_OF_DISK if slot.on_disk else Why.FULL
+        for transfer in self._by_token.values():
+            if transfer.local == slot:
+                return self._fail(transfer, why, kind)
+        out: list[NodeEffect] = []
+        for effect in rest:
+            if isinstance(effect, SendBulk) and effect.slot == slot:
+                continue  # who asked for it asks again, and elsewhere
+            if isinstance(effect, Send) and isinstance(effect.message, Fetched | Moved):
+                said = effect.message
+                if said.slot == slot and isinstance(said, Moved):
+                    continue
+                if said.slot == slot and isinstance(said, Fetched):
+                    out.append(Send(effect.to, Fetched(self._me, said.token, None, why, kind)))
+                    continue
+            out.append(effect)
+        self._copies = {key: copy for key, copy in self._copies.items() if copy != slot}
+        self._storage.free([slot])
+        return out
+
     def _answer(
         self, transfer: Transfer, slot: Slot | None, why: str = "", kind: Why = Why.OTHER
     ) -> list[NodeEffect]:

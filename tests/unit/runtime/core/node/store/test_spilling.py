@@ -255,3 +255,13 @@ def test_what_comes_from_another_node_moves_when_it_is_whole() -> None:
     play.storage.spilling.filled(first)
     play.put()
     assert play.spilling[-1].moves[0].slot == first
+
+
+def test_the_first_time_is_told_once(full: Any) -> None:
+    play, _ = full
+    assert play.storage.spilling.news() == ""
+    play.put(30)
+    said = play.storage.spilling.news()
+    assert "/spill" in said
+    assert "object_store_memory" in said
+    assert play.storage.spilling.news() == ""

@@ -37,6 +37,8 @@ class Net:
         self.asked: list[tuple[int, m.Pull]] = []
         self.written: dict[tuple[int, int], set[int]] = {}
         self.told: list[tuple[int, Any]] = []
+        self.full = -1
+        """How many parts can be written yet before there is no room (-1: all)."""
         self.storages = {
             number: Storage(node_client(number), StoreBooks(capacity, number))
             for number in range(1, count + 1)
@@ -60,11 +62,16 @@ class Net:
         self.do(node, self.transfers[node].fetch(message, self.now))
 
     def do(self, node: int, effects: list[Any]) -> None:
-        for effect in effects:
+        for index, effect in enumerate(effects):
             match effect:
+                case WriteSlot(slot=slot) if not self.full:
+                    rest = effects[index + 1 :]
+                    self.do(node, self.transfers[node].unwritten(slot, "no room", rest))
+                    return
                 case AddSegment(size=size):
                     self.do(node, self.storages[node].segment_added(next(self.numbers), size))
                 case WriteSlot(slot=slot, start=start):
+                    self.full -= 1
                     self.written.setdefault((node, slot.generation), set()).add(start)
                 case SendBulk(to=to, message=message, slot=slot, start=start):
                     have = self.written.get((node, slot.generation))
@@ -153,6 +160,19 @@ def test_a_fetch_fails_with_its_last_source() -> None:
     assert "are gone" in net.fetched()[2].why
     assert net.storages[2].books.used == 0
     assert not net.transfers[2].moving()[0]
+
+
+@pytest.mark.parametrize("written", [0, 3, PARTS - 1])
+def test_a_part_that_cannot_be_written_fails_the_fetch_even_the_last_one(written: int) -> None:
+    net = Net(2)
+    slot = net.store(1)
+    net.full = written
+    net.fetch(2, slot)
+    net.run()
+    ((to, told),) = net.told
+    assert (to, told.slot, told.why, told.kind) == (client_id(2, 20), None, "no room", m.Why.FULL)
+    assert len(net.storages[2].books) == 0
+    assert net.transfers[2].moving() == (0, 0)
 
 
 def test_a_source_that_has_freed_it_is_done_without() -> None:

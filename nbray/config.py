@@ -120,6 +120,9 @@ NEAR_BYTES = 1 << 20
 """So many more bytes of a task's arguments than others a node must have to be asked first."""
 PART = 4 * CHUNK
 """Bytes of a large object that are asked for at a time, and come in one bulk message."""
+LINEAGE_BYTES = 1 << 30
+"""Most bytes of recipes by which a process makes its lost objects again, as Ray's; see
+`lineage_bytes`."""
 BATCH_TASKS = 50
 """Tasks a driver gathers before it sends."""
 PIPELINE_SECONDS = 0.016

@@ -120,6 +120,8 @@ class CellView(msgspec.Struct, frozen=True):
     """Seconds for which the longest running of its tasks has run."""
     yielded: int = 0
     """Values that its generators have yielded so far."""
+    remade: int = 0
+    """Of the tasks: those that ran again because what they had made was lost with a node."""
 
     @property
     def done(self) -> int:

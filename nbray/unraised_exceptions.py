@@ -1,4 +1,4 @@
-"""Ray's error classes that nbray raises hardly ever (a full disk, `dag.compiled`), or never.
+"""Ray's error classes that nbray raises hardly ever (a full disk, lost objects), or never.
 
 Owns these classes. Users have them from `nbray.exceptions`, which loads this when one is
 asked for: `import nbray` needs none of them.
@@ -40,6 +40,8 @@ __all__ = [
     "LocalRayletDiedError",
     "ObjectFetchTimedOutError",
     "ObjectReconstructionFailedError",
+    "ObjectReconstructionFailedLineageEvictedError",
+    "ObjectReconstructionFailedMaxAttemptsExceededError",
     "OufOfBandObjectRefSerializationException",
     "OutOfDiskError",
     "PlasmaObjectNotAvailable",
@@ -78,6 +80,18 @@ class ObjectReconstructionFailedError(ObjectLostError):
         super().__init__(object_ref_hex, owner_address, call_site)
         self.reason = reason
         self.reason_message = reason_message
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{said} {self.reason_message}" if self.reason_message else said
+
+
+class ObjectReconstructionFailedLineageEvictedError(ObjectReconstructionFailedError):
+    """The object is lost, and so is its recipe: recipes had taken too many bytes."""
+
+
+class ObjectReconstructionFailedMaxAttemptsExceededError(ObjectReconstructionFailedError):
+    """The object is lost, and its task may not run once more."""
 
 
 class OutOfDiskError(RayError):

@@ -94,6 +94,8 @@ def receipt(cell: CellView, asked: bool = False) -> Receipt | None:
         if not _held_back(cell, mean, wall, workers):
             parts.append(f"{round(100 * idle)} % overhead")
     failed = cell.failed - cell.cancelled
+    if cell.remade:
+        parts.append(f"{figures.count(cell.remade)} run again for what was lost")
     bad = [f"{figures.count(failed)} failed"] if failed else []
     if cell.cancelled:
         bad.append(f"{figures.count(cell.cancelled)} cancelled")

@@ -24,6 +24,7 @@ ToClient = (
     Tasks | Calls | Results | Counted | Early | Yielded | Taken | Bounced | Undefine | Cancel
     | CancelOwned | Printed | SettingUp | Displayed
     | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
+    | CopiesGone
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | ActorWaits | BecomeActor

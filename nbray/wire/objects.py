@@ -55,6 +55,15 @@ class Moved(Message):
     slot: Slot
 
 
+class CopiesGone(Message):
+    """A node that was to bring objects of the receiver's found none of these copies.
+
+    Those that have no other copy are made again, or fail: who waits for them asks again
+    (`Locate`)."""
+
+    copies: list[tuple[int, list[Slot]]]
+
+
 class Unclaimed(Message):
     """A worker died that had taken these slots for results of the receiver's tasks.
 

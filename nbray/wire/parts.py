@@ -28,6 +28,8 @@ class Why(IntEnum):
     """No node of the cluster will ever have what the actor needs."""
     OUT_OF_DISK = 4
     """The store is full, and so is the disk that takes what it cannot hold."""
+    LOST = 5
+    """None of the copies that were named is there."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))

@@ -35,7 +35,7 @@ def test_only_objects_writes_entries() -> None:
         if path == OWNER:
             continue
         source = path.read_text()
-        sees_entries = re.search(r"core\.client\.(objects\.objects|brain) import", source)
+        sees_entries = re.search(r"core\.client\.(objects\.(objects|entry)|brain) import", source)
         for target in targets(path):
             text = ast.unparse(target)
             of, _, field = text.partition("[")[0].rpartition(".")

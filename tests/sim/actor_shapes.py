@@ -89,7 +89,7 @@ class ActorShapes(Checker):
         ref, _ = self.live[-1]
         order = self.orders.setdefault((handle.info.owner, handle.info.actor), [])
         entry = self.api.brain.objects.owned[ref.seq]
-        self.api.brain.objects.put_waiter(entry, _Note(order, self.api))
+        entry.put_waiter(_Note(order, self.api))
 
     def _hold(self) -> Any:
         if not self.handles:

@@ -18,6 +18,7 @@ import msgspec
 
 from nbray.config import DEAD_GRACE
 from nbray.ids import FIRST_NODE, HEAD, node_of, object_hex
+from nbray.runtime.core.client.actor_links import ActorLink
 from nbray.runtime.core.client.objects.objects import Entry, Objects
 from nbray.runtime.core.client.task_records import (
     BATCH_BYTES,
@@ -46,7 +47,6 @@ from nbray.wire.messages import (
     Outcome,
     Ref,
     Results,
-    Shape,
     Spec,
     Value,
     WatchActor,
@@ -55,50 +55,6 @@ from nbray.wire.messages import (
 
 CALLS_AHEAD = 10_000
 """Most unanswered calls of one caller at one actor; the rest wait at the caller."""
-
-
-class ActorLink:
-    """One actor as this client sees it."""
-
-    __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
-                 "inflight", "key", "kind", "known", "name", "needs", "once", "order", "queue",
-                 "since", "state", "unordered", "waits", "worker")  # fmt: skip
-
-    def __init__(self, key: Ref, name: str) -> None:
-        self.key = key
-        self.name = name
-        self.state = PENDING
-        self.incarnation = -1
-        self.worker = self.order = 0
-        self.queue: deque[Task] = deque()
-        self.inflight: dict[int, Task] = {}
-        self.known: set[int] = set()
-        self.cause = ""
-        self.kind = Why.OTHER
-        """What kind of cause it is."""
-        self.error = b""
-        self.detached = False
-        self.ended = False
-        """This client has ended it for good: a pool's calls that are left are given up."""
-        self.unordered = False
-        """Calls whose arguments are ready go before those whose are not."""
-        self.created = False
-        """This client made it."""
-        self.needs: Shape = {}
-        """What it takes to live, if this client made it, as what follows."""
-        self.since = 0.0
-        """Since when calls wait for it to start (0: they do not)."""
-        self.waits = ""
-        """Why its node does not start it."""
-        self.held: tuple[Ref, ...] = ()
-        """What its constructor's arguments and its class can reach, for it may start again."""
-        self.once = False
-        """It never does: with its first answer it has told us of what it keeps of ours."""
-
-    @property
-    def node(self) -> int:
-        """The node it runs on."""
-        return node_of(self.worker)
 
 
 class Creation:
@@ -233,7 +189,10 @@ class Callers:
         link = self.links.get((spec.owner, spec.actor))
         if link is None:
             return []  # its last handle went while its constructor's arguments were not ready
-        failure = fill_dependencies(self.objects, task)
+        effects: list[ClientEffect] = []
+        failure = fill_dependencies(self.objects, task, effects)
+        if task.unsent:
+            return effects
         if failure is not None:
             why = "an argument of its constructor failed"
             told = Send(HEAD, EndActor(self.me, *link.key, True, why))  # others may hold handles
@@ -264,7 +223,9 @@ class Callers:
                         continue
                     break
                 if task.deps is not None:
-                    failure = fill_dependencies(self.objects, task, self._error)
+                    failure = fill_dependencies(self.objects, task, effects, self._error)
+                    if task.unsent:
+                        continue
                     if failure is not None:
                         queue.popleft()
                         effects += self._submitter.fail(task, failure)

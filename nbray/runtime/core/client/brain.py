@@ -8,19 +8,22 @@ memory: `pump`, `handle` and `tick` return effects, under the baton.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
+from nbray.config import LINEAGE_BYTES
 from nbray.details import EnvironmentRecord
 from nbray.events import CellView
 from nbray.ids import node_of
 from nbray.options import UNIT
-from nbray.runtime.core.client.actors import ActorLink, Callers
+from nbray.runtime.core.client.actor_links import ActorLink
+from nbray.runtime.core.client.actors import Callers
 from nbray.runtime.core.client.cancelling import Cancelling
 from nbray.runtime.core.client.describing import Lost, Recent, describe
+from nbray.runtime.core.client.lineage import Lineage
 from nbray.runtime.core.client.objects.borrowing import Orphans
 from nbray.runtime.core.client.objects.objects import Objects
 from nbray.runtime.core.client.objects.requested_values import RequestedValues
@@ -70,6 +73,7 @@ class ClientBrain:
         self.orphans = Orphans(me)
         self.tasks = Submitter(self.objects, error)
         self.actors = Callers(self.objects, self.tasks, error)
+        self.lineage = Lineage(self.objects, self.tasks, self.actors, error, LINEAGE_BYTES)
         self.cancelling = Cancelling(self.objects, self.tasks)
         self.submitted: deque[Any] = deque()
         """Calls `(method, *arguments)` or `Task`s from user threads, taken by `pump`."""
@@ -146,6 +150,8 @@ class ClientBrain:
             effects += self.tasks.add(batch)
         effects += self.objects.settle_counts(drops)
         effects += self.orphans.let_go(self.host.held_views, now)
+        if self.lineage.restless:
+            effects += self.lineage.step()
         effects += self.actors.pump(now)
         effects += self.tasks.pump(now)
         known = self.tasks.known
@@ -203,8 +209,8 @@ class ClientBrain:
                 return objects.located(message)
             case m.Unpinned():
                 objects.unpinned(message.sender, message.seqs)
-            case m.Moved():
-                return objects.moved(message)
+            case m.Moved() | m.CopiesGone():
+                return self.lineage.heard(message)
             case m.Unclaimed(slots=slots):
                 unknown = objects.unknown(slots)
                 if unknown:
@@ -306,7 +312,7 @@ class ClientBrain:
     def _results(self, message: m.Results, now: float) -> list[ClientEffect]:
         for outcome in message.outcomes:
             if outcome.retry:
-                task = self.objects.making(outcome.seq)
+                task = self.objects.running(outcome.seq)
                 if isinstance(task, Task) and isinstance(task.lease, ActorLink):
                     link = task.lease
                     if self.actors.retry(task, outcome, link):
@@ -324,6 +330,11 @@ class ClientBrain:
             # Nobody holds it any more, or the task was tried again elsewhere.
             return objects.free_slots(message.value.slots)
         return objects.resolve(objects.owned[message.seq], message.value)
+
+    def missing(self, key: m.Ref, slots: Sequence[m.Slot]) -> list[ClientEffect]:
+        """These copies of an object were not found (see `lineage`)."""
+        self.restless = True
+        return self.lineage.missing(key, slots)
 
     def _died(self, message: m.Died, now: float) -> list[ClientEffect]:
         effects: list[ClientEffect] = []
@@ -350,6 +361,7 @@ class ClientBrain:
         text = f"the node of the process that owned the object is gone: {message.why}"
         error = self._error("OwnerDiedError", text)
         effects += self.objects.node_died(message.node, error)
+        effects += self.lineage.node_died(message.node, message.why)
         known = self.members.get(message.node)
         if known is not None:
             dead = msgspec.structs.replace(known, alive=False)
@@ -471,7 +483,7 @@ class ClientBrain:
                 begun.setdefault(cell, []).extend(said)
         return reasons(
             pools, links, quiet, self._unsent, self.picture, now, streams=streams, groups=groups,
-            begun=begun,
+            begun=self.lineage.sentences(begun),
         )
 
     def _unsent(self, cell: str) -> int:

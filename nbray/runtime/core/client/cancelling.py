@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 
 from nbray.ids import node_client, node_of
-from nbray.runtime.core.client.actors import ActorLink
+from nbray.runtime.core.client.actor_links import ActorLink
 from nbray.runtime.core.client.objects.objects import Objects
 from nbray.runtime.core.client.streams import StreamTask
 from nbray.runtime.core.client.task_records import Task

@@ -31,7 +31,8 @@ from nbray.runtime.core.placement import units
 from nbray.wire.messages import Describe, Described, Printed, Spec
 
 if TYPE_CHECKING:
-    from nbray.runtime.core.client.actors import ActorLink, Callers
+    from nbray.runtime.core.client.actor_links import ActorLink
+    from nbray.runtime.core.client.actors import Callers
     from nbray.runtime.core.client.brain import ClientBrain
     from nbray.runtime.core.client.tasks import Submitter
 

@@ -16,7 +16,7 @@ from collections import deque
 from typing import Any
 
 from nbray.options import DYNAMIC
-from nbray.runtime.core.client.objects.objects import Objects
+from nbray.runtime.core.client.objects.objects import PENDING, Objects
 from nbray.runtime.core.client.task_records import ErrorMaker, Task, Work
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import Cancel, Taken, Value, Yielded
@@ -87,10 +87,12 @@ class Streams:
     def yielded(self, message: Yielded) -> list[ClientEffect]:
         """A running task has yielded."""
         objects = self._objects
-        task = objects.making(message.seq)
+        task = objects.running(message.seq)
         lease = task.lease if isinstance(task, StreamTask) else None
         others = message.others
         effects: list[ClientEffect] = []
+        if lease is not None and lease.worker == message.sender and task.stream.ended:
+            return self._once_more(task.stream, message)
         if lease is None or lease.worker != message.sender or task.stream.closed:
             # Nobody reads it any more, or the task was tried again elsewhere.
             for place, value in others.items():
@@ -109,12 +111,41 @@ class Streams:
             one = others.get(place)
             if place >= known:
                 effects += self._add(stream, data, one, message.sender)
-            elif one is not None:
+            else:
                 number = message.seq + 1 + message.first + place
-                self._refuse(message.sender, number, one, effects)
+                self._known(number, data, one, message.sender, effects)
         if known > 0 and stream.most:  # who tries it again does not know how far its reader is
             effects += self.took(stream)
         return effects
+
+    def _once_more(self, stream: Stream, message: Yielded) -> list[ClientEffect]:
+        """A task that had ended runs again: some of what it had yielded was lost."""
+        effects: list[ClientEffect] = []
+        for place, data in enumerate(message.values):
+            number = stream.first + message.first + place
+            self._known(number, data, message.others.get(place), message.sender, effects)
+        if stream.most:
+            read = message.first + len(message.values)
+            effects.append(Send(message.sender, Taken(self._me, message.seq, read)))
+        return effects
+
+    def _known(
+        self, number: int, data: bytes, value: Value | None, worker: int,
+        effects: list[ClientEffect],
+    ) -> None:  # fmt: skip
+        """A return that had come before: its value is wanted if that was lost."""
+        objects = self._objects
+        entry = objects.owned.get(number)
+        if entry is not None and entry.state == PENDING:
+            if value is None:
+                objects.settle(entry, data, effects)
+            else:
+                effects += objects.resolve(entry, value)
+                if value.refs:
+                    effects += objects.settle_added()
+                    objects.confirm(worker, -number, value.refs, effects)
+        elif value is not None:
+            self._refuse(worker, number, value, effects)
 
     def _refuse(
         self, worker: int, number: int, value: Value, effects: list[ClientEffect]
@@ -143,7 +174,10 @@ class Streams:
             stream.fresh.append(data)
         else:
             objects.promise(None, number, 1)
-            effects += objects.resolve(objects.owned[number], value or Value(data))
+            entry = objects.owned[number]
+            if value is not None and value.slots:
+                objects.made_by(entry, stream.task)
+            effects += objects.resolve(entry, value or Value(data))
             stream.fresh.append(None)
         stream.arrived = index + 1
         if value is not None and value.refs and worker:

@@ -21,7 +21,7 @@ class Tally:
 
     __slots__ = ("_into", "_kept", "_kept_for", "began", "cancelled", "cell", "cpu", "done",
                  "failed", "held", "items", "job", "last", "longest", "longest_at", "longest_end",
-                 "measured", "moved", "nested", "started", "submitted", "told", "work",
+                 "measured", "moved", "nested", "remade", "started", "submitted", "told", "work",
                  "workers", "yielded")  # fmt: skip
 
     def __init__(self, cell: str, now: float, into: Tally | None = None) -> None:
@@ -51,6 +51,8 @@ class Tally:
         self.workers: set[int] = set()
         self.yielded = 0
         """Values that have come of its generators."""
+        self.remade = 0
+        """Of `submitted`: tasks that ran again because what they had made was lost."""
         self.longest = 0
         """Microseconds of the longest task, which ended on `longest_at` at `longest_end`."""
         self.longest_at = 0
@@ -201,6 +203,7 @@ class Tally:
             cpus=sum(cpus.get(number, 0.0) for number in numbers),
             oldest=oldest,
             yielded=self.yielded,
+            remade=self.remade,
         )
 
 

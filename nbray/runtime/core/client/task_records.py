@@ -271,7 +271,7 @@ def watch_dependencies(objects: Objects, task: Task) -> list[ClientEffect]:
             effects += objects.settle_added()
             entry = objects.require(key)
         if entry.state == PENDING:
-            objects.put_waiter(entry, task)
+            entry.put_waiter(task)
             pending.append(entry)
     task.missing = len(pending)
     if pending:
@@ -280,9 +280,11 @@ def watch_dependencies(objects: Objects, task: Task) -> list[ClientEffect]:
 
 
 def fill_dependencies(
-    objects: Objects, task: Task, error: ErrorMaker | None = None
+    objects: Objects, task: Task, effects: list[ClientEffect], error: ErrorMaker | None = None
 ) -> Value | None:
     """Put the values of ready dependencies into the task, as they are known now.
+
+    If one is being made again, all are watched once more instead: `task.missing` says so.
 
     Returns:
         The error of one that failed, instead: with *error* as the task passes it on.
@@ -290,6 +292,9 @@ def fill_dependencies(
     deps: list[tuple[int | str, Value, Ref]] = []
     for where, key in task.deps or ():
         entry = objects.require(key)
+        if entry.state == PENDING:
+            effects += watch_dependencies(objects, task)
+            return None
         value = objects.value_of(entry)
         if value.failed:
             if error is None:

@@ -72,6 +72,10 @@ class Submitter:
         self._deaths: list[tuple[float, int, Death]] = []
         self._ready: deque[Task] = deque()
         """Tasks whose last dependency has settled."""
+        self.over: list[Task] = []
+        """Tasks that ran again (`lineage`), and have ended."""
+        self.has_called: Callable[[Task, Ref | None], None] = lambda _task, _life: None
+        """Told of what ended with more than a small value; of a call, with its actor's life."""
         self.unfinished, self._now = 0, 0.0
         self.ends: deque[tuple[Spec, int, int, str, int, Ref | None]] = deque(maxlen=500)
         """(spec, number, worker, why or '' for cancelled, attempt, actor) of tasks and attempts
@@ -117,10 +121,10 @@ class Submitter:
             task = self._ready.popleft()
             if task.cancelled:
                 continue
-            failure = fill_dependencies(self.objects, task, self._error)
+            failure = fill_dependencies(self.objects, task, effects, self._error)
             if failure is not None:
                 effects += self.fail(task, failure)
-            else:
+            elif not task.missing:
                 task.near = nearest(task)
                 self.pools.enqueue(task)
         pools = self.pools
@@ -284,6 +288,8 @@ class Submitter:
         for outcome in message.outcomes:
             entry = owned.get(outcome.seq)
             task = entry.maker if entry is not None else None
+            if task is None or task.lease is None:
+                task = objects.again.get(outcome.seq)
             if not isinstance(task, Task) or task.lease is None or task.lease.worker != sender:
                 # The last words of a worker that was buried: it has been settled without them.
                 effects += objects.free_slots(s for value in outcome.values for s in value.slots)
@@ -314,13 +320,15 @@ class Submitter:
             if work.pool is not None:
                 self.pools.enqueue(task)
                 return []
-        unstarted = outcome.cancelled and not outcome.values[0].data
+        unstarted, life = outcome.cancelled and not outcome.values[0].data, task.life
         self._unpin(task, 0 if unstarted else worker)  # whoever has not started it holds nothing
         if unstarted:
             work.tally.end(0, failed=True, cancelled=True)
             return self._complete(task, [self._cancelled(task)], True, worker)
         work.tally.end(node_of(worker), outcome.failed, outcome.cancelled)
-        return self._complete(task, outcome.values, outcome.failed, worker)
+        effects = self._complete(task, outcome.values, outcome.failed, worker)
+        self.has_called(task, life)
+        return effects
 
     def _may_retry(self, task: Task) -> bool:
         limit = task.work.max_retries
@@ -334,15 +342,16 @@ class Submitter:
         objects = self.objects
         self.unfinished -= 1
         passed: list[Ref] = []
-        if isinstance(task, StreamTask):
+        if isinstance(task, StreamTask) and not task.stream.ended:
             effects += self.streams.end(task, values, worker)
         for index in range(max(1, task.returns)):
             entry = objects.owned.get(task.seq + index)
             value = values[0] if failed or task.returns == 0 else values[index]
             passed += value.refs
-            if entry is None:
-                continue
-            effects += objects.resolve(entry, value)
+            if entry is not None and entry.state == PENDING:
+                effects += objects.resolve(entry, value)
+            elif value.slots:  # it has ended, or is there from when the task ran before
+                effects += objects.free_slots(value.slots)
         if isinstance(task, StreamTask) and task.stream.kept:
             self.streams.let_go(task.stream)  # the value names them
         if passed and worker:
@@ -352,16 +361,17 @@ class Submitter:
 
     def _unpin(self, task: Task, worker: int) -> None:
         """A task has ended: let go of its arguments, or wait for the worker's word."""
+        if self.objects.again and task.seq in self.objects.again:
+            self.over.append(task)
         if task.life is not None:
             self.objects.drop((task.life,))
             task.life = None
         if not task.held:
             return
         task.held = False
-        me = self.me
         given = task.extra.deps if task.extra is not None else ()
         inside = [ref for _, value, _ in given for ref in value.refs]
-        third = tuple(key for key in (*task.pins, *inside) if key[0] not in (me, worker))
+        third = tuple(key for key in (*task.pins, *inside) if key[0] not in (self.me, worker))
         if third and worker:
             self.objects.hold(third)
             self.objects.lend(worker, task.seq, third)
@@ -385,7 +395,7 @@ class Submitter:
         if message.unknown:
             self.known.lacks(message.sender, message.unknown)
         for seq in reversed(message.seqs):
-            task = self.objects.making(seq)
+            task = self.objects.running(seq)
             if not isinstance(task, Task) or task.lease is None:
                 continue
             task.lease.inflight.pop(seq, None)
@@ -467,8 +477,8 @@ class Submitter:
                 again.append(task)
         for task in again:
             if task.deps is not None:  # their copies there are gone; there may be others
-                fill_dependencies(self.objects, task)
-        self.pools.put_back(pool, again)
+                fill_dependencies(self.objects, task, effects)
+        self.pools.put_back(pool, [task for task in again if not task.missing])
         return effects
 
     # -- time --------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from nbray.runtime.core.placement import why_waiting
 from nbray.wire.messages import PENDING, RESTARTING, NodeInfo, Picture, Shape
 
 if TYPE_CHECKING:
-    from nbray.runtime.core.client.actors import ActorLink
+    from nbray.runtime.core.client.actor_links import ActorLink
     from nbray.runtime.core.client.groups import Followed
     from nbray.runtime.core.client.streams import Stream
     from nbray.runtime.core.client.task_records import ShapePool

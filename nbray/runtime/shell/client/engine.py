@@ -37,7 +37,7 @@ from nbray.runtime.shell.client.environments import Environments
 from nbray.runtime.shell.client.futures import Futures, failed
 from nbray.runtime.shell.client.insight import NativeInsight
 from nbray.runtime.shell.client.loop import Loop
-from nbray.runtime.shell.client.memory import Memory
+from nbray.runtime.shell.client.memory import Memory, Vanished
 from nbray.runtime.shell.client.pausing import Pause, waited
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
@@ -94,6 +94,10 @@ class NativeEngine:
         )
         self.cells = NativeCells(brain, loop, self._delivery)
         self.insight = NativeInsight(brain, loop, self.memory, self.cluster.address)
+        self.memory.wait = lambda pending: waited(
+            self._pause(), pending, None,
+            lambda seconds: self.memory.waiting.wait_for(pending, len(pending), seconds),
+        )  # fmt: skip
         self._submitted = brain.submitted.append
         self._drop = brain.objects.dropped.append
         self._closed = False
@@ -197,6 +201,7 @@ class NativeEngine:
         """Values (see `Engine.get`)."""
         memory = self.memory
         entries = memory.entries(refs)
+        began = self._loop.now() if timeout is not None else 0.0
         pending = [entry for entry in entries if not entry.state]
         failed: Entry | None = None
         if pending:
@@ -212,7 +217,12 @@ class NativeEngine:
             self._deliver()
         if failed is not None:
             raise memory.failure(failed, entries)
-        return memory.values(entries)
+        try:
+            return memory.values(entries)
+        except Vanished:  # the last copy of one is gone: it is waited for once more
+            if timeout is not None:
+                timeout = max(0.0, timeout - (self._loop.now() - began))
+            return self.get(refs, timeout)
 
     def _pause(self) -> Pause | None:
         """How a worker's task waits; None for whoever holds no CPUs."""

@@ -17,7 +17,7 @@ from nbray.runtime.core.client.waiters import Future as Settled
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.client.callbacks import Callbacks
 from nbray.runtime.shell.client.loop import Loop
-from nbray.runtime.shell.client.memory import Memory
+from nbray.runtime.shell.client.memory import Memory, Vanished
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -54,13 +54,16 @@ class Futures:
         future: Future[Any] = Future()
 
         def complete() -> None:
-            if not future.set_running_or_notify_cancel():
+            if not (future.running() or future.set_running_or_notify_cancel()):
                 return
             try:
                 if not entry.state:
                     raise cluster_ended(brain.ended)
                 memory.localize([entry])
                 value = memory.read(entry)
+            except Vanished:  # its last copy is gone: it is made again
+                self._loop.locked(register)
+                return
             except BaseException as error:  # noqa: BLE001 - the future carries any error
                 future.set_exception(in_future(error))
             else:
@@ -79,7 +82,7 @@ class Futures:
             if entry.state or brain.ended:
                 settle()
             else:
-                brain.objects.put_waiter(entry, Settled(settle))
+                entry.put_waiter(Settled(settle))
                 effects += brain.objects.ask([entry])
             return effects
 

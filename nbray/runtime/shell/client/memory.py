@@ -31,7 +31,7 @@ from nbray.ids import node_client
 from nbray.postmortem import counted
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
-from nbray.runtime.core.client.objects.objects import FAILED, READY, STORED, Entry
+from nbray.runtime.core.client.objects.objects import FAILED, PENDING, READY, STORED, Entry
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.flag import Flag
@@ -56,6 +56,10 @@ BACKLOG = 4096
 would take the interpreter from it to do so, later and for more of them."""
 
 
+class Vanished(Exception):
+    """The last copy of an object that was there is gone: it is to be waited for once more."""
+
+
 class Memory:
     """Values of one client."""
 
@@ -68,6 +72,10 @@ class Memory:
         self._tokens = itertools.count(1)
         self._viewed: Counter[m.Slot] = Counter()
         self.moved = Moved(self, mappings)
+        self.wait: Callable[[list[Entry]], object] = lambda pending: self.waiting.wait_for(
+            pending, len(pending), None
+        )
+        """Waits for entries, as the task that runs here does."""
         self._drop = brain.objects.dropped.append
         self._added = brain.objects.added.append
         self.node = node_client(brain.node)
@@ -204,6 +212,7 @@ class Memory:
         Raises:
             Exception: the entry's own error.
             ObjectLostError: its bytes are gone.
+            Vanished: it is not settled any more.
         """
         if entry.state == READY:
             if len(entry.refs) > MANY:
@@ -211,6 +220,8 @@ class Memory:
             return unpack(entry.value, self.restore)
         if entry.state == STORED:
             return self._view(entry)
+        if entry.state == PENDING:
+            raise Vanished
         raise self.error(entry)
 
     def values(self, entries: Sequence[Entry]) -> list[Any]:
@@ -218,6 +229,7 @@ class Memory:
 
         Raises:
             Exception: what `failure` gives for the first that failed.
+            Vanished: one of them is not settled any more.
         """
         restore = self.restore
         for entry in entries:
@@ -242,11 +254,13 @@ class Memory:
     def fetched(self, ref: ObjectRef[Any]) -> Any:
         """The value of *ref*, waited for without giving the CPU back: it is there already."""
         entries = self.entries([ref])
-        pending = [entry for entry in entries if not entry.state]
-        if pending:
-            self.waiting.wait_for(pending, 1, None)
-        self.localize(entries)
-        return self.read(entries[0])
+        while True:
+            pending = [entry for entry in entries if not entry.state]
+            if pending:
+                self.waiting.wait_for(pending, 1, None)
+            with contextlib.suppress(Vanished):
+                self.localize(entries)
+                return self.read(entries[0])
 
     def error(self, entry: Entry) -> BaseException:
         """The error of a failed entry."""
@@ -263,7 +277,7 @@ class Memory:
     def _view(self, entry: Entry) -> Any:
         slot = entry.local
         if slot is None:
-            raise ObjectLostError("the object has not been brought to this node")
+            raise Vanished  # it was here when it was looked at
         return self.view(slot, entry.key, len(entry.refs) > MANY)
 
     def view(self, slot: m.Slot, key: m.Ref, many: bool = False) -> Any:
@@ -326,23 +340,41 @@ class Memory:
         Raises:
             Exception: the value's own error.
         """
-        if value.failed:
-            raise unpack_error(value.data)
-        if not value.slots:
-            if len(value.refs) > MANY:
-                return self._unpack_many(value.data)
-            return unpack(value.data, self.restore)
-        local = next((slot for slot in value.slots if slot.node == self._brain.node), None)
-        if local is None:
-            local = self.fetch(key, value.slots)
-        return self.view(local, key, len(value.refs) > MANY)
+        while True:
+            if value.failed:
+                raise unpack_error(value.data)
+            if not value.slots:
+                if len(value.refs) > MANY:
+                    return self._unpack_many(value.data)
+                return unpack(value.data, self.restore)
+            local = next((slot for slot in value.slots if slot.node == self._brain.node), None)
+            try:
+                if local is None:
+                    local = self.fetch(key, value.slots)
+                return self.view(local, key, len(value.refs) > MANY)
+            except Vanished:
+                value = self._once_more(key)
+
+    def _once_more(self, key: m.Ref) -> m.Value:
+        """The value of an object that came with a task, when it has been made again."""
+        objects = self._brain.objects
+        self._added(key)  # the caller holds it as long as the task runs
+        try:
+            self._loop.flush()
+            entry = objects.require(key)
+            while not entry.state:
+                self.wait([entry])
+            return objects.value_of(entry)
+        finally:
+            self._drop(key)
 
     def fetch(self, key: m.Ref, slots: Sequence[m.Slot]) -> m.Slot:
         """Bring an object to this node; its slot here.
 
         Raises:
-            ObjectLostError: no node that held it still does.
+            ObjectLostError: it cannot be had.
             ObjectStoreFullError: it does not fit here; says what to do.
+            Vanished: none of these copies is there; its owner has been told.
         """
         objects = self._brain.objects
         entry = objects.find(key)
@@ -358,6 +390,9 @@ class Memory:
             lost = objects.lost(key[0])
             if lost is not None:
                 raise unpack_error(lost)
+            if answer.kind == m.Why.LOST:
+                self._loop.locked(lambda: self._brain.missing(key, slots))
+                raise Vanished((key, slots))
             full = answer.kind in {m.Why.FULL, m.Why.OUT_OF_DISK}
             error = _full(answer.kind) if full else ObjectLostError
             raise error(f"the object could not be brought here: {answer.why}")
@@ -375,7 +410,7 @@ class Memory:
     def bring(self, refs: Sequence[ObjectRef[Any]]) -> None:
         """Bring ready objects to this node; one that cannot be had says so when it is read."""
         for entry in self.entries(refs):
-            with contextlib.suppress(RayError):
+            with contextlib.suppress(RayError, Vanished):
                 self.localize([entry])
 
     # -- entries --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from nbray import session
 from nbray.exceptions import GetTimeoutError, cluster_ended
 from nbray.runtime.core.client.brain import ClientBrain
-from nbray.runtime.core.client.objects.objects import Entry, Objects
+from nbray.runtime.core.client.objects.objects import Entry
 from nbray.runtime.core.client.waiters import Gathering, Group
 from nbray.runtime.core.effects import ClientEffect
 from nbray.runtime.shell.client.flag import Flag
@@ -94,7 +94,7 @@ class Waiting:
                 if entry.state:
                     group.settle(entry)
                 else:
-                    objects.put_waiter(entry, group)
+                    entry.put_waiter(group)
             return objects.ask(pending) + brain.pump(self._loop.now())
 
         def done() -> bool:
@@ -108,7 +108,7 @@ class Waiting:
                 self._more_alike(group, event, deadline)
         finally:
             if group.missing > 0 or wanted < len(pending):
-                loop.locked(lambda: _unregister(objects, pending, group))
+                loop.locked(lambda: _unregister(pending, group))
         if not group.done and brain.ended:
             raise cluster_ended(brain.ended)
         if run is not None and run.stopped:  # whoever waits in its threads
@@ -126,7 +126,7 @@ class Waiting:
         )
 
 
-def _unregister(objects: Objects, pending: list[Entry], group: Group) -> None:
+def _unregister(pending: list[Entry], group: Group) -> None:
     for entry in pending:
         if not entry.state:
-            objects.remove_waiter(entry, group)
+            entry.remove_waiter(group)

@@ -11,7 +11,9 @@ argument, objects that contain it, views over its bytes), or borrowers.
 An entry begins by `promise` (a task will make it), `keep` or `store` (it is here
 already), or `require` (somebody named it), and goes on as the table `NEXT` says:
 by `settle` or `resolve` to a value or error, by `lose` to the error of a dead owner,
-by `live` to an actor's life. It ends when nothing holds it.
+by `live` to an actor's life. It ends when nothing holds it. One of which the last copy is gone
+is pending again (`without`), and may be made once more (`lineage`), maybe after it had ended
+(`promise_again`, `have_again`).
 
 Counts arrive through two deques (`added`, `dropped`), filled by any thread with
 single appends and emptied under the baton; additions are taken first, so a
@@ -23,10 +25,20 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from nbray.ids import node_client, node_of
 from nbray.runtime.core.client.objects.borrowing import Borrowing
+from nbray.runtime.core.client.objects.entry import (
+    FAILED,
+    LIFE,
+    NEXT,
+    PENDING,
+    READY,
+    STORED,
+    Entry,
+    Waiter,
+)
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.wire.messages import (
     Borrow,
@@ -42,55 +54,12 @@ from nbray.wire.messages import (
     Value,
 )
 
-PENDING, READY, STORED, FAILED, LIFE = range(5)
-"""States of an entry: to be made; bytes in this process; in slots of the store; an error;
-the life-reference of an actor, which has no value."""
-NEXT = {
-    PENDING: (READY, STORED, FAILED, LIFE),
-    READY: (),
-    STORED: (),
-    FAILED: (),
-    LIFE: (),
-}
-"""What may follow a state. `settle`, which every small result passes, does not look it up:
-whoever calls it has seen that the entry is pending."""
+__all__ = ["FAILED", "LIFE", "MOST_RETURNS", "MULTI", "NEXT", "PENDING", "READY", "STORED",
+           "Entry", "Objects", "Waiter"]  # fmt: skip
+
 MULTI = 1 << 48
 """Objects that are made several at a time are numbered from here, in blocks of `MOST_RETURNS`."""
 MOST_RETURNS = 1 << 16
-
-
-class Waiter(Protocol):
-    """Something that waits for entries: a `get`, a task's arguments, a remote client."""
-
-    def settle(self, entry: Entry) -> None:
-        """*entry* is no longer pending. Called once an entry it was put on."""
-
-
-class Entry:
-    """One object. `value` is bytes when READY, a `Value` when STORED or FAILED.
-
-    Others read it; what is assigned after its beginning is assigned by `Objects`.
-    """
-
-    __slots__ = ("asked", "borrowers", "count", "key", "local", "maker", "refs", "state",
-                 "value", "waiters")  # fmt: skip
-
-    def __init__(self, key: Ref, count: int, state: int = PENDING, value: Any = None) -> None:
-        self.key = key
-        self.count = count
-        self.state = state
-        self.value = value
-        self.waiters: Any = None
-        """None, one waiter, or a list of them."""
-        self.borrowers: set[int] | None = None
-        self.refs: tuple[Ref, ...] = ()
-        """References inside the value, held as long as the entry lives."""
-        self.maker: Any = None
-        """The task that makes it (kept while stored: lineage)."""
-        self.asked = False
-        """Foreign: `Locate` was sent."""
-        self.local: Slot | None = None
-        """The slot on this node, once known."""
 
 
 class Objects:
@@ -105,6 +74,12 @@ class Objects:
         self.dropped: deque[Ref] = deque()
         self.on_life_end: Callable[[Entry], list[ClientEffect]] = lambda _entry: []
         self.on_foreign_end: Callable[[Entry], list[ClientEffect]] = lambda _entry: []
+        self.on_stored: Callable[[Entry], None] = lambda _entry: None
+        """An object of ours that a task made lies in the store now."""
+        self.on_stored_end: Callable[[Entry], None] = lambda _entry: None
+        """Nothing holds one of those any more."""
+        self.again: dict[int, Any] = {}
+        """Tasks that run again for what was lost, by number."""
         self.numbers = itertools.count(1)
         """Of further objects of ours."""
         self.blocks = itertools.count(MULTI, MOST_RETURNS)
@@ -144,6 +119,13 @@ class Objects:
         """The unfinished task that makes an object of ours; None if there is none."""
         entry = self.owned.get(seq)
         return entry.maker if entry is not None and entry.state == PENDING else None
+
+    def running(self, seq: int) -> Any:
+        """The unfinished task of this number; None if there is none."""
+        entry = self.owned.get(seq)
+        if entry is not None and entry.state == PENDING and entry.maker is not None:
+            return entry.maker
+        return self.again.get(seq)
 
     @property
     def in_use(self) -> bool:
@@ -220,6 +202,8 @@ class Objects:
             if entry.state == STORED:
                 for slot in entry.value.slots:
                     self._gather(effects, node_client(slot.node), Free, slot)
+                if entry.maker is not None:
+                    self.on_stored_end(entry)
             elif entry.state == LIFE:
                 effects += self.on_life_end(entry)
             elif entry.state == FAILED:
@@ -360,6 +344,8 @@ class Objects:
             for slot in value.slots:
                 if slot.node == self.node:
                     entry.local = slot
+            if entry.maker is not None:
+                self.on_stored(entry)
         else:
             self._become(entry, READY, value.data)
         if not value.slots:
@@ -400,24 +386,6 @@ class Objects:
         value: Value = entry.value
         return value
 
-    @staticmethod
-    def put_waiter(entry: Entry, waiter: Waiter) -> None:
-        """Have *waiter* told when the pending *entry* is ready."""
-        if entry.waiters is None:
-            entry.waiters = waiter
-        elif type(entry.waiters) is list:
-            entry.waiters.append(waiter)
-        else:
-            entry.waiters = [entry.waiters, waiter]
-
-    @staticmethod
-    def remove_waiter(entry: Entry, waiter: Waiter) -> None:
-        """Forget *waiter* (a `get` that timed out)."""
-        if entry.waiters is waiter:
-            entry.waiters = None
-        elif type(entry.waiters) is list:
-            entry.waiters = [other for other in entry.waiters if other is not waiter] or None
-
     def ask(self, entries: Iterable[Entry]) -> list[ClientEffect]:
         """Ask the owners of foreign pending entries for their values, once each."""
         asked: defaultdict[int, list[int]] = defaultdict(list)
@@ -442,6 +410,8 @@ class Objects:
         entry = self.owned.get(message.seq)
         if entry is None or entry.state != STORED:
             return self.free_slots([message.slot])
+        if self.lost(node_client(message.slot.node)) is not None:
+            return []  # the news came late: that node is gone
         value: Value = entry.value
         if message.slot not in value.slots:
             entry.value = Value(b"", [*value.slots, message.slot], value.refs)
@@ -454,6 +424,55 @@ class Objects:
         """This node now has a copy; the node itself has told its owner (`Moved`)."""
         if entry is not None and entry.state == STORED:
             entry.local = slot
+
+    # -- copies that are gone ------------------------------------------------------------
+
+    def without(self, entry: Entry, gone: Callable[[Slot], bool]) -> bool:
+        """Forget copies of a stored object; whether none is left, so that it is pending again."""
+        value: Value = entry.value
+        left = [slot for slot in value.slots if not gone(slot)]
+        local = entry.local
+        if local is not None and gone(local):
+            entry.local = None
+        elif local is not None and local not in left:
+            left.append(local)
+        if left:
+            if len(left) != len(value.slots):
+                entry.value = Value(b"", left, value.refs)
+            return False
+        self._become(entry, PENDING, None)
+        entry.asked = False
+        self.dropped.extend(entry.refs)
+        entry.refs = ()
+        return True
+
+    def without_node(self, node: int) -> list[Entry]:
+        """A node is gone with its copies: the objects of which none is left."""
+        entries = [*self.owned.values(), *self.foreign.values()]
+        return [
+            entry for entry in entries
+            if entry.state == STORED and self.without(entry, lambda slot: slot.node == node)
+        ]  # fmt: skip
+
+    def promise_again(self, task: Any, seq: int) -> Entry:
+        """*task*, which made an object of ours that has ended since, makes it once more."""
+        entry = self.owned[seq] = Entry((self.me, seq), 0)
+        entry.maker = task
+        return entry
+
+    def have_again(self, key: Ref, value: Value) -> None:
+        """An object that has ended since, or was never known here, is this inline value."""
+        entry = Entry(key, 0, READY, value.data)
+        entry.refs = tuple(value.refs)
+        self.hold(entry.refs)
+        if key[0] == self.me:
+            self.owned[key[1]] = entry
+        else:
+            self.foreign[key] = entry
+
+    def made_by(self, entry: Entry, task: Any) -> None:
+        """*entry*, about to be stored, is one of what *task* has yielded."""
+        entry.maker = task
 
     # -- death -------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class RequestedValues:
             if entry is None:
                 self._located[message.sender].append((seq, Value(b"", failed=True)))
             elif entry.state == PENDING:
-                objects.put_waiter(entry, _Borrower(self, message.sender))
+                entry.put_waiter(_Borrower(self, message.sender))
             else:
                 self._located[message.sender].append((seq, objects.value_of(entry)))
 

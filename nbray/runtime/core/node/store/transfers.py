@@ -131,7 +131,7 @@ class Transfers:
         transfer = Transfer(key, sources, part, self._token, now)
         transfer.waiters.append((message.sender, message.token))
         if not sources:
-            return self._answer(transfer, None, "no node has the object any more")
+            return self._answer(transfer, None, "no node has the object any more", Why.LOST)
         self._by_key[key] = transfer
 
         def allocated(slot: Slot | Full) -> list[NodeEffect]:
@@ -155,7 +155,7 @@ class Transfers:
         """Ask for what may be asked for now, of every source that is alive."""
         transfer.sources = [slot for slot in transfer.sources if not self._gone(slot.node)]
         if not transfer.sources:
-            return self._fail(transfer, "the nodes that held the object are gone")
+            return self._fail(transfer, "the nodes that held the object are gone", Why.LOST)
         load = {slot: transfer.outstanding(slot.node) for slot in transfer.sources}
         out: list[NodeEffect] = []
         while transfer.missing and self._under_way < MOST:

@@ -78,7 +78,7 @@ def test_what_is_waited_for_says_why_and_what_was_dropped_is_forgotten() -> None
     assert play.brain.awaited() == []
     said = ["waiting for placement group #12: 0 of 1 bundle placed; need 1 CPU"]
     assert play.brain.awaited(False) == said
-    play.brain.objects.put_waiter(play.brain.objects.owned[ref[1]], Group(1, lambda: None))
+    play.brain.objects.owned[ref[1]].put_waiter(Group(1, lambda: None))
     assert play.brain.awaited() == said
     for _ in range(5):
         play.brain.objects.dropped.append(play.ready())

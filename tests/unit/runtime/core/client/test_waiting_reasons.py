@@ -7,7 +7,7 @@ import pytest
 
 from nbray.events import NodeView
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
-from nbray.runtime.core.client.actors import ActorLink
+from nbray.runtime.core.client.actor_links import ActorLink
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.task_records import Task, Work
 from nbray.wire import messages as m

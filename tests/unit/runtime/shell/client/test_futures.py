@@ -18,12 +18,10 @@ class Bench:
     """One reference, and what a future asks of the client around it."""
 
     def __init__(self) -> None:
-        self.entry = SimpleNamespace(state=0)
         self.waiters: list[Any] = []
+        self.entry = SimpleNamespace(state=0, put_waiter=self.waiters.append)
         self.later: list[Callable[[], None]] = []
-        objects = SimpleNamespace(
-            put_waiter=lambda _entry, waiter: self.waiters.append(waiter), ask=lambda _entries: []
-        )
+        objects = SimpleNamespace(ask=lambda _entries: [])
         self.brain = SimpleNamespace(ended="", objects=objects, pump=lambda _now: [])
         memory = SimpleNamespace(
             entries=lambda _refs: [self.entry], localize=lambda _entries: None,

@@ -69,7 +69,7 @@ def test_an_owner_is_asked_once_and_whoever_waits_is_told_once() -> None:
     entry = objects.require((OWNER, 5))
     told: list[object] = []
     for _ in range(2):
-        objects.put_waiter(entry, Future(lambda: told.append(entry.value)))
+        entry.put_waiter(Future(lambda: told.append(entry.value)))
     entry.count = 1
     assert sent(objects.ask([entry]), m.Locate) == [(OWNER, m.Locate(ME, [5]))]
     assert not objects.ask([entry])

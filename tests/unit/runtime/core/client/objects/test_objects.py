@@ -150,7 +150,8 @@ def test_what_is_settled_stays_so() -> None:
         else:
             with pytest.raises(AssertionError, match="cannot go from"):
                 Objects._become(entry, after, None)
-    assert {state for state in NEXT if NEXT[state]} == {PENDING}
+    assert {state for state in NEXT if NEXT[state]} == {PENDING, STORED}
+    assert NEXT[STORED] == (PENDING,), "when its last copy is gone"
 
 
 def test_a_copy_that_arrives_after_its_object_is_freed() -> None:

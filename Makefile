@@ -137,6 +137,9 @@ fronts: $(SYSTEM) $(FRONTS)/.ready $(COLAB)/.ready
 	@mkdir -p artifacts
 	CI=true $(PYTEST) tests/fronts --durations=5
 
+lost: $(READY)
+	NBRAY_LOST_RUNS=30 $(PYTEST) -s tests/e2e/test_lost_objects.py
+
 again: $(READY)
 	NBRAY_TEST_RUNS=200 $(PYTEST) tests/e2e/test_again_and_again.py
 

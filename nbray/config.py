@@ -121,8 +121,9 @@ NEAR_BYTES = 1 << 20
 PART = 4 * CHUNK
 """Bytes of a large object that are asked for at a time, and come in one bulk message."""
 LINEAGE_BYTES = 1 << 30
-"""Most bytes of recipes by which a process makes its lost objects again, as Ray's; see
-`lineage_bytes`."""
+"""Most bytes of recipes by which a process makes its lost objects again, as in Ray."""
+MOST_LINEAGE = "NBRAY_MAX_LINEAGE_BYTES"
+"""The environment variable that says another number."""
 BATCH_TASKS = 50
 """Tasks a driver gathers before it sends."""
 PIPELINE_SECONDS = 0.016
@@ -310,6 +311,15 @@ def memory_retries(environ: Mapping[str, str]) -> int:
         ValueError: the environment says something else than a number.
     """
     return int(_number(environ, MEMORY_RETRIES, -1, -math.inf, math.inf))
+
+
+def lineage_bytes(environ: Mapping[str, str]) -> int:
+    """Most bytes of recipes that a process keeps (see `LINEAGE_BYTES`).
+
+    Raises:
+        ValueError: the environment says something else than a number that is not negative.
+    """
+    return int(_number(environ, MOST_LINEAGE, LINEAGE_BYTES, 0, math.inf))
 
 
 def _number(

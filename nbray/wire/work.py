@@ -6,7 +6,7 @@ Owns these messages. Does not own what travels inside several (`parts`). Rule: t
 
 from typing import Any
 
-from nbray.wire.parts import Extra, Message, Outcome, Spec, Value
+from nbray.wire.parts import Extra, Message, Outcome, Ref, Slot, Spec, Value
 
 
 class Tasks(Message):
@@ -104,6 +104,8 @@ class Bounced(Message):
     seqs: list[int]
     unknown: bytes = b""
     """Hash of the function it does not have (any more): send it again."""
+    gone: list[tuple[Ref, list[Slot]]] = []
+    """Copies of what they take that were not found: they run when there are others."""
 
 
 class Undefine(Message):

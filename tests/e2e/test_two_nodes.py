@@ -253,7 +253,7 @@ def test_a_node_that_dies_is_survived(cluster: Any, tmp_path: Path) -> None:
         begun.touch()
         time.sleep(60)
 
-    lost = far_arange.remote(300_000)
+    lost = far_arange.options(max_retries=0).remote(300_000)
     ray.wait([lost], timeout=60, fetch_local=False)
     running = long.remote()
     assert eventually(begun.exists)
@@ -261,7 +261,7 @@ def test_a_node_that_dies_is_survived(cluster: Any, tmp_path: Path) -> None:
     os.kill(record.root_pid, signal.SIGKILL)
     with pytest.raises(ray.exceptions.WorkerCrashedError, match="node 2"):
         ray.get(running, timeout=60)
-    with pytest.raises(ray.exceptions.ObjectLostError):
+    with pytest.raises(ray.exceptions.ObjectLostError, match="max_retries=0"):
         ray.get(lost, timeout=60)
     assert eventually(lambda: len(alive()) == 1)
     with pytest.raises(ray.exceptions.TaskUnschedulableError, match="far"):

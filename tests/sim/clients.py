@@ -25,6 +25,7 @@ from nbray.runtime.core.effects import ClientEffect, Forget, Send
 from nbray.runtime.core.placement import out_of_group
 from nbray.runtime.core.worker.brain import Done, Item, WorkerBrain
 from nbray.runtime.shell.client.engine import NativeEngine
+from nbray.runtime.shell.client.memory import Vanished
 from nbray.runtime.shell.client.registering import make_error
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.worker.process import LATE_SECONDS, sending
@@ -334,7 +335,11 @@ class SimExecutor(Executor):
 
     def _call(self, item: Item) -> Any:
         self._process.check_start(item)
-        return super()._call(item)
+        try:
+            return super()._call(item)
+        except Vanished:  # it goes back, and has not run
+            self._world.ran[item.caller, item.seq] -= 1
+            raise
 
     def failure(self, item: Item, error: BaseException, started: float) -> Done:
         if self._world.failure is not None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import msgspec
 
-from nbray.config import LINEAGE_BYTES
 from nbray.details import EnvironmentRecord
 from nbray.events import CellView
 from nbray.ids import node_of
@@ -73,7 +72,7 @@ class ClientBrain:
         self.orphans = Orphans(me)
         self.tasks = Submitter(self.objects, error)
         self.actors = Callers(self.objects, self.tasks, error)
-        self.lineage = Lineage(self.objects, self.tasks, self.actors, error, LINEAGE_BYTES)
+        self.lineage = Lineage(self.objects, self.tasks, self.actors, error)
         self.cancelling = Cancelling(self.objects, self.tasks)
         self.submitted: deque[Any] = deque()
         """Calls `(method, *arguments)` or `Task`s from user threads, taken by `pump`."""
@@ -188,7 +187,7 @@ class ClientBrain:
             case m.CancelOwned():
                 return [*self.pump(now), *self.cancelling.cancel_owned(message, now)]
             case m.Bounced():
-                return tasks.bounced(message)
+                return self.lineage.bounced(message)
             case m.Granted():
                 return tasks.pools.granted(message, now)
             case m.Reclaim():
@@ -323,8 +322,7 @@ class ClientBrain:
         return effects
 
     def _early(self, message: m.Early) -> list[ClientEffect]:
-        objects = self.objects
-        task = objects.making(message.seq)
+        objects, task = self.objects, self.objects.making(message.seq)
         lease = task.lease if isinstance(task, Task) else None
         if lease is None or lease.worker != message.sender:
             # Nobody holds it any more, or the task was tried again elsewhere.

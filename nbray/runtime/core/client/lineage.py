@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from nbray.config import LINEAGE_BYTES
 from nbray.ids import node_client, object_hex
 from nbray.runtime.core.client.actors import Callers
 from nbray.runtime.core.client.objects.objects import (
@@ -32,7 +33,7 @@ from nbray.runtime.core.client.streams import MOST_YIELDED, STREAMS
 from nbray.runtime.core.client.task_records import ErrorMaker, Task, weight
 from nbray.runtime.core.client.tasks import Submitter
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.wire.messages import CopiesGone, Moved, Ref, Slot, Value
+from nbray.wire.messages import Bounced, CopiesGone, Moved, Ref, Slot, Value
 
 RECIPE_BYTES = 700
 """What a recipe takes beside the bytes of its arguments, about."""
@@ -77,17 +78,17 @@ class Recipe:
 
 
 class Lineage:
-    """The recipes of one client; they take *most* bytes."""
+    """The recipes of one client."""
 
     def __init__(
-        self, objects: Objects, submitter: Submitter, callers: Callers, error: ErrorMaker,
-        most: int,
-    ) -> None:  # fmt: skip
+        self, objects: Objects, submitter: Submitter, callers: Callers, error: ErrorMaker
+    ) -> None:
         self._objects = objects
         self._submitter = submitter
         self._callers = callers
         self._error = error
-        self.most = most
+        self.most = LINEAGE_BYTES
+        """Bytes that the recipes may take."""
         self.bytes = 0
         """What the recipes take, about."""
         self.recipes: dict[int, Recipe] = {}
@@ -226,6 +227,13 @@ class Lineage:
         for seq, slots in message.copies:
             lost += self._without((self._objects.me, seq), slots)
         return self.recover(lost)
+
+    def bounced(self, message: Bounced) -> list[ClientEffect]:
+        """A worker gives tasks back; it may lack what they take."""
+        effects: list[ClientEffect] = []
+        for key, slots in message.gone:
+            effects += self.missing(key, slots)
+        return effects + self._submitter.bounced(message)
 
     def missing(self, key: Ref, slots: Sequence[Slot]) -> list[ClientEffect]:
         """These copies of an object were not found: its owner is to know, and is asked again."""

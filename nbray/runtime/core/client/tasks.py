@@ -210,23 +210,11 @@ class Submitter:
         spec = work.spec
         specs, functions = self.known.news(lease.worker, work)
         patience = max(10_000, int(work.estimate * 2e6)) if work.estimate > 0 else 10_000
-        effects.append(
-            Send(
-                lease.worker,
-                Tasks(
-                    sender=self.me,
-                    spec=spec.id,
-                    lease=lease.id,
-                    seqs=seqs,
-                    args=args,
-                    extras=extras,
-                    specs=specs,
-                    functions=functions,
-                    gpus=lease.gpus,
-                    patience=patience,
-                ),
-            )
-        )
+        message = Tasks(
+            sender=self.me, spec=spec.id, lease=lease.id, seqs=seqs, args=args, extras=extras,
+            specs=specs, functions=functions, gpus=lease.gpus, patience=patience,
+        )  # fmt: skip
+        effects.append(Send(lease.worker, message))
         return taken
 
     # -- outcomes ------------------------------------------------------------------------
@@ -379,10 +367,7 @@ class Submitter:
 
     def fail(self, task: Task, error: Value, cancelled: bool = False) -> list[ClientEffect]:
         """End a task that is not at any worker with an error."""
-        if cancelled:
-            task.work.tally.end(0, failed=True, cancelled=True)
-        else:
-            task.work.tally.end(0, failed=True)
+        task.work.tally.end(0, failed=True, cancelled=cancelled)
         why = "" if cancelled else why_unrun(task.work)
         self.ends.append((task.work.spec, task.seq, 0, why, task.attempt, task.life))
         self._unpin(task, 0)
@@ -402,6 +387,8 @@ class Submitter:
             task.lease = None
             if task.cancelled:
                 effects += self.fail(task, self._cancelled(task), cancelled=True)
+            elif message.gone:
+                self._ready.append(task)
             elif task.work.pool is not None:
                 self.pools.put_back(task.work.pool, [task])
         if lease is not None:
@@ -504,7 +491,8 @@ class Submitter:
                 effects += self._bury(lease_id, death, now)
         for task in self.memory.ready(now):
             if task.deps is not None:
-                fill_dependencies(self.objects, task)
-            self.pools.enqueue(task)
+                fill_dependencies(self.objects, task, effects)
+            if not task.missing:
+                self.pools.enqueue(task)
         self.pools.tick(now, effects)
         return effects

@@ -57,7 +57,13 @@ would take the interpreter from it to do so, later and for more of them."""
 
 
 class Vanished(Exception):
-    """The last copy of an object that was there is gone: it is to be waited for once more."""
+    """The last copy of an object that was there is gone: it is to be waited for once more.
+
+    `copies`: what was not found of which object, if it was looked for.
+    """
+
+    def __init__(self, *copies: tuple[m.Ref, Sequence[m.Slot]]) -> None:
+        self.copies = copies
 
 
 class Memory:
@@ -334,11 +340,12 @@ class Memory:
             return 0, 0
         return self._mappings.address(self.moved.known(slot)), views
 
-    def value(self, value: m.Value, key: m.Ref) -> Any:
+    def value(self, value: m.Value, key: m.Ref, waits: bool = True) -> Any:
         """A value that came with a task.
 
         Raises:
             Exception: the value's own error.
+            Vanished: it is not there any more, and who asks does not want to wait (*waits*).
         """
         while True:
             if value.failed:
@@ -353,6 +360,8 @@ class Memory:
                     local = self.fetch(key, value.slots)
                 return self.view(local, key, len(value.refs) > MANY)
             except Vanished:
+                if not waits:
+                    raise
                 value = self._once_more(key)
 
     def _once_more(self, key: m.Ref) -> m.Value:

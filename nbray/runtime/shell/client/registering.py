@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from nbray import exceptions
-from nbray.config import memory_retries
+from nbray.config import lineage_bytes, memory_retries
 from nbray.exceptions import RayActorError, RaySystemError, VersionMismatchError
 from nbray.ids import node_client, node_of
 from nbray.runtime.core import versions
@@ -69,6 +69,7 @@ def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
         ) from None
     brain = ClientBrain(me, node_of(me), make_error)
     brain.tasks.memory.most = memory_retries(os.environ)
+    brain.lineage.most = lineage_bytes(os.environ)
     return post, brain
 
 

@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from types import AsyncGeneratorType, FrameType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,10 +31,11 @@ from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
 from nbray.runtime.core.effects import ClientEffect, Send
 from nbray.runtime.core.worker.brain import Done, Item, Start, WorkerBrain
+from nbray.runtime.core.worker.lacking import given_back
 from nbray.runtime.core.worker.own_calls import constructor_spec
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
-from nbray.runtime.shell.client.memory import Memory
+from nbray.runtime.shell.client.memory import Memory, Vanished
 from nbray.runtime.shell.worker.functions import Functions, not_loaded
 from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
 from nbray.wire.failures import one_line, unmade
@@ -246,6 +248,10 @@ class Executor:
                 done = self.answer(item, result, started)
             finally:
                 self._bracket = None
+        except Vanished as gone:  # it has not begun: others run here, until its argument is there
+            running.reset(token)
+            self.loop.locked(partial(given_back, self.brain, item, gone.copies))
+            return
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = self.failure(item, error, started)
             self.note(item, error, started, done)
@@ -327,12 +333,13 @@ class Executor:
             positional, kwargs = unpack(plain, memory.restore)
         else:
             positional, kwargs = memory.value(args, args_ref or (0, 0))
+        waits = self.actor is not None  # whose calls have an order
         filled = list(positional)
         for where, value, key in deps:
             if isinstance(where, int):
-                filled[where] = memory.value(value, key)
+                filled[where] = memory.value(value, key, waits)
             else:
-                kwargs[where] = memory.value(value, key)
+                kwargs[where] = memory.value(value, key, waits)
         return filled, kwargs
 
     def method(self, spec: Spec) -> Callable[..., Any]:
@@ -403,8 +410,7 @@ class Executor:
             ending.leave(self, error)
         if spec.retry_on and not cancelled:
             retry = self.functions.retries(spec.retry_on, error)
-        data = pack_error(error, name, self._node_name, self._pid)
-        values = [Value(data, failed=True)]
+        values = [Value(pack_error(error, name, self._node_name, self._pid), failed=True)]
         if spec.num_returns < 0 and self._streaming is not None:
             values = self._streaming.values(item, values[0], cancelled)
         outcome = Outcome(item.seq, values, True, retry, cancelled)

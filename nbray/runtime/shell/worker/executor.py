@@ -232,8 +232,7 @@ class Executor:
         if session.cell.get() != cell:
             self.output.drain(self._before())
             session.cell.set(cell)
-        # From here on what the loop thread finds written is this item's.
-        self.brain.begin(item, now)
+        self.brain.begin(item, now)  # from here on what the loop thread finds written is its
         self._latest = item
         started = self.loop.now()
         try:

@@ -8,7 +8,7 @@ memory: `pump`, `handle` and `tick` return effects, under the baton.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -65,8 +65,7 @@ class ClientBrain:
     """Brain of client *me* on node *node*."""
 
     def __init__(self, me: int, node: int, error: ErrorMaker) -> None:
-        self.me = me
-        self.node = node
+        self.me, self.node = me, node
         self.objects = Objects(me, node)
         self.requested = RequestedValues(self.objects)
         self.orphans = Orphans(me)
@@ -89,8 +88,7 @@ class ClientBrain:
         self.printed: deque[m.Printed | m.Displayed] = deque()
         self.unread = 0
         """Characters in `printed`, about."""
-        self.recent = Recent()
-        self.lost = Lost()
+        self.recent, self.lost = Recent(), Lost()
         self.host = Host()
         self._groups: FollowedGroups | None = None
         """Made when this client first has to do with a placement group."""
@@ -328,11 +326,6 @@ class ClientBrain:
             # Nobody holds it any more, or the task was tried again elsewhere.
             return objects.free_slots(message.value.slots)
         return objects.resolve(objects.owned[message.seq], message.value)
-
-    def missing(self, key: m.Ref, slots: Sequence[m.Slot]) -> list[ClientEffect]:
-        """These copies of an object were not found (see `lineage`)."""
-        self.restless = True
-        return self.lineage.missing(key, slots)
 
     def _died(self, message: m.Died, now: float) -> list[ClientEffect]:
         effects: list[ClientEffect] = []

@@ -400,7 +400,8 @@ class Memory:
             if lost is not None:
                 raise unpack_error(lost)
             if answer.kind == m.Why.LOST:
-                self._loop.locked(lambda: self._brain.missing(key, slots))
+                told = m.Bounced(self._brain.me, [], gone=[(key, list(slots))])
+                self._loop.locked(lambda: self._brain.handle(told, self._loop.now()))
                 raise Vanished((key, slots))
             full = answer.kind in {m.Why.FULL, m.Why.OUT_OF_DISK}
             error = _full(answer.kind) if full else ObjectLostError

@@ -324,7 +324,7 @@ def test_a_borrower_asks_again_and_its_owner_hears_what_is_missing() -> None:
     entry = play.brain.objects.foreign[THIRD, 5]
     play.brain.objects.ask([entry])
     play.say(m.Located(THIRD, [(5, m.Value(b"", [slot(2)]))]))
-    effects = play.brain.missing((THIRD, 5), [slot(2)])
+    effects = play.say(m.Bounced(ME, [], gone=[((THIRD, 5), [slot(2)])]))
     assert sent(effects, m.CopiesGone, THIRD) == [m.CopiesGone(ME, [(5, [slot(2)])])]
     assert entry.state == PENDING
     assert sent(play.brain.objects.ask([entry]), m.Locate) == [m.Locate(ME, [5])]

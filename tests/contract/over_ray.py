@@ -34,6 +34,7 @@ LACKS: tuple[Lack, ...] = (
             "test_scheduling::test_prints_go_to_the_sink_with_their_cell",
             "test_scheduling::test_prints_of_an_actor_go_to_the_calling_cell",
             "test_generators::test_a_cells_values_are_counted",
+            "test_map::test_cancelled_items_end_the_count",
             "test_nested_counts",
             "test_receipts",
         ),
@@ -48,8 +49,35 @@ LACKS: tuple[Lack, ...] = (
             "test_environments::test_environments_are_listed_with_who_is_in_them",
             "test_history",
             "test_memory",
+            "test_edited::test_what_is_large_is_stored_once_and_picked_up_when_it_is_replaced",
             "test_state",
         ),
+    ),
+    Lack(
+        "cancelling",
+        "Ray interrupts where a task is, once C code and sleeps have ended, and begins cancelled calls "
+        "of actors",
+        (
+            "test_map::test_leaving_a_loop_cancels_the_rest",
+            "test_map::test_an_interrupt_while_it_waits_cancels_the_rest",
+            "test_cancel_recursive::test_stopping_a_cell_interrupts_calls_of_actors",
+            "test_cancelled_calls::test_calls_behind_it_that_are_cancelled_never_begin",
+            "test_cancelled_imports::test_an_import_is_not_cut_in_half",
+        ),
+    ),
+    Lack(
+        "CPUs of tasks that wait, and of default actors",
+        "a waiting task's CPU goes to others, and both run on; an actor needs a free CPU to start",
+        (
+            "test_busy_cpus::test_a_default_actor_answers_beside_busy_cpus",
+            "test_busy_cpus::test_an_actor_that_asks_for_a_cpu_waits_for_it",
+            "test_cpu_limit::test_no_more_run_than_there_are_cpus",
+        ),
+    ),
+    Lack(
+        "references inside large arguments of an actor that restarts",
+        "Ray forgets them once the actor was made",
+        ("test_captured::test_an_actor_keeps_its_arguments_as_long_as_it_may_restart",),
     ),
     Lack(
         "a stream that nobody holds",
@@ -71,13 +99,13 @@ LACKS: tuple[Lack, ...] = (
     ),
     Lack(
         "how worker processes are started",
-        "Ray starts each as a program of its own: with its own seed of hashes, and without nbray's "
-        "care for processes that a task forks",
+        "Ray starts each as a program of its own: with its own seed of hashes, without nbray's care "
+        "for processes that a task forks, and without words for a module that only the driver has",
         (
             "test_kinds_of_classes::test_all_workers_agree_on_hashes",
             "test_kinds_of_classes::test_a_forked_process_of_a_task_takes_interrupts_as_any",
             "test_kinds_of_classes::test_a_forked_process_that_comes_back_ends_and_does_none_of_the_workers_work",
-            "test_errors::test_a_forked_child_is_refused",
+            "test_on_behalf::test_what_a_worker_lacks_is_named",
         ),
     ),
 )

@@ -14,11 +14,11 @@ import ray
 from nbray import session
 from nbray.engine import ActorInfo, Function
 from nbray.engines.ray import asked, private, travelling
+from nbray.engines.ray.defined import defined
 from nbray.engines.ray.errors import translated
 from nbray.engines.ray.heads import Head, behind, encode, retrying
 from nbray.engines.ray.references import table, theirs
 from nbray.engines.ray.resident import resident_class
-from nbray.engines.ray.worker import Definition
 from nbray.exceptions import (
     ActorAlreadyExistsError,
     ActorUnschedulableError,
@@ -27,7 +27,6 @@ from nbray.exceptions import (
 )
 from nbray.options import ActorOptions, MethodOptions
 from nbray.refs import ObjectRef
-from nbray.wire.functions import pack_definition
 from nbray.wire.pickling import pack, unpack
 
 if TYPE_CHECKING:
@@ -40,8 +39,14 @@ class RayActors:
     def __init__(self, engine: RayEngine) -> None:
         self._engine = engine
         self._made: set[tuple[int, int]] = set()
-        self._dead: dict[tuple[int, int], str] = {}
+        self._unmade: dict[tuple[int, int], str] = {}
         """Why an actor that was never made is not."""
+        self._dead: set[tuple[int, int]] = set()
+        """Those of which Ray has said so."""
+
+    def died(self, actor_id: str) -> None:
+        """Ray has said that an actor is dead for good."""
+        self._dead.add((int(actor_id[:16], 16), int(actor_id[16:], 16)))
 
     def create(
         self, cls: Function, args: Sequence[Any], kwargs: dict[str, Any], options: ActorOptions,
@@ -81,7 +86,7 @@ class RayActors:
         self._made.add(info.key)
         lacking = engine.lacking(options)
         if lacking:
-            self._dead[info.key] = f"the actor {info.class_name} can never run: {lacking}"
+            self._unmade[info.key] = f"the actor {info.class_name} can never run: {lacking}"
             ray.kill(handle)
         elif options.name:
             private.kv_put(_key(info.key), pack(info).join())
@@ -89,12 +94,12 @@ class RayActors:
 
     def _class(self, cls: Function, info: ActorInfo) -> Any:
         """Ray's actor class for *cls*, made once."""
-        known = cls.cache.get("ray")
-        if known is None or known[0] is not self._engine:
-            packed = pack_definition(travelling.here().target(cls), cls.name)
-            kind = resident_class(Definition(cls.name, packed), cls.name, info.is_async)
-            known = cls.cache["ray"] = (self._engine, ray.remote(kind))
-        return known[1]
+        known = defined(self._engine, cls)
+        made = known.remotes.get(info.is_async)
+        if made is None:
+            kind = resident_class(known.definition, cls.name, info.is_async)
+            made = known.remotes[info.is_async] = ray.remote(kind)
+        return made
 
     def call(
         self, info: ActorInfo, life: ObjectRef[Any], method: str, args: Sequence[Any],
@@ -113,9 +118,9 @@ class RayActors:
             retrying(options.retry_exceptions), options.counted,
             travelling.here().for_cell(session.cell.get()), **said,
         )  # fmt: skip
-        if info.key in self._dead:
+        if info.key in self._unmade:
             return engine.failed(
-                ActorUnschedulableError(self._dead[info.key]), name, options.num_returns
+                ActorUnschedulableError(self._unmade[info.key]), name, options.num_returns
             )
         handle = theirs(life)
         streams = options.num_returns < 0
@@ -155,7 +160,7 @@ class RayActors:
         return info.key in self._made
 
     def ended(self, info: ActorInfo) -> bool:
-        return info.key in self._dead
+        return info.key in self._dead or info.key in self._unmade
 
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         self._engine.check()

@@ -20,6 +20,7 @@ from nbray.engines.ray.boxes import Unmade, boxed, received
 from nbray.engines.ray.cells import RayCells
 from nbray.engines.ray.cluster import RayCluster
 from nbray.engines.ray.context import RayContext
+from nbray.engines.ray.defined import defined
 from nbray.engines.ray.errors import Failed, translated
 from nbray.engines.ray.groups import RayGroups
 from nbray.engines.ray.heads import Head, behind, encode, retrying
@@ -27,8 +28,9 @@ from nbray.engines.ray.insight import RayInsight
 from nbray.engines.ray.references import table, theirs
 from nbray.engines.ray.streams import RayStream
 from nbray.engines.ray.watching import Watch
-from nbray.engines.ray.worker import Definition, trampoline
+from nbray.engines.ray.worker import trampoline
 from nbray.exceptions import (
+    ActorDiedError,
     GetTimeoutError,
     RaySystemError,
     TaskUnschedulableError,
@@ -39,7 +41,6 @@ from nbray.generators import ObjectRefGenerator
 from nbray.options import DYNAMIC, STREAMING, ActorOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.wire.failures import pack_error
-from nbray.wire.functions import pack_definition
 
 
 def _late(
@@ -51,18 +52,6 @@ def _late(
     unlike = list(set(asked_for))
     rest = ray.wait(unlike, num_returns=len(unlike), timeout=0, fetch_local=False)[1]
     return GetTimeoutError(f"{len(rest)} of {len(refs)} values were not ready within {timeout} s")
-
-
-class _Known:
-    """What an engine keeps of a function: Ray's, one for tasks that yield, with each options."""
-
-    __slots__ = ("definition", "engine", "ready", "remotes")
-
-    def __init__(self, engine: RayEngine, definition: Definition) -> None:
-        self.engine = engine
-        self.definition = definition
-        self.remotes: dict[bool, Any] = {}
-        self.ready: dict[int, tuple[TaskOptions, Any]] = {}
 
 
 class RayEngine:
@@ -116,10 +105,7 @@ class RayEngine:
 
     def _prepared(self, function: Function, options: TaskOptions, name: str) -> Any:
         """Ray's function with its options, made once for each of nbray's frozen options."""
-        known: _Known | None = function.cache.get("ray")
-        if known is None or known.engine is not self:
-            packed = pack_definition(travelling.here().target(function), function.name)
-            known = function.cache["ray"] = _Known(self, Definition(function.name, packed))
+        known = defined(self, function)
         ready = known.ready.get(id(options))
         if ready is None or ready[0] is not options:
             yields = options.num_returns < 0
@@ -188,7 +174,12 @@ class RayEngine:
 
     def _met(self, error: BaseException) -> BaseException:
         """What is raised where Ray raises *error*."""
-        return cluster_ended(self.ended) if self.ended else translated(error)
+        if self.ended:
+            return cluster_ended(self.ended)
+        met = translated(error)
+        if isinstance(met, ActorDiedError) and met.actor_id:
+            self.actors.died(met.actor_id)
+        return met
 
     def check(self) -> None:
         """Ray is asked nothing more once its cluster has ended: it would start another.
@@ -240,7 +231,7 @@ class RayEngine:
             try:
                 future.set_result(received(answer.result()))
             except BaseException as error:  # noqa: BLE001 - whatever the task raised
-                future.set_exception(in_future(translated(error)))
+                future.set_exception(in_future(self._met(error)))
 
         try:
             theirs(ref).future().add_done_callback(done)

@@ -46,7 +46,7 @@ class Resident:
 
     def __init__(self, head: bytes, info: bytes, *rest: Any) -> None:
         known = decode(head)
-        refuse_unmade(rest)
+        refuse_unmade(known, rest)
         _home[:] = [info]
         with bracket(known):
             try:
@@ -68,7 +68,7 @@ class Resident:
     def call(self, head: bytes, *rest: Any) -> Any:
         """Run a method."""
         known = decode(head)
-        refuse_unmade(rest)
+        refuse_unmade(known, rest)
 
         def method() -> Any:
             return method_of(self._instance, known.method)
@@ -83,7 +83,7 @@ class Resident:
     def stream(self, head: bytes, *rest: Any) -> Any:
         """Run a method that yields."""
         known = decode(head)
-        refuse_unmade(rest)
+        refuse_unmade(known, rest)
         try:
             yield from values(known, lambda: method_of(self._instance, known.method), rest)
         except SystemExit as error:
@@ -119,7 +119,7 @@ class AsyncResident(Resident):
     async def call(self, head: bytes, *rest: Any) -> Any:
         """Run a method."""
         known = decode(head)
-        refuse_unmade(rest)
+        refuse_unmade(known, rest)
         with bracket(known):
             try:
                 await self._ready()
@@ -142,7 +142,7 @@ class AsyncResident(Resident):
     async def stream(self, head: bytes, *rest: Any) -> AsyncIterator[Any]:
         """Run a method that yields."""
         known = decode(head)
-        refuse_unmade(rest)
+        refuse_unmade(known, rest)
         what = f"what {known.name} yields"
         with bracket(known):
             try:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import ray
+
 from nbray.engines.ray import private
 from nbray.engines.ray.boxes import Box, Unmade, boxed, open_box
 from nbray.engines.ray.bracket import bracket, where
 from nbray.engines.ray.errors import Failed, Retry
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
-from nbray.exceptions import RayError
+from nbray.exceptions import RayError, RaySystemError, on_behalf
 from nbray.options import DYNAMIC, STREAMING
-from nbray.wire.pickling import Packed, pack_error
+from nbray.wire.pickling import Packed, pack_error, unpack_error
 
 
 class Definition:
@@ -29,6 +31,27 @@ class Definition:
 
     def __reduce__(self) -> Any:
         return Arrived, (self.name, *self._box.__reduce_ex__(5)[1])
+
+
+class Stored:
+    """A definition that takes much along: it lies in Ray's store, once for each node."""
+
+    def __init__(self, name: str, where: Any) -> None:
+        self.name = name
+        self._where = where
+        self._value: Any = None
+
+    def __reduce__(self) -> Any:
+        return Stored, (self.name, self._where)
+
+    def load(self) -> Any:
+        """What was defined; raises as `Arrived.load` does."""
+        if self._value is None:
+            value = ray.get(self._where)
+            if type(value) is Unmade:
+                raise Failed(value.data)
+            self._value = value
+        return self._value
 
 
 class Arrived:
@@ -73,16 +96,23 @@ def run_task(definition: Any, head: bytes, rest: Sequence[Any]) -> Any:
         Failed, Retry: it failed.
     """
     known = decode(head)
-    refuse_unmade(rest)
+    refuse_unmade(known, rest)
     if known.returns in {STREAMING, DYNAMIC}:
         return values(known, definition.load, rest)
     return outcome(known, definition.load, rest)
 
 
-def refuse_unmade(rest: Sequence[Any]) -> None:
-    """An argument that stands for an error is this call's error."""
+def refuse_unmade(head: Head, rest: Sequence[Any]) -> None:
+    """An argument that stands for an error is this call's error.
+
+    Raises:
+        Failed: one does; of one that could not be put together again, this call tells.
+    """
     for value in rest:
         if type(value) is Unmade:
+            error = unpack_error(value.data)
+            if isinstance(error, RaySystemError) and isinstance(error.client_exc, Exception):
+                raise Failed(pack_error(on_behalf(error), head.name, *where()))
             raise Failed(value.data)
 
 

@@ -55,8 +55,8 @@ LACKS: tuple[Lack, ...] = (
     ),
     Lack(
         "cancelling",
-        "Ray interrupts where a task is, once C code and sleeps have ended, and begins cancelled calls "
-        "of actors",
+        "Ray interrupts where a task is, once C code and sleeps have ended, and begins cancelled "
+        "calls of actors",
         (
             "test_map::test_leaving_a_loop_cancels_the_rest",
             "test_map::test_an_interrupt_while_it_waits_cancels_the_rest",
@@ -99,7 +99,7 @@ LACKS: tuple[Lack, ...] = (
     ),
     Lack(
         "how worker processes are started",
-        "Ray starts each as a program of its own: with its own seed of hashes, without nbray's care "
+        "Ray starts each as a program of its own: with its own seed of hashes, without nbray's care "  # noqa: E501
         "for processes that a task forks, and without words for a module that only the driver has",
         (
             "test_kinds_of_classes::test_all_workers_agree_on_hashes",

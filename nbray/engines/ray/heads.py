@@ -14,6 +14,7 @@ import msgspec
 
 from nbray.engines.ray.boxes import Box, received
 from nbray.engines.ray.references import theirs
+from nbray.exceptions import RaySystemError, on_behalf
 from nbray.options import RetryOn
 from nbray.wire.pickling import pack, pack_call, unpack
 
@@ -81,11 +82,20 @@ def behind(
 
 
 def together(head: Head, rest: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a call, in the process that runs it."""
+    """The arguments of a call, in the process that runs it.
+
+    Raises:
+        RaySystemError: one could not be put together again.
+    """
     if head.boxed:
         found, rest = rest[0], rest[1:]
     else:
-        found = unpack(head.call, _no_reference)
+        try:
+            found = unpack(head.call, _no_reference)
+        except RaySystemError as error:
+            if isinstance(error.client_exc, Exception):
+                on_behalf(error)
+            raise
     args, kwargs = list(found[0]), found[1]
     for place, value in zip(head.places, map(received, rest), strict=True):
         if isinstance(place, int):

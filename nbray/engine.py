@@ -143,6 +143,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """A running task's returns can be given before it ends (see `Context.early`)."""
     streams: bool = True
     """What a generator yields is had as it is yielded; else generators cannot be tasks."""
+    nodes: str = ""
+    """Why screens cannot add nodes or have them leave, one sentence ('': they can)."""
 
     def answers_to(self, asked: str) -> bool:
         """Whether `init(engine=asked)` means this one ('': whichever runs)."""

@@ -100,8 +100,10 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
     infeasible = options.get("--infeasible", "raise")
     if infeasible not in {"wait", "raise"}:
         raise UsageError(f"%nbray start: --infeasible takes wait or raise, not {infeasible!r}")
+    engine = _engine(options)
     running = _running()
     if running is not None:
+        _other(running, engine, "start")
         _say(f"nbray is running already: {summary(running)}.")
         _show_dashboard(running)
         started = session.started_with()
@@ -110,8 +112,9 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
         _show_panel()
         return
     api.init(
-        address="local", num_cpus=cpus, detached="--detach" in options, infeasible=infeasible
-    )
+        address="local", num_cpus=cpus, detached="--detach" in options, infeasible=infeasible,
+        engine=engine or None,
+    )  # fmt: skip
     _say(f"nbray is running: {summary(session.require())}.")
     if "--detach" in options:
         _say(STAYS)
@@ -119,6 +122,23 @@ def _start(_values: list[str], options: dict[str, str]) -> None:
         _say(other)
     _show_dashboard(session.require())
     _show_panel()
+
+
+def _engine(options: dict[str, str]) -> str:
+    """The engine that was asked for ('': whichever it is)."""
+    name = options.get("--engine", "")
+    if name not in {"", "native", "ray"}:
+        raise UsageError(f"%nbray: --engine takes native or ray, not {name!r}")
+    return name
+
+
+def _other(running: Engine, engine: str, command: str) -> None:
+    """Refuse another engine than the one that runs."""
+    if not running.capabilities.answers_to(engine):
+        raise NotebookError(
+            f"nbray is running here already ({summary(running)}), with another engine: "
+            f"run %nbray stop first, then %nbray {command} --engine {engine}"
+        )
 
 
 def _running() -> Engine | None:
@@ -155,8 +175,10 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     if len(values) > 1:
         raise UsageError(f"%nbray attach takes one address; usage: {COMMANDS['attach'].usage}")
     address = values[0] if values else "auto"
+    engine = _engine(options)
     running = _running()
     if running is not None:
+        _other(running, engine, "attach")
         started = session.started_with()
         here = {started.address if started else "", running.context.runtime().address, "auto"}
         if address in here - {""}:
@@ -168,7 +190,7 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
             f"nbray is running here already ({summary(running)}): "
             f"run %nbray stop first, then {again}"
         )
-    api.init(address=address, _redis_password=_secret(options))
+    api.init(address=address, engine=engine or None, _redis_password=_secret(options))
     where = address if values else "the cluster on this machine"
     _say(f"nbray is attached to {where}: {summary(session.require())}.")
     _show_dashboard(session.require())

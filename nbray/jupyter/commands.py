@@ -31,18 +31,22 @@ class Command(msgspec.Struct, frozen=True):
 
 COMMANDS = {
     "start": Command(
-        "%nbray start [--cpus N] [--detach] [--infeasible wait]",
+        "%nbray start [--cpus N] [--detach] [--infeasible wait] [--engine ray]",
         "start a cluster on this machine; --detach: it outlives the notebook; --infeasible wait: "
-        "what no node can do waits for one that can",
-        options={"--cpus": "--cpus", "--num-cpus": "--cpus", "--infeasible": "--infeasible"},
+        "what no node can do waits for one that can; --engine ray: a Ray cluster",
+        options={
+            "--cpus": "--cpus", "--num-cpus": "--cpus", "--infeasible": "--infeasible",
+            "--engine": "--engine",
+        },
         flags=("--detach",),
     ),
     "attach": Command(
-        "%nbray attach [HOST:PORT] [--secret-file FILE]",
-        "use a cluster that runs already (without an address: the youngest here)",
+        "%nbray attach [HOST:PORT] [--secret-file FILE] [--engine ray]",
+        "use a cluster that runs already (without an address: the youngest here); --engine ray: "
+        "a Ray cluster",
         options={
             "--secret": "--secret", "--redis-password": "--secret", "--address": "--address",
-            "--secret-file": "--secret-file",
+            "--secret-file": "--secret-file", "--engine": "--engine",
         },
         takes=(),
     ),

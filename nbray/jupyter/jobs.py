@@ -183,6 +183,7 @@ def stop_all(everybodys: bool = False) -> str:
     engine, asked = session.current(), session.started_with()
     attached = engine is not None and asked is not None and asked.address not in {"", "local"}
     directory = engine.context.runtime().session_dir if engine is not None else ""
+    elsewhere = engine is not None and bool(engine.capabilities.nodes)
     launcher = Local()
     # Looked at before: afterwards nobody says what was running.
     record = launcher.of_directory(directory) if directory else None
@@ -200,6 +201,8 @@ def stop_all(everybodys: bool = False) -> str:
         launcher.remove(record)
     if running:
         return f"nbray has stopped, and with it what ran in the background: {', '.join(running)}."
+    if attached and elsewhere:
+        return "This notebook has left the cluster, which goes on: it ends where it was started."
     if attached and not mine:
         return _left(here[0].head_address if here else "", others)
     return "nbray has stopped."

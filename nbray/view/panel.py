@@ -68,7 +68,7 @@ def panel(snapshot: Snapshot, stopped: bool = False) -> Panel:
         facts=(("stopped",) if stopped else ())
         + (_facts(snapshot, live, gone, stopped) if live else ()),
         rows=tuple(_row(node, stopped) for node in snapshot.nodes),
-        join=snapshot.address
+        join="" if snapshot.engine else snapshot.address
         if snapshot.address and live and not stopped
         else "",
         dot="off" if stopped else "ok" if live and not gone else "bad",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbray.config import InitConfig
-from nbray.engine import Capabilities
+from nbray.engines.ray.abilities import capabilities
 from nbray.exceptions import RaySystemError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ __all__ = ["capabilities", "start"]
 
 OLDEST = (2, 40)
 """Ray's release from which on this works."""
-capabilities = Capabilities("ray", early=False)
 
 
 def start(config: InitConfig) -> RayEngine:

@@ -17,6 +17,7 @@ from nbray.engines.ray import asked, private, travelling
 from nbray.engines.ray.defined import defined
 from nbray.engines.ray.errors import translated
 from nbray.engines.ray.heads import Head, behind, encode, retrying
+from nbray.engines.ray.mailbox import SPACE
 from nbray.engines.ray.references import table, theirs
 from nbray.engines.ray.resident import resident_class
 from nbray.exceptions import (
@@ -66,7 +67,7 @@ class RayActors:
         modules = travelling.here().for_cell(session.cell.get())
         head = Head(
             name, 1, session.cell.get(), engine.context.namespace, "__init__", modules=modules,
-            **said,
+            counted=False, box=engine.cells.box(), number=engine.cells.number(), **said,
         )
         made = self._class(cls, info)
         what = pack(info, f"what is known of {info.class_name}").join()
@@ -117,6 +118,7 @@ class RayActors:
             name, options.num_returns, session.cell.get(), engine.context.namespace, method,
             retrying(options.retry_exceptions), options.counted,
             travelling.here().for_cell(session.cell.get()), **said,
+            box=engine.cells.box(), number=engine.cells.number(),
         )  # fmt: skip
         if info.key in self._unmade:
             return engine.failed(
@@ -135,7 +137,7 @@ class RayActors:
             ) from None
         except ray.exceptions.RayError as error:
             raise translated(error) from None
-        return engine.references(found, options.num_returns, options.counted)
+        return engine.references(found, options.num_returns, head)
 
     def named(self, name: str, namespace: str) -> tuple[ActorInfo, ObjectRef[Any]]:
         """See the protocol."""
@@ -168,7 +170,7 @@ class RayActors:
         here = self._engine.context.namespace
         return [
             (one["namespace"], one["name"]) for one in found
-            if all_namespaces or one["namespace"] == here
+            if one["namespace"] != SPACE and (all_namespaces or one["namespace"] == here)
         ]  # fmt: skip
 
     def kill(self, info: ActorInfo, no_restart: bool) -> None:

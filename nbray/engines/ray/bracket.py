@@ -20,6 +20,8 @@ running: ContextVar[Head | None] = ContextVar("nbray_ray_running", default=None)
 """The call that the calling context runs; None in a driver, and in Ray's own code."""
 
 HOST = socket.gethostname()
+spoiled: set[int] = set()
+"""Calls that yield, by number, whose last value stands for their error."""
 around: list[Callable[[Head], contextlib.AbstractContextManager[object]]] = []
 """What each call runs in, the first outermost."""
 

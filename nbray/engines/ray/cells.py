@@ -1,80 +1,109 @@
-"""The work of this process by cell: counted as it is submitted, and cancelled by Ray's own means.
+"""The work of this process by cell: counted, followed and stopped.
 
-Owns which unfinished references a cell has. Rule: it keeps no reference alive.
+In a driver, and in an actor that hears what its own tasks print, there is a desk (`desk`), which
+keeps the books. Other workers tell the desk on whose behalf they work (`telling`).
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
+import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakSet
+from weakref import ref as weakly
 
-import msgspec
-import ray
-
+from nbray.engines.ray.bracket import running
+from nbray.engines.ray.cluster import RayCluster
+from nbray.engines.ray.desk import Desk
+from nbray.engines.ray.heads import Head
 from nbray.engines.ray.references import Held
-from nbray.events import CellView, Display, NodeCounts, Output
+from nbray.events import CellView, Display, Output
 from nbray.refs import ObjectRef
 
 
 class RayCells:
     """Of one process. See `nbray.engine.Cells` for the methods."""
 
-    def __init__(self) -> None:
-        self.views: dict[str, CellView] = {}
-        self._flying: dict[str, WeakSet[Held]] = {}
-        self.sink: Callable[[Output | Display], None] | None = None
+    def __init__(self, cluster: RayCluster, worker: bool) -> None:
+        self._cluster = cluster
+        self._worker = worker
+        self._numbers = itertools.count(secrets.randbits(39) << 24)
+        self._lock = threading.Lock()
+        self.desk: Desk | None = None
 
-    def note(self, cell: str, refs: Sequence[ObjectRef[Any]]) -> None:
-        """*cell* has submitted what makes *refs*."""
-        view = self.views.get(cell)
-        now = time.monotonic()
-        if view is None:
-            view = CellView(cell=cell, started=now)
-            self._flying[cell] = WeakSet()
-        self.views[cell] = msgspec.structs.replace(
-            view, submitted=view.submitted + 1, updated=now
-        )
-        if refs and isinstance(refs[0]._drop, Held):
-            self._flying[cell].add(refs[0]._drop)
+    def number(self) -> int:
+        """That of the next call that is submitted here: no other has it."""
+        return next(self._numbers)
 
-    def _left(self, cell: str) -> list[Any]:
-        """Ray's references of *cell* that are not ready."""
-        flying = self._flying.get(cell)
-        have = {held.ray: held for held in list(flying or ())}
-        if not have or not ray.is_initialized():
-            return []
-        done, left = ray.wait(list(have), num_returns=len(have), timeout=0, fetch_local=False)
-        for one in done:
-            assert flying is not None
-            flying.discard(have[one])
-        return list(left)
+    def box(self) -> str:
+        """The mailbox of whoever hears of what is submitted here ('': nobody)."""
+        desk = self.desk
+        if desk is None and not self._worker:
+            desk = self._open()
+        if desk is not None:
+            return desk.box
+        head = running.get()
+        return head.box if head is not None else ""
+
+    def _open(self) -> Desk:
+        with self._lock:
+            if self.desk is None:
+                desk = Desk(self._cluster)
+                desk.begin()
+                self.desk = desk
+            return self.desk
+
+    def launched(self, head: Head, refs: Sequence[ObjectRef[Any]]) -> None:
+        """The call of *head* was submitted; *refs* are its returns."""
+        desk = self.desk
+        held = refs[0]._drop if refs else None
+        if desk is None:
+            from nbray.engines.ray.telling import outbox
+
+            outbox.launched(head, held if isinstance(held, Held) else None)
+            return
+        with desk.lock:
+            desk.ledger.submitted(
+                head.cell, head.number, head.name, head.counted, time.monotonic(),
+                *((weakly(held),) if isinstance(held, Held) else ()),
+            )  # fmt: skip
 
     def cancel(self, cell: str, force: bool) -> int:
-        left = self._left(cell)
-        for one in left:
-            with contextlib.suppress(ValueError, TypeError):  # an actor's call knows no force
-                ray.cancel(one, force=force, recursive=True)
-        return len(left)
+        return self.desk.cancel(cell, force) if self.desk is not None else 0
 
     def unfinished(self, cell: str) -> int:
-        return len(self._left(cell))
+        desk = self.desk
+        if desk is None:
+            return 0
+        with desk.lock:
+            return desk.ledger.unfinished(cell)
 
     def view(self, cell: str) -> CellView | None:
-        return self.views.get(cell)
+        return self.desk.view(cell) if self.desk is not None else None
 
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
         cancelled: int = 0,
     ) -> None:  # fmt: skip
-        now = time.monotonic()
-        view = self.views.get(cell) or CellView(cell=cell, started=now)
-        counts = NodeCounts(node, "", done=done, failed=failed, cancelled=cancelled)
-        self.views[cell] = msgspec.structs.replace(
-            view, submitted=view.submitted + submitted, updated=now, nodes=(*view.nodes, counts)
-        )
+        desk = self.desk if self._worker else self._open()
+        if desk is None:
+            return
+        with desk.lock:
+            desk.ledger.count(
+                cell, submitted, self._cluster.id(node), done, failed, cancelled, time.monotonic()
+            )
 
     def on_output(self, sink: Callable[[Output | Display], None] | None) -> None:
-        self.sink = sink
+        if sink is None and self.desk is None:
+            return
+        desk = self.desk or self._open()
+        desk.sink = sink
+        if sink is not None:
+            desk.guard()
+
+    def end(self, wait: bool = True) -> None:
+        """The cluster is left, or has ended: then there is nothing to wait for."""
+        if self.desk is not None:
+            self.desk.end(wait)

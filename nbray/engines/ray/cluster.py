@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import ray
 
+from nbray.engines.ray.abilities import NODES
 from nbray.engines.ray.groups import RayGroups
 from nbray.exceptions import RaySystemError
 from nbray.options import UNIT, ActorOptions, TaskOptions, demand
@@ -61,6 +62,26 @@ class RayCluster:
             self.nodes()
         return self._numbers.get(node_id, 0)
 
+    def id(self, number: int) -> str:
+        """The id of the node of this number ('': there is none)."""
+        return next((node for node, own in self._numbers.items() if own == number), "")
+
+    def name(self, node_id: str) -> str:
+        """The host's name of a node ('?': it is not known)."""
+        return str(self._about(node_id).get("NodeManagerHostname", "?"))
+
+    def cpus(self, node_id: str) -> float:
+        """The CPUs of a node (0: it is not known)."""
+        return float(self._about(node_id).get("Resources", {}).get("CPU", 0.0))
+
+    def _about(self, node_id: str) -> dict[str, Any]:
+        """What is known of a node; Ray is asked only about those that are new."""
+        found = next((node for node in self._known if node["NodeID"] == node_id), None)
+        if found is None and node_id not in self._numbers:
+            self.nodes()
+            found = next((node for node in self._known if node["NodeID"] == node_id), None)
+        return found or {}
+
     def resources(self) -> dict[str, float]:
         self._check()
         return _public(ray.cluster_resources())
@@ -95,10 +116,7 @@ class RayCluster:
 
     def end_node(self, number: int, gently: bool) -> NoReturn:
         """Refused: nodes are Ray's."""
-        raise RaySystemError(
-            "nodes of a Ray cluster join and leave by `ray start` and `ray stop` on their machine, "
-            "or by Ray's autoscaler: nbray does not end them"
-        )
+        raise RaySystemError(NODES)
 
     def join_line(self) -> str:
         if not self.address:

@@ -13,8 +13,9 @@ import ray
 
 from nbray import session
 from nbray.config import InitConfig
-from nbray.engine import Capabilities, Function
+from nbray.engine import Function
 from nbray.engines.ray import asked, travelling
+from nbray.engines.ray.abilities import capabilities
 from nbray.engines.ray.actors import RayActors
 from nbray.engines.ray.boxes import Unmade, boxed, received
 from nbray.engines.ray.cells import RayCells
@@ -57,7 +58,7 @@ def _late(
 class RayEngine:
     """Runs work on a Ray cluster. See `nbray.engine.Engine` for the methods."""
 
-    capabilities = Capabilities("ray", early=False)
+    capabilities = capabilities
 
     def __init__(self, config: InitConfig, worker: bool = False, mine: bool = False) -> None:
         self.ended = ""
@@ -66,16 +67,21 @@ class RayEngine:
         namespace = config.namespace or ray.get_runtime_context().namespace
         self.context = RayContext(self.check, worker, namespace)
         self.context.raises = config.infeasible == "raise"
-        self.cells = RayCells()
         groups = RayGroups(self.check, lambda: self.context.namespace)
         address = ray.get_runtime_context().gcs_address
         self.cluster = RayCluster(self.check, groups, address)
+        self.cells = RayCells(self.cluster, worker)
         self.insight = RayInsight(self.cluster, self.cells)
         self.actors = RayActors(self)
         self._watch = None if worker else Watch(self.cluster.address, self._over)
+        if worker:
+            from nbray.engines.ray import telling
+
+            telling.install()
 
     def _over(self, why: str) -> None:
         self.ended = why
+        self.cells.end(wait=False)
 
     # -- tasks
 
@@ -92,6 +98,7 @@ class RayEngine:
         head = Head(
             name, options.num_returns, cell, self.context.namespace, "",
             retrying(options.retry_exceptions), options.counted, modules, **said,
+            box=self.cells.box(), number=self.cells.number(),
         )  # fmt: skip
         lacking = self.lacking(options)
         if lacking:
@@ -101,7 +108,7 @@ class RayEngine:
             found = call.remote(encode(head), *rest)
         except ray.exceptions.RayError as error:
             raise translated(error) from None
-        return self.references(found, options.num_returns, options.counted)
+        return self.references(found, options.num_returns, head)
 
     def _prepared(self, function: Function, options: TaskOptions, name: str) -> Any:
         """Ray's function with its options, made once for each of nbray's frozen options."""
@@ -121,7 +128,7 @@ class RayEngine:
         """Why nothing can ever do what asks for *options*, where that is an error."""
         return self.cluster.lacking(options) if self.context.raises else ""
 
-    def references(self, found: Any, count: int, counted: bool) -> list[ObjectRef[Any]]:
+    def references(self, found: Any, count: int, head: Head) -> list[ObjectRef[Any]]:
         """nbray's references for what Ray gave for a call."""
         if count == STREAMING:
             stream = RayStream(found)
@@ -132,8 +139,7 @@ class RayEngine:
                 [] if not count else [table.hold(found)] if count in {1, DYNAMIC}
                 else [table.hold(one) for one in found]
             )  # fmt: skip
-        if counted:
-            self.cells.note(session.cell.get(), refs)
+        self.cells.launched(head, refs)
         return given
 
     def failed(self, error: BaseException, name: str, count: int) -> list[ObjectRef[Any]]:
@@ -149,6 +155,9 @@ class RayEngine:
     ) -> None:
         """See the protocol."""
         self.check()
+        desk = self.cells.desk
+        if desk is not None and not force and desk.interrupt(ref._drop, interrupts):
+            return
         try:
             ray.cancel(theirs(ref), force=force, recursive=recursive)
         except (ValueError, TypeError) as error:
@@ -249,6 +258,7 @@ class RayEngine:
             return
         watch, self._watch = self._watch, None
         if not self.ended:
+            self.cells.end()
             travelling.forget()
             self.ended = "nbray.shutdown() was called"
         watch.close()

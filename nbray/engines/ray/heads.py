@@ -41,6 +41,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     """Which arguments are the values of references."""
     box: str = ""
     """The mailbox of the driver on whose behalf it runs."""
+    number: int = 0
+    """Of the call: no other has it."""
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 
 from nbray.details import Details, HoldingRecord
+from nbray.engines.ray import private
 from nbray.engines.ray.cells import RayCells
 from nbray.engines.ray.cluster import RayCluster
-from nbray.events import NodeView, Snapshot
+from nbray.events import Figures, NodeView, Snapshot
 
 
 class RayInsight:
@@ -23,6 +24,12 @@ class RayInsight:
 
     def snapshot(self) -> Snapshot:
         views: tuple[NodeView, ...] = ()
+        desk = self._cells.desk
+        figures: dict[str, Figures] = {}
+        if desk is not None:
+            desk.watched()
+            figures = desk.figures()
+        free = private.available_by_node()
         with contextlib.suppress(Exception):  # the cluster may have ended: the rest is still true
             views = tuple(
                 NodeView(
@@ -33,11 +40,14 @@ class RayInsight:
                         name: amount for name, amount in node["Resources"].items()
                         if not name.startswith("node:")
                     },
+                    available=free.get(node["NodeID"], {}),
+                    figures=figures.get(node["NodeID"], Figures()),
                 )
                 for node in self._cluster.recent()
             )  # fmt: skip
         return Snapshot(
-            nodes=views, cells=dict(self._cells.views), engine="ray", address=self._cluster.address
+            nodes=views, cells=desk.views() if desk is not None else {}, engine="ray",
+            address=self._cluster.address,
         )
 
     def details(self, wanted: int) -> Details:

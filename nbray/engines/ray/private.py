@@ -128,3 +128,19 @@ def use_token() -> None:
     begin = getattr(config, "initialize", None)
     if begin is not None:
         begin("")  # it was read as Ray was imported
+
+
+def available_by_node() -> dict[str, dict[str, float]]:
+    """What of each node's resources is free, by its id ({}: this release does not tell)."""
+    state = getattr(getattr(ray, "_private", None), "state", None)
+    ask = getattr(state, "available_resources_per_node", None)
+    with contextlib.suppress(Exception):  # the cluster may have ended
+        return dict(ask()) if ask is not None else {}
+    return {}
+
+
+def session_folder() -> str:
+    """Ray's folder for its session on this node ('': unknown); all its processes know the same."""
+    node = getattr(_worker(), "node", None)
+    ask = getattr(node, "get_session_dir_path", None)
+    return str(ask()) if ask is not None else ""

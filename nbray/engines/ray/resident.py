@@ -16,7 +16,7 @@ import ray
 
 from nbray.engine import ActorInfo, method_of
 from nbray.engines.ray.boxes import Unmade, boxed
-from nbray.engines.ray.bracket import bracket, where
+from nbray.engines.ray.bracket import bracket, spoiled, where
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
 from nbray.engines.ray.worker import gone, outcome, packed, refuse_unmade, told, values
@@ -158,6 +158,7 @@ class AsyncResident(Resident):
                     for value in result:
                         yield boxed(value, what)
             except Exception as error:  # noqa: BLE001 - users' code raises what it likes
+                spoiled.add(known.number)
                 yield Unmade(told(error, known).data)
 
 

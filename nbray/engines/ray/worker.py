@@ -13,7 +13,7 @@ import ray
 
 from nbray.engines.ray import private
 from nbray.engines.ray.boxes import Box, Unmade, boxed, open_box
-from nbray.engines.ray.bracket import bracket, where
+from nbray.engines.ray.bracket import bracket, spoiled, where
 from nbray.engines.ray.errors import Failed, Retry
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
@@ -146,6 +146,7 @@ def values(head: Head, target: Callable[[], Any], rest: Sequence[Any]) -> Iterat
             end = told(error, head)
             if type(end) is Retry:
                 raise end from None
+            spoiled.add(head.number)
             yield Unmade(end.data)
 
 

@@ -148,6 +148,8 @@ def _end(engine: Engine, number: int, gently: bool) -> None:
 
 
 def _here(engine: Engine) -> tuple[Cluster, str]:
+    if engine.capabilities.nodes:
+        raise Refused(engine.capabilities.nodes)
     folder = engine.context.runtime().session_dir
     if not folder:
         raise Refused(INLINE)

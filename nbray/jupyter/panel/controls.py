@@ -43,6 +43,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Nodes on this machine that can be taken away."""
     mine: str = ""
     """The node that this process is attached to."""
+    nodes: str = ""
+    """Why no node can be added or leave ('': they can); the buttons' tips say so."""
     inside: dict[str, str] = {}
     """HTML of what is open, by its kind."""
 
@@ -100,8 +102,12 @@ class Controls:
         """Move to *seen*; what has not changed sends nothing."""
         self._seen = seen
         busy = bool(seen.state.busy)
-        self._more.disabled = busy
+        self._more.disabled = busy or bool(seen.nodes)
         self._less.disabled = busy or not seen.removable
+        self._openers["stop"].disabled = bool(seen.nodes)
+        if seen.nodes and self._more.tooltip != seen.nodes:
+            for one in (self._more, self._less, self._openers["stop"]):
+                one.tooltip = seen.nodes
         groups = self._openers["groups"].layout
         shown = None if seen.snapshot.groups or self.open == "groups" else "none"
         if groups.display != shown:

@@ -306,7 +306,8 @@ class Board:
                 inside = {kind: details_html(kind, self.snapshot, details) for kind in kinds}
         except (RayError, OSError):  # the engine is going down under us
             return None
-        return Seen(self.snapshot, state, self._removable, self._mine, inside)
+        nodes = engine.capabilities.nodes
+        return Seen(self.snapshot, state, self._removable, self._mine, nodes, inside)
 
     def _texts(self, stopped: bool = False) -> tuple[str, str]:
         stopped = stopped and bool(self.snapshot.nodes)

@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import os
 from nbray import session
-from nbray.runtime.shell.worker import showing
+from nbray.hosting import showing
 shown = []
 class Publisher:
     at_end = None

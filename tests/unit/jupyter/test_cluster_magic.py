@@ -87,15 +87,15 @@ def test_join_says_why_it_cannot(say, ip, capsys, monkeypatch):
 def test_attach_again_and_elsewhere(say, monkeypatch):
     joined = []
 
-    def init(address, _redis_password):
-        joined.append((address, _redis_password))
+    def init(address, engine, _redis_password):
+        joined.append((address, engine, _redis_password))
         monkeypatch.undo()
         nbray.init(engine="inline")
 
     monkeypatch.setattr(nbray.api, "init", init)
     line = "printf %s x | nbray start --address=lab:6379 --secret-file=-"
     assert "attached to lab:6379" in say(f"%nbray attach {line}")
-    assert joined == [("lab:6379", "x")]
+    assert joined == [("lab:6379", None, "x")]
     assert "run %nbray stop first" in say("%nbray attach other:1")
     there = RuntimeInfo(address="lab:6379")
     monkeypatch.setattr(session.current().context, "runtime", lambda: there)

@@ -44,7 +44,7 @@ def test_a_line_without_sense_is_one_sentence(line: str, told: str) -> None:
         ("%nbray ", list(COMMANDS)),
         ("%nbray st", ["start", "status", "stop"]),
         ("%nbray j", ["join", "jobs"]),
-        ("%nbray start --", ["--cpus", "--num-cpus", "--infeasible", "--detach"]),
+        ("%nbray start --", ["--cpus", "--num-cpus", "--infeasible", "--engine", "--detach"]),
         ("%nbray start --d", ["--detach"]),
         ("%nbray stop ", ["--cluster"]),
         ("%nbray jobs ", ["stop", "forget"]),

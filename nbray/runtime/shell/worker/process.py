@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbray import session
+from nbray.hosting import showing
 from nbray.hosting.descriptors import Descriptors, unbuffer
 from nbray.hosting.imports import Imports
 from nbray.hosting.output import Origin, Output, Shown, plain_streams, raw_stream
@@ -29,7 +30,6 @@ from nbray.runtime.shell.machine import oom_scores
 from nbray.runtime.shell.machine import resources as machine
 from nbray.runtime.shell.process.client_watching import Shortage
 from nbray.runtime.shell.process.log import Notes
-from nbray.runtime.shell.worker import showing
 from nbray.runtime.shell.worker.entering import Entering
 from nbray.runtime.shell.worker.executor import FLUSH_SECONDS, Executor, running
 from nbray.runtime.shell.worker.run_queue import queueing

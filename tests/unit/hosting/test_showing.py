@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from nbray import session
-from nbray.runtime.shell.worker import showing
+from nbray.hosting import showing
 
 
 class Rich:
@@ -104,7 +104,7 @@ def test_without_a_publisher_nothing_happens(monkeypatch):
 def test_ipythons_display_becomes_ours_without_being_loaded_by_us():
     program = (
         "import os, sys; os.environ['MPLBACKEND'] = 'module://matplotlib_inline.backend_inline'\n"
-        "from nbray.runtime.shell.worker import showing; showing.install()\n"
+        "from nbray.hosting import showing; showing.install()\n"
         "assert not any(name.split('.')[0] in ('IPython', 'matplotlib') for name in sys.modules)\n"
         "assert display is showing.display\n"
         "from IPython.display import display as theirs, update_display\n"

@@ -311,7 +311,7 @@ class Memory:
             self._drop(key)
 
         try:
-            place = slot if moved.pins is None else moved.place(slot)
+            place = slot if moved.pins is None else self._placed(slot, release)
             data = self._mappings.readonly(place, release)
         except SegmentGone as gone:
             release()
@@ -323,6 +323,16 @@ class Memory:
                 f"{limit():,} files and connections open at a time (ulimit -n)"
             ) from error
         return self._unpack_many(data) if many else unpack(data, self.restore)
+
+    def _placed(self, slot: m.Slot, release: Callable[[], None]) -> m.Slot:
+        """Where to read *slot*; if that is not to be had, nobody views it."""
+        try:
+            return self.moved.place(slot)
+        except (SegmentGone, OSError):
+            raise  # `view` words them
+        except BaseException:  # an interrupt of who asked, too
+            release()
+            raise
 
     def _unpack_many(self, data: bytes | memoryview) -> Any:
         value = unpack_many(data, self.restore)

@@ -134,6 +134,11 @@ MIXED_SECONDS = 0.001
 """Tasks that have taken as long or longer are given ahead only with their own kind."""
 QUIET_SECONDS = 0.25
 """Seconds after which nothing more is given ahead to a worker that has not answered."""
+ACTORS_SECONDS = 60.0
+"""Seconds for which a node that leaves gently waits for a moment in which none of its actors
+works; their calls are made again where they start next, if they may."""
+HAND_OVER_SECONDS = 120.0
+"""Seconds for which it then waits until what lies only there has been brought elsewhere."""
 LEASE_LINGER = 0.2
 """Seconds an idle lease is kept for the next task."""
 RESUME_SECONDS = 10.0

@@ -145,6 +145,8 @@ class Leave(Message):
     why: str
     asked: bool = False
     """Somebody wanted it to: nothing went wrong."""
+    gently: bool = False
+    """After what ran there had ended (see `Drain`)."""
 
 
 class Drain(Message):

@@ -24,7 +24,7 @@ ToClient = (
     Tasks | Calls | Results | Counted | Early | Yielded | Taken | Bounced | Undefine | Cancel
     | CancelOwned | Printed | SettingUp | Displayed
     | Shown | Borrow | Borrowed | Release | Locate | Located | Unpinned | Moved
-    | CopiesGone
+    | CopiesGone | Leaving
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
     | ActorCreated | ActorFound | ActorList | ActorState | ActorWaits | BecomeActor
@@ -33,7 +33,7 @@ ToClient = (
 )  # fmt: skip
 ToNode = (
     Register | Demand | Holding | Granted | Returned | Blocked | Unblocked | KillWorker | Goodbye
-    | OpenPort | Outlive | Allocate | Free | Fetch | Held | Pull | Chunk | Worked
+    | OpenPort | Outlive | Allocate | Free | Fetch | Saved | Held | Pull | Chunk | Worked
     | Welcome | Refused | Members | StartActor | ActorUp | StopActor | Died | NodeLost | Exit
     | Infeasible | Stays | Describe | Drain | Lent | Remember | ReserveBundles | CommitBundles
     | ReturnBundles | UsesPins | Where

@@ -64,6 +64,22 @@ class CopiesGone(Message):
     copies: list[tuple[int, list[Slot]]]
 
 
+class Leaving(Message):
+    """The sender, a node, leaves, and has these copies of the receiver's objects."""
+
+    slots: list[Slot]
+    nodes: list[int]
+    """Who may have copies instead."""
+
+
+class Saved(Message):
+    """The node that leaves need not wait for these: they are elsewhere, or nobody needs them."""
+
+    slots: list[Slot]
+    why: str = ""
+    """Not '': why they could not be brought elsewhere."""
+
+
 class Unclaimed(Message):
     """A worker died that had taken these slots for results of the receiver's tasks.
 

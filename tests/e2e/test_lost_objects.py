@@ -21,6 +21,7 @@ import pytest
 from harness import eventually
 
 import nbray as ray
+from nbray import session
 from nbray.cluster_utils import Cluster
 
 RUNS = int(os.environ.get("NBRAY_LOST_RUNS", "2"))
@@ -134,6 +135,27 @@ def test_a_killed_node_costs_only_what_was_there(
         f"run {run}: a node was killed after {when} of {STAGES * WIDTH} tasks; {len(lost)} had "
         f"run there, {len(again)} ran again; {seconds:.1f} s"
     )
+
+
+@pytest.mark.parametrize("run", range(RUNS))
+def test_a_node_that_leaves_gently_takes_nothing_with_it(
+    cluster: Cluster, tmp_path: Path, run: int
+) -> None:
+    refill(cluster)
+    engine = session.require()
+    rows = begin(tmp_path)
+    when = moment(tmp_path, STAGES * WIDTH)
+    leaver = random.choice(sorted(cluster.worker_nodes, key=lambda one: one.node_id))
+    (number,) = [one["NodeNumber"] for one in ray.nodes() if one["NodeID"] == leaver.node_id]
+    engine.cluster.end_node(number, True)
+    cluster.worker_nodes.discard(leaver)
+    assert eventually(lambda: not any(n["Alive"] for n in ray.nodes() if n["NodeNumber"] == number))
+    look(rows)
+    counts = ran(tmp_path)
+    assert len(counts) == STAGES * WIDTH
+    assert all(len(nodes) == 1 for nodes in counts.values()), "nothing runs again"
+    there = sum(leaver.node_id in nodes for nodes in counts.values())
+    print(f"run {run}: a node left after {when} of {STAGES * WIDTH} tasks; {there} had run there")
 
 
 def test_what_only_recipes_know_is_made_again(cluster: Cluster, tmp_path: Path) -> None:

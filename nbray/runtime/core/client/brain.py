@@ -71,7 +71,8 @@ class ClientBrain:
         self.orphans = Orphans(me)
         self.tasks = Submitter(self.objects, error)
         self.actors = Callers(self.objects, self.tasks, error)
-        self.lineage = Lineage(self.objects, self.tasks, self.actors, error)
+        self.replies = Replies()
+        self.lineage = Lineage(self.objects, self.tasks, self.actors, error, self.replies)
         self.cancelling = Cancelling(self.objects, self.tasks)
         self.submitted: deque[Any] = deque()
         """Calls `(method, *arguments)` or `Task`s from user threads, taken by `pump`."""
@@ -84,7 +85,6 @@ class ClientBrain:
         """It was refused because there is no room for it."""
         self.ended = ""
         """Why the node told this client to end, or how the node was lost."""
-        self.replies = Replies()
         self.printed: deque[m.Printed | m.Displayed] = deque()
         self.unread = 0
         """Characters in `printed`, about."""
@@ -206,7 +206,7 @@ class ClientBrain:
                 return objects.located(message)
             case m.Unpinned():
                 objects.unpinned(message.sender, message.seqs)
-            case m.Moved() | m.CopiesGone():
+            case m.Moved() | m.CopiesGone() | m.Leaving():
                 return self.lineage.heard(message)
             case m.Unclaimed(slots=slots):
                 unknown = objects.unknown(slots)

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from nbray.config import LINEAGE_BYTES
 from nbray.ids import node_client, object_hex
 from nbray.runtime.core.client.actors import Callers
+from nbray.runtime.core.client.objects.handing_over import HandingOver
 from nbray.runtime.core.client.objects.objects import (
     MOST_RETURNS,
     MULTI,
@@ -29,11 +30,12 @@ from nbray.runtime.core.client.objects.objects import (
     Entry,
     Objects,
 )
+from nbray.runtime.core.client.replies import Replies
 from nbray.runtime.core.client.streams import MOST_YIELDED, STREAMS
 from nbray.runtime.core.client.task_records import ErrorMaker, Task, weight
 from nbray.runtime.core.client.tasks import Submitter
 from nbray.runtime.core.effects import ClientEffect, Send
-from nbray.wire.messages import Bounced, CopiesGone, Moved, Ref, Slot, Value
+from nbray.wire.messages import Bounced, CopiesGone, Leaving, Moved, Ref, Slot, Value
 
 RECIPE_BYTES = 700
 """What a recipe takes beside the bytes of its arguments, about."""
@@ -81,8 +83,9 @@ class Lineage:
     """The recipes of one client."""
 
     def __init__(
-        self, objects: Objects, submitter: Submitter, callers: Callers, error: ErrorMaker
-    ) -> None:
+        self, objects: Objects, submitter: Submitter, callers: Callers, error: ErrorMaker,
+        replies: Replies,
+    ) -> None:  # fmt: skip
         self._objects = objects
         self._submitter = submitter
         self._callers = callers
@@ -100,6 +103,7 @@ class Lineage:
         self._over = submitter.over
         self._lost: dict[int, list[Entry]] = {}
         """What each task that runs again is to make, by its number."""
+        self._handing = HandingOver(objects, replies.expect, replies.take)
         self._cause = "no copy of it is left"
         objects.on_stored = self._stored
         objects.on_stored_end = self._ended
@@ -108,7 +112,7 @@ class Lineage:
     @property
     def restless(self) -> bool:
         """Whether `step` has something to do."""
-        return bool(self.due or self._over)
+        return bool(self.due or self._over or self._handing.restless)
 
     # -- recipes -----------------------------------------------------------------
 
@@ -217,10 +221,13 @@ class Lineage:
     def node_died(self, node: int, why: str) -> list[ClientEffect]:
         """A node is gone, with every copy there."""
         self._cause = f"its only copy was on a node that is gone: {why}"
-        return self.recover(self._objects.without_node(node))
+        effects = self._handing.node_died(node)
+        return [*effects, *self.recover(self._objects.without_node(node))]
 
-    def heard(self, message: Moved | CopiesGone) -> list[ClientEffect]:
-        """Somebody has made a copy of an object of ours, or has not found those there were."""
+    def heard(self, message: Moved | CopiesGone | Leaving) -> list[ClientEffect]:
+        """News of copies of our objects: there is one more, or fewer than thought, or soon."""
+        if isinstance(message, Leaving):
+            return self._handing.asked(message)
         if isinstance(message, Moved):
             return self._objects.moved(message)
         lost: list[Entry] = []
@@ -251,7 +258,7 @@ class Lineage:
 
     def step(self) -> list[ClientEffect]:
         """Look at what has run again, and at what came too late."""
-        effects: list[ClientEffect] = []
+        effects = self._handing.step() if self._handing.restless else []
         over, self._over[:] = list(self._over), []
         for task in over:
             self._objects.again.pop(task.seq, None)

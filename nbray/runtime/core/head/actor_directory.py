@@ -259,8 +259,11 @@ class Directory:
                 out.extend(self._end(actor, "its owner has died"))
         return out
 
-    def node_lost(self, node: int, why: str) -> list[HeadEffect]:
-        """A node is gone: what lived there restarts elsewhere, what was owned there ends."""
+    def node_lost(self, node: int, why: str, gently: bool = False) -> list[HeadEffect]:
+        """A node is gone: what lived there restarts elsewhere, what was owned there ends.
+
+        If it left *gently* no restart is charged, as in Ray.
+        """
         self._dead_nodes.add(node)
         owners = {a.spec.owner for a in self._actors.values() if node_of(a.spec.owner) == node}
         watchers = {w for a in self._actors.values() for w in a.watchers if node_of(w) == node}
@@ -271,7 +274,7 @@ class Directory:
         for actor in list(self._actors.values()):
             if actor.placed and actor.node == node and actor.state != m.DEAD:
                 actor.placed = False
-                out.extend(self._restart(actor, why, True))
+                out.extend(self._restart(actor, why, True, free=gently))
         return out
 
     def retry(self) -> list[HeadEffect]:
@@ -349,11 +352,14 @@ class Directory:
     def _placed_on(self, node: int) -> int:
         return sum(1 for actor in self._actors.values() if actor.placed and actor.node == node)
 
-    def _restart(self, actor: _Actor, cause: str, restartable: bool) -> list[HeadEffect]:
+    def _restart(
+        self, actor: _Actor, cause: str, restartable: bool, free: bool = False
+    ) -> list[HeadEffect]:
         most = actor.spec.max_restarts
-        if not restartable or (most >= 0 and actor.restarts >= most):
+        free = free and most != 0
+        if not restartable or not (free or most < 0 or actor.restarts < most):
             return self._end(actor, cause)
-        actor.restarts += 1
+        actor.restarts += not free
         actor.incarnation += 1
         actor.worker = 0
         actor.cause = cause

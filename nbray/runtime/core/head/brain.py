@@ -72,8 +72,8 @@ class HeadBrain:
         match message:
             case m.Join():
                 out = self._join(message, now)
-            case m.Leave(sender=sender, why=why, asked=asked):
-                out = self._lost(node_of(sender), f"it left: {why}", now, asked)
+            case m.Leave(sender=sender, why=why, asked=asked, gently=gently):
+                out = self._lost(node_of(sender), f"it left: {why}", now, asked, gently)
             case m.NodeLost(sender=sender, node=node, why=why):
                 out = self._reported(node_of(sender), node, why, now)
             case m.Load(sender=sender, available=free, figures=figures, leaving=leaving):
@@ -165,7 +165,9 @@ class HeadBrain:
         younger = max(by, node)
         return self._lost(younger, f"it and node {min(by, node)} lost each other: {why}", now)
 
-    def _lost(self, node: int, why: str, now: float, asked: bool = False) -> list[HeadEffect]:
+    def _lost(
+        self, node: int, why: str, now: float, asked: bool = False, gently: bool = False
+    ) -> list[HeadEffect]:
         info = self.membership.nodes.get(node)
         if info is None or not self.membership.lost(node, asked):
             return []
@@ -176,7 +178,7 @@ class HeadBrain:
         out: list[HeadEffect] = [
             Send(node_client(other.number), told) for other in self.membership.alive()
         ]
-        out.extend(self.directory.node_lost(node, cause))
+        out.extend(self.directory.node_lost(node, cause, gently))
         return [*out, *self.groups.node_lost(node, now)]
 
     def _died(self, sender: int, deaths: list[m.Death]) -> list[HeadEffect]:

@@ -95,7 +95,7 @@ class NodeBrain:
         )  # fmt: skip
         self.history = History(me)
         self.outliving = Outliving(settings.owner)
-        self.drain = Drain(me, self.leases, self.scheduler, self.pool)
+        self.drain = Drain(me, self.leases, self.scheduler, self.pool, self.storage, self.peers)
         self.troubles = Troubles(me, settings.info.pid, f"node {settings.info.name}")
         self.ending = False
         self.reports = Reports(
@@ -134,7 +134,7 @@ class NodeBrain:
         due = [
             self.scheduler.recheck, self.transfers.next_deadline(), self.peers.next_deadline(),
             self.pool.next_deadline(now), self.storage.next_deadline(now), self.reports.due,
-            self.process_limit.due,
+            self.process_limit.due, self.drain.due,
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
 
@@ -217,7 +217,7 @@ class NodeBrain:
                 for node in self.peers.others()
             )
         else:
-            out.append(Send(HEAD, m.Leave(self.me, why, asked)))
+            out.append(Send(HEAD, m.Leave(self.me, why, asked, self.drain.done)))
         return [*out, Stop(why, again)]
 
     # -- messages -------------------------------------------------------------------
@@ -263,7 +263,6 @@ class NodeBrain:
             case m.Free(slots=slots):
                 self.transfers.freed(slots)
                 self.storage.free(slots)
-                return []
             case m.Fetch():
                 if self.deaths.over(message.owner):
                     told = m.Fetched(
@@ -277,7 +276,8 @@ class NodeBrain:
                 return self.storage.spilling.where(message)
             case m.Held():
                 self.storage.held(message.sender, message.owner, message.slots)
-                return []
+            case m.Saved():
+                self.drain.saved(message)
             case m.Pull() | m.Chunk():
                 return self.transfers.handle(message, now)
             case m.Welcome(nodes=nodes):
@@ -474,7 +474,7 @@ class NodeBrain:
         if self.drain.on:
             out.extend(self.drain.step(now))
             if self.drain.done:
-                return [*out, *self.stop("it was asked to leave, and its work has ended", True)]
+                return [*out, *self.stop(self.drain.why, True)]
         for _ in range(0 if self.drain.on else self.pool.missing(now)):
             out.extend(self.scheduler.fork(1, now)[1])
         out.extend(self.storage.sweep(now))

@@ -119,6 +119,10 @@ class StoreBooks:
         """The owners of all objects here."""
         return list(self._by_owner)
 
+    def live(self) -> Collection[tuple[int, Slot]]:
+        """What lies here, with its owner."""
+        return self._live.values()
+
     def owners(self) -> dict[int, int]:
         """Bytes of memory in use by owner (client id), in whole pages."""
         return {

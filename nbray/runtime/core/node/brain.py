@@ -134,7 +134,7 @@ class NodeBrain:
         due = [
             self.scheduler.recheck, self.transfers.next_deadline(), self.peers.next_deadline(),
             self.pool.next_deadline(now), self.storage.next_deadline(now), self.reports.due,
-            self.process_limit.due, self.drain.due,
+            self.process_limit.due, self.drain.next_deadline(now),
         ]  # fmt: skip
         return min((one for one in due if one is not None), default=None)
 

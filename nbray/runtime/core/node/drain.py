@@ -75,6 +75,11 @@ class Drain:
         self._unsaved += len(left) if self.done else 0
         return out
 
+    def next_deadline(self, now: float) -> float | None:
+        """When `step` has something to do though nothing happens."""
+        waits = self.due is not None and self.due > now and not self.done
+        return self.due if waits else None
+
     def _late(self, now: float) -> bool:
         return self.due is not None and now >= self.due
 

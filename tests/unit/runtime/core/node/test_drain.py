@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from node_play import ANNA, CPU, Play
 
+from nbray.config import ACTORS_SECONDS, HAND_OVER_SECONDS
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
 from nbray.runtime.core import effects as fx
 from nbray.wire import messages as m
@@ -96,3 +97,55 @@ def test_the_heads_own_node_does_not() -> None:
     play.say(m.Drain(ANNA))
     assert not gone(play)
     assert not play.brain.drain.on
+
+
+def allocate(play: Play, worker: int) -> None:
+    """A worker takes room for a result of Anna's."""
+    play.say(m.Allocate(worker, 1, 5_000_000, ANNA))
+    (wanted,) = [effect for effect in play.effects if isinstance(effect, fx.AddSegment)]
+    play.do(play.brain.segment_added(1, wanted.size))
+
+
+def test_what_lies_there_of_others_is_handed_over_first(play: Play) -> None:
+    play.demand(node_client(1), 1, origin=ANNA)
+    (grant,) = play.granted(ANNA)
+    allocate(play, grant.worker)
+    (slot,) = [one.slot for one in play.take(m.Allocated, grant.worker)]
+    play.give_back(ANNA, grant)
+    play.say(m.Drain(ANNA))
+    (leaving,) = play.take(m.Leaving, ANNA)
+    assert (leaving.slots, leaving.nodes) == ([slot], [1])
+    assert not gone(play)
+    play.say(m.Saved(ANNA, [slot]))
+    assert gone(play)
+    assert play.take(m.Leave, HEAD)[0].gently
+
+
+def test_it_goes_without_what_nobody_takes_and_says_so(play: Play) -> None:
+    play.demand(node_client(1), 1, origin=ANNA)
+    (grant,) = play.granted(ANNA)
+    allocate(play, grant.worker)
+    play.give_back(ANNA, grant)
+    play.say(m.Drain(ANNA))
+    assert not gone(play)
+    play.tick(HAND_OVER_SECONDS + 1)
+    assert gone(play)
+    assert "an object could not be brought elsewhere" in play.take(m.Leave, HEAD)[0].why
+
+
+def test_an_actor_that_never_rests_is_not_waited_for_for_ever(play: Play) -> None:
+    spec = m.ActorSpec(
+        owner=ANNA, actor=5, name="", namespace="", class_name="A", function=b"", blob=b"",
+        args=m.Value(), args_ref=(ANNA, 6), deps=[], resources=CPU, placement=CPU,
+        max_restarts=1, max_concurrency=1, detached=False, get_if_exists=False, info=b"i",
+        cell="", job=ANNA,
+    )  # fmt: skip
+    play.say(m.StartActor(HEAD, spec, 0))
+    (worker,) = play.brain.residents.by_worker
+    play.say(m.Worked(worker, 0, 0, 1))
+    play.say(m.Drain(ANNA))
+    play.tick(ACTORS_SECONDS - 1)
+    assert not gone(play)
+    play.tick(2)
+    assert gone(play)
+    assert "an actor still worked after 60 s" in play.take(m.Leave, HEAD)[0].why

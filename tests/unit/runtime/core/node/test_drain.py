@@ -103,7 +103,7 @@ def allocate(play: Play, worker: int) -> None:
     """A worker takes room for a result of Anna's."""
     play.say(m.Allocate(worker, 1, 5_000_000, ANNA))
     (wanted,) = [effect for effect in play.effects if isinstance(effect, fx.AddSegment)]
-    play.do(play.brain.segment_added(1, wanted.size))
+    play.do(play.brain.storage.segment_added(1, wanted.size))
 
 
 def test_what_lies_there_of_others_is_handed_over_first(play: Play) -> None:

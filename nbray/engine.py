@@ -145,6 +145,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """What a generator yields is had as it is yielded; else generators cannot be tasks."""
     nodes: str = ""
     """Why screens cannot add nodes or have them leave, one sentence ('': they can)."""
+    records: str = ""
+    """Why nothing is known of single tasks, actors and objects, one sentence ('': it is)."""
 
     def answers_to(self, asked: str) -> bool:
         """Whether `init(engine=asked)` means this one ('': whichever runs)."""

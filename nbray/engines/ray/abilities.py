@@ -8,4 +8,8 @@ NODES = (
     "nodes of a Ray cluster join and leave by `ray start` and `ray stop` on their machine, or by "
     "Ray's autoscaler: nbray does not start or end them"
 )
-capabilities = Capabilities("ray", early=False, nodes=NODES)
+RECORDS = (
+    "Ray does not tell nbray of single tasks, actors and objects: its own commands do, in a "
+    "terminal on a machine of the cluster (`ray list tasks`, `ray memory`, `ray timeline`)"
+)
+capabilities = Capabilities("ray", early=False, nodes=NODES, records=RECORDS)

@@ -102,6 +102,8 @@ def _engine(command: str) -> Engine:
     engine = session.current()
     if engine is None:
         raise NotebookError(f"%nbray {command}: nbray is not running")
+    if engine.capabilities.records:
+        raise NotebookError(f"%nbray {command}: {engine.capabilities.records}")
     return engine
 
 

@@ -78,7 +78,8 @@ def timeline(cell: str | int | None = None, filename: str | Path | None = None) 
 
     Raises:
         ValueError: there is no such cell.
-        RuntimeError: nbray does not run: there is nothing to show, and nothing is started.
+        RuntimeError: nbray does not run: there is nothing to show, and nothing is started; or its
+            engine has no records of tasks.
     """
     if filename is None and cell is not None and Path(str(cell)).suffix + Path(str(cell)).root:
         cell, filename = None, str(cell)  # ray.timeline("trace.json")
@@ -86,6 +87,8 @@ def timeline(cell: str | int | None = None, filename: str | Path | None = None) 
     engine = session.current()
     if engine is None:
         raise RuntimeError("nbray is not running: call nbray.init() first")
+    if engine.capabilities.records:
+        raise RuntimeError(engine.capabilities.records)
     details = gather(lambda: engine.insight.details(d.TASKS))
     names = Names(engine.insight.snapshot(), details)
     query = Query() if wanted is None else Query(cell=cell_key(details.me, wanted))

@@ -149,6 +149,8 @@ class StateApiClient:
             return []
         with connected(self._address) as (engine, own):
             wanted = _WANTED.get(resource, 0)
+            if wanted and engine.capabilities.records:
+                raise choosing.refused(engine.capabilities.records)
             details = engine.insight.complete(wanted, timeout) if wanted else d.Details()
             reading = Reading(details, engine.cluster.nodes(), details.me if own else 0)
             if resource is _R.PLACEMENT_GROUPS:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import platform
 
+import msgspec
+import pytest
+
 import nbray
 from nbray.jupyter import magics
 from nbray.jupyter.insight import holdings
 from nbray.jupyter.notebook import current
+from nbray.util.state import list_tasks
+from nbray.util.state.exception import RayStateApiException
 
 
 def test_variables_history_and_copies(say, ip):
@@ -53,6 +58,19 @@ def test_a_long_list_of_references_asks_once(say, ip, monkeypatch):
 def test_without_a_cluster_it_is_one_sentence(say):
     assert say("%nbray memory") == "%nbray memory: nbray is not running"
     assert say("%nbray free") == "%nbray free: nbray is not running"
+
+
+def test_where_nothing_is_known_of_objects_it_says_so(say, ip, monkeypatch):
+    say("%nbray start\nkept = nbray.put(bytes(1000))")
+    engine = nbray.session.current()
+    untold = msgspec.structs.replace(engine.capabilities, records="ask somebody else")
+    monkeypatch.setattr(type(engine), "capabilities", untold)
+    assert say("%nbray memory") == "%nbray memory: ask somebody else"
+    assert say("%nbray free") == "%nbray free: ask somebody else"
+    with pytest.raises(RuntimeError, match="ask somebody else"):
+        nbray.timeline()
+    with pytest.raises(RayStateApiException, match="ask somebody else"):
+        list_tasks()
 
 
 def test_unloading_takes_the_look_back(ip):

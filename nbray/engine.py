@@ -483,9 +483,8 @@ _OWN = frozenset({"inline", "native", "ray", "scripted"})
 
 
 def load(name: str) -> Any:
-    """The module of engine *name*; it has `start(config) -> Engine`.
+    """The module of engine *name*: `start(config) -> Engine`, for the contract `capabilities`, too.
 
-    Where the contract's tests are to spare it something, it has `capabilities` as well.
     An installed package has an engine found by an entry point of the group `nbray.engines`.
 
     Raises:
@@ -494,7 +493,6 @@ def load(name: str) -> Any:
     if name in _OWN:
         return importlib.import_module(f"{ENGINES}.{name}")
     from importlib import metadata  # late: most programs never ask
-
     others = {one.name: one for one in metadata.entry_points(group=ENGINES)}
     if name not in others:
         known = ", ".join(sorted({*_OWN, *others}))

@@ -39,11 +39,11 @@ for ref in refs:
     except nbray.exceptions.GetTimeoutError:
         print("runs")
     except nbray.exceptions.RayError as error:
-        print(type(error).__name__)
+        print("cancelled" if isinstance(error, nbray.exceptions.TaskCancelledError) else error)
 print("within", time.monotonic() - begun < 50)
 print(nbray.get(nap.remote(0)) if {timeout} > 1 else "")
 """
-STOPPED = ["interrupted", *["TaskCancelledError"] * 3, "within True", "slept"]
+STOPPED = ["interrupted", *["cancelled"] * 3, "within True", "slept"]
 
 
 def run(

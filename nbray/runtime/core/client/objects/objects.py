@@ -442,8 +442,8 @@ class Objects:
             return False
         self._become(entry, PENDING, None)
         entry.asked = False
-        self.dropped.extend(entry.refs)
-        entry.refs = ()
+        refs, entry.refs = entry.refs, ()
+        self.dropped.extend(refs)
         return True
 
     def without_node(self, node: int) -> list[Entry]:

@@ -39,13 +39,14 @@ def head(*options: str) -> Iterator[str]:
     port = free_port()
     folder = tempfile.mkdtemp(prefix="nbr-")
     log = Path(folder, "start.log")
-    process = subprocess.Popen(
-        [*RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=4",
-         "--resources", '{"special": 2}', "--include-dashboard=false",
-         f"--temp-dir={folder}", *options],
-        stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [*RAY, "start", "--head", "--block", f"--port={port}", "--num-cpus=4",
+             "--resources", '{"special": 2}', "--include-dashboard=false",
+             f"--temp-dir={folder}", *options],
+            stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
     try:
         started = eventually(lambda: process.poll() is not None or STARTED in log.read_text())
         assert started and process.poll() is None, log.read_text()

@@ -25,18 +25,18 @@ class Lack(NamedTuple):
 
 LACKS: tuple[Lack, ...] = (
     Lack(
-        "prints, counts and actors by cell",
-        "they come with the notebook's half of this engine: until then prints come through Ray's "
-        "own log, and a cell's view has what was submitted alone",
+        "some figures of a cell, and actors in the picture of the cluster",
+        "starts, ends and prints come by a mailbox, every 50 ms: what streams have yielded, what a "
+        "task that died had launched, CPU times and the wait for CPUs are not among them yet",
         (
-            "test_scheduling::test_counts_of_a_cell",
             "test_scheduling::test_the_snapshot_shows_the_node_and_actors",
-            "test_scheduling::test_prints_go_to_the_sink_with_their_cell",
-            "test_scheduling::test_prints_of_an_actor_go_to_the_calling_cell",
             "test_generators::test_a_cells_values_are_counted",
-            "test_map::test_cancelled_items_end_the_count",
-            "test_nested_counts",
-            "test_receipts",
+            "test_nested_counts::test_a_parent_that_dies_leaves_no_bar_below_full",
+            "test_receipts::test_time_ends_with_the_last_task",
+            "test_receipts::test_cpu_is_that_of_the_workers",
+            "test_receipts::test_methods_are_measured_as_well",
+            "test_receipts::test_who_waits_for_a_cpu_that_others_have_is_counted",
+            "test_receipts::test_the_longest_that_runs_is_known",
         ),
     ),
     Lack(

@@ -8,6 +8,7 @@ another test run on the same machine, never count.
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import threading
 import time
@@ -70,6 +71,13 @@ def marked(mark: str, own: int | None = None) -> dict[int, str]:
         except (OSError, UnicodeDecodeError):  # ended meanwhile, or not ours to read
             continue
     return found
+
+
+def free_port() -> int:
+    """A port at which nobody listens now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def run_directory() -> Path:

@@ -6,25 +6,17 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import eventually
+from harness import eventually, free_port
 
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 """Ray's command, of this interpreter's Ray."""
 STARTED = "Ray runtime started"
-
-
-def free_port() -> int:
-    """A port at which nobody listens now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextlib.contextmanager

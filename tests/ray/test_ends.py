@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from ray_clusters import free_port, head
+from harness import free_port
+from ray_clusters import head
 
 import nbray
 from nbray.exceptions import RaySystemError

@@ -159,7 +159,10 @@ def _store(engine: Engine, held: list[Held]) -> str:
     figures = [node.figures for node in engine.insight.snapshot().nodes if node.alive]
     total = sum(one.store_total for one in figures)
     here = sum(one.object.size for one in held if state(one.object) == "stored")
-    used = max(here, sum(one.store_used for one in figures))  # nodes tell once a second
+    told = sum(one.store_used for one in figures)
+    if here > total > 0:  # it does not fit: what is not in memory is on disk
+        return f"store {memory_share(told, total)}, {as_memory(here - told)} on disk"
+    used = max(here, told)  # nodes tell once a second
     return f"store {memory_share(used, total)}" if total else ""
 
 

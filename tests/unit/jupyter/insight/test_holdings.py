@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import platform
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 import nbray
+from nbray.details import OBJECT_STATES
+from nbray.events import Figures
 from nbray.jupyter import magics
 from nbray.jupyter.insight import holdings
 from nbray.jupyter.notebook import current
 from nbray.util.state import list_tasks
 from nbray.util.state.exception import RayStateApiException
+from nbray.view.holdings import Held
 
 
 def test_variables_history_and_copies(say, ip):
@@ -71,6 +75,27 @@ def test_where_nothing_is_known_of_objects_it_says_so(say, ip, monkeypatch):
         nbray.timeline()
     with pytest.raises(RayStateApiException, match="ask somebody else"):
         list_tasks()
+
+
+@pytest.mark.parametrize(
+    ("used", "sizes", "said"),
+    [
+        (100, (100,), "store 100 of 200 MB"),
+        (0, (100, 50), "store 150 of 200 MB"),
+        (180, (150, 400), "store 180 of 200 MB, 370 MB on disk"),
+    ],
+)
+def test_what_the_store_does_not_hold_is_on_disk(used, sizes, said):
+    node = SimpleNamespace(
+        alive=True, figures=Figures(store_total=200 << 20, store_used=used << 20)
+    )
+    picture = SimpleNamespace(nodes=(node,))
+    engine = SimpleNamespace(insight=SimpleNamespace(snapshot=lambda: picture))
+    stored = OBJECT_STATES.index("stored")
+    held = [
+        Held(SimpleNamespace(size=size << 20, state=stored), ()) for size in sizes
+    ]
+    assert holdings._store(engine, held) == said
 
 
 def test_unloading_takes_the_look_back(ip):

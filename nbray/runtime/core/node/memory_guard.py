@@ -161,9 +161,12 @@ class MemoryGuard:
 
     def _end_one(self, seen: Seen, limit: int, now: float) -> list[NodeEffect]:
         everybody = self._candidates(seen.held)
-        if not everybody:
+        # Who cannot be tried again, and has little, is left to the kernel, which takes the largest.
+        least = seen.total * config.MEMORY_LAST_SHARE
+        some = [one for one in everybody if one.retriable or one.held >= least]
+        if not some:
             return []
-        chosen = choose(everybody)
+        chosen = choose(some)
         if not chosen.held:
             return []  # nobody here has what is lacking
         others = seen.used - sum(one.held for one in everybody)

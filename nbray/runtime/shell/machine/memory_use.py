@@ -44,6 +44,19 @@ class MemoryUse:
         if now >= self._until:
             self._bound = cgroups.memory_bound(self._proc / "self")
             self._until = now + _FRESH
+        used, total = self._use(short)
+        if not short(used, total):
+            return Seen(used, total)
+        bound = self._bound
+        inside_pids = bound.processes() if bound is not None and total == bound.limit else None
+        held, largest = self._processes(inside_pids)
+        # That takes a while, in which the kernel may have ended who had too much: nobody else is
+        # to be ended for it.
+        used, total = self._use(short)
+        return Seen(used, total, held, largest)
+
+    def _use(self, short: Callable[[int, int], bool]) -> tuple[int, int]:
+        """(bytes in use, bytes there are): of the machine, or of the group that bounds us."""
         total, available = self._machine()
         used = total - available
         bound = self._bound
@@ -54,11 +67,7 @@ class MemoryUse:
             if short(inside, total) and not short(outside, total):
                 inside = bound.used()
             used = max(outside, inside)
-        if not short(used, total):
-            return Seen(used, total)
-        inside_pids = bound.processes() if bound is not None and total == bound.limit else None
-        held, largest = self._processes(inside_pids)
-        return Seen(used, total, held, largest)
+        return used, total
 
     def _machine(self) -> tuple[int, int]:
         """(total, available) bytes."""

@@ -175,3 +175,9 @@ def test_the_kernel_was_faster() -> None:
     assert play.brain.scheduler.most == {(ANNA, 1): 1}
     assert [e for e in play.effects if isinstance(e, fx.Kill)] == []
     assert CPU
+
+
+def test_who_cannot_be_tried_again_and_has_little_is_left_to_the_kernel(play: Short) -> None:
+    (once,) = play.leases(ANNA, 1, 2, once=True)
+    assert play.low({once.worker: 2.0}) == []
+    assert play.low({once.worker: 3.0}) == [once.worker]

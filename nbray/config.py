@@ -210,7 +210,7 @@ MEMORY_LOOK = 0.25
 """Seconds between two looks at the memory while something runs."""
 MEMORY_MONITOR = "RAY_memory_monitor_refresh_ms"
 """The environment variable for another number of milliseconds between them; 0 for never."""
-MEMORY_LAST_SHARE = 0.25
+MEMORY_LAST_SHARE = 0.15
 """Share of the memory from which on who has it may be ended though it cannot be tried again."""
 MEMORY_SOON = 0.02
 """Seconds between them where memory is nearly short."""

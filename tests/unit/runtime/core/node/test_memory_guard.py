@@ -179,5 +179,5 @@ def test_the_kernel_was_faster() -> None:
 
 def test_who_cannot_be_tried_again_and_has_little_is_left_to_the_kernel(play: Short) -> None:
     (once,) = play.leases(ANNA, 1, 2, once=True)
-    assert play.low({once.worker: 2.0}) == []
-    assert play.low({once.worker: 3.0}) == [once.worker]
+    assert play.low({once.worker: 1.4}) == []
+    assert play.low({once.worker: 1.6}) == [once.worker]

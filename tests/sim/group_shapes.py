@@ -25,9 +25,10 @@ LONGEST = 3.0
 class Held:
     """One group: its id, its bundles."""
 
-    def __init__(self, group: str, bundles: list[dict[str, float]]) -> None:
+    def __init__(self, group: str, bundles: list[dict[str, float]], detached: bool) -> None:
         self.group = group
         self.bundles = bundles
+        self.detached = detached
 
 
 class GroupShapes(Checker):
@@ -40,19 +41,22 @@ class GroupShapes(Checker):
         kind = rng.choice(["room", "room", "CPU"])
         amounts = [0.1, 0.5, 1, 1.5] if kind == "CPU" else [0.1, 0.2, 0.6]
         bundles = [{kind: float(rng.choice(amounts))} for _ in range(rng.randint(1, 3))]
-        made = self.api.engine.cluster.groups.create(
-            bundles, rng.choice(STRATEGIES), "", rng.random() < 0.1, [], ""
-        )
-        held = Held(made, bundles)
+        strategy, detached = rng.choice(STRATEGIES), rng.random() < 0.1
+        made = self.api.engine.cluster.groups.create(bundles, strategy, "", detached, [], "")
+        held = Held(made, bundles, detached)
         self.groups.append(held)
         self.scenario.groups.add(made)
         self.world.at(LONGEST * rng.random() ** 2, self._end_group, held)
         return held
 
     def _end_group(self, held: Held) -> None:
-        """Its time has come."""
+        """Its time has come; what a killed driver has detached, somebody else ends."""
         process = self.api.process
-        if not process.alive or process.stands(lambda: self._end_group(held)):
+        if process.stands(lambda: self._end_group(held)):
+            return
+        if not process.alive:
+            if held.detached:
+                self.scenario.head.end_group(held.group)
             return
         if held in self.groups:
             self.groups.remove(held)

@@ -147,6 +147,12 @@ class HeadProcess(Process):
             assert isinstance(effect, fx.Send), effect
             self.post(effect.to, effect.message)
 
+    def end_group(self, group: str) -> None:
+        """Somebody whom the story does not tell of ends a placement group."""
+        if self.alive and not self.stands(self.end_group, group):
+            self.perform(self.brain.handle(m.RemoveGroup(0, group), self.world.now))
+            self.wake(self.world.now)
+
 
 class NodeProcess(Process):
     """A node, its root, and its end of the links."""

@@ -300,7 +300,7 @@ class Scenario:
             if record.state != "REMOVED":
                 if not record.detached:
                     self.world.fail(f"at the end there is a group of nobody: {record}")
-                head.perform(head.brain.handle(m.RemoveGroup(0, record.id), self.world.now))
+                head.end_group(record.id)
         if self.groups:
             self.world.rest(1.0)
 

@@ -321,6 +321,16 @@ class ActorState(Message):
     """Packed error raised by `__init__`, if that is the cause."""
     kind: Why = Why.OTHER
     """What kind of cause it is."""
+    lingers: bool = False
+    """Its process has been told to end and may still run: `ActorGone` follows."""
+
+
+class ActorGone(Message):
+    """An incarnation that was told to end: its process runs no more."""
+
+    owner: int
+    actor: int
+    incarnation: int
 
 
 class ActorWaits(Message):
@@ -372,7 +382,7 @@ class ActorUp(Message):
 
 
 class ActorDown(Message):
-    """Node to head: the incarnation's process ended, or the node could not start it."""
+    """Node to head: the incarnation's process ended, or never began."""
 
     owner: int
     actor: int

@@ -27,7 +27,7 @@ ToClient = (
     | CopiesGone | Leaving
     | Registered | Granted | Reclaim | Infeasible | Waiting | Died | NodeLost | Exit | PortOpen
     | Outlives | Allocated | Fetched | WhatHeld | Unclaimed | Members | Picture
-    | ActorCreated | ActorFound | ActorList | ActorState | ActorWaits | BecomeActor
+    | ActorCreated | ActorFound | ActorList | ActorState | ActorGone | ActorWaits | BecomeActor
     | Refused | Describe | Described | Lend | Resume | GroupMade | GroupState | GroupsFound
     | UsePins | Lies
 )  # fmt: skip

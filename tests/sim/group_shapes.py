@@ -41,12 +41,15 @@ class GroupShapes(Checker):
         kind = rng.choice(["room", "room", "CPU"])
         amounts = [0.1, 0.5, 1, 1.5] if kind == "CPU" else [0.1, 0.2, 0.6]
         bundles = [{kind: float(rng.choice(amounts))} for _ in range(rng.randint(1, 3))]
-        strategy, detached = rng.choice(STRATEGIES), rng.random() < 0.1
+        return self.hold(bundles, rng.choice(STRATEGIES), rng.random() < 0.1)
+
+    def hold(self, bundles: list[dict[str, float]], strategy: str, detached: bool) -> Held:
+        """Make a group that ends when its time has come."""
         made = self.api.engine.cluster.groups.create(bundles, strategy, "", detached, [], "")
         held = Held(made, bundles, detached)
         self.groups.append(held)
         self.scenario.groups.add(made)
-        self.world.at(LONGEST * rng.random() ** 2, self._end_group, held)
+        self.world.at(LONGEST * self.rng.random() ** 2, self._end_group, held)
         return held
 
     def _end_group(self, held: Held) -> None:

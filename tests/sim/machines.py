@@ -205,6 +205,7 @@ class NodeProcess(Process):
         self._asked_for: set[int] = set()
         """By generation, slots of dead workers whose owners were asked: what an owner has freed
         meanwhile it does not know any more, and frees it again."""
+        self._on_free, self.books.on_free = self.books.on_free, self._freed
         self._perform(self.brain.start(world.now))
         self.wake(world.now)
 
@@ -305,6 +306,14 @@ class NodeProcess(Process):
                 self._perform([effect])
         if self.alive:
             self._plan()
+
+    def _freed(self, slot: m.Slot, moved: bool) -> None:
+        """What is freed nobody views, not even who will have been ended in a moment."""
+        self._on_free(slot, moved)
+        for process in self.world.processes.values():
+            api = getattr(process, "api", None)
+            if process.number == self.number and process.alive and api and slot in api.viewed:
+                self.world.fail(f"node{self.number} frees {slot}, which {who(process.me)} views")
 
     def holds(self, slot: m.Slot) -> bool:
         """Whether something lies in *slot*, in memory or on disk."""

@@ -288,6 +288,7 @@ class Scenario:
                 ("has streams", tasks.streams.paced),
                 ("views", process.api.viewed),
                 ("follows", brain.actors.links),
+                ("holds on for ended actors", brain.actors.ended),
                 ("runs", process.worker.current if process.worker is not None else None),
             ):
                 if found:
@@ -341,5 +342,7 @@ class Scenario:
         for record in self.head.brain.groups.records():
             if record.state != "REMOVED" and not (record.why or all(record.nodes)):
                 self.world.fail(f"at the end nothing says why a group waits: {record}")
+        if self.head.brain.directory.lingering:
+            self.world.fail("at the end processes of actors that were ended linger")
         if self.head.brain.directory.living:
             self.world.fail(f"at the end {self.head.brain.directory.living} actors live")

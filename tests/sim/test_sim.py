@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from sim.scenario import Scenario
 
+from nbray.options import UNIT
+
 pytestmark = pytest.mark.timeout(300)  # ten stories take six seconds of a CPU, which others may use
 
 GROUP = 10
@@ -40,6 +42,20 @@ def test_seeds(kind: str, first: int) -> None:
 )
 def test_seeds_that_found_something(seed: int, kind: str) -> None:
     Scenario(seed, kind).run()
+
+
+def test_what_a_killed_driver_has_detached_does_not_hold_the_cluster_for_ever() -> None:
+    """Nor would a person leave a group that has every CPU: somebody ends it."""
+    scenario = Scenario(1, "drivers")
+    killed = scenario.drivers[-1]
+    assert scenario.world.run(lambda: hasattr(killed.api, "engine"), 1.0)
+    nodes = scenario.world.nodes.values()
+    every = [{"CPU": node.brain.ledger.total["CPU"] / UNIT} for node in nodes]
+    scenario.programs[-1].hold(every, "STRICT_SPREAD", True)
+    scenario.world.rest(0.1)
+    scenario.break_something("a driver is killed")
+    killed.end("was killed by SIGKILL")
+    scenario.run()
 
 
 def test_a_seed_tells_the_same_story_every_time() -> None:

@@ -15,7 +15,7 @@ from nbray.wire.messages import PENDING, Ref, Shape, Why
 class ActorLink:
     """One actor as this client sees it."""
 
-    __slots__ = ("cause", "created", "detached", "ended", "error", "held", "incarnation",
+    __slots__ = ("begun", "cause", "created", "detached", "ended", "error", "held", "incarnation",
                  "inflight", "key", "kind", "known", "name", "needs", "once", "order", "queue",
                  "since", "state", "unordered", "waits", "worker")  # fmt: skip
 
@@ -39,6 +39,8 @@ class ActorLink:
         """Calls whose arguments are ready go before those whose are not."""
         self.created = False
         """This client made it."""
+        self.begun = False
+        """And has asked the head to start it."""
         self.needs: Shape = {}
         """What it takes to live, if this client made it, as what follows."""
         self.since = 0.0

@@ -19,6 +19,7 @@ import msgspec
 from nbray.config import DEAD_GRACE
 from nbray.ids import FIRST_NODE, HEAD, node_of, object_hex
 from nbray.runtime.core.client.actor_links import ActorLink
+from nbray.runtime.core.client.ended_actors import EndedActors
 from nbray.runtime.core.client.objects.objects import Entry, Objects
 from nbray.runtime.core.client.task_records import (
     BATCH_BYTES,
@@ -37,6 +38,7 @@ from nbray.wire.messages import (
     PENDING,
     RESTARTING,
     ActorCreated,
+    ActorGone,
     ActorSpec,
     ActorState,
     ActorWaits,
@@ -96,7 +98,8 @@ class Callers:
         self._error = error
         self._by_worker: dict[int, ActorLink] = {}
         self._dirty: dict[Ref, ActorLink] = {}
-        self._late: dict[Ref, tuple[float, list[ActorState]]] = {}
+        self.ended = EndedActors(objects)
+        self._late: dict[Ref, tuple[float, list[ActorState | ActorGone]]] = {}
         """News that answers may follow, by actor, and when it is believed."""
         self.answers: list[ActorCreated] = []
         """Answers for the shell, which waits for named actors' registration."""
@@ -128,9 +131,12 @@ class Callers:
         """The head has registered the actor, knows one of that name, or refuses."""
         self.answers.append(message)
         link = self.links.get((self.me, message.actor))
-        if link is not None and (message.existing is not None or message.why):
-            return self._die(link, message.why or "an actor of this name exists already", b"")
-        return []
+        if message.existing is None and not message.why:
+            return []
+        if link is None:
+            self.ended.never((self.me, message.actor))
+            return []
+        return self._die(link, message.why or "an actor of this name exists already", b"")
 
     def follow(self, key: Ref, name: str) -> tuple[ActorLink, list[ClientEffect]]:
         """The link to an actor, watched from now on."""
@@ -202,6 +208,7 @@ class Callers:
         spec = msgspec.structs.replace(
             spec, args=args, args_ref=extra.args_ref or (0, 0), deps=extra.deps
         )
+        link.begun = True
         return [Send(HEAD, CreateActor(self.me, spec))]
 
     def _send_calls(self, link: ActorLink, effects: list[ClientEffect]) -> None:
@@ -288,8 +295,8 @@ class Callers:
 
     # -- their lives ---------------------------------------------------------------
 
-    def heard(self, message: ActorState, now: float) -> list[ClientEffect]:
-        """The head tells an actor's state.
+    def heard(self, message: ActorState | ActorGone, now: float) -> list[ClientEffect]:
+        """The head tells an actor's state, or that a process of its is gone.
 
         Where that is a third machine, what the actor has answered may come a moment later.
         """
@@ -299,6 +306,10 @@ class Callers:
         if late is not None:
             late[1].append(message)
             return []
+        if type(message) is ActorGone:
+            self.ended.gone(message)
+            return []
+        assert type(message) is ActorState
         if (
             link is not None and link.inflight and message.state in (DEAD, RESTARTING)
             and len({node_of(self.me), node_of(link.worker), FIRST_NODE}) == 3
@@ -313,7 +324,10 @@ class Callers:
         effects: list[ClientEffect] = []
         for key in [key for key, (due, _) in self._late.items() if due <= now]:
             for message in self._late.pop(key)[1]:
-                effects += self.state(message)
+                if type(message) is ActorState:
+                    effects += self.state(message)
+                else:
+                    effects += self.heard(message, now)
         return effects
 
     def next_deadline(self) -> float | None:
@@ -324,9 +338,14 @@ class Callers:
     def state(self, message: ActorState) -> list[ClientEffect]:
         """An actor's state is this."""
         link = self.links.get((message.owner, message.actor))
-        if link is None or link.state == DEAD or message.incarnation < link.incarnation:
+        if link is None:
+            self.ended.state(message)
+            return []
+        if link.state == DEAD or message.incarnation < link.incarnation:
             return []
         effects: list[ClientEffect] = []
+        if message.lingers:
+            self._hold_on(link, message)
         if link.inflight and (
             message.state in (DEAD, RESTARTING) or message.incarnation > link.incarnation >= 0
         ):
@@ -414,6 +433,15 @@ class Callers:
         made = self._error("ActorUnavailableError", text, b"", object_hex(*link.key))
         return Value(made, failed=True)
 
+    def _hold_on(self, link: ActorLink, message: ActorState) -> None:
+        """A process was told to end, and may read for a moment what was for it."""
+        pins = [key for task in link.inflight.values() for key in task.pins]
+        self.objects.hold(pins)
+        if message.state == DEAD:
+            pins.extend(link.held)
+            link.held = ()
+        self.ended.keep(message, pins)
+
     def _let_go(self, link: ActorLink) -> None:
         self.objects.drop(link.held)
         link.held = ()
@@ -434,9 +462,12 @@ class Callers:
         if link is None or link.detached:
             return []  # a detached one may be found again: its calls are numbered on
         del self.links[entry.key]
-        self._let_go(link)
         if link.state == DEAD:
             return []
+        if link.begun:
+            self.ended.let_go(link.key, link.held)
+        else:
+            self._let_go(link)
         self._by_worker.pop(link.worker, None)
         why = "its last handle went out of scope"
         return [Send(HEAD, EndActor(self.me, *entry.key, True, why, gently=True))]

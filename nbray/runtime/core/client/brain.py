@@ -214,7 +214,7 @@ class ClientBrain:
                     self._unclaimed.append((now + UNCLAIMED_SECONDS, unknown))
             case m.WhatHeld() | m.UsePins():
                 return self._views(message, now)
-            case m.ActorState():
+            case m.ActorState() | m.ActorGone():
                 return actors.heard(message, now)
             case m.ActorWaits():
                 actors.waits(message)

@@ -22,6 +22,7 @@ from nbray.details import ActorRecord
 from nbray.ids import HEAD, OWN_CELL, node_client, node_of
 from nbray.runtime.core.effects import HeadEffect, Send
 from nbray.runtime.core.head.actor_choice import Choice
+from nbray.runtime.core.head.lingering import Lingering
 from nbray.runtime.core.placement import units
 from nbray.wire import messages as m
 
@@ -90,6 +91,7 @@ class Directory:
         A handle can travel before its actor's constructor has its arguments."""
         self._dead_clients: dict[int, None] = {}
         self._dead_nodes: set[int] = set()
+        self.lingering = Lingering(self.has_ended)
         self._choice = Choice(nodes, self.held_on, self._placed_on)
         self._ended_now: list[Key] = []
         """Those that have ended since somebody last asked."""
@@ -224,8 +226,8 @@ class Directory:
     def down(self, message: m.ActorDown) -> list[HeadEffect]:
         """An incarnation's process ended, or could not be started."""
         actor = self._current(message.owner, message.actor, message.incarnation)
-        if actor is None:
-            return []
+        if actor is None:  # it was told to
+            return self.lingering.down((message.owner, message.actor, message.incarnation))
         actor.placed = False
         return self._restart(actor, message.cause, message.restartable)
 
@@ -240,7 +242,7 @@ class Directory:
         if message.no_restart:
             return self._end(actor, message.why, gently=message.gently)
         stop = self._stop(actor, message.why)
-        return [*stop, *self._restart(actor, message.why, True)]
+        return [*stop, *self._restart(actor, message.why, True, lingers=bool(stop))]
 
     def clients_died(self, clients: Iterable[int]) -> list[HeadEffect]:
         """Owners are dead: their actors end, unless detached. Watchers are dropped."""
@@ -271,6 +273,7 @@ class Directory:
         out = self.clients_died(
             owners | watchers | {client for client in early if node_of(client) == node}
         )
+        out.extend(self.lingering.node_lost(node))
         for actor in list(self._actors.values()):
             if actor.placed and actor.node == node and actor.state != m.DEAD:
                 actor.placed = False
@@ -353,37 +356,40 @@ class Directory:
         return sum(1 for actor in self._actors.values() if actor.placed and actor.node == node)
 
     def _restart(
-        self, actor: _Actor, cause: str, restartable: bool, free: bool = False
-    ) -> list[HeadEffect]:
+        self, actor: _Actor, cause: str, restartable: bool, free: bool = False,
+        lingers: bool = False,
+    ) -> list[HeadEffect]:  # fmt: skip
         most = actor.spec.max_restarts
         free = free and most != 0
         if not restartable or not (free or most < 0 or actor.restarts < most):
-            return self._end(actor, cause)
+            return self._end(actor, cause, lingers=lingers)
         actor.restarts += not free
         actor.incarnation += 1
         actor.worker = 0
         actor.cause = cause
-        return [*self._move(actor, m.RESTARTING), *self._place(actor)]
+        return [*self._move(actor, m.RESTARTING, lingers), *self._place(actor)]
 
     def _stop(self, actor: _Actor, why: str, gently: bool = False) -> list[HeadEffect]:
         if not actor.placed:
             return []
         actor.placed = False
         owner, number = actor.key
+        self.lingering.begin((owner, number, actor.incarnation), actor.node, actor.watchers)
         gently = gently and actor.state == m.ALIVE  # one that is being made has nothing to end
         message = m.StopActor(HEAD, owner, number, actor.incarnation, why, gently)
         return [Send(node_client(actor.node), message)]
 
     def _end(
-        self, actor: _Actor, cause: str, kind: m.Why = m.Why.OTHER, gently: bool = False
-    ) -> list[HeadEffect]:
+        self, actor: _Actor, cause: str, kind: m.Why = m.Why.OTHER, gently: bool = False,
+        lingers: bool = False,
+    ) -> list[HeadEffect]:  # fmt: skip
         stop = self._stop(actor, cause, gently)
         actor.cause = cause
         actor.kind = kind
         spec = actor.spec
         if spec.name and self._names.get((spec.namespace, spec.name)) == actor.key:
             del self._names[spec.namespace, spec.name]
-        out = [*self._move(actor, m.DEAD), *stop]
+        out = [*self._move(actor, m.DEAD, lingers or bool(stop)), *stop]
         actor.watchers.clear()
         self._unshare(spec)
         actor.spec = _light(spec)  # nothing is started from it any more
@@ -400,19 +406,19 @@ class Directory:
             _shorten(self._gone)
         return out
 
-    def _move(self, actor: _Actor, state: int) -> list[HeadEffect]:
+    def _move(self, actor: _Actor, state: int, lingers: bool = False) -> list[HeadEffect]:
         assert (actor.state, state) in _TABLE, f"actor {actor.key}: {actor.state} to {state}"
         actor.state = state
-        told = self._state(actor)
+        told = self._state(actor, lingers)
         return [Send(watcher, told) for watcher in actor.watchers]
 
     @staticmethod
-    def _state(actor: _Actor) -> m.ActorState:
+    def _state(actor: _Actor, lingers: bool = False) -> m.ActorState:
         owner, number = actor.key
         worker = actor.worker if actor.state == m.ALIVE else 0
         return m.ActorState(
             HEAD, owner, number, actor.state, actor.incarnation, worker, actor.cause, actor.error,
-            kind=actor.kind,
+            kind=actor.kind, lingers=lingers,
         )  # fmt: skip
 
     def check(self) -> None:

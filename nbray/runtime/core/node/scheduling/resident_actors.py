@@ -2,8 +2,8 @@
 
 Owns the incarnations placed here and what they hold for life. Does not own
 restarts, names or placement: the head does. Rule: of every incarnation that
-was asked for, the head hears exactly one end (`ActorDown`), unless it asked
-for that end itself.
+was asked for, the head hears exactly one end (`ActorDown`), also where it asked
+for that itself: only then is nothing read any more that was for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ActorKey = tuple[int, int, int]
 class Resident:
     """One incarnation placed on this node."""
 
-    __slots__ = ("ended", "holding", "incarnation", "passed", "spec", "told")
+    __slots__ = ("holding", "incarnation", "passed", "spec", "told")
 
     def __init__(self, spec: ActorSpec, incarnation: int) -> None:
         self.spec = spec
@@ -41,8 +41,6 @@ class Resident:
         """Why it has not been started, as its owner was told."""
         self.passed = 0.0
         """Since when it has been passed over (0: not yet)."""
-        self.ended = False
-        """The head ended it; its process may not be gone yet."""
 
     @property
     def key(self) -> ActorKey:
@@ -159,15 +157,14 @@ class Residents:
         return [Send(HEAD, message)]
 
     def stop(self, message: StopActor, now: float) -> list[NodeEffect]:
-        """The head ends an incarnation; it hears no more of it."""
+        """The head ends an incarnation."""
         resident = self._all.get((message.owner, message.actor, message.incarnation))
         if resident is None:
             return []
-        resident.ended = True
         if resident.holding is None:
             self._queue.remove(resident)
             del self._all[resident.key]
-            return []
+            return [self._down(resident, message.why, False)]
         # Its resources are free only when the process is gone (`died`).
         worker = self._pool.get(resident.holding.worker)
         if worker is None:
@@ -182,7 +179,7 @@ class Residents:
             return []
         resident.holding.release(self._ledger)
         del self._all[resident.key]
-        return [] if resident.ended else [self._down(resident, cause, True)]
+        return [self._down(resident, cause, True)]
 
     def _down(self, resident: Resident, cause: str, restartable: bool) -> NodeEffect:
         owner, actor, incarnation = resident.key

@@ -97,9 +97,19 @@ def test_a_stopped_actor_is_killed_quietly(play: Play) -> None:
     ((worker, _),) = [(to, x) for to, x in play.sent if isinstance(x, m.BecomeActor)]
     play.say(m.StopActor(HEAD, ANNA, 5, 0, "killed"))
     assert play.kills() == [worker]
-    play.do(play.brain.worker_gone(worker, "SIGKILL", play.now))
     assert not play.take(m.ActorDown)
+    play.do(play.brain.worker_gone(worker, "SIGKILL", play.now))
+    assert len(play.take(m.ActorDown)) == 1, "only now is nothing read any more"
     assert play.take(m.Died, BEN)[0].deaths[0].intended
+
+
+def test_one_that_waits_for_room_is_gone_at_once(play: Play) -> None:
+    for life in range(3):
+        play.say(m.StartActor(HEAD, actor(CPU, CPU), life))
+    assert [one.incarnation for one in play.brain.residents._queue] == [2]
+    play.say(m.StopActor(HEAD, ANNA, 5, 2, "killed"))
+    (down,) = play.take(m.ActorDown)
+    assert (down.incarnation, down.restartable) == (2, False)
 
 
 @pytest.mark.parametrize("how", ["ends", "hangs", "is killed after all"])
@@ -123,7 +133,7 @@ def test_an_actor_that_nobody_has_may_do_what_it_has_to_do(play: Play, how: str)
     play.do(play.brain.worker_gone(worker, "exited with code 0", play.now))
     play.tick(2 * PARTING_SECONDS)
     assert play.kills() == []
-    assert not play.take(m.ActorDown)
+    assert len(play.take(m.ActorDown)) == 1
     assert play.take(m.Died, BEN)[0].deaths[0].intended
     assert play.brain.ledger.free["CPU"] == 2 * UNIT
 

@@ -147,7 +147,7 @@ properties: $(READY)
 	NBRAY_PROPERTIES=many $(PYTEST) $$(grep -rl '^from hypothesis import' tests --include='test_*.py')
 
 large: $(SYSTEM) $(READY)
-	NBRAY_TEST_LARGE=1 $(PYTEST) tests/e2e/test_large.py
+	NBRAY_TEST_LARGE=1 $(PYTEST) tests/e2e/test_large.py tests/e2e/test_spill_disks.py
 
 storm: $(READY)
 	$(PY) -m tests.sim.storm --seconds $(or $(FOR),3600) $(if $(SEED),--first $(SEED))

@@ -195,6 +195,14 @@ IN_USE_SECONDS = 0.5
 """Seconds after which an object that was in use is looked at again."""
 ROOM_SECONDS = 60.0
 """Seconds that an object waits for room in the store before it is refused."""
+UNREAD_BYTES = 1 << 30
+"""Bytes of what one generator has yielded into the store and nobody has taken, from which on it
+pauses for its reader: else it would fill memory, and then the disk."""
+MOST_UNREAD = "NBRAY_MAX_UNREAD_BYTES"
+"""The environment variable of the worker's node that says another number; 0: it never pauses."""
+UNREAD_TOLD = 16 << 20
+"""Bytes that a reader takes of such a generator between two words to it; twice that is the least
+that it may have unread."""
 SPARE_SECONDS = 10.0
 """Seconds that shared memory in which nothing lies is kept warm for the next object."""
 SCARCE_SHARE = 0.1
@@ -327,6 +335,16 @@ def lineage_bytes(environ: Mapping[str, str]) -> int:
         ValueError: the environment says something else than a number that is not negative.
     """
     return int(_number(environ, MOST_LINEAGE, LINEAGE_BYTES, 0, math.inf))
+
+
+def unread_bytes(environ: Mapping[str, str]) -> float:
+    """Bytes that a generator may have in the store unread (see `UNREAD_BYTES`).
+
+    Raises:
+        ValueError: the environment says something else than 0, or a number that is large enough.
+    """
+    most = _number(environ, MOST_UNREAD, UNREAD_BYTES, 0, math.inf)
+    return max(most, 2 * UNREAD_TOLD) if most else math.inf
 
 
 def _number(

@@ -39,6 +39,8 @@ class Figures(msgspec.Struct, frozen=True):
     trouble: str = ""
     """What hinders the machine though work goes on: a full disk, no descriptors left ('': nothing);
     a sentence."""
+    disk_used: int = 0
+    """Bytes of objects that lie on its disk."""
 
 
 class NodeView(msgspec.Struct, frozen=True):

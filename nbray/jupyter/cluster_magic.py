@@ -330,6 +330,7 @@ def _node(node: NodeView) -> str:
         f"{noun(figures.workers, 'worker')}, "
         f"{figures.running} running, {figures.queued} queued, "
         f"object store {memory(figures.store_used)}"
+        f"{f', {memory(figures.disk_used)} on disk' if figures.disk_used else ''}"
     )
 
 

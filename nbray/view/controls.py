@@ -54,8 +54,8 @@ def hint_html(snapshot: Snapshot, number: int | None) -> str:
         )
     seen = node.figures
     now = f"{figures.noun(seen.running, 'task')} running there"
-    if seen.store_used:
-        now += f", {figures.memory(seen.store_used)} of objects"
+    if seen.store_used or seen.disk_used:
+        now += f", {figures.memory(seen.store_used + seen.disk_used)} of objects"
     return note_html(
         f"{now}. Gently: it takes nothing new, and leaves when its tasks have ended. At once: "
         "they run again elsewhere. Its actors end with it, and so do objects that lie only there."

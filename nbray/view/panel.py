@@ -108,6 +108,9 @@ def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -
     if store:
         used = sum(node.figures.store_used for node in live)
         facts.append(f"store {figures.memory_share(used, store)}")
+    disk = sum(node.figures.disk_used for node in live)
+    if disk:
+        facts.append(f"{figures.memory(disk)} of objects on disk")
     if snapshot.actors:
         facts.append(figures.noun(snapshot.actors, "actor"))
     if snapshot.groups and not stopped:
@@ -117,9 +120,11 @@ def _facts(snapshot: Snapshot, live: list[NodeView], gone: int, stopped: bool) -
     return tuple(facts)
 
 
-def _share(name: str, used: float, total: float) -> UsageBar:
-    """How full it is; nothing where the node has not said so yet."""
+def _share(name: str, used: float, total: float, disk: int = 0) -> UsageBar:
+    """How full it is (and what more lies on *disk*); nothing where the node has not said so yet."""
     said = figures.memory_share(used, total) if total else ""
+    if disk:
+        said += f", {figures.memory(disk)} on disk"
     return UsageBar(name, figures.percent(used, total), said)
 
 
@@ -141,7 +146,7 @@ def _row(node: NodeView, stopped: bool) -> NodeRow:
         shares=(
             UsageBar("CPU", figures.percent(seen.cpu_percent, 100), f"{seen.cpu_percent:.0f}%"),
             _share("memory", seen.memory_used, seen.memory_total),
-            _share("store", seen.store_used, seen.store_total),
+            _share("store", seen.store_used, seen.store_total, seen.disk_used),
         )
         if node.alive
         else (),

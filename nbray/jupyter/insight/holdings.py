@@ -160,8 +160,9 @@ def _store(engine: Engine, held: list[Held]) -> str:
     total = sum(one.store_total for one in figures)
     here = sum(one.object.size for one in held if state(one.object) == "stored")
     told = sum(one.store_used for one in figures)
-    if here > total > 0:  # it does not fit: what is not in memory is on disk
-        return f"store {memory_share(told, total)}, {as_memory(here - told)} on disk"
+    disk = sum(one.disk_used for one in figures)
+    if here > total > 0 or disk:  # it does not fit: what is not in memory is on disk
+        return f"store {memory_share(told, total)}, {as_memory(max(here - told, disk))} on disk"
     used = max(here, told)  # nodes tell once a second
     return f"store {memory_share(used, total)}" if total else ""
 

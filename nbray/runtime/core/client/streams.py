@@ -15,6 +15,7 @@ import itertools
 from collections import deque
 from typing import Any
 
+from nbray.config import UNREAD_BYTES, UNREAD_TOLD
 from nbray.options import DYNAMIC
 from nbray.runtime.core.client.objects.objects import PENDING, Objects
 from nbray.runtime.core.client.task_records import ErrorMaker, Task, Work
@@ -39,8 +40,8 @@ class StreamTask(Task):
 class Stream:
     """What has come of one task."""
 
-    __slots__ = ("arrived", "closed", "ended", "failed", "first", "fresh", "kept", "most",
-                 "promised", "taken", "task")  # fmt: skip
+    __slots__ = ("arrived", "bytes", "closed", "ended", "failed", "first", "fresh", "kept", "most",
+                 "most_bytes", "promised", "runs_out", "taken", "task", "tells")  # fmt: skip
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -63,11 +64,34 @@ class Stream:
         """With so many unread the task pauses (0: never)."""
         self.kept = task.returns == DYNAMIC
         """All are kept for the value of the task, which names them."""
+        self.bytes = 0
+        """What its returns take in the store, taken ones included."""
+        self.most_bytes: float = UNREAD_BYTES
+        """With so many in the store unread the task pauses."""
+        self.tells = 0
+        """The task is told how far the reader is once so many were taken (0: no need to)."""
+        self.runs_out = False
+        """Its end is waited for, be what it yields read or not."""
+
+    @property
+    def unread(self) -> int:
+        """Bytes in the store that are not taken, on average."""
+        return self.bytes * (self.arrived - self.taken) // max(1, self.arrived)
 
     @property
     def waits(self) -> bool:
         """Whether the task waits for its reader."""
-        return bool(self.most) and not self.ended and self.arrived - self.taken >= self.most
+        if self.ended or self.runs_out:
+            return False
+        if self.most and self.arrived - self.taken >= self.most:
+            return True
+        one = self.bytes // max(1, self.arrived)
+        return bool(self.tells) and self.unread + one >= self.most_bytes
+
+    @property
+    def gap(self) -> int:
+        """How many returns may be taken before the task is told so."""
+        return max(1, UNREAD_TOLD * self.arrived // max(1, self.bytes))
 
 
 class Streams:
@@ -81,6 +105,8 @@ class Streams:
         """Of further tasks that yield."""
         self.paced: dict[int, Stream] = {}
         """Those that pause for their readers and have not ended, by task."""
+        self.most_bytes: float = UNREAD_BYTES
+        """See `Stream.most_bytes`."""
 
     # -- what comes -------------------------------------------------------------
 
@@ -114,7 +140,8 @@ class Streams:
             else:
                 number = message.seq + 1 + message.first + place
                 self._known(number, data, one, message.sender, effects)
-        if known > 0 and stream.most:  # who tries it again does not know how far its reader is
+        if known > 0 and (stream.most or stream.tells):
+            # Who tries it again does not know how far its reader is.
             effects += self.took(stream)
         return effects
 
@@ -124,7 +151,7 @@ class Streams:
         for place, data in enumerate(message.values):
             number = stream.first + message.first + place
             self._known(number, data, message.others.get(place), message.sender, effects)
-        if stream.most:
+        if stream.most or stream.tells:
             read = message.first + len(message.values)
             effects.append(Send(message.sender, Taken(self._me, message.seq, read)))
         return effects
@@ -180,6 +207,13 @@ class Streams:
             effects += objects.resolve(entry, value or Value(data))
             stream.fresh.append(None)
         stream.arrived = index + 1
+        if value is not None and value.slots and not stream.kept:
+            stream.bytes += value.slots[0].size
+            if not stream.tells and stream.bytes >= UNREAD_TOLD:
+                stream.tells, stream.most_bytes = 1, self.most_bytes
+                self.paced[stream.task.seq] = stream
+                if stream.runs_out:
+                    effects += self.took(stream)
         if value is not None and value.refs and worker:
             effects += objects.settle_added()
             objects.confirm(worker, -number, value.refs, effects)
@@ -222,7 +256,20 @@ class Streams:
         lease = stream.task.lease
         if lease is None or stream.ended:
             return []
-        return [Send(lease.worker, Taken(self._me, stream.task.seq, stream.taken))]
+        count = MOST_YIELDED if stream.runs_out else stream.taken
+        if stream.tells:
+            stream.tells = stream.taken + stream.gap
+        return [Send(lease.worker, Taken(self._me, stream.task.seq, count))]
+
+    def run_out(self, stream: Stream) -> list[ClientEffect]:
+        """The end of the task is about to be waited for: it pauses for its reader no longer.
+
+        One that was told how many may be unread does: that is what its caller wants.
+        """
+        if stream.most:
+            return []
+        stream.runs_out = True
+        return self.took(stream) if stream.tells else []
 
     def cut(self, stream: Stream) -> None:
         """The task is cancelled: what was not taken is gone, and its error comes next."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from nbray.figures import memory
 from nbray.options import UNIT
 from nbray.runtime.core.placement import why_waiting
 from nbray.wire.messages import PENDING, RESTARTING, NodeInfo, Picture, Shape
@@ -72,10 +73,13 @@ def reasons(
     for (cell, why), count in alike.items():
         found.setdefault(cell, []).append(f"{count:,} waiting: {why}")
     paused = Counter(
-        (one.task.work.spec.cell, one.task.work.spec.name, one.most) for one in streams if one.waits
+        (one.task.work.spec.cell, one.task.work.spec.name, one.most or -one.unread)
+        for one in streams if one.waits
     )
     for (cell, name, most), count in paused.items():
         unread = f"{most:,} of its values are" if most > 1 else "one of its values is"
+        if most <= 0:
+            unread = f"{memory(-most)} of what it has yielded are"
         found.setdefault(cell, []).append(
             f"{count:,} waiting: {name} pauses for its reader; {unread} not taken yet"
         )

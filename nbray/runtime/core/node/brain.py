@@ -189,7 +189,7 @@ class NodeBrain:
     def figures(self, figures: Figures, now: float) -> list[NodeEffect]:
         """Fresh figures of the machine; the brain adds what it knows and tells the head."""
         figures = self.guard.noted(figures, now)
-        self.reports.noted(figures)
+        figures = self.reports.noted(figures)
         if self.ending:
             return []
         free = figures.memory_total - figures.memory_used

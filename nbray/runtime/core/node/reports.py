@@ -51,8 +51,8 @@ class Reports:
             self._finished += worker.worked.finished
             self._failed += worker.worked.failed
 
-    def noted(self, figures: Figures) -> None:
-        """Fresh figures of the machine: what the node knows is added."""
+    def noted(self, figures: Figures) -> Figures:
+        """Fresh figures of the machine, with what the node knows."""
         store = self._storage.books
         queued = sum(w.unmet for w in self._leases.wants.values() if not w.asker and not w.held)
         done = [worker.worked for worker in self._pool if worker.worked is not None]
@@ -66,9 +66,12 @@ class Reports:
             queued=queued,
             store_used=store.used,
             store_total=store.capacity,
+            disk_used=0 if store.disk is None else store.disk.used,
+            trouble=figures.trouble or self._storage.spilling.trouble,
             moving=moving,
             moving_from=source,
         )
+        return self._figures
 
     def step(self, now: float, leaving: bool) -> list[NodeEffect]:
         """After a step of the node: the report that is due, if one is."""

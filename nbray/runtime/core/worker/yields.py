@@ -40,6 +40,30 @@ class Yield(msgspec.Struct, frozen=True, gc=False):
 _of = attrgetter("key")
 
 
+class Unread:
+    """What one task has yielded into the store and nobody has taken; it may be *most* bytes."""
+
+    __slots__ = ("_sizes", "bytes", "most")
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self.bytes = 0
+        self._sizes: deque[tuple[int, int]] = deque()
+        """(number of the return, counted from 1; bytes)."""
+
+    def add(self, count: int, size: int) -> None:
+        """Return number *count* takes *size* bytes."""
+        self._sizes.append((count, size))
+        self.bytes += size
+
+    def taken(self, count: int) -> int:
+        """So many returns were taken; the bytes of the others."""
+        sizes = self._sizes
+        while sizes and sizes[0][0] <= count:
+            self.bytes -= sizes.popleft()[1]
+        return self.bytes
+
+
 class Yields:
     """Those of one worker."""
 
@@ -50,7 +74,7 @@ class Yields:
         self.unread: dict[Key, None] = {}
         """Tasks whose returns nobody reads: they end where they yield next."""
         self.taken: dict[Key, int] = {}
-        """How many returns were taken, of running tasks that pause for their readers."""
+        """How many returns were taken, as far as their readers have told, of running tasks."""
 
     def closed(self, keys: Iterable[Key]) -> None:
         """Nobody reads the returns of these any more."""

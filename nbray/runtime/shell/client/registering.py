@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from nbray import exceptions
-from nbray.config import lineage_bytes, memory_retries
+from nbray.config import lineage_bytes, memory_retries, unread_bytes
 from nbray.exceptions import RayActorError, RaySystemError, VersionMismatchError
 from nbray.ids import node_client, node_of
 from nbray.runtime.core import versions
@@ -70,6 +70,7 @@ def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
     brain = ClientBrain(me, node_of(me), make_error)
     brain.tasks.memory.most = memory_retries(os.environ)
     brain.lineage.most = lineage_bytes(os.environ)
+    brain.tasks.streams.most_bytes = unread_bytes(os.environ)
     return post, brain
 
 

@@ -69,14 +69,14 @@ class NativeStream:
             if data is not None:
                 self._have(number, data)
             stream.taken += 1
-            if self._most:
+            if self._most or 0 < stream.tells <= stream.taken:
                 self._go_on()
             return ObjectRef(self._me, number, self._engine, self._drop)
         if stream.taken >= stream.arrived:
             return self._end()
         ref, self._peeked = self._peeked, None
         stream.taken += 1
-        if self._most:
+        if self._most or 0 < stream.tells <= stream.taken:
             self._go_on()
         return ref
 
@@ -120,13 +120,17 @@ class NativeStream:
         elif stream.ended:
             return effects
         else:
+            if stream.tells:  # all was taken, and the task may not know it
+                effects += self._brain.tasks.streams.took(stream)
             stream.promised = stream.taken
             objects.promise(stream.task, number, 1)
         self._peeked = ObjectRef(self._me, number, self._engine, self._drop)
         return effects
 
     def run_out(self) -> None:
-        """See the protocol. It runs by itself."""
+        """See the protocol. It runs by itself, unless it has yielded much that is not read."""
+        stream = self._stream
+        self._loop.locked(lambda: self._brain.tasks.streams.run_out(stream))
 
     def close(self) -> None:
         """See the protocol. It may run inside garbage collection: a single operation."""

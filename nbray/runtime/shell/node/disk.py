@@ -130,11 +130,18 @@ class Files:
         if not self._room.take(FILE_DESCRIPTORS):
             return self._room.told()
         try:
-            made = DiskFile(size, self._serial, self.directory, self._session)
+            made = self._make(size)
         except OSError as error:
             return f"{self.directory} takes no file: {sentence(error)}"
         self._files[made.number] = made
         return made.number
+
+    def _make(self, size: int) -> DiskFile:
+        try:
+            return DiskFile(size, self._serial, self.directory, self._session)
+        except FileNotFoundError:  # somebody has removed the folder: our files in it are still ours
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            return DiskFile(size, self._serial, self.directory, self._session)
 
     def drop(self, number: int) -> None:
         """Close a file."""

@@ -42,6 +42,7 @@ class Store:
                 made = files.add(size)
                 if isinstance(made, str):
                     return storage.file_failed(made)
+                self.looked(True)
                 return storage.file_added(made, size)
             case fx.DropFile(number=number):
                 files.drop(number)
@@ -76,10 +77,10 @@ class Store:
                 out.extend(self._storage.spilled((), one.written, one.failed, one.why))
         return out
 
-    def looked(self) -> None:
-        """A look at the disk: how much it has left."""
+    def looked(self, begins: bool = False) -> None:
+        """A look at the disk, if something lies there, or *begins* to: how much it has left."""
         disk = self._storage.books.disk
-        if disk is not None and len(disk):
+        if disk is not None and (begins or len(disk)):
             disk.left = left(disk.directory)
 
     def write(self, slot: Slot, start: int, frames: Iterable[bytes | memoryview]) -> None:

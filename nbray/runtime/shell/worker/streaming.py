@@ -10,21 +10,24 @@ closed where it yields.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import islice
+from math import inf
 from types import AsyncGeneratorType
 from typing import Any, Protocol
 
-from nbray.exceptions import ObjectStoreFullError, on_behalf
+from nbray.config import unread_bytes
+from nbray.exceptions import ObjectStoreFullError, RayError, on_behalf
 from nbray.generators import DynamicObjectRefGenerator
 from nbray.options import DYNAMIC
 from nbray.refs import ObjectRef
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
-from nbray.runtime.core.worker.yields import Yield
+from nbray.runtime.core.worker.yields import Unread, Yield
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
@@ -37,6 +40,13 @@ GATHER_SECONDS = 0.001
 """Seconds for which values gather that follow each other."""
 FULL_SECONDS, RETRY_SECONDS = 10.0, 0.05
 """Seconds for which a value waits for room in the store, and between two tries."""
+
+
+def _full(error: RayError) -> bool:
+    """Whether what could not be stored found no room, in memory or on disk."""
+    from nbray.unraised_exceptions import OutOfDiskError  # late: hardly ever
+
+    return isinstance(error, ObjectStoreFullError | OutOfDiskError)
 
 
 class Runs(Protocol):
@@ -67,6 +77,8 @@ class Streaming:
         self._lock = threading.Lock()
         self._counts: dict[tuple[int, int], int] = {}
         """How many values each running task has yielded."""
+        self.most_unread = unread_bytes(os.environ)
+        """Bytes in the store that one of them may have unread."""
         self.moved: list[Callable[[], None]] = []
         """Called when a coroutine that pauses should look again."""
 
@@ -139,18 +151,19 @@ class Streaming:
 
     def _run(self, item: Item, result: Any) -> None:
         values = self._iterator(item, result)
-        push, stops, most = self._begin(item), self._stops(item), item.spec.most_unread
+        unread = self._unread(item)
+        push, stops, most = self._begin(item, unread), self._stops(item), item.spec.most_unread
         key, taken = (item.caller, item.seq), self._yields.taken
         now, executor = self._loop.now, self._executor
-        sent = 0.0
+        sent, most_bytes = 0.0, unread.most
         try:
             for count, value in enumerate(values, 1):
                 push(value)
                 if now() - sent > GATHER_SECONDS:
                     executor.flush()
                     sent = now()
-                if most and count - taken.get(key, 0) >= most:
-                    self._pause(item, partial(self._moves, item, count, stops))
+                if (most and count - taken.get(key, 0) >= most) or unread.bytes >= most_bytes:
+                    self._pause(item, partial(self._moves, item, count, stops, unread))
                 if stops():
                     self._stopped(item)
                     break
@@ -162,7 +175,8 @@ class Streaming:
 
     async def _run_async(self, item: Item, result: AsyncIterator[Any], alone: bool) -> None:
         """In the loop of an actor, or, *alone*, in one of the task's own."""
-        push, stops, most = self._begin(item), self._stops(item), item.spec.most_unread
+        unread = self._unread(item)
+        push, stops, most = self._begin(item, unread), self._stops(item), item.spec.most_unread
         now, executor = self._loop.now, self._executor
         sent, count = 0.0, 0
         try:
@@ -172,9 +186,11 @@ class Streaming:
                 if now() - sent > GATHER_SECONDS:
                     executor.flush()
                     sent = now()
-                while most and not self._moves(item, count, stops):
+                while (most or unread.bytes >= unread.most) and not self._moves(
+                    item, count, stops, unread
+                ):
                     if alone:
-                        self._pause(item, partial(self._moves, item, count, stops))
+                        self._pause(item, partial(self._moves, item, count, stops, unread))
                     else:
                         await self._moved()
                 if stops():
@@ -191,11 +207,14 @@ class Streaming:
             text = f"{self._executor._task_name(item)} streams its returns, but is no generator"
             raise on_behalf(TypeError(text)) from None
 
-    def _begin(self, item: Item) -> Callable[[Any], None]:
+    def _unread(self, item: Item) -> Unread:
+        """What *item* will have unread: nobody takes one by one what is kept together."""
+        return Unread(inf if item.spec.num_returns == DYNAMIC else self.most_unread)
+
+    def _begin(self, item: Item, unread: Unread) -> Callable[[Any], None]:
         """What takes each value that is yielded."""
         key = (item.caller, item.seq)
-        if item.spec.most_unread:
-            self._yields.taken[key] = 0
+        self._yields.taken[key] = 0
         counts, append = self._counts, self._yields.waiting.append
         packed, hold = self._executor.returns.yielded, self._brain.client.objects.hold
         stops = self._stops(item)
@@ -206,11 +225,11 @@ class Streaming:
             index = counts[key]
             try:
                 data, whole = packed(item, value, what)
-            except ObjectStoreFullError:
-                if not index or self._in_loop():
+            except RayError as error:
+                if not index or self._in_loop() or not _full(error):
                     raise
                 data, whole = self._when_there_is_room(
-                    lambda: packed(item, value, what), stops
+                    item, lambda: packed(item, value, what), stops, unread
                 )
             if whole is None:
                 append(Yield(key, index, data))
@@ -218,26 +237,37 @@ class Streaming:
                 refs = tuple(whole.refs)
                 hold(refs)
                 append(Yield(key, index, b"", whole, refs))
+                if whole.slots:
+                    unread.add(index + 1, whole.slots[0].size)
             counts[key] = index + 1
 
         return push
 
-    def _when_there_is_room(self, store: Callable[[], Any], stops: Callable[[], bool]) -> Any:
+    def _when_there_is_room(
+        self, item: Item, store: Callable[[], Any], stops: Callable[[], bool], unread: Unread
+    ) -> Any:
         """Try to *store* a value again and again: what fills the store may be what is not read.
 
+        As long as something of the task itself is not read, its reader makes room by reading.
+
         Raises:
-            ObjectStoreFullError: nothing has made room for long enough.
+            ObjectStoreFullError, OutOfDiskError: nothing has made room for long enough.
         """
         self._executor.flush()
-        now = self._loop.now
+        now, key = self._loop.now, (item.caller, item.seq)
         until = now() + FULL_SECONDS
-        while True:
-            self._loop.wait(stops, now() + RETRY_SECONDS, Flag())
-            try:
-                return store()
-            except ObjectStoreFullError:
-                if now() >= until or stops():
-                    raise
+        with Pause(self._loop, self._brain, item) if self._brain.current is item else nullcontext():
+            while True:
+                self._loop.wait(stops, now() + RETRY_SECONDS, Flag())
+                try:
+                    return store()
+                except RayError as error:
+                    if not _full(error) or stops():
+                        raise
+                    if unread.taken(self._yields.taken.get(key, 0)):
+                        until = now() + FULL_SECONDS
+                    elif now() >= until:
+                        raise
 
     def _stops(self, item: Item) -> Callable[[], bool]:
         """Tells whether nobody wants more: nobody reads, it was cancelled, the caller is dead."""
@@ -254,10 +284,13 @@ class Streaming:
         if (item.caller, item.seq) in self._brain.cancelled:
             raise KeyboardInterrupt("cancelled")
 
-    def _moves(self, item: Item, count: int, stops: Callable[[], bool]) -> bool:
+    def _moves(
+        self, item: Item, count: int, stops: Callable[[], bool], unread: Unread
+    ) -> bool:
         """Whether a task that has yielded *count* values need not wait for its reader."""
-        taken = self._yields.taken.get((item.caller, item.seq), 0)
-        return count - taken < item.spec.most_unread or stops()
+        taken, most = self._yields.taken.get((item.caller, item.seq), 0), item.spec.most_unread
+        fits = not most or count - taken < most
+        return (fits and unread.taken(taken) < unread.most) or stops()
 
     def _end(self, item: Item) -> None:
         key = (item.caller, item.seq)

@@ -78,16 +78,18 @@ def test_where_nothing_is_known_of_objects_it_says_so(say, ip, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("used", "sizes", "said"),
+    ("used", "disk", "sizes", "said"),
     [
-        (100, (100,), "store 100 of 200 MB"),
-        (0, (100, 50), "store 150 of 200 MB"),
-        (180, (150, 400), "store 180 of 200 MB, 370 MB on disk"),
+        (100, 0, (100,), "store 100 of 200 MB"),
+        (0, 0, (100, 50), "store 150 of 200 MB"),
+        (180, 0, (150, 400), "store 180 of 200 MB, 370 MB on disk"),
+        (180, 40, (40,), "store 180 of 200 MB, 40 MB on disk"),
     ],
 )
-def test_what_the_store_does_not_hold_is_on_disk(used, sizes, said):
+def test_what_the_store_does_not_hold_is_on_disk(used, disk, sizes, said):
     node = SimpleNamespace(
-        alive=True, figures=Figures(store_total=200 << 20, store_used=used << 20)
+        alive=True,
+        figures=Figures(store_total=200 << 20, store_used=used << 20, disk_used=disk << 20),
     )
     picture = SimpleNamespace(nodes=(node,))
     engine = SimpleNamespace(insight=SimpleNamespace(snapshot=lambda: picture))

@@ -29,6 +29,8 @@ class NoDisk(msgspec.Struct, frozen=True, gc=False):
     """The disk does not take it; `reason` is a sentence for the user."""
 
     reason: str
+    told: str
+    """The same of whatever comes: without sizes."""
 
 
 class Disk:
@@ -82,13 +84,15 @@ class Disk:
         if self.limit and self.used + need > self.limit:
             return NoDisk(
                 f"{memory(self.used)} of it lie in {self.directory} already, and it may have "
-                f"{memory(self.limit)} there (NBRAY_SPILL_LIMIT)"
+                f"{memory(self.limit)} there (NBRAY_SPILL_LIMIT)",
+                f"{self.directory} holds the {memory(self.limit)} that it may (NBRAY_SPILL_LIMIT)",
             )
         if self.left is not None and need > self.left:
             return NoDisk(
                 f"the disk under {self.directory} has no room left for {memory(size)}: free some, "
                 "or start the cluster with a folder on another disk "
-                "(nbray.init(object_spilling_directory=...))"
+                "(nbray.init(object_spilling_directory=...))",
+                f"the disk under {self.directory} has no room left",
             )
         return None
 

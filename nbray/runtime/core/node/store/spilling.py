@@ -53,6 +53,8 @@ class Spilling:
         self.pins = 0
         self.written = 0
         self.failed = ""
+        self.refused = ""
+        """Why an object found no room on the disk either ('': one did since)."""
         self._wanted = False
         """Pins were asked for."""
         self._unpinned: set[int] = set()
@@ -205,10 +207,26 @@ class Spilling:
                     out.append(Unpin(generation))
             out.extend(self._answer(move.slot))
         if written:
-            self.failed = ""
+            self.failed = self.refused = ""
         if failed:
-            self.failed = why
+            self.failed = self.refused = why
         return out
+
+    @property
+    def trouble(self) -> str:
+        """What hinders work while memory is full and the disk takes nothing; else ''."""
+        books = self._books
+        if not self.refused or books.disk is None:
+            return ""
+        if books.used < books.capacity - books.capacity // 8:
+            self.refused = ""
+            return ""
+        return (
+            f"objects find no room: the store ({memory(books.capacity)}) is full, and "
+            f"{self.refused}. What finds none fails with OutOfDiskError, all else goes on. Drop "
+            "references, free some of that disk, or start with a folder on another one "
+            "(nbray.init(object_spilling_directory=...))"
+        )
 
     def news(self) -> str:
         """The first time that something lies on disk: a sentence for people; else ''."""

@@ -93,7 +93,9 @@ class Storage:
         if isinstance(place, NeedFile):
             return place
         if isinstance(place, NoDisk):
+            self.spilling.refused = place.told
             return Full(f"{full.reason}. It cannot go to disk either: {place.reason}", True)
+        self.spilling.refused = ""
         return self.books.made_on_disk(owner, *place, size)
 
     def segment_added(self, segment: int, size: int) -> list[NodeEffect]:
@@ -135,6 +137,7 @@ class Storage:
         self._asked = False
         self.spilling.file_came()
         out: list[NodeEffect] = []
+        self.spilling.refused = why
         if self._waiting:
             _, size, _, done = self._waiting.popleft()
             self._since = self._now

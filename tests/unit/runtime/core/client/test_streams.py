@@ -247,3 +247,50 @@ def test_a_reader_of_what_was_cut_off_waits_for_the_end_and_not_for_what_it_lost
     assert reader.take() is completed
     with pytest.raises(StopIteration):
         reader.take()
+
+
+def large(stage: Stage, first: int, count: int, megabytes: int) -> list[Effect]:
+    """So many returns come that lie in the store."""
+    found: list[Effect] = []
+    for index in range(first, first + count):
+        slot = m.Slot(1, 3, index << 20, megabytes << 20, 100 + index)
+        found += stage.yields(index, b"", _0=m.Value(b"", [slot]))
+    return found
+
+
+def taken(stage: Stage, count: int) -> list[int]:
+    """The reader takes some; what the task is told of it."""
+    told: list[int] = []
+    for _ in range(count):
+        stage.stream.taken += 1
+        stage.stream.fresh.popleft()
+        if 0 < stage.stream.tells <= stage.stream.taken:
+            effects = stage.brain.tasks.streams.took(stage.stream)
+            told += [one.count for one in sent(effects, m.Taken, WORKER)]
+    return told
+
+
+def test_a_task_that_yields_much_is_told_now_and_then_what_was_taken() -> None:
+    stage = Stage()
+    large(stage, 0, 3, 4)
+    assert taken(stage, 2) == []  # that little need not be read
+    large(stage, 3, 30, 4)
+    assert taken(stage, 12) == [3, 7, 11]  # each 16 MB
+    assert not stage.stream.waits
+    stage.stream.most_bytes = 40 << 20
+    assert stage.stream.waits
+    assert "of what it has yielded are not taken yet" in stage.brain.reasons(stage.now)[""][0]
+    stage.ends(NONE)
+    assert not stage.stream.waits
+
+
+def test_who_waits_for_the_end_does_not_read() -> None:
+    stage = Stage()
+    streams = stage.brain.tasks.streams
+    large(stage, 0, 5, 4)
+    assert sent(streams.run_out(stage.stream), m.Taken, WORKER)[0].count == MOST_YIELDED
+    early = Stage()
+    assert early.brain.tasks.streams.run_out(early.stream) == []
+    assert sent(large(early, 0, 5, 4), m.Taken, WORKER)[0].count == MOST_YIELDED
+    told = Stage(most=2)
+    assert told.brain.tasks.streams.run_out(told.stream) == []  # its caller wants it to pause

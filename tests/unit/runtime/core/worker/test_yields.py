@@ -6,7 +6,7 @@ from client_play import ME, OWNER, WORKER, sent
 
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.worker.brain import WorkerBrain
-from nbray.runtime.core.worker.yields import MOST_BYTES, REMEMBERED, Yield, Yields
+from nbray.runtime.core.worker.yields import MOST_BYTES, REMEMBERED, Unread, Yield, Yields
 from nbray.wire import messages as m
 
 ONE, OTHER = (ME, 1 << 61), (ME, (1 << 61) + (1 << 32))
@@ -67,3 +67,13 @@ def test_what_was_taken_is_known_of_what_pauses() -> None:
     yields.went_on(m.Taken(ME, ONE[1], 3))
     yields.went_on(m.Taken(ME, ONE[1], 2))  # nothing is taken back
     assert yields.taken[ONE] == 3
+
+
+def test_what_was_taken_is_not_unread() -> None:
+    unread = Unread(100)
+    for count, size in ((1, 30), (4, 40), (5, 50)):
+        unread.add(count, size)
+    assert unread.bytes == 120
+    assert unread.taken(3) == 90
+    assert unread.taken(4) == 50
+    assert unread.taken(9) == 0

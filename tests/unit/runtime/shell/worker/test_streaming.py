@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from client_play import ME, WORKER
 
-from nbray.exceptions import ObjectStoreFullError
+from nbray.exceptions import ObjectStoreFullError, OutOfDiskError, RayError
 from nbray.options import DYNAMIC, STREAMING
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
@@ -51,6 +51,9 @@ class Host:
         self.flushed = 0
         self.full = 0
         """How often the store is full from now on."""
+        self.refuses: type[RayError] = ObjectStoreFullError
+        self.size = 0
+        """Bytes that each value takes in the store; 0: it does not lie there."""
 
     def flush(self) -> None:
         self.flushed += 1
@@ -61,7 +64,9 @@ class Host:
     def yielded(self, _item: Item, value: Any, _what: str) -> tuple[bytes, m.Value | None]:
         if self.full:
             self.full -= 1
-            raise ObjectStoreFullError("full")
+            raise self.refuses("full")
+        if self.size:
+            return b"", m.Value(b"", [m.Slot(1, 1, 0, self.size, value)])
         return str(value).encode(), None
 
 
@@ -173,3 +178,43 @@ def test_an_error_counts_as_a_value(host: Host, streaming: Streaming) -> None:
 def test_what_is_no_generator_says_so(streaming: Streaming) -> None:
     with pytest.raises(TypeError, match="f streams its returns, but is no generator"):
         streaming.run(item(), 3)
+
+
+def test_it_pauses_when_much_in_the_store_is_not_taken(host: Host, streaming: Streaming) -> None:
+    seen: list[int] = []
+
+    def taken() -> None:
+        count = len(host.brain.yields.waiting)
+        seen.append(count)
+        host.brain.yields.went_on(m.Taken(ME, KEY[1], count - 1))
+
+    host.loop.meanwhile, host.size, streaming.most_unread = taken, 100, 300
+    streaming.run(item(), numbers(8, []))
+    assert seen == [3, 5, 7]
+    seen.clear()
+    host.brain.yields.waiting.clear()
+    streaming.run(item(DYNAMIC), numbers(8, []))
+    assert not seen  # nobody takes those one by one
+
+
+def test_a_full_disk_is_waited_for_as_long_as_its_own_is_not_read(
+    host: Host, streaming: Streaming
+) -> None:
+    def values() -> Iterator[int]:
+        yield 1
+        host.full, host.refuses = 1000, OutOfDiskError
+        yield 2
+
+    host.size = 100
+    streaming.run(item(), values())
+    assert host.loop.time > 2 * FULL_SECONDS
+    assert len(host.brain.yields.waiting) == 2
+
+    def more() -> Iterator[int]:
+        yield 1
+        host.brain.yields.went_on(m.Taken(ME, KEY[1], 1))
+        host.full = 1000
+        yield 2
+
+    with pytest.raises(OutOfDiskError):
+        streaming.run(item(), more())

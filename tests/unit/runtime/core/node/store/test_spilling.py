@@ -265,3 +265,28 @@ def test_the_first_time_is_told_once(full: Any) -> None:
     assert "/spill" in said
     assert "object_store_memory" in said
     assert play.storage.spilling.news() == ""
+
+
+def test_a_full_disk_hinders_until_there_is_room() -> None:
+    play = Play(Disk("/spill", limit=4 * MB, file=20 * MB))
+    slots = [play.put() for _ in range(5)]
+    assert play.put() is None
+    play.pin()
+    play.written()
+    assert play.books.disk is not None
+    assert play.storage.spilling.trouble == ""
+    slots += [play.put(), play.put()]
+    refused: list[m.Slot | Full] = []
+
+    def done(slot: m.Slot | Full) -> list[fx.NodeEffect]:
+        refused.append(slot)
+        return []
+
+    while not refused:
+        play.do(play.storage.allocate(ANNA, 2 * MB, ANNA, done))
+        if play.spilling:
+            play.written()
+    said = play.storage.spilling.trouble
+    assert said.startswith("objects find no room: the store (10 MB) is full, and /spill holds")
+    play.storage.free([slot for slot in slots if slot is not None])
+    assert play.storage.spilling.trouble == ""

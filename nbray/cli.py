@@ -390,6 +390,7 @@ def _greeting(session: Record) -> str:
     """What to do next, as lines to paste."""
     if not session.head:
         return (
+            "nbray runtime started.\n"
             f"This machine is node {session.node} of the cluster at {session.head_address}.\n\n"
             "To end what runs here:\n    nbray stop"
         )
@@ -413,7 +414,7 @@ def _greeting(session: Record) -> str:
             "_redis_password=...)    # the secret in that line\n\n"
         )
     return (
-        f"A cluster runs at {session.head_address}.\n\n"
+        f"nbray runtime started.\nA cluster runs at {session.head_address}.\n\n"
         f"{join}"
         f"{beside}"
         "From Python on this machine:\n"
@@ -465,7 +466,9 @@ def _panel(launcher: Local, session: Record, verbose: bool) -> str:
                 f"off; this one waits {HEAD_PATIENCE:.0f} s for it, and joins again when it is back"
             )
         found = engine.insight.complete(details.TASKS | details.ACTORS, _FIGURES_SECONDS)
-        return f"{panel_text(snapshot)}\n\n{status_text(snapshot, found, verbose)}"
+        groups, at = engine.cluster.groups.find(), time.strftime("%Y-%m-%d %H:%M:%S")
+        said = status_text(snapshot, found, verbose, groups=groups, at=at)
+        return f"{panel_text(snapshot)}\n\n{said}"
     finally:
         engine.shutdown()
 

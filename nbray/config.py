@@ -58,6 +58,8 @@ class InitConfig(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
     infeasible: str = "wait"
     """What no node can do waits for one that can ('wait'), or fails ('raise')."""
+    looks: bool = False
+    """Only to tell what there is: it is no job of anybody's."""
 
 
 class Owner(enum.Enum):

@@ -186,6 +186,8 @@ class ProcessRecord(Record):
     """Somebody wanted its end."""
     ended: float = 0.0
     """When, by its node's clock."""
+    program: str = ""
+    """The command line of a driver; '' for one that is there only to look."""
 
 
 class CellRecord(Record):

@@ -170,7 +170,9 @@ class Local:
     def attach(self, record: Record) -> Engine:
         """See `Launcher.attach`."""
         return native().start(
-            InitConfig(address=record.head_address, secret=record.secret, log_to_driver=False)
+            InitConfig(
+                address=record.head_address, secret=record.secret, log_to_driver=False, looks=True
+            )
         )
 
     def bounds(self) -> list[str]:

@@ -25,7 +25,7 @@ _FLAGS = ("--disable-usage-stats", "--no-monitor", "--no-redirect-output",
           "--enable-object-reconstruction")  # fmt: skip
 _TERMINATION_SECONDS = 30.0
 _LAUNCHER = ("up", "down", "attach", "exec", "submit", "rsync-up", "rsync-down", "get-head-ip",
-             "monitor")  # fmt: skip
+             "monitor", "get-worker-ips", "kill-random-node")  # fmt: skip
 
 
 def verbose_anyway(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,7 +17,9 @@ import click
 from nbray.commands.sentences import address_option, log_options, one_sentence
 
 if TYPE_CHECKING:
-    from nbray.job_submission import JobSubmissionClient
+    from nbray.job_submission import JobDetails, JobSubmissionClient
+
+_ENDS = {"SUCCEEDED": "succeeded", "STOPPED": "was stopped", "FAILED": "failed"}
 
 
 def _checked_object(
@@ -103,13 +105,18 @@ async def _follow(client: JobSubmissionClient, job: str) -> None:
 def _end(client: JobSubmissionClient, job: str) -> None:
     """Say how it ended; status 1 if it failed."""
     found = client.get_job_info(job)
-    if str(found.status) == "SUCCEEDED":
-        click.echo(f"Job '{job}' succeeded")
-        return
-    click.echo(f"Job '{job}' {str(found.status).lower()}", err=True)
+    _say(job, found)
     if str(found.status) == "FAILED":
-        click.echo(f"Status message: {found.message}", err=True)
         raise SystemExit(1)
+
+
+def _say(job: str, found: JobDetails) -> None:
+    """How far it is, in Ray's words and in one that programs look for."""
+    click.echo(f"Status for job '{job}': {found.status}")
+    if found.message:
+        click.echo(f"Status message: {found.message.strip()}")
+    if str(found.status) in _ENDS:
+        click.echo(f"Job '{job}' {_ENDS[str(found.status)]}")
 
 
 @click.group("job")
@@ -173,7 +180,7 @@ def status(address: str | None, job_id: str) -> None:
     """Say what has become of a job."""
     with _client(address) as client:
         found = client.get_job_info(job_id)
-    click.echo(f"Status for job '{job_id}': {found.status}\nStatus message: {found.message}")
+    _say(job_id, found)
 
 
 @job.command("logs")
@@ -199,14 +206,14 @@ def stop(address: str | None, no_wait: bool, job_id: str) -> None:
     with _client(address) as client:
         click.echo(f"Attempting to stop job '{job_id}'")
         if not client.stop_job(job_id):
-            click.echo(f"Job '{job_id}' has ended already")
+            _say(job_id, client.get_job_info(job_id))
             return
         if not no_wait:
             click.echo(f"Waiting for job '{job_id}' to exit (disable with --no-wait):")
         while not no_wait and not client.get_job_status(job_id).is_terminal():
             time.sleep(0.1)
         if not no_wait:
-            click.echo(f"Job '{job_id}' was stopped")
+            _say(job_id, client.get_job_info(job_id))
 
 
 @job.command("list")

@@ -23,15 +23,23 @@ timeout_option: Callable[[Any], Any] = click.option(
 )  # fmt: skip
 
 
+class _Refused(click.ClickException):
+    """What was asked for is not to be had: as for wrong arguments."""
+
+    exit_code = 2
+
+
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn errors of a cluster and of arguments into a line on stderr and status 1."""
-    from nbray.util.state.exception import RayStateApiException
+    """Turn errors into a line on stderr: status 1; 2, as Ray's, where the state API refuses."""
+    from nbray.util.state.exception import RayStateApiException, ServerUnavailable
 
     try:
         yield
-    except (RayError, RayStateApiException, RuntimeError, ValueError, AssertionError) as error:
+    except (RayError, ServerUnavailable, RuntimeError, ValueError, AssertionError) as error:
         raise click.ClickException(str(error)) from None
+    except RayStateApiException as error:  # of what was asked for
+        raise _Refused(str(error)) from None
     except OSError as error:
         raise click.ClickException(error.strerror or str(error)) from None
 

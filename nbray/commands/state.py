@@ -114,13 +114,11 @@ def summary(resource: str, timeout: float, address: str | None) -> None:
     for name, value in stats.items():
         click.echo(f"{name}: {value if isinstance(value, int) else round(value, 3)}")
     click.echo("\nTable (group by " + found["summary_by"] + "):\n" + "-" * 36)
-    rows = [{"name": name, **one} for name, one in found["summary"].items()]
-    click.echo(table([_flat(row) for row in rows]) if rows else "No resource in the cluster")
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    twice = {"func_or_class_name", "class_name"}
-    return {name: value for name, value in row.items() if name not in twice}
+    by_site = found["summary_by"] == "callsite"
+    rows = [
+        {**({"callsite": name} if by_site else {}), **one} for name, one in found["summary"].items()
+    ]
+    click.echo(table(rows) if rows else "No resource in the cluster")
 
 
 # -- logs ------------------------------------------------------------------------------
@@ -130,9 +128,9 @@ def _log_options(command: Any) -> Any:
     for option in (
         click.option("--tail", type=int, default=-1,
                      help="So many last lines.  [default: 1000; 0: all]"),
-        click.option("--follow", is_flag=True, help="Go on with what comes."),
-        click.option("--node-id", metavar="ID", help="On which node."),
-        click.option("--node-ip", metavar="IP", help="On which node."),
+        click.option("-f", "--follow", is_flag=True, help="Go on with what comes."),
+        click.option("-id", "--node-id", metavar="ID", help="On which node."),
+        click.option("-ip", "--node-ip", metavar="IP", help="On which node."),
         click.option("--interval", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
                      help="With --follow: between two looks."),
         timeout_option, address_option,
@@ -221,17 +219,17 @@ def _of(name: str, option: str, key: str, what: str, *more: Any, kind: Any = str
     for one in (
         _log_options,
         click.option("--err", is_flag=True, help="What it has written to stderr."),
-        click.option(option, "asked", required=key != "actor_id", type=kind), *more,
+        click.option(*option.split(), "asked", required=key != "actor_id", type=kind), *more,
     ):  # fmt: skip
         command = one(command)
     logs.command(name, help=f"Print what {what} has printed.")(command)
 
 
-_of("actor", "--id", "actor_id", "an actor",
-    click.option("--pid", type=int, help="The process of the actor, instead of its id."))
+_of("actor", "-a --id", "actor_id", "an actor",
+    click.option("-pid", "--pid", type=int, help="The process of the actor, instead of its id."))
 _of("task", "--id", "task_id", "a task",
     click.option("-a", "--attempt-number", type=int, default=0, show_default=True, hidden=True))
-_of("worker", "--pid", "pid", "a worker process", kind=int)
+_of("worker", "-pid --pid", "pid", "a worker process", kind=int)
 _of("job", "--id", "submission_id", "a submitted job")
 
 
@@ -261,6 +259,8 @@ def memory(
         found = list_objects(address, limit=10_000, timeout=timeout, raise_on_missing_output=False)
         with connected(address) as (engine, _own):
             total, free = engine.cluster.resources(), engine.cluster.available()
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    click.echo(f"======== Object references status: {now} ========")
     key = _SORTED[sort_by]
     found.sort(key=lambda one: one[key], reverse=key == "object_size")
     groups: dict[Any, list[Any]] = {}
@@ -275,10 +275,12 @@ def memory(
     used = sum(max(0, one.object_size) for one in found)
     room = total.get("object_store_memory", 0)
     click.echo("--- Aggregate object store stats across all nodes ---")
+    taken = room - free.get("object_store_memory", room)
     click.echo(
-        f"Plasma memory usage {_in(room - free.get('object_store_memory', room), units)} of "
-        f"{_in(room, units)}, {len(found)} objects with {_in(used, units)} in all"
+        f"Plasma memory usage {taken / (1 << 20):.0f} MiB, {len(found)} objects, "
+        f"{100 * taken / (room or 1):.2f}% full"
     )
+    click.echo(f"{_in(taken, units)} of {_in(room, units)}; objects have {_in(used, units)} in all")
 
 
 def _held(one: Any, units: str) -> dict[str, Any]:
@@ -317,7 +319,8 @@ def timeline(file: str, address: str | None) -> None:
         finally:
             api.shutdown()
     count = len(made.bars)
-    click.echo(f"{count} task{'s' if count != 1 else ''} written to {file}")
+    click.echo(f"Trace file written to {file}: {count} task{'s' if count != 1 else ''}")
+    click.echo("You can open this with chrome://tracing in the Chrome browser, or ui.perfetto.dev.")
 
 
 COMMANDS = (list_, get, summary, logs, memory, timeline)

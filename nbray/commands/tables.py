@@ -9,6 +9,7 @@ from typing import Any
 
 FORMATS = ("default", "json", "yaml", "table")
 _PLAIN = re.compile(r"[A-Za-z_/<][\w./:<>-]*")
+_STEP = "    "
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "none", "~"}
 
 
@@ -46,20 +47,30 @@ def _cell(value: Any) -> str:
 
 
 def yaml(rows: Sequence[dict[str, Any]] | dict[str, Any]) -> str:
-    """A YAML document of dictionaries; what is inside their values is in its flow style."""
-    if isinstance(rows, dict):
-        return "---\n" + "".join(_lines(rows, ""))
-    if not rows:
-        return "---\n[]\n"
-    parts = ["---\n"]
-    for row in rows:
-        first, *others = _lines(row, "    ")
-        parts += ["-   " + first.lstrip(), *others]
-    return "".join(parts)
+    """A YAML document of dictionaries, in block style."""
+    body = _block(rows, "") if rows else ["[]\n"]
+    return "---\n" + "".join(body) + "...\n"
 
 
-def _lines(row: dict[str, Any], indent: str) -> list[str]:
-    return [f"{indent}{name}: {_scalar(value)}\n" for name, value in row.items()]
+def _block(value: Any, indent: str) -> list[str]:
+    """The lines of a dictionary, or of a list, that is not empty."""
+    if isinstance(value, dict):
+        lines = []
+        for name, part in value.items():
+            if isinstance(part, (dict, list, tuple)) and part:
+                inner = indent if isinstance(part, (list, tuple)) else indent + _STEP
+                lines += [f"{indent}{_scalar(str(name))}:\n", *_block(part, inner)]
+            else:
+                lines.append(f"{indent}{_scalar(str(name))}: {_scalar(part)}\n")
+        return lines
+    lines = []
+    for part in value:
+        if isinstance(part, (dict, list, tuple)) and part:
+            first, *others = _block(part, indent + _STEP)
+            lines += [f"{indent}-   {first.lstrip()}", *others]
+        else:
+            lines.append(f"{indent}-   {_scalar(part)}\n")
+    return lines
 
 
 def _scalar(value: Any) -> str:

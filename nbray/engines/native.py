@@ -321,7 +321,9 @@ def _connect(record: Record, config: InitConfig, mine: bool) -> NativeEngine:
     post, brain = open_brain(me, folder)
     loop = Loop(post, brain, brain.handle, swap_handler=True)
     try:
-        registered = register(loop, brain, driver=True, namespace=config.namespace)
+        registered = register(
+            loop, brain, driver=True, namespace=config.namespace, looks=config.looks
+        )
     except BaseException:
         loop.close(0)
         raise

@@ -1,14 +1,13 @@
 """The drivers of a cluster, as jobs: what runs on it without having been submitted.
 
-Owns which drivers are users', and what is said of each. Pure, but for a driver's command line,
-which is read from this machine's /proc. Does not own what is known (`nbray.details`).
+Owns which drivers are users', and what is said of each. Pure. Does not own what is known
+(`nbray.details`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nbray.details import Details
@@ -16,7 +15,7 @@ from nbray.ids import client_hex, node_of
 from nbray.job_submission.records import DriverInfo, JobDetails, JobStatus, JobType
 
 _OWN_PROGRAMS = ("nbray.dashboard", "nbray.jupyter")
-"""Modules of nbray that attach to a cluster to show it, and are no jobs of users."""
+"""Programs of nbray that are in a cluster for those who look at it, and are no jobs of users."""
 
 
 def drivers(
@@ -33,8 +32,9 @@ def drivers(
     found = []
     for one in (*details.processes, *gone):
         alive = one.client in live
-        line = command_line(one.pid) if alive else ""
-        if not one.driver or one.client == hidden or any(name in line for name in _OWN_PROGRAMS):
+        line = one.program
+        looks = not line or any(name in line for name in _OWN_PROGRAMS)
+        if not one.driver or one.client == hidden or looks:
             continue
         identity, node = client_hex(one.client), nodes.get(node_of(one.client), {})
         said = details.environments.get(one.client)
@@ -52,12 +52,3 @@ def drivers(
             )
         )
     return found
-
-
-def command_line(pid: int) -> str:
-    """What a process of this machine was started as; '' if it is none of this machine's."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return " ".join(word.decode(errors="replace") for word in words if word)

@@ -240,7 +240,7 @@ class JobManager:
             job.process = subprocess.Popen(
                 watched_commands.under_watch(job.info.entrypoint),
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env=env,
-                cwd=environment.working_dir or str(Path.home()), start_new_session=True,
+                cwd=environment.working_dir or _folder(), start_new_session=True,
             )  # fmt: skip
         job.become(JobStatus.RUNNING)
         if job.stopping:
@@ -275,6 +275,14 @@ class JobManager:
             process.wait(STOP_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _folder() -> str:
+    """Where the cluster was started; the home folder if that is gone."""
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return str(Path.home())
 
 
 def _tail(log: Path) -> str:

@@ -15,6 +15,8 @@ class Register(Message):
     driver: bool
     versions: Versions
     namespace: str = ""
+    program: str = ""
+    """The command line of a driver; '' for one that is there only to look."""
 
 
 class Registered(Message):

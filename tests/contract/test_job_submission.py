@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from api import REAL, load, ray
@@ -37,6 +38,12 @@ def end(client, job):
     while not client.get_job_status(job).is_terminal() and time.monotonic() < deadline:
         time.sleep(0.02)
     return client.get_job_info(job)
+
+
+def test_a_job_runs_where_the_cluster_was_started(client) -> None:
+    job = client.submit_job(entrypoint="pwd")
+    assert end(client, job).status == "SUCCEEDED"
+    assert str(Path.cwd()) in client.get_job_logs(job).splitlines()
 
 
 def test_a_job_runs_to_its_end(client, tmp_path) -> None:

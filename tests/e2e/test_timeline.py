@@ -55,6 +55,6 @@ def test_the_command_writes_the_trace(cluster: None, tmp_path: Path) -> None:
     path = tmp_path / "from_outside.json"
     done = cli.nbray("timeline", str(path))
     assert done.returncode == 0, done.stderr
-    assert f"tasks written to {path}" in done.stdout
+    assert f"Trace file written to {path}: " in done.stdout
     names = {event["name"] for event in json.loads(path.read_text()) if event["ph"] == "X"}
     assert any(name.endswith("step") for name in names)

@@ -98,6 +98,9 @@ def test_a_driver_that_names_no_cluster(address: str, monkeypatch: pytest.Monkey
     )
     done = cli.run([sys.executable, "-c", program])
     assert done.stdout.split() == ["3.0", "5.0"], done.stderr
+    jobs = json.loads(nbray("list", "jobs", "--format", "json"))
+    assert [one["status"] for one in jobs if program in one["entrypoint"]] == ["SUCCEEDED"]
+    assert not [one for one in jobs if " status" in one["entrypoint"]], "who looks is no job"
     port = address.rpartition(":")[2]
     monkeypatch.setenv("RAY_ADDRESS", f"localhost:{port}")
     ray.init(address="auto", namespace="one")
@@ -169,7 +172,7 @@ def test_what_the_command_line_tells(address: str, tmp_path: Path) -> None:
     assert "not found" in nbray("get", "actor", "0" * 32, status=1)
     assert nbray("list", "nodes", "--format", "yaml").count("state: ALIVE") == 2
     assert "Counter" in nbray("summary", "actors")
-    assert "is not supported" in nbray("list", "tasks", "--filter", "bogus=1", status=1)
+    assert "is not supported" in nbray("list", "tasks", "--filter", "bogus=1", status=2)
     assert "is none of actors" in nbray("list", "bogus", status=2)
     assert "node.log" in nbray("logs")
     assert "Aggregate object store stats" in nbray("memory", "--stats-only", "--units", "MB")
@@ -182,10 +185,12 @@ def test_what_the_command_line_tells(address: str, tmp_path: Path) -> None:
 def test_a_job_by_the_command_line(address: str) -> None:
     said = nbray("job", "submit", "--address", address, "--", "sh", "-c", "echo done; exit 0")
     assert "done\n" in said
+    said = nbray("job", "submit", "--", "pwd")
+    assert f"{Path.home()}\n" in said, "the folder in which the head was started is gone"
     assert said.rstrip().endswith("succeeded")
     failed = nbray("job", "submit", "--submission-id", "bad", "--", "sh", "-c", "exit 3", status=1)
     assert "failed with exit code 3" in failed
-    assert "FAILED" in nbray("job", "status", "bad")
+    assert nbray("job", "status", "bad").endswith("\nJob 'bad' failed\n")
     assert "bad" in nbray("job", "list")
     assert "deleted" in nbray("job", "delete", "bad")
     assert "does not exist" in nbray("job", "logs", "bad", status=1)

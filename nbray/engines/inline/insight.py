@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 
@@ -91,7 +92,9 @@ class InlineInsight:
             actors=tuple(self._actors.records()),
             objects=tuple(objects),
             object_count=len(objects),
-            processes=(ProcessRecord(self._owner, os.getpid(), True),),
+            processes=(
+                ProcessRecord(self._owner, os.getpid(), True, program=" ".join(sys.orig_argv)),
+            ),
             me=self._owner,
             wall=time.time(),
         )

@@ -263,8 +263,7 @@ class Reading:
                 "worker_id": client_hex(one.client),
                 "is_alive": alive,
                 "worker_type": "DRIVER" if one.driver else "WORKER",
-                "exit_type": None
-                if alive else "INTENDED_SYSTEM_EXIT" if one.intended else "SYSTEM_ERROR",
+                "exit_type": None if alive else _exit_type(one),
                 "node_id": self._node(node_of(one.client)) or "",
                 "ip": self._ip(node_of(one.client)),
                 "pid": one.pid,
@@ -382,6 +381,12 @@ _PLACED = {"CREATED": "FINISHED", "REMOVED": "REMOVED"}
 def _group(resources: Iterable[str]) -> str | None:
     """The placement group whose resources work takes; None if it is in none."""
     return next((name.rpartition("_")[2] for name in resources if "_group_" in name), None)
+
+
+def _exit_type(one: d.ProcessRecord) -> str:
+    if not one.intended:
+        return "SYSTEM_ERROR"
+    return "INTENDED_USER_EXIT" if one.driver else "INTENDED_SYSTEM_EXIT"
 
 
 def _driver_task(job: int) -> str:

@@ -26,6 +26,23 @@ def test_nodes_usage_and_what_waits() -> None:
     assert "Node: bb\n Usage:\n  0.0/1.0 CPU\n  2.0/2.0 disk" in each
 
 
+def test_placement_groups() -> None:
+    """What they reserve, what is used of it, and what waits for a place."""
+    node = NodeView(
+        1, "aa", "box", "10.0.0.5", True, True,
+        {"CPU": 2.0, "CPU_group_ab": 2.0, "CPU_group_0_ab": 2.0},
+        {"CPU": 0.0, "CPU_group_ab": 1.5, "CPU_group_0_ab": 1.5},
+    )  # fmt: skip
+    groups = (
+        d.GroupRecord("ab", bundles=({"CPU": 2.0},)),
+        d.GroupRecord("cd", bundles=({"CPU": 1.0},) * 2, strategy="SPREAD", state="PENDING"),
+    )
+    text = status_text(Snapshot(nodes=(node,)), d.Details(), groups=groups, at="now")
+    assert text.startswith("======== Autoscaler status: now ========\nNode status\n")
+    assert "\n 2.0/2.0 CPU (0.5 used of 2.0 reserved in placement groups)\n" in text
+    assert text.endswith("\n {'CPU': 1.0} * 2 (SPREAD): 1+ pending placement groups")
+
+
 def test_a_node_that_is_gone_and_nothing_that_waits() -> None:
     gone = NodeView(2, "bb", "lab", "10.0.0.6", alive=False)
     text = status_text(Snapshot(nodes=(gone,)), d.Details())

@@ -45,17 +45,6 @@ from nbray.runtime.core.versions import differences
 from nbray.wire import messages as m
 
 
-class _Client:
-    """A driver or worker of this machine that has registered."""
-
-    __slots__ = ("driver", "namespace", "pid")
-
-    def __init__(self, pid: int, driver: bool, namespace: str) -> None:
-        self.pid = pid
-        self.driver = driver
-        self.namespace = namespace
-
-
 class NodeBrain:
     """Brain of one node; see `handle`, `tick`, `next_deadline` and the events below."""
 
@@ -79,7 +68,7 @@ class NodeBrain:
         parts = (self.ledger, self.pool, self.leases, self.scheduler, self.residents)
         self.bundles = Bundles(me, *parts)
         self.lending = Lending(me, self.ledger, self.leases, self.residents, self.bundles)
-        self.clients: dict[int, _Client] = {}
+        self.clients: dict[int, ProcessRecord] = {}
         self.storage = Storage(me, store, self.clients)
         self.transfers = Transfers(me, number, self.storage, self.peers.gone)
         self.deaths = Deaths(
@@ -170,7 +159,7 @@ class NodeBrain:
         if client not in self.clients or self.ending:
             return []
         left = self.clients.pop(client)
-        self.history.gone(ProcessRecord(client, left.pid, left.driver, cause or "left", True, now))
+        self.history.left(left, cause or "left", now)
         self.troubles.went(client)
         return [*self.deaths.here(m.Death(client, cause), now), *self._settle(now)]
 
@@ -305,8 +294,7 @@ class NodeBrain:
                     self.drain.begin()
                     self.ledger.changed = True  # so that the head hears of it
             case m.Describe():
-                live = [ProcessRecord(c, one.pid, one.driver) for c, one in self.clients.items()]
-                return self.history.describe(message, live, now)
+                return self.history.describe(message, list(self.clients.values()), now)
             case m.Granted() | m.Infeasible():
                 pass  # other nodes speak to the client itself
             case _:
@@ -329,13 +317,15 @@ class NodeBrain:
             if self.room.left() < DRIVER + WORKER or not self.room.take(DRIVER):
                 why = f"node {self.settings.info.name} takes no further program: {self.room.told()}"
                 return [Send(client, m.Refused(self.me, 0, why, full=True)), Forget(client)]
-            self.clients[client] = _Client(message.pid, True, message.namespace)
+            self.clients[client] = ProcessRecord(
+                client, message.pid, True, program=message.program
+            )
             news = [*self.deaths.news(client), *self.troubles.came(client)]
             return [self._registered(client), *news, WatchPid(client, message.pid)]
         worker = self.pool.registered(client, message.pid, now)
         if worker is None:
             return [Send(client, m.Exit(self.me, "the node does not know this worker"))]
-        self.clients[client] = _Client(message.pid, False, message.namespace)
+        self.clients[client] = ProcessRecord(client, message.pid, False)
         out = [self._registered(client), *self.deaths.news(client)]
         if worker.state is State.IDLE and worker.booked:
             lease = self.leases.by_worker.get(client)
@@ -362,7 +352,7 @@ class NodeBrain:
         if worker is not None:
             worker.why = worker.why or "it ended in order"
             return []  # its death follows
-        del self.clients[client]
+        self.history.left(self.clients.pop(client), "it ended in order", now)
         self.troubles.went(client)
         return self.deaths.here(m.Death(client, "it ended in order", intended=True), now)
 

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import islice
 
+import msgspec
+
 from nbray.config import TASKS_REMEMBERED
 from nbray.details import TASKS, ProcessRecord, TaskRecord
 from nbray.runtime.core.effects import NodeEffect, Send
@@ -38,12 +40,19 @@ class History:
         self._told.setdefault(worker, deque(maxlen=TASKS_REMEMBERED)).extend(ended)
 
     def gone(self, process: ProcessRecord) -> None:
-        """A worker or driver has ended."""
+        """A process has ended."""
         ended = self._told.pop(process.client, None)
         if ended:
             self._retired.extend(ended)
             self._count += len(ended)
         self._gone.append(process)
+
+    def left(self, driver: ProcessRecord, why: str, now: float) -> None:
+        """A driver has ended in order, or by itself; one that only looked leaves no trace."""
+        if driver.program:
+            self.gone(msgspec.structs.replace(driver, why=why, intended=True, ended=now))
+        else:
+            self._told.pop(driver.client, None)
 
     def describe(
         self, message: Describe, processes: list[ProcessRecord], now: float

@@ -6,6 +6,7 @@ Owns the first exchange (`Register`, `Registered`) and the making of errors.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from nbray.wire.messages import Register, Registered
 from nbray.wire.pickling import pack_error, unpack_error
 
 REGISTER_SECONDS = 20.0
+_PROGRAM = 1000
+"""Characters of a driver's command line that are told at most."""
 
 
 def make_error(kind: str, text: str, cause: bytes = b"", actor: str = "") -> bytes:
@@ -74,15 +77,18 @@ def open_brain(me: int, directory: Path) -> tuple[Post, ClientBrain]:
     return post, brain
 
 
-def register(loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str) -> Registered:
-    """Present this client to its node; starts the loop.
+def register(
+    loop: Loop, brain: ClientBrain, *, driver: bool, namespace: str, looks: bool = False
+) -> Registered:
+    """Present this client to its node; starts the loop. *looks*: it is there only to look.
 
     Raises:
         VersionMismatchError: the node refuses this Python or nbray.
         RaySystemError: the node does not answer, or has no room for another client.
     """
     node = node_client(brain.node)
-    hello = Register(brain.me, os.getpid(), driver, versions.own(), namespace)
+    program = " ".join(sys.orig_argv)[:_PROGRAM] or sys.executable if driver and not looks else ""
+    hello = Register(brain.me, os.getpid(), driver, versions.own(), namespace, program)
     loop.start()
     loop.locked(lambda: [Send(node, hello)])
     loop.wait(

@@ -222,6 +222,8 @@ MEMORY_MONITOR = "RAY_memory_monitor_refresh_ms"
 """The environment variable for another number of milliseconds between them; 0 for never."""
 MEMORY_LAST_SHARE = 0.15
 """Share of the memory from which on who has it may be ended though it cannot be tried again."""
+MEMORY_PATIENCE = 1.0
+"""Most seconds for which nobody is ended because another's memory is being taken back."""
 MEMORY_SOON = 0.02
 """Seconds between them where memory is nearly short."""
 MEMORY_RATE = 4e9

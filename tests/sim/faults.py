@@ -93,7 +93,9 @@ class Faults:
         self._break(f"node {node.number} has hardly any memory left")
         held = {worker.pid: rng.choice([0, 1, 5, 30, 80]) for worker in node.brain.pool}
         used = sum(held.values()) + rng.choice([0, 1, 20])
-        node.short_of_memory(Seen(used, max(1, used), held), rng.randint(1, 3))
+        leaving = frozenset(pid for pid in list(held)[:1] if not held[pid])
+        seen = Seen(used, max(1, used), held, leaving=leaving)
+        node.short_of_memory(seen, rng.randint(1, 3))
         return True
 
     def _kill_driver(self) -> bool:

@@ -46,6 +46,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Bytes that each process has for itself, by pid; read only when memory is short."""
     largest: tuple[tuple[int, str, int], ...] = ()
     """(pid, name, bytes) of the largest processes that can be seen, likewise."""
+    leaving: frozenset[int] = frozenset()
+    """Of the workers' those whose end has come, whose memory the system is still taking back."""
 
 
 class _Candidate(msgspec.Struct):
@@ -86,6 +88,7 @@ class MemoryGuard:
         self._verdicts: dict[int, _Verdict] = {}
         self._look_at = 0.0
         self._told_until = 0.0
+        self._waits_until = 0.0
         self.ended = 0
         """Processes ended so far."""
 
@@ -96,6 +99,10 @@ class MemoryGuard:
         if not self.settings.every or not (self._leases.leases or self._residents.by_worker):
             return None
         return self._look_at
+
+    def pids(self) -> list[int]:
+        """The processes whose work may be ended."""
+        return [one.pid for one in self._pool if one.state in (State.LEASED, State.ACTOR)]
 
     def short(self, used: int, total: int) -> bool:
         """Whether that is too much, so that it has to be known who holds it."""
@@ -115,8 +122,19 @@ class MemoryGuard:
         if any(worker.state is State.ENDING and worker.client in self._verdicts
                for worker in self._pool):  # fmt: skip
             return []  # one at a time
+        if self._somebody_leaves(seen, now):
+            return []
         out = self._idle(seen, now)
         return out or self._end_one(seen, limit, now)
+
+    def _somebody_leaves(self, seen: Seen, now: float) -> bool:
+        """Whether to wait for what somebody had who has ended, by the kernel perhaps."""
+        if not seen.leaving:
+            self._waits_until = 0.0
+            return False
+        if not self._waits_until:
+            self._waits_until = now + config.MEMORY_PATIENCE
+        return now < self._waits_until
 
     def noted(self, figures: Figures, now: float) -> Figures:
         """The node's figures, which say for a while that memory has run low."""

@@ -8,8 +8,9 @@ looked up every few seconds only; what it caches of files is asked for only when
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nbray.runtime.core.node.memory_guard import TOP, Seen
@@ -38,8 +39,15 @@ class MemoryUse:
         self._bound: cgroups.Bound | None = None
         self._page = os.sysconf("SC_PAGE_SIZE")
 
-    def look(self, short: Callable[[int, int], bool]) -> Seen:
-        """How much is in use; where that is *short* of memory (used, total), also who has it."""
+    def look(
+        self, short: Callable[[int, int], bool], workers: Callable[[], Iterable[int]] = tuple
+    ) -> Seen:
+        """How much is in use; where that is *short* of memory (used, total), also who has it.
+
+        Args:
+            short: whether so much of so much is too much (bytes).
+            workers: the processes of which it matters whether their end has come.
+        """
         now = self._clock()
         if now >= self._until:
             self._bound = cgroups.memory_bound(self._proc / "self")
@@ -52,8 +60,9 @@ class MemoryUse:
         held, largest = self._processes(inside_pids)
         # That takes a while, in which the kernel may have ended who had too much: nobody else is
         # to be ended for it.
+        leaving = frozenset(pid for pid in workers() if self._leaves(pid))
         used, total = self._use(short)
-        return Seen(used, total, held, largest)
+        return Seen(used, total, held, largest, leaving)
 
     def _use(self, short: Callable[[int, int], bool]) -> tuple[int, int]:
         """(bytes in use, bytes there are): of the machine, or of the group that bounds us."""
@@ -99,6 +108,20 @@ class MemoryUse:
         some = [pid for pid in held if inside is None or pid in inside]
         largest = sorted(some, key=lambda pid: held[pid], reverse=True)[:TOP]
         return held, tuple((pid, self._name(pid), held[pid]) for pid in largest if held[pid])
+
+    def _leaves(self, pid: int) -> bool:
+        """Whether a process has ended, is ending, or will as soon as it next runs."""
+        try:
+            status = (self._proc / str(pid) / "status").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        except OSError:
+            return False  # not for us to know
+        fields = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+        if fields.get(b"State", b" ?").strip()[:1] in b"ZX" or b"VmRSS" not in fields:
+            return True
+        pending = int(fields.get(b"SigPnd", b"0"), 16) | int(fields.get(b"ShdPnd", b"0"), 16)
+        return bool(pending >> (signal.SIGKILL - 1) & 1)
 
     def _name(self, pid: int) -> str:
         try:

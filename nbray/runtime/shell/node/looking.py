@@ -47,7 +47,7 @@ class Looks:
     def memory(self, guard: MemoryGuard, now: float) -> Seen:
         """How much memory is in use; if that is too much, also who has it."""
         try:
-            return self._memory.look(guard.short)
+            return self._memory.look(guard.short, guard.pids)
         except REFUSED as error:
             self._refused("looking at the memory", error, now)
             return Seen(0, 0)

@@ -102,6 +102,20 @@ def test_tasks_before_actors_that_do_not_come_again(play: Short) -> None:
     assert "before the machine is out of memory" in down.cause
 
 
+def test_nobody_goes_while_what_another_had_is_taken_back(play: Short) -> None:
+    """The kernel was faster, and its victim's memory is not free yet."""
+    first, second = play.leases(ANNA, 2)
+    held = {first.worker & 0xFFFF: 4 * GB, second.worker & 0xFFFF: 5 * GB}
+    assert set(play.brain.guard.pids()) == set(held)
+    seen = Seen(int(9.8 * GB), 10 * GB, held, (), frozenset({second.worker & 0xFFFF}))
+    assert play.brain.guard.read(seen, play.now) == []
+    play.now += config.MEMORY_PATIENCE / 2
+    assert play.brain.guard.read(seen, play.now) == []
+    assert play.brain.guard.due() == pytest.approx(play.now + config.MEMORY_SOON)
+    play.now += config.MEMORY_PATIENCE
+    assert play.brain.guard.read(seen, play.now)  # it hangs
+
+
 def test_neither_programs_nor_nothing_at_all(play: Short) -> None:
     assert play.low({ANNA: 9.0}) == []
     (task,) = play.leases(ANNA, 1)

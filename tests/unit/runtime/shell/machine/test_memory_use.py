@@ -68,6 +68,21 @@ def test_the_group_s_limit_counts_and_what_it_caches_does_not(tmp_path: Path) ->
     assert (seen.used, seen.total) == (int(2.9 * GB), 4 * GB)
 
 
+def test_whose_end_has_come_is_told(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, free=0.2)
+    states = {
+        5: "State:\tR (running)\nVmRSS:\t 10 kB\nSigPnd:\t0000000000000000\nShdPnd:\t0\n",
+        6: "State:\tR (running)\nVmRSS:\t 10 kB\nSigPnd:\t0\nShdPnd:\t0000000000000100\n",
+        7: "State:\tZ (zombie)\nSigPnd:\t0\nShdPnd:\t0\n",
+        8: "State:\tD (disk sleep)\nSigPnd:\t0\nShdPnd:\t0\n",  # has let go of its memory
+    }
+    for pid, text in states.items():
+        machine.process(pid, "python", GB, 0)
+        (machine.proc / str(pid) / "status").write_text(text)
+    seen = machine.use.look(nine_tenths, lambda: [*states, 9])
+    assert seen.leaving == {6, 7, 8, 9}
+
+
 def test_only_who_is_in_the_group_is_named(tmp_path: Path) -> None:
     machine = Machine(tmp_path, free=9)
     machine.process(7, "ours", 3 * GB, 0)

@@ -75,7 +75,7 @@ class Output(Generic[Sent]):
         self.gone: Callable[[int], bool] = lambda _job: False
         self._origin = origin
         self._raw = raw
-        self._pieces: deque[tuple[Origin, str, str | Shown]] = deque()
+        self.pieces: deque[tuple[Origin, str, str | Shown]] = deque()
         self._lock = threading.RLock()  # garbage collection may print in the middle
         self._reading = threading.RLock()
         self._ahead: dict[int, int] = {}
@@ -136,7 +136,7 @@ class Output(Generic[Sent]):
             with self._lock:
                 size = sum(len(text) for _, text in found)
                 self._ahead[origin.job] = self._ahead.get(origin.job, 0) + size
-            self._pieces.extend((origin, name, text) for name, text in found)
+            self.pieces.extend((origin, name, text) for name, text in found)
         return bool(found)
 
     def _note(self, origin: Origin, name: str, piece: str | Shown, size: int) -> None:
@@ -145,7 +145,7 @@ class Output(Generic[Sent]):
             self._wait(job)
         with self._lock:
             self._ahead[job] = self._ahead.get(job, 0) + size
-        self._pieces.append((origin, name, piece))
+        self.pieces.append((origin, name, piece))
 
     def _wait(self, job: int) -> None:
         """Until the driver has shown what it has, or nobody waits for it any more."""
@@ -168,11 +168,11 @@ class Output(Generic[Sent]):
     @property
     def waiting(self) -> bool:
         """Whether Python's own streams have something to send (a look at no descriptor)."""
-        return bool(self._pieces)
+        return bool(self.pieces)
 
     def pending(self) -> bool:
         """Whether there is something to send."""
-        return bool(self._pieces) or self.behind()
+        return bool(self.pieces) or self.behind()
 
     def behind(self) -> bool:
         """Whether something was written to the descriptors that has not been taken."""
@@ -189,7 +189,7 @@ class Output(Generic[Sent]):
     def noted(self) -> list[Sent]:
         """The same without a look at the descriptors: what has been noted so far."""
         found: list[Sent] = []
-        pieces = self._pieces
+        pieces = self.pieces
         texts: list[str] = []
         last: tuple[Origin, str] | None = None
         size = 0

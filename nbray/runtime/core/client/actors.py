@@ -99,7 +99,7 @@ class Callers:
         self._by_worker: dict[int, ActorLink] = {}
         self._dirty: dict[Ref, ActorLink] = {}
         self.ended = EndedActors(objects)
-        self._late: dict[Ref, tuple[float, list[ActorState | ActorGone]]] = {}
+        self.late: dict[Ref, tuple[float, list[ActorState | ActorGone]]] = {}
         """News that answers may follow, by actor, and when it is believed."""
         self.answers: list[ActorCreated] = []
         """Answers for the shell, which waits for named actors' registration."""
@@ -302,7 +302,7 @@ class Callers:
         """
         key = (message.owner, message.actor)
         link = self.links.get(key)
-        late = self._late.get(key)
+        late = self.late.get(key)
         if late is not None:
             late[1].append(message)
             return []
@@ -315,15 +315,15 @@ class Callers:
             and len({node_of(self.me), node_of(link.worker), FIRST_NODE}) == 3
         ):  # fmt: skip
             link.state = PENDING  # calls made from now on wait for what comes of it
-            self._late[key] = now + DEAD_GRACE, [message]
+            self.late[key] = now + DEAD_GRACE, [message]
             return []
         return self.state(message)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Believe what has been heard long enough ago."""
         effects: list[ClientEffect] = []
-        for key in [key for key, (due, _) in self._late.items() if due <= now]:
-            for message in self._late.pop(key)[1]:
+        for key in [key for key, (due, _) in self.late.items() if due <= now]:
+            for message in self.late.pop(key)[1]:
                 if type(message) is ActorState:
                     effects += self.state(message)
                 else:
@@ -332,7 +332,7 @@ class Callers:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do. Any thread: it looks at a copy."""
-        late = list(self._late.values()) if self._late else ()
+        late = list(self.late.values()) if self.late else ()
         return min([due for due, _ in late]) if late else None
 
     def state(self, message: ActorState) -> list[ClientEffect]:

@@ -391,11 +391,10 @@ class ClientBrain:
 
         The loop's thread asks while another has the baton: every part looks at copies.
         """
-        tasks = self.tasks.next_deadline()
-        kills, lives = self.cancelling.next_deadline(), self.actors.next_deadline()
-        orphans = self.orphans.due
-        if kills is None and lives is None and orphans is None and not self._unclaimed:
+        tasks, orphans = self.tasks.next_deadline(), self.orphans.due
+        if orphans is None and not (self.cancelling.kills or self.actors.late or self._unclaimed):
             return tasks  # nearly always; it is asked twice a call
+        kills, lives = self.cancelling.next_deadline(), self.actors.next_deadline()
         slots = next((due for due, _ in self._unclaimed.copy()), None)
         every = (tasks, kills, lives, orphans, slots)
         return min((due for due in every if due is not None), default=None)

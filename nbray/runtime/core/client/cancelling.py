@@ -31,7 +31,7 @@ class Cancelling:
         self._objects = objects
         self._submitter = submitter
         self._me = objects.me
-        self._kills: deque[tuple[float, int, int]] = deque()
+        self.kills: deque[tuple[float, int, int]] = deque()
         """(when, worker, task) of workers that are to be killed."""
 
     def cancel(
@@ -65,7 +65,7 @@ class Cancelling:
         if next(iter(task.lease.inflight), None) != task.seq:
             return  # it has not begun there
         if recursive:
-            self._kills.append((now + FORCE_SECONDS, worker, task.seq))
+            self.kills.append((now + FORCE_SECONDS, worker, task.seq))
         else:
             effects.append(self._kill(worker))
 
@@ -87,15 +87,15 @@ class Cancelling:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do. Any thread: it looks at a copy."""
-        if not self._kills:
+        if not self.kills:
             return None
-        return next((due for due, _, _ in self._kills.copy()), None)
+        return next((due for due, _, _ in self.kills.copy()), None)
 
     def tick(self, now: float) -> list[ClientEffect]:
         """Kill the workers whose time is up, unless their tasks have ended."""
         effects: list[ClientEffect] = []
-        while self._kills and self._kills[0][0] <= now:
-            _, worker, seq = self._kills.popleft()
+        while self.kills and self.kills[0][0] <= now:
+            _, worker, seq = self.kills.popleft()
             task = self.making((self._me, seq))
             if task is not None and task.lease is not None and task.lease.worker == worker:
                 effects.append(self._kill(worker))

@@ -39,7 +39,7 @@ class MemoryRetries:
         self.most = -1
         self._counts: dict[int, _Counts] = {}
         """By number, of tasks that have not ended (or not been looked at since)."""
-        self._waiting: list[tuple[float, Task, int]] = []
+        self.waiting: list[tuple[float, Task, int]] = []
         """(when, task, the node where it was ended)."""
 
     def free(self, task: Task) -> int:
@@ -72,12 +72,12 @@ class MemoryRetries:
         pause = min(MOST_MEMORY_RETRY_SECONDS, MEMORY_RETRY_SECONDS * 2.0 ** min(counts.times, 10))
         counts.times += 1
         counts.free += free
-        self._waiting.append((now + pause, task, node))
+        self.waiting.append((now + pause, task, node))
 
     def _sweep(self) -> None:
         """Forget those that have ended: they are at no worker, and wait nowhere."""
         if len(self._counts) > 100:
-            waiting = {task.seq for _, task, _ in self._waiting}
+            waiting = {task.seq for _, task, _ in self.waiting}
             kept = {
                 seq: one
                 for seq, one in self._counts.items()
@@ -87,14 +87,14 @@ class MemoryRetries:
 
     def ready(self, now: float) -> list[Task]:
         """Those whose time has come."""
-        due = [task for when, task, _ in self._waiting if when <= now]
+        due = [task for when, task, _ in self.waiting if when <= now]
         if due:
-            self._waiting = [one for one in self._waiting if one[0] > now]
+            self.waiting = [one for one in self.waiting if one[0] > now]
         return [task for task in due if not task.cancelled]
 
     def next_deadline(self) -> float | None:
         """When `ready` has some. Any thread: it looks at a copy."""
-        return min([one[0] for one in list(self._waiting)]) if self._waiting else None
+        return min([one[0] for one in list(self.waiting)]) if self.waiting else None
 
     def sentences(self, now: float, name_of: Callable[[int], str]) -> dict[str, list[str]]:
         """What waits so, a sentence each, by cell. Any thread.
@@ -104,7 +104,7 @@ class MemoryRetries:
             name_of: what a node is called.
         """
         found: dict[tuple[str, str, int], list[float]] = {}
-        for when, task, node in list(self._waiting):
+        for when, task, node in list(self.waiting):
             if not task.cancelled:
                 spec = task.work.spec
                 found.setdefault((spec.cell, spec.name, node), []).append(when)

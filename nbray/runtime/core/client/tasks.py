@@ -475,9 +475,9 @@ class Submitter:
 
         The loop's thread asks while another has the baton: it looks at copies.
         """
+        if not (self._deaths or self.memory.waiting):
+            return self.pools.next_deadline()
         idle, later = self.pools.next_deadline(), self.memory.next_deadline()
-        if later is None and not self._deaths:
-            return idle
         deadlines = [death[0] for death in list(self._deaths)]
         return min([*deadlines, *(one for one in (idle, later) if one is not None)], default=None)
 

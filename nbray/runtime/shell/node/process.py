@@ -335,7 +335,8 @@ class Node:
     def _child_ended(self, ended: p.Ended, now: float) -> None:
         worker = self._brain.pool.get(ended.client)
         unborn = worker is not None and not worker.pid
-        cause, oom = self._causes.of(ended, self._brain.settings.info.name, unborn)
+        ours = worker is not None and bool(worker.why)
+        cause, oom = self._causes.of(ended, self._brain.settings.info.name, unborn, ours)
         if ended.client == HEAD:
             self._do(self._brain.stop(f"the cluster's head ended: {cause}"), now)
         else:

@@ -175,7 +175,7 @@ class Executor:
         """Run work until the node says to end."""
         brain, loop = self.brain, self.loop
         queue, ended = brain.queue, brain.client
-        popleft, monotonic = queue.popleft, loop.now
+        popleft, monotonic, pieces = queue.popleft, loop.now, self.output.pieces
 
         def wanted() -> bool:
             return bool(queue or ended.ended or loop.closed or brain.undefined)
@@ -199,8 +199,8 @@ class Executor:
             assert isinstance(item, Item)
             now = monotonic()
             self._run_item(item, now)
-            brain.rest()
-            if now - self.flushed > OVERDUE_SECONDS or self.output.waiting:
+            brain.current = None  # it runs nothing
+            if pieces or now - self.flushed > OVERDUE_SECONDS:
                 self.flush()
         self.flush()
 
@@ -226,30 +226,31 @@ class Executor:
 
     def _run_item(self, item: Item, now: float) -> None:
         """Run a task or call in this thread and note its answer."""
-        key = (item.caller, item.seq)
+        brain, key = self.brain, (item.caller, item.seq)
         token = running.set(item)
         cell = item.spec.cell
         if session.cell.get() != cell:
             self.output.drain(self._before())
             session.cell.set(cell)
-        self.brain.begin(item, now)  # from here on what the loop thread finds written is its
+        # From here on what the loop thread finds written is its.
+        brain.current, brain.started = item, now
         self._latest = item
         started = self.loop.now()
         try:
             try:
                 self._bracket = key
-                if key in self.brain.cancelled:
+                if key in brain.cancelled:
                     raise KeyboardInterrupt("cancelled")
                 result = self._call(item)
                 self._bracket = None
-                if self.brain.spared and key in self.brain.spared:
+                if brain.spared and key in brain.spared:
                     raise TaskCancelledError("cancelled")
                 done = self.answer(item, result, started)
             finally:
                 self._bracket = None
         except Vanished as gone:  # it has not begun: others run here, until its argument is there
             running.reset(token)
-            self.loop.locked(partial(given_back, self.brain, item, gone.copies))
+            self.loop.locked(partial(given_back, brain, item, gone.copies))
             return
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its answer
             done = self.failure(item, error, started)
@@ -259,9 +260,9 @@ class Executor:
         if self.output.at_end is not None and self.actor is None:
             self._show_open()
         running.reset(token)
-        if key in self.brain.cancelled:
-            self.brain.cancelled.discard(key)
-        self.brain.done.append(done)
+        if key in brain.cancelled:
+            brain.cancelled.discard(key)
+        brain.done.append(done)
         if done.outcome is not None and item.gpus and self.actor is None:
             self._look_at_gpus(done.outcome)
 
@@ -355,8 +356,10 @@ class Executor:
 
     def answer(self, item: Item, result: Any, started: float) -> Done:
         """The answer for a result. Raises what packing raises."""
-        spec = item.spec
-        micros = self._micros(started)
+        spec, brain = item.spec, self.brain
+        micros = int((self.loop.now() - started) * 1e6)
+        if brain.client.moved:
+            micros = brain.own_time(micros)
         kind = type(result)
         if spec.num_returns == 1 and (
             kind in NUMBERS or (kind in TEXTS and len(result) <= SHORT)
@@ -386,15 +389,12 @@ class Executor:
         outcome = Outcome(item.seq, values)
         return Done(item.caller, item.seq, spec.id, b"", outcome, micros, self._third(item), refs)
 
-    def _micros(self, started: float) -> int:
-        """Microseconds of the user's code since *started*, without the moving of data."""
-        micros = int((self.loop.now() - started) * 1e6)
-        return self.brain.own_time(micros) if self.brain.client.moved else micros
-
     def failure(self, item: Item, error: BaseException, started: float) -> Done:
         """The answer for an exception."""
         spec = item.spec
-        micros = self._micros(started)
+        micros = int((self.loop.now() - started) * 1e6)
+        if self.brain.client.moved:
+            micros = self.brain.own_time(micros)
         name = self._task_name(item)
         cancelled = (item.caller, item.seq) in self.brain.cancelled and isinstance(
             error, (KeyboardInterrupt, TaskCancelledError)

@@ -24,13 +24,13 @@ def hasty() -> Iterator[None]:
 
 
 def late(brain: ClientBrain, number: int) -> Callable[[], object]:
-    brain.actors._late[ME, number] = (1.0, [])
-    return lambda: brain.actors._late.pop((ME, number))
+    brain.actors.late[ME, number] = (1.0, [])
+    return lambda: brain.actors.late.pop((ME, number))
 
 
 def killed(brain: ClientBrain, number: int) -> Callable[[], object]:
-    brain.cancelling._kills.append((1.0, 7, number))
-    return brain.cancelling._kills.popleft
+    brain.cancelling.kills.append((1.0, 7, number))
+    return brain.cancelling.kills.popleft
 
 
 def unclaimed(brain: ClientBrain, _number: int) -> Callable[[], object]:

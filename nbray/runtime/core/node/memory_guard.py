@@ -134,6 +134,7 @@ class MemoryGuard:
             return False
         if not self._waits_until:
             self._waits_until = now + config.MEMORY_PATIENCE
+            self._pool.wait_until(self._waits_until)
         return now < self._waits_until
 
     def noted(self, figures: Figures, now: float) -> Figures:
@@ -197,6 +198,7 @@ class MemoryGuard:
         if again and chosen.key is not None:
             self._strict(chosen.key, now)
         self.ended += 1
+        self._pool.wait_until(now + config.MEMORY_PATIENCE)
         self._told_until = now + config.MEMORY_RELAX
         line = f"ends pid {chosen.worker.pid}: {shown(seen.used)} of {shown(seen.total)} are in use"
         return [Log(line), *self._pool.end(chosen.worker, "memory ran low", now)]
@@ -230,6 +232,7 @@ class MemoryGuard:
         """
         verdict = self._verdicts.pop(worker.client, None)
         if verdict is not None:
+            self._pool.wait_until(0.0)
             held = shown(max(peak, verdict.held))
             return verdict.text.format(pid=worker.pid, peak=held), True, verdict.again
         lease = self._leases.by_worker.get(worker.client)

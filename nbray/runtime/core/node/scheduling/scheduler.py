@@ -168,7 +168,7 @@ class Scheduler:
             return None
         if worker is None:
             if now < self._pool.paused_until:
-                self.stuck = "worker processes end as soon as they start (the node's log says why)"
+                self.stuck = self._pool.why_paused(now)
                 return None
             if self._pool.full(fresh):
                 self.stuck = self._pool.why_full()

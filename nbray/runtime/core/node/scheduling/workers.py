@@ -140,6 +140,8 @@ class WorkerPool:
         self._failed = 0.0
         """When a worker last died at or soon after its start."""
         self._paused_until = 0.0
+        self._waits_until = 0.0
+        """For memory that is being taken back."""
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -167,8 +169,21 @@ class WorkerPool:
 
     @property
     def paused_until(self) -> float:
-        """No worker is forked before this moment: several died at their start."""
-        return self._paused_until
+        """No worker is forked before this moment: several died at their start, or memory lacks."""
+        return max(self._paused_until, self._waits_until)
+
+    def wait_until(self, moment: float) -> None:
+        """Fork nothing before *moment*: a process that is ending has the memory (0: it has gone).
+
+        Forked at once, who comes in its place finds no memory, and the kernel ends another for it.
+        """
+        self._waits_until = moment
+
+    def why_paused(self, now: float) -> str:
+        """Why no worker is forked before `paused_until`."""
+        if now < self._paused_until:
+            return "worker processes end as soon as they start (the node's log says why)"
+        return "memory ran low: what a process had that was ended is being taken back"
 
     def full(self, actor: bool = False) -> bool:
         """Whether no further process may be forked (idle ones of another kind may give way).
@@ -319,7 +334,7 @@ class WorkerPool:
 
     def missing(self, now: float) -> int:
         """How many workers to fork so that enough are ready."""
-        if now < self._paused_until:
+        if now < self.paused_until:
             return 0
         if self._crowded():
             return 0
@@ -342,7 +357,7 @@ class WorkerPool:
 
     def next_deadline(self, now: float) -> float | None:
         """When `overdue` or `missing` may next return something."""
-        due = self._paused_until if self._paused_until > now else None
+        due = self.paused_until if self.paused_until > now else None
         for until in self._parting.values():
             due = until if due is None else min(due, until)
         for worker in self._surplus():

@@ -20,8 +20,8 @@ GB = 1 << 30
 class Short(Play):
     """A node whose memory is filled by its workers."""
 
-    def __init__(self, cpus: int = 4) -> None:
-        super().__init__(cpus=cpus)
+    def __init__(self, cpus: int = 4, ready: int = 0) -> None:
+        super().__init__(cpus=cpus, ready=ready)
         self.register(ANNA, driver=True)
         self.register(BEN, driver=True)
 
@@ -114,6 +114,17 @@ def test_nobody_goes_while_what_another_had_is_taken_back(play: Short) -> None:
     assert play.brain.guard.due() == pytest.approx(play.now + config.MEMORY_SOON)
     play.now += config.MEMORY_PATIENCE
     assert play.brain.guard.read(seen, play.now)  # it hangs
+
+
+def test_nobody_is_started_in_place_of_who_is_ending() -> None:
+    """He would find no memory, and the kernel would end another for it."""
+    play = Short(ready=1)
+    (task,) = play.leases(ANNA, 1)
+    assert play.low({task.worker: 9.0}) == [task.worker]
+    play.do(play.brain.tick(play.now))
+    assert [worker.client for worker in play.brain.pool] == [task.worker]
+    play.dies(task.worker)
+    assert [worker.client for worker in play.brain.pool] not in ([], [task.worker])
 
 
 def test_neither_programs_nor_nothing_at_all(play: Short) -> None:

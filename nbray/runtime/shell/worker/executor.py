@@ -199,7 +199,7 @@ class Executor:
             assert isinstance(item, Item)
             now = monotonic()
             self._run_item(item, now)
-            brain.current = None  # it runs nothing
+            brain.rest()
             if pieces or now - self.flushed > OVERDUE_SECONDS:
                 self.flush()
         self.flush()
@@ -232,8 +232,7 @@ class Executor:
         if session.cell.get() != cell:
             self.output.drain(self._before())
             session.cell.set(cell)
-        # From here on what the loop thread finds written is its.
-        brain.current, brain.started = item, now
+        brain.begin(item, now)  # from here on what the loop thread finds written is its
         self._latest = item
         started = self.loop.now()
         try:

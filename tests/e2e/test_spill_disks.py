@@ -135,7 +135,7 @@ def test_a_disk_that_takes_nothing_and_a_folder_that_is_gone(disk: Path) -> None
     refs = [(number, ray.put(value(number))) for number in range(4)]
     try:
         with pytest.raises(ray.exceptions.OutOfDiskError, match="Read-only file system"):
-            refs += [(number, ray.put(value(number))) for number in range(14)]
+            refs.extend((number, ray.put(value(number))) for number in range(4, 14))  # as they come
         assert eventually(lambda: "Read-only" in trouble())
         assert ray.get(one.remote(1)) == 2
     finally:

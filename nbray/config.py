@@ -197,6 +197,11 @@ IN_USE_SECONDS = 0.5
 """Seconds after which an object that was in use is looked at again."""
 ROOM_SECONDS = 60.0
 """Seconds that an object waits for room in the store before it is refused."""
+RECORD_SITES = "RAY_record_ref_creation_sites"
+"""The environment variable that has the line recorded at which each object is made, as in Ray;
+of what is put into the store it always is."""
+MOST_SITES = 100_000
+"""Of how many objects of a process the line is remembered."""
 UNREAD_BYTES = 1 << 30
 """Bytes of what one generator has yielded into the store and nobody has taken, from which on it
 pauses for its reader: else it would fill memory, and then the disk."""

@@ -149,6 +149,14 @@ class ObjectRecord(Record):
     cell: str = ""
     used: bool = False
     """An unfinished task of its owner takes it."""
+    places: list[int] = []
+    """By which number each of `nodes` knows its copy (its slot's generation)."""
+    disk: list[int] = []
+    """Those of `nodes` that have moved it to disk."""
+    pins: int = 0
+    """How many processes have values over its memory: there it stays in memory."""
+    site: str = ""
+    """The line that made it, where that is recorded."""
 
     @property
     def key(self) -> ObjectKey:

@@ -256,9 +256,11 @@ def memory(
     from nbray.util.state.api import connected, list_objects
 
     with one_sentence():
-        found = list_objects(address, limit=10_000, timeout=timeout, raise_on_missing_output=False)
+        found = list_objects(
+            address, limit=10_000, timeout=timeout, detail=True, raise_on_missing_output=False
+        )
         with connected(address) as (engine, _own):
-            total, free = engine.cluster.resources(), engine.cluster.available()
+            total = engine.cluster.resources()
     now = time.strftime("%Y-%m-%d %H:%M:%S")
     click.echo(f"======== Object references status: {now} ========")
     key = _SORTED[sort_by]
@@ -275,19 +277,29 @@ def memory(
     used = sum(max(0, one.object_size) for one in found)
     room = total.get("object_store_memory", 0)
     click.echo("--- Aggregate object store stats across all nodes ---")
-    taken = room - free.get("object_store_memory", room)
+    taken = sum(
+        one.object_size * (len(one.nodes) - len(one.spilled or ())) for one in found if one.nodes
+    )
     click.echo(
         f"Plasma memory usage {taken / (1 << 20):.0f} MiB, {len(found)} objects, "
         f"{100 * taken / (room or 1):.2f}% full"
     )
     click.echo(f"{_in(taken, units)} of {_in(room, units)}; objects have {_in(used, units)} in all")
+    spilled = [one for one in found if one.spilled]
+    if spilled:
+        size = sum(max(0, one.object_size) for one in spilled)
+        click.echo(f"Spilled {size / (1 << 20):.0f} MiB, {len(spilled)} objects")
 
 
 def _held(one: Any, units: str) -> dict[str, Any]:
     return {
         "ip address": one.ip, "pid": one.pid, "type": one.type, "call site": one.call_site,
         "status": one.task_status, "size": _in(max(0, one.object_size), units),
-        "reference type": one.reference_type, "object ref": one.object_id,
+        "reference type": one.reference_type, "pins": one.pins or 0,
+        "lies on": ", ".join(
+            f"{node} (disk)" if node in (one.spilled or ()) else node for node in one.nodes or ()
+        ),
+        "object ref": one.object_id,
     }  # fmt: skip
 
 

@@ -32,7 +32,9 @@ class Held(msgspec.Struct, frozen=True):
     where: tuple[str, ...] = ()
     """Names of the nodes that have it."""
     made: str = ""
-    """'segment in In[3]'."""
+    """'segment in In[3]', 'put in In[3], line 2'."""
+    in_use: bool = False
+    """A value of this process lies over its memory."""
 
 
 class HoldingRow(msgspec.Struct, frozen=True):
@@ -48,9 +50,16 @@ class HoldingRow(msgspec.Struct, frozen=True):
 
 
 def state(one: ObjectRecord) -> str:
-    """'stored', 'small' (it is with the process that made its reference), 'pending', 'failed'."""
+    """'stored', 'small' (it is with the process that made its reference), 'pending', 'failed';
+    'on disk' where no node has it in memory."""
     word = OBJECT_STATES[one.state]
+    if one.disk and len(one.disk) == len(one.nodes):
+        return "on disk"
     return "small" if word == "inline" else word
+
+
+def _state(one: Held) -> str:
+    return f"{state(one.object)}, in use" if one.in_use else state(one.object)
 
 
 def unnamed(one: ObjectRecord) -> str:
@@ -68,7 +77,7 @@ def one_line(held: Held) -> str:
     if held.where:
         parts.append(f"on {', '.join(held.where)}")
     if held.made:
-        parts.append(f"made by {held.made}")
+        parts.append(held.made if held.made.startswith("put in ") else f"made by {held.made}")
     return ", ".join(parts)
 
 
@@ -89,7 +98,7 @@ def rows(found: Sequence[Held]) -> list[HoldingRow]:
         key: tuple[object, ...] = (one.holders,)
         if one.only_history:
             key = ("history", one.object.maker)
-        groups.setdefault((*key, one.object.state, one.where), []).append(one)
+        groups.setdefault((*key, _state(one), one.where), []).append(one)
     made: list[tuple[int, HoldingRow]] = []
     for group in groups.values():
         size = sum(one.object.size for one in group)
@@ -99,7 +108,7 @@ def rows(found: Sequence[Held]) -> list[HoldingRow]:
             holders=_names(holders),
             objects=count(len(group)),
             size=memory(size) if size else "",
-            state=state(group[0].object),
+            state=_state(group[0]),
             where=", ".join(group[0].where),
             made=_names(origins) if origins else unnamed(group[0].object),
             only_history=group[0].only_history,

@@ -124,7 +124,7 @@ def objects(details: Details, names: Names, query: Query) -> list[Table]:
         for one in details.objects
         if not words
         or _matches(words, one.maker or unnamed(one), names.process(one.owner),
-                    names.cell(one.owner, one.cell), *map(names.node, one.nodes))
+                    names.cell(one.owner, one.cell), one.site, *map(names.node, one.nodes))
     ]  # fmt: skip
     counts = dict.fromkeys(d.OBJECT_STATES, 0)
     for one in wanted:
@@ -148,9 +148,9 @@ def objects(details: Details, names: Names, query: Query) -> list[Table]:
         Table(
             caption="Objects",
             columns=(
-                Column("made by"), Column("size", True), Column("state"), Column("lies on"),
-                Column("owner"), Column("references", True), Column("borrowed by", True),
-                Column("id"),
+                Column("made by"), Column("in"), Column("size", True), Column("state"),
+                Column("lies on"), Column("owner"), Column("references", True),
+                Column("borrowed by", True), Column("in use by", True), Column("id"),
             ),
             rows=tuple(_object(one, names) for one in wanted[first:last]),
             chips=tuple(chips),
@@ -163,15 +163,19 @@ def objects(details: Details, names: Names, query: Query) -> list[Table]:
 
 def _object(one: ObjectRecord, names: Names) -> tuple[Cell, ...]:
     state = d.OBJECT_STATES[one.state]
+    made = ", ".join(filter(None, (names.cell(one.owner, one.cell), one.site)))
     return (
         Cell(one.maker or unnamed(one)),
+        Cell(made, tone="soft"),
         Cell(figures.memory(one.size) if one.size else ""),
         Cell(state, tone="bad" if state == "failed" else "soft" if state == "pending" else ""),
-        Cell(", ".join(names.node(number) for number in one.nodes)
+        Cell(", ".join(names.node(number) + (" (on disk)" if number in one.disk else "")
+                       for number in one.nodes)
              or ("with its owner" if state == "inline" else ""), tone="soft"),
         Cell(names.process(one.owner), tone="soft"),
         Cell(figures.count(one.held)),
         Cell(figures.noun(one.borrowers, "process", "processes") if one.borrowers else ""),
+        Cell(figures.noun(one.pins, "process", "processes") if one.pins else ""),
         Cell(one.hex()[8:], tone="soft"),
     )  # fmt: skip
 

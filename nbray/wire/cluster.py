@@ -237,6 +237,10 @@ class Described(Message):
     """As in the question."""
     environment: EnvironmentRecord | None = None
     """That of a driver's work, or the one that a worker is in or could not enter."""
+    on_disk: list[int] = []
+    """Of a node: generations of objects that lie on its disk."""
+    in_use: list[tuple[int, int]] = []
+    """Of a client: (node, generation) of objects over which values of it lie."""
 
 
 class Remember(Message):

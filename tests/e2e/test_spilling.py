@@ -13,7 +13,9 @@ import pytest
 from harness import eventually, marked
 
 import nbray as ray
+from nbray.experimental.locations import get_object_locations
 from nbray.runtime.store.pins import PINS
+from nbray.util.state import list_objects
 
 MB = 1 << 20
 STORE = 40 * MB
@@ -93,6 +95,19 @@ def test_arrays_in_use_fill_the_store_and_stay(mark: str) -> None:
     arrays = [ray.get(ray.put(value(number))) for number in range(30)]
     assert all(same(number, array) for number, array in enumerate(arrays))
     assert held(mark, "/memfd:nbray-") <= 1.1 * STORE
+
+
+def test_screens_tell_what_is_on_disk_and_in_use_and_who_made_it(folder: Path) -> None:
+    refs = [ray.put(value(number)) for number in range(14)]
+    array = ray.get(refs[13])
+    assert get_object_locations(refs)[refs[0]]["did_spill"]
+    found = {one.object_id: one for one in list_objects(limit=100, detail=True)}
+    first, last = found[refs[0].hex()], found[refs[13].hex()]
+    assert (first.spilled, last.spilled) == (["127.0.0.1"], [])
+    assert (first.reference_type, last.reference_type) == ("LOCAL_REFERENCE", "PINNED_IN_MEMORY")
+    assert last.pins == 1
+    assert first.call_site.startswith(f"{__file__}:")
+    assert same(13, array)
 
 
 def test_what_nobody_refers_to_is_not_written(mark: str) -> None:

@@ -14,8 +14,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from nbray import session
-from nbray.details import HoldingRecord, ObjectRecord
+from nbray.details import OBJECTS, HoldingRecord, ObjectRecord
 from nbray.engine import Engine
 from nbray.exceptions import RayError
 from nbray.figures import memory as as_memory
@@ -35,7 +37,11 @@ from nbray.view.holdings import (
     one_line,
     reference_html,
     state,
+    unnamed,
 )
+
+ASKED_SECONDS = 1.0
+"""Seconds that nodes have to say what they have on disk."""
 
 
 class Holdings:
@@ -115,10 +121,13 @@ def _nodes(engine: Engine) -> dict[int, str]:
 
 
 def _made(one: ObjectRecord, label: Callable[[str], str]) -> str:
-    if not one.maker:
-        return ""
-    cell = label(one.cell)
-    return one.maker if not cell or cell == one.maker else f"{one.maker} in {cell}"
+    cell, maker = label(one.cell), one.maker
+    if not maker:
+        if not one.site:
+            return ""
+        maker = unnamed(one)
+    place = ", ".join(part for part in (cell, one.site) if part and part != maker)
+    return f"{maker} in {place}" if place else maker
 
 
 def _held(
@@ -138,13 +147,14 @@ def _held(
     others = one.tasks or inside or one.object.borrowers
     history = bool(mine) and not others and all(p.kind in {HISTORY, TRACEBACK} for p in mine)
     where = tuple(names.get(node, f"node {node}") for node in one.object.nodes)
-    return Held(one.object, tuple(dict.fromkeys(holders)), history, where, _made(one.object, label))
+    made = _made(one.object, label)
+    return Held(one.object, tuple(dict.fromkeys(holders)), history, where, made, bool(one.views))
 
 
 def memory(notebook: Notebook) -> Holdings:
     """`%nbray memory`: what holds which object."""
     engine = _engine("memory")
-    records = engine.insight.holdings()
+    records = _on_disk(engine, engine.insight.holdings())
     found = pins(notebook.cells.shell.user_ns, records, notebook.copies())
     parents: dict[Key, list[Key]] = {}
     for one in records:
@@ -155,10 +165,23 @@ def memory(notebook: Notebook) -> Holdings:
     return Holdings(notebook, held, _store(engine, held), lambda: memory(notebook))
 
 
+def _on_disk(engine: Engine, records: list[HoldingRecord]) -> list[HoldingRecord]:
+    """The same, with what nodes know: which of them lie on disk. They are asked if any do."""
+    nodes = engine.insight.snapshot().nodes
+    if nodes and not any(node.figures.disk_used for node in nodes):
+        return records
+    told = {one.key: one for one in engine.insight.complete(OBJECTS, ASKED_SECONDS).objects}
+    return [
+        replace(one, object=replace(one.object, disk=told[one.object.key].disk))
+        if one.object.key in told else one
+        for one in records
+    ]  # fmt: skip
+
+
 def _store(engine: Engine, held: list[Held]) -> str:
     figures = [node.figures for node in engine.insight.snapshot().nodes if node.alive]
     total = sum(one.store_total for one in figures)
-    here = sum(one.object.size for one in held if state(one.object) == "stored")
+    here = sum(one.object.size for one in held if state(one.object) in {"stored", "on disk"})
     told = sum(one.store_used for one in figures)
     disk = sum(one.disk_used for one in figures)
     if here > total > 0 or disk:  # it does not fit: what is not in memory is on disk
@@ -209,7 +232,7 @@ class References:
         """Ask, if that is too long ago."""
         if time.monotonic() - self.at < FRESH:
             return
-        held = engine.insight.holdings()
+        held = _on_disk(engine, engine.insight.holdings())
         self._records = {one.object.key: one for one in held}
         self._names = _nodes(engine)
         self.at = time.monotonic()

@@ -328,7 +328,10 @@ class ObjectState(StateSchema):
     """One object, told by its owner.
 
     `object_size` is in bytes, -1 while it is not known; `reference_type` LOCAL_REFERENCE,
-    USED_BY_PENDING_TASK or ACTOR_HANDLE; `task_status` that of the task that makes it.
+    USED_BY_PENDING_TASK, PINNED_IN_MEMORY (a process has a value over its memory) or ACTOR_HANDLE;
+    `task_status` that of the task that makes it; `call_site` the line that made it ("disabled"
+    where that is not recorded: see RAY_record_ref_creation_sites). nbray's own, with `detail`:
+    `nodes` where it lies, `spilled` those that have it on disk, `pins` how many processes use it.
     """
 
     object_id: str = _plain()
@@ -340,6 +343,9 @@ class ObjectState(StateSchema):
     type: str = _plain()
     pid: int = _plain()
     ip: str = _plain()
+    nodes: list[str] | None = _detailed()
+    spilled: list[str] | None = _detailed()
+    pins: int | None = _detailed()
 
 
 @dataclass

@@ -229,7 +229,11 @@ class Reading:
                 one.owner, one.hex(),
                 object_size=one.size if one.state in {1, 2} else -1,
                 task_status=status.get(one.key, "FINISHED" if one.state else "PENDING_ARGS_AVAIL"),
-                reference_type="USED_BY_PENDING_TASK" if one.used else "LOCAL_REFERENCE",
+                reference_type="USED_BY_PENDING_TASK" if one.used
+                else "PINNED_IN_MEMORY" if one.pins else "LOCAL_REFERENCE",
+                call_site=one.site or "disabled", pins=one.pins,
+                nodes=[self._ip(node) for node in one.nodes],
+                spilled=[self._ip(node) for node in one.disk],
             )
             for one in self.details.objects
         ]  # fmt: skip

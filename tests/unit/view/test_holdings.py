@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from scenes import HOSTILE
 
 from nbray.details import ObjectRecord
@@ -74,3 +75,14 @@ def test_nothing_and_hostile_names() -> None:
     assert "<script" not in holdings_html([held(1, 1, HOSTILE, made=HOSTILE)])
     assert "<script" not in reference_html(held(1, 1, made=HOSTILE))
     assert rows([held(1, 1)])[0].holders == "no variable"
+
+
+def test_what_is_on_disk_or_in_use_is_a_row_of_its_own() -> None:
+    disk = msgspec.structs.replace(held(1, MB, "refs").object, disk=[1])
+    found = [
+        held(1, 3 * MB, "refs"),
+        msgspec.structs.replace(held(2, 2 * MB, "refs"), in_use=True),
+        msgspec.structs.replace(held(3, MB, "refs"), object=disk, made="put in In[2], line 1"),
+    ]
+    assert [row.state for row in rows(found)] == ["stored", "stored, in use", "on disk"]
+    assert one_line(found[2]) == "on disk, 1 MB, on lab, put in In[2], line 1"

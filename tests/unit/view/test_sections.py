@@ -193,7 +193,8 @@ def test_objects_largest_first() -> None:
     found = details(
         objects=(
             d.ObjectRecord(DRIVER, 1, 1, 100, [], 1, 0),
-            d.ObjectRecord(DRIVER, 2, 2, 5 << 20, [1, 2], 2, 1, "segment", "c"),
+            d.ObjectRecord(DRIVER, 2, 2, 5 << 20, [1, 2], 2, 1, "segment", "c", disk=[2], pins=1,
+                           site="line 2"),
             d.ObjectRecord(DRIVER, 3, 0, 0, [], 1, 0, "measure", "c"),
         ),
         object_count=7,
@@ -202,8 +203,9 @@ def test_objects_largest_first() -> None:
     html = section_html("objects", cluster(), found, Query())
     assert "7 objects, 6 MB · the 3 largest are listed" in html
     first, *_ = rows(html)
-    assert first.split()[:3] == ["segment", "5", "MB"]
-    assert "host1, host2" in first
+    said = " ".join(first.split())
+    assert said.startswith("segment [3] sizes = segment(photos), line 2 5 MB")
+    assert "host1, host2 (on disk)" in said
     assert len(rows(section_html("objects", cluster(), found, Query(text="measure")))) == 1
 
 

@@ -22,6 +22,7 @@ from nbray.runtime.core.client.actor_links import ActorLink
 from nbray.runtime.core.client.actors import Callers
 from nbray.runtime.core.client.cancelling import Cancelling
 from nbray.runtime.core.client.describing import Lost, Recent, describe
+from nbray.runtime.core.client.host import Host
 from nbray.runtime.core.client.lineage import Lineage
 from nbray.runtime.core.client.objects.borrowing import Orphans
 from nbray.runtime.core.client.objects.objects import Objects
@@ -44,21 +45,6 @@ CROWDED = 64 * 1024
 """Characters printed after which they are shown at once, and not when somebody comes by."""
 UNCLAIMED_SECONDS = 1.0
 """Seconds in which a dead worker's last answers must have come (see `messages.Unclaimed`)."""
-
-
-class Host(msgspec.Struct, frozen=True):
-    """What a client's brain asks of the process around it. All of it may be asked in any thread."""
-
-    held_views: Callable[[], set[m.Slot]] = set
-    """Slots over which views live."""
-    use_pins: Callable[[int], str] = lambda _pins: "it has only just begun"
-    """Pin from now on what is used; why it cannot be ('': it is)."""
-    cell_label: Callable[[str], str] = lambda _cell: ""
-    """What people call a cell."""
-    defined: Callable[[bytes], bool] = lambda _hash: False
-    """Whether the function of this hash is still defined."""
-    crowded: Callable[[], None] = lambda: None
-    """Under the baton: much has been printed that is not shown yet."""
 
 
 class ClientBrain:

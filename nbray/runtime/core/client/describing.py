@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -114,8 +114,12 @@ def client(brain: ClientBrain, message: Describe, now: float) -> Described:
         answer["lost"] = brain.lost.after(message.lost_seen.get(brain.me, 0))
         answer["lost_count"] = brain.lost.count
     if message.wanted & d.OBJECTS:
-        rows, answer["object_count"], answer["object_bytes"] = objects(brain.objects, message.limit)
+        rows, answer["object_count"], answer["object_bytes"] = objects(
+            brain.objects, message.limit, brain.host.site
+        )
         answer["objects"] = rows
+        views = islice(brain.host.held_views(), message.limit)
+        answer["in_use"] = [(slot.node, slot.generation) for slot in views]
     if message.wanted & d.TEXTS:
         fresh = brain.recent.after(message.texts_seen.get(brain.me, 0))
         answer["texts"] = [
@@ -202,7 +206,17 @@ def _waits(entry: Entry) -> bool:
     return bool(task.missing) and task.work.pool is not None and not task.cancelled
 
 
-def objects(known: Objects, limit: int) -> tuple[list[d.ObjectRecord], int, int]:
+Site = Callable[[int], tuple[str, str]]
+"""Gives (cell, line) by the number of an object."""
+
+
+def _nowhere(_seq: int) -> tuple[str, str]:
+    return "", ""
+
+
+def objects(
+    known: Objects, limit: int, site: Site = _nowhere
+) -> tuple[list[d.ObjectRecord], int, int]:
     """(the *limit* largest objects of the client, how many it has, bytes of those looked at)."""
     owned = known.owned
     found: list[tuple[int, Entry]] = []
@@ -217,11 +231,13 @@ def objects(known: Objects, limit: int) -> tuple[list[d.ObjectRecord], int, int]
             found.append((size, entry))
     largest = heapq.nlargest(limit, found, key=lambda one: one[0])
     count = len(found) + max(0, len(owned) - SCANNED)
-    rows = [_object(entry, size, entry.key in used) for size, entry in largest]
+    rows = [_object(entry, size, site, entry.key in used) for size, entry in largest]
     return rows, count, total
 
 
-def holdings(known: Objects, unfinished: Iterable[Task]) -> list[d.HoldingRecord]:
+def holdings(
+    known: Objects, unfinished: Iterable[Task], site: Site = _nowhere
+) -> list[d.HoldingRecord]:
     """Every object of a client, foreign ones included, and which of its tasks take it."""
     tasks: dict[tuple[int, int], dict[str, None]] = {}
     for task in unfinished:
@@ -230,8 +246,10 @@ def holdings(known: Objects, unfinished: Iterable[Task]) -> list[d.HoldingRecord
             tasks.setdefault(key, {})[spec.name] = None
     entries = islice(chain(known.owned.values(), known.foreign.values()), SCANNED)
     return [
-        d.HoldingRecord(_object(entry, _size(entry)), list(tasks.get(entry.key, ())),
-                        list(entry.refs))
+        d.HoldingRecord(
+            _object(entry, _size(entry), site, own=entry.key[0] == known.me),
+            list(tasks.get(entry.key, ())), list(entry.refs),
+        )
         for entry in entries
         if entry.state != LIFE
     ]  # fmt: skip
@@ -247,18 +265,25 @@ def _size(entry: Entry) -> int:
     return 0
 
 
-def _object(entry: Entry, size: int, used: bool = False) -> d.ObjectRecord:
+def _object(
+    entry: Entry, size: int, site: Site, used: bool = False, own: bool = True
+) -> d.ObjectRecord:
     value = entry.value
     task = entry.maker if isinstance(entry.maker, Task) else None
+    cell, line = site(entry.key[1]) if own else ("", "")
+    slots = {slot.node: slot for slot in value.slots} if entry.state == STORED else {}
+    nodes = sorted(slots)
     return d.ObjectRecord(
         owner=entry.key[0],
         seq=entry.key[1],
         state=_STATES.get(entry.state, 0),
         size=size,
-        nodes=sorted({slot.node for slot in value.slots}) if entry.state == STORED else [],
+        nodes=nodes,
         held=entry.count,
         borrowers=len(entry.borrowers or ()),
         maker=task.work.spec.name if task is not None else "",
-        cell=task.work.spec.cell if task is not None else "",
+        cell=task.work.spec.cell if task is not None else cell,
         used=used,
+        places=[slots[node].generation for node in nodes],
+        site=line,
     )

@@ -9,6 +9,7 @@ remembered here, bounded, because workers forget it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -46,6 +47,8 @@ class Survey:
         """Of which round the last answer of each process was."""
         self._answers: dict[int, tuple[float, Described]] = {}
         """By sender: when it came, and the last one."""
+        self._on_disk: dict[int, set[int]] = {}
+        """By node, the generations of objects that it has moved to disk."""
         self._processes: dict[int, list[d.ProcessRecord]] = {}
         self._gone: dict[int, d.ProcessRecord] = {}
         """Workers that have ended, of which their nodes tell."""
@@ -114,6 +117,8 @@ class Survey:
             before = self._processes.get(node_of(sender), ())
             self._gone.update((one.client, one) for one in before if one.client not in live)
             self._processes[node_of(sender)] = message.processes
+            if message.wanted & d.OBJECTS:
+                self._on_disk[node_of(sender)] = set(message.on_disk)
             if not message.wanted & d.TASKS:
                 return
             moved = now - message.now
@@ -143,7 +148,7 @@ class Survey:
             if not message.wanted & d.OBJECTS:
                 kept = msgspec.structs.replace(
                     kept, objects=last.objects, object_count=last.object_count,
-                    object_bytes=last.object_bytes,
+                    object_bytes=last.object_bytes, in_use=last.in_use,
                 )  # fmt: skip
             if not message.wanted & d.TASKS:
                 kept = msgspec.structs.replace(
@@ -195,7 +200,7 @@ class Survey:
             ),
             actors=tuple(head[1].actors) if head is not None else (),
             groups=tuple(head[1].groups) if head is not None else (),
-            objects=tuple(one for _, message in answers.values() for one in message.objects),
+            objects=self._objects(answers),
             object_count=sum(message.object_count for _, message in answers.values()),
             object_bytes=sum(message.object_bytes for _, message in answers.values()),
             cells=tuple(
@@ -216,6 +221,21 @@ class Survey:
             # What was running when it was said: by a later clock all of it would look slow.
             now=max((came for came, _ in answers.values()), default=now),
         )
+
+    def _objects(self, answers: dict[int, tuple[float, Described]]) -> tuple[d.ObjectRecord, ...]:
+        """Owners know their objects, nodes which of them are on disk, clients what they use."""
+        used = Counter(one for _, message in answers.values() for one in message.in_use)
+        on_disk = self._on_disk
+        found = []
+        for _, message in answers.values():
+            for one in message.objects:
+                copies = list(zip(one.nodes, one.places, strict=False))
+                disk = [node for node, place in copies if place in on_disk.get(node, ())]
+                pins = sum(used[copy] for copy in copies) if used else 0
+                if disk or pins:
+                    one = msgspec.structs.replace(one, disk=disk, pins=pins)
+                found.append(one)
+        return tuple(found)
 
     def _merged(self, answers: dict[int, tuple[float, Described]]) -> tuple[d.TaskRecord, ...]:
         """Owners know what waits, workers what runs and has ended; a worker's word counts more."""

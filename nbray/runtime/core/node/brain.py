@@ -294,7 +294,8 @@ class NodeBrain:
                     self.drain.begin()
                     self.ledger.changed = True  # so that the head hears of it
             case m.Describe():
-                return self.history.describe(message, list(self.clients.values()), now)
+                on_disk = self.storage.books.on_disk
+                return self.history.describe(message, list(self.clients.values()), now, on_disk)
             case m.Granted() | m.Infeasible():
                 pass  # other nodes speak to the client itself
             case _:

@@ -14,7 +14,7 @@ from itertools import islice
 import msgspec
 
 from nbray.config import TASKS_REMEMBERED
-from nbray.details import TASKS, ProcessRecord, TaskRecord
+from nbray.details import OBJECTS, TASKS, ProcessRecord, TaskRecord
 from nbray.runtime.core.effects import NodeEffect, Send
 from nbray.wire.messages import Describe, Described
 
@@ -55,11 +55,18 @@ class History:
             self._told.pop(driver.client, None)
 
     def describe(
-        self, message: Describe, processes: list[ProcessRecord], now: float
-    ) -> list[NodeEffect]:
-        """Pass the question on to all *processes*, the asker's too, and say who they are."""
+        self, message: Describe, processes: list[ProcessRecord], now: float,
+        on_disk: Iterable[int] = (),
+    ) -> list[NodeEffect]:  # fmt: skip
+        """Pass the question on to all *processes*, the asker's too, and say who they are.
+
+        Who asks for objects hears which of them are *on_disk*, too.
+        """
         out: list[NodeEffect] = [Send(process.client, message) for process in processes]
-        return [*out, Send(message.sender, self.described(message, processes, now))]
+        told = self.described(message, processes, now)
+        if message.wanted & OBJECTS:
+            told = msgspec.structs.replace(told, on_disk=list(islice(on_disk, message.limit)))
+        return [*out, Send(message.sender, told)]
 
     def described(
         self, message: Describe, processes: list[ProcessRecord], now: float

@@ -8,6 +8,7 @@ through `submitted`, the counts' deques, or under the loop's lock.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +21,8 @@ from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Modules
 from nbray.options import TaskOptions
 from nbray.refs import ObjectRef
-from nbray.runtime.core.client.brain import ClientBrain, Host
+from nbray.runtime.core.client.brain import ClientBrain
+from nbray.runtime.core.client.host import Host
 from nbray.runtime.core.client.objects.objects import FAILED, Entry
 from nbray.runtime.core.client.streams import StreamTask
 from nbray.runtime.core.client.task_records import Task
@@ -39,6 +41,7 @@ from nbray.runtime.shell.client.insight import NativeInsight
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory, Vanished
 from nbray.runtime.shell.client.pausing import Pause, waited
+from nbray.runtime.shell.client.sites import recorded
 from nbray.runtime.store.mappings import Mappings
 from nbray.wire import messages as m
 from nbray.wire.pickling import pack
@@ -89,6 +92,10 @@ class NativeEngine:
             brain, self.memory, self.context.origin, modules or Modules(),
             running if worker is not None else None, loop.now, environments,
         )  # fmt: skip
+        if recorded(os.environ):
+            own: Any = self
+            own._launch = self.memory.sites.noting(self._launch)
+            own.put = self.memory.sites.noting(self.put)
         self.actors = NativeActors(
             brain, loop, self.memory, self.calls, self.context, self._launch, self.cluster.located
         )
@@ -108,6 +115,7 @@ class NativeEngine:
                 held_views=self.memory.held_views,
                 use_pins=self.memory.moved.use_pins,
                 cell_label=session.cell_label,
+                site=self.memory.sites.find,
                 defined=self.calls.definitions.defined,
                 crowded=lambda: self._callbacks.later(self._deliver),
             )

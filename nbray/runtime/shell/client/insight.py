@@ -122,7 +122,10 @@ class NativeInsight:
 
         def look() -> list[ClientEffect]:
             effects = self._brain.pump(self._loop.now())
-            found.extend(describing.holdings(self._brain.objects, self._brain.unfinished()))
+            brain = self._brain
+            found.extend(
+                describing.holdings(brain.objects, brain.unfinished(), brain.host.site)
+            )
             return effects
 
         self._loop.locked(look)

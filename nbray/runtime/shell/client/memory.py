@@ -37,6 +37,7 @@ from nbray.runtime.core.worker.brain import Item
 from nbray.runtime.shell.client.flag import Flag
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.moved import Moved
+from nbray.runtime.shell.client.sites import Sites
 from nbray.runtime.shell.client.waiting import Waiting
 from nbray.runtime.shell.machine.descriptors import limit
 from nbray.runtime.store.mappings import Mappings
@@ -78,6 +79,7 @@ class Memory:
         self._tokens = itertools.count(1)
         self._viewed: Counter[m.Slot] = Counter()
         self.moved = Moved(self, mappings)
+        self.sites = Sites(brain.objects.owned)
         self.wait: Callable[[list[Entry]], object] = lambda pending: self.waiting.wait_for(
             pending, len(pending), None
         )
@@ -208,6 +210,7 @@ class Memory:
         brain = self._brain
         slot = self.store(packed, brain.me, what)
         seq = brain.objects.store(m.Value(b"", [slot], list(packed.refs)))
+        self.sites.note(seq)
         return self.own(seq)
 
     # -- reading -------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_what_the_store_does_not_hold_is_on_disk(used, disk, sizes, said):
     engine = SimpleNamespace(insight=SimpleNamespace(snapshot=lambda: picture))
     stored = OBJECT_STATES.index("stored")
     held = [
-        Held(SimpleNamespace(size=size << 20, state=stored), ()) for size in sizes
+        Held(SimpleNamespace(size=size << 20, state=stored, disk=[]), ()) for size in sizes
     ]
     assert holdings._store(engine, held) == said
 

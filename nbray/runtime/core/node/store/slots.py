@@ -149,6 +149,11 @@ class StoreBooks:
         )
 
     @property
+    def on_disk(self) -> Collection[int]:
+        """Generations of what lies on disk."""
+        return self._elsewhere.keys()
+
+    @property
     def moved(self) -> int:
         """How many objects lie on disk."""
         return len(self._elsewhere)

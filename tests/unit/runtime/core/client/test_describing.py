@@ -9,8 +9,9 @@ from details import EVERYTHING, STATES
 from nbray import details as d
 from nbray.config import TASKS_REMEMBERED
 from nbray.ids import DRIVER_FLAG, HEAD, client_id, node_client
-from nbray.runtime.core.client.brain import ClientBrain, Host
+from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.describing import MOST_TEXT, Recent
+from nbray.runtime.core.client.host import Host
 from nbray.runtime.core.client.objects.objects import READY, STORED, Entry
 from nbray.runtime.core.client.tally import Tally
 from nbray.runtime.core.client.task_records import Task, Work
@@ -120,7 +121,9 @@ def test_objects_largest_first_with_totals() -> None:
     owned[200].borrowers = {WORKER}
     answer = ask(play.brain, limit=3)
     assert [one.size for one in answer.objects] == [1 << 20, 149, 148]
-    assert answer.objects[0] == d.ObjectRecord(ME, 200, 2, 1 << 20, [2], 2, 1, "f", "cell")
+    assert answer.objects[0] == d.ObjectRecord(
+        ME, 200, 2, 1 << 20, [2], 2, 1, "f", "cell", places=[0]
+    )
     assert answer.object_count == 52
     assert answer.object_bytes == (1 << 20) + sum(range(100, 150))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from client_play import NODE, OTHER, WORKER, Play, sent
 
-from nbray.runtime.core.client.brain import CROWDED, Host
+from nbray.runtime.core.client.brain import CROWDED
+from nbray.runtime.core.client.host import Host
 from nbray.runtime.core.client.task_records import Task
 from nbray.runtime.core.effects import Effect
 from nbray.wire import messages as m

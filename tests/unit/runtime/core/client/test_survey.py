@@ -230,3 +230,19 @@ def test_whose_answer_to_a_round_is_missing() -> None:
     survey.answered(answer(WORKER, number), 10.3)
     survey.answered(answer(HEAD, number), 10.3)
     assert survey.missing(number, [1], d.TASKS | d.ACTORS) == ([], [])
+
+
+def test_nodes_tell_what_is_on_disk_and_clients_what_they_use() -> None:
+    survey = started()
+    on_two = d.ObjectRecord(DRIVER, 1, 2, 100, [1, 2], 1, 0, places=[5, 7])
+    other = d.ObjectRecord(DRIVER, 2, 2, 100, [1], 1, 0, places=[6])
+    survey.answered(m.Described(DRIVER, 10.0, d.OBJECTS, objects=[on_two, other]), 10.0)
+    survey.answered(m.Described(OTHER, 10.0, d.OBJECTS, in_use=[(2, 7)]), 10.0)
+    for node, on_disk in ((1, [5, 6]), (2, [6])):
+        told = msgspec.structs.replace(
+            presence(node, *((DRIVER, WORKER) if node == 1 else (OTHER,))), wanted=d.OBJECTS,
+            on_disk=on_disk,
+        )  # fmt: skip
+        survey.answered(told, 10.0)
+    found = survey.details(10.0, {1, 2}).objects
+    assert [(one.disk, one.pins) for one in found] == [([1], 1), ([1], 0)]

@@ -12,6 +12,7 @@ from nbray.details import ProcessRecord
 from nbray.ids import client_id, node_client
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.client.survey import Survey
+from nbray.runtime.core.effects import Send
 from nbray.runtime.core.node import history as module
 from nbray.runtime.core.node.history import History
 from nbray.runtime.core.worker.brain import Done, WorkerBrain
@@ -101,3 +102,11 @@ def test_a_worker_tells_when_it_rests(count: int) -> None:
 def test_a_worker_tells_before_it_ends() -> None:
     brain = worker_with(2)
     assert told(brain.handle(m.Exit(NODE, "idle", if_idle=True), 1.0)) == [0, 1]
+
+
+def test_who_asks_for_objects_hears_what_is_on_disk() -> None:
+    history = History(NODE)
+    for wanted, told in ((d.OBJECTS, [4, 5]), (d.TASKS, [])):
+        (effect,) = history.describe(ask(wanted=wanted), [], 9.0, [4, 5])
+        assert isinstance(effect, Send)
+        assert effect.message.on_disk == told

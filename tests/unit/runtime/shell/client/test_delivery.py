@@ -10,7 +10,8 @@ import pytest
 from nbray.config import PRINTED_AHEAD
 from nbray.events import Display, Output
 from nbray.ids import client_id
-from nbray.runtime.core.client.brain import CROWDED, ClientBrain, Host
+from nbray.runtime.core.client.brain import CROWDED, ClientBrain
+from nbray.runtime.core.client.host import Host
 from nbray.runtime.shell.client.delivery import Delivery, event_of, print_event
 from nbray.wire import messages as m
 

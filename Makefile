@@ -192,8 +192,8 @@ REAL := .venv-ray
 $(REAL)/.ready: pyproject.toml .ci/find-python
 	@test -x $(REAL)/bin/python || "$$(.ci/find-python)" -m venv $(REAL)
 	@echo "installing Ray 2.60 and what the contract's tests need into $(REAL)"
-	@NBRAY_SIDEBAR=0 $(REAL)/bin/python -m pip install -qq -e . 'ray[default]==2.60.*' pytest \
-	  pytest-timeout hypothesis numpy scikit-learn
+	@NBRAY_SIDEBAR=0 .ci/install $(REAL)/bin/python -e . 'ray[default]==2.60.*' pytest pytest-timeout \
+	  pytest-xdist hypothesis numpy scikit-learn ipython
 	@touch $@
 
 contract-ray: $(REAL)/.ready

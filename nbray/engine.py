@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 
 class Function:
-    """A remote function as engines see it; one per definition, reused by every call.
-
-    Engines keep what they derive from it (pickled form, hash) in `cache`.
-    """
+    """A remote function as engines see it: one a definition; what they derive is in `cache`."""
 
     __slots__ = ("__weakref__", "cache", "call", "name", "source")
 
@@ -145,6 +142,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """What a generator yields is had as it is yielded; else generators cannot be tasks."""
     nodes: str = ""
     """Why screens cannot add nodes or have them leave, one sentence ('': they can)."""
+    submits: str = ""
+    """Why programs cannot be submitted as jobs, one sentence ('': they can)."""
     records: str = ""
     """Why nothing is known of single tasks, actors and objects, one sentence ('': it is)."""
 

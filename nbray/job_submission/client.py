@@ -182,6 +182,9 @@ class JobSubmissionClient:
         if not self._engine.capabilities.processes:
             stack.close()
             raise ConnectionError("jobs are processes: use nbray.init(engine='native')")
+        if self._engine.capabilities.submits:
+            stack.close()
+            raise ConnectionError(self._engine.capabilities.submits)
         self.close = weakref.finalize(self, stack.close)
         """Detaches; happens by itself in the end."""
 

@@ -33,6 +33,8 @@ from nbray.remote import RemoteFunction
 
 LOOK = 0.25
 """Seconds between looks at what has ended and what was printed."""
+SETTLING = 3.0
+"""Longest wait for the counts of what has ended."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -146,7 +148,7 @@ class Keeper:
         over = self._over()
         view, clock = self._final, self._clock
         if view is None:
-            view = session.require().cells.view(self._cell) or CellView(self._cell)
+            view = self._view(over)
             clock = time.monotonic()
         if over and self._final is None:
             self._final, self._clock = view, clock
@@ -163,6 +165,16 @@ class Keeper:
             clock=clock,
             fetched=self._fetched,
         )
+
+    def _view(self, over: bool) -> CellView:
+        """The counts; where ends are told a moment after they came, that moment later."""
+        cells = session.require().cells
+        deadline = time.monotonic() + SETTLING
+        while True:
+            view = cells.view(self._cell) or CellView(self._cell)
+            if not over or view.finished or time.monotonic() > deadline:
+                return view
+            time.sleep(0.02)
 
     def _state(self, view: CellView, over: bool) -> JobState:
         if self._lost:

@@ -168,7 +168,14 @@ def _attach(values: list[str], options: dict[str, str]) -> None:
     if values[:2] == ["printf", "%s"] and values[3:4] == ["|"]:
         options = {"--secret": values[2], **options}
         values = values[4:]
-    while values and values[0] in {"nbray", "start"}:
+    while values and values[0].startswith("RAY_AUTH_"):
+        name, _, value = values[0].partition("=")
+        if name == "RAY_AUTH_TOKEN":
+            options = {"--secret": value, **options}
+        values = values[1:]
+    if values[:1] == ["ray"]:
+        options = {"--engine": "ray", **options}
+    while values and values[0] in {"nbray", "ray", "start"}:
         values = values[1:]
     if "--address" in options:
         values = [options["--address"], *values]

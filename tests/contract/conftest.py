@@ -22,11 +22,13 @@ from differences import DIFFERENCES
 from harness import eventually
 from over_ray import LACKS
 
+from nbray import session
 from nbray.engine import Capabilities, load
 from nbray.engines.inline import InlineEngine
 from nbray.engines.scripted import ScriptedEngine
 
 CAPABILITIES = {one.capabilities.name: one.capabilities for one in (InlineEngine, ScriptedEngine)}
+NAMESPACE = "contract"
 WORK_AND_OBJECTS = {"test_tasks", "test_objects"}
 
 
@@ -41,16 +43,27 @@ def _capabilities(name: str) -> Capabilities | None:
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """The engine's name; it runs during the module."""
     name: str = request.param
+    if name == "ray":
+        yield from _over_ray(request.getfixturevalue("ray_cluster"))
+        return
     ray.shutdown()
     asks = REAL and request.path.stem in {"test_state", "test_environments", "test_job_submission"}
-    shared = {"address": request.getfixturevalue("ray_cluster")} if name == "ray" else {}
-    started = start(name, **{"include_dashboard": True} if asks else shared)  # Ray's answers those
+    started = start(name, **{"include_dashboard": True} if asks else {})  # Ray's answers those
     if asks:  # by address, for there may be others on this machine
         os.environ["RAY_ADDRESS"] = started.address_info["gcs_address"]
     yield name
     if asks:
         del os.environ["RAY_ADDRESS"]
     ray.shutdown()
+
+
+def _over_ray(address: str) -> Iterator[str]:
+    """One driver for all modules: Ray starts workers anew for each, which takes a second of CPU."""
+    running = session.current()
+    if running is None or running.ended or running.context.namespace != NAMESPACE:
+        ray.shutdown()
+        start("ray", address=address)
+    yield "ray"
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +74,12 @@ def ray_cluster(mark: str) -> Iterator[str]:
 
     with head() as address:
         yield address
+        ray.shutdown()
 
 
 def start(name: str, **options: Any) -> Any:
     """`init` of the engine *name* with four CPUs and two of the resource 'special'."""
-    given: dict[str, Any] = {"num_cpus": 4, "resources": {"special": 2}, "namespace": "contract"}
+    given: dict[str, Any] = {"num_cpus": 4, "resources": {"special": 2}, "namespace": NAMESPACE}
     # 'local': Ray joins a cluster that it finds, and there may be others on this machine.
     given |= {"include_dashboard": False, "address": "local"} if REAL else {"engine": name}
     given |= options
@@ -101,6 +115,8 @@ def pytest_collection_modifyitems(
                 continue
         parameters = getattr(item, "callspec", None)
         name = parameters.params.get("engine") if parameters is not None else None
+        if name == "ray":
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
         if name == "ray" and {_called(item), item.path.stem} & over_ray:
             left_out.append(item)
             continue

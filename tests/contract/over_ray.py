@@ -44,6 +44,9 @@ LACKS: tuple[Lack, ...] = (
         "Ray's processes tell no details of tasks, objects and what holds them; its state API is "
         "late and cuts lists without a word",
         (
+            "test_ending_by_itself::test_what_it_has_run_is_known_when_it_is_gone",
+            "test_options_have_effect::test_the_name_of_a_call_is_what_screens_show",
+            "test_locations::test_where_objects_lie",
             "test_generators::test_why_a_stream_waits",
             "test_generators::test_what_was_not_taken_is_freed",
             "test_environments::test_environments_are_listed_with_who_is_in_them",
@@ -67,17 +70,32 @@ LACKS: tuple[Lack, ...] = (
     ),
     Lack(
         "CPUs of tasks that wait, and of default actors",
-        "a waiting task's CPU goes to others, and both run on; an actor needs a free CPU to start",
+        "a waiting task's CPU goes to others, and both run on; one whose threads wait keeps it; an "
+        "actor needs a free CPU to start",
         (
             "test_busy_cpus::test_a_default_actor_answers_beside_busy_cpus",
             "test_busy_cpus::test_an_actor_that_asks_for_a_cpu_waits_for_it",
             "test_cpu_limit::test_no_more_run_than_there_are_cpus",
+            "test_cpu_limit::test_threads_of_a_task_may_wait_for_its_children",
+            "test_cpu_limit::test_who_has_run_out_of_time_can_cancel_what_has_its_cpu",
+            "test_cpu_limit::test_who_is_cancelled_waits_for_no_cpu",
         ),
     ),
     Lack(
         "references inside large arguments of an actor that restarts",
         "Ray forgets them once the actor was made",
         ("test_captured::test_an_actor_keeps_its_arguments_as_long_as_it_may_restart",),
+    ),
+    Lack(
+        "references that are made of an id alone",
+        "Ray counts a reference where it is passed: a process that was given its id alone does not "
+        "know the object",
+        ("test_ids::test_a_reference_comes_back_from_its_id",),
+    ),
+    Lack(
+        "programs that are submitted as jobs",
+        "a Ray cluster runs them itself: `ray job submit`, and its own client",
+        ("test_job_submission",),
     ),
     Lack(
         "a stream that nobody holds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,14 @@ from nbray import session
 from nbray.events import CellView, Display, Output
 
 pytest.importorskip("ray", reason="Ray is not installed here: make test-ray has it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Ray opens more than it closes, and warns of its own deprecations."""
+    here = str(Path(__file__).parent)
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
 
 
 @pytest.fixture(scope="session")

@@ -12,4 +12,8 @@ RECORDS = (
     "Ray does not tell nbray of single tasks, actors and objects: its own commands do, in a "
     "terminal on a machine of the cluster (`ray list tasks`, `ray memory`, `ray timeline`)"
 )
-capabilities = Capabilities("ray", early=False, nodes=NODES, records=RECORDS)
+SUBMITS = (
+    "a Ray cluster runs submitted programs itself: `ray job submit`, or "
+    "ray.job_submission.JobSubmissionClient('http://HOST:8265')"
+)
+capabilities = Capabilities("ray", early=False, nodes=NODES, submits=SUBMITS, records=RECORDS)

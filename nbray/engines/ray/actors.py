@@ -22,6 +22,7 @@ from nbray.engines.ray.references import table, theirs
 from nbray.engines.ray.resident import resident_class
 from nbray.exceptions import (
     ActorAlreadyExistsError,
+    ActorDiedError,
     ActorUnschedulableError,
     PendingCallsLimitExceeded,
     reference_ended,
@@ -42,6 +43,8 @@ class RayActors:
         self._made: set[tuple[int, int]] = set()
         self._unmade: dict[tuple[int, int], str] = {}
         """Why an actor that was never made is not."""
+        self._killed: set[tuple[int, int]] = set()
+        """Those that were killed here for good; Ray does so a moment later."""
         self._dead: set[tuple[int, int]] = set()
         """Those of which Ray has said so."""
 
@@ -69,7 +72,7 @@ class RayActors:
             name, 1, session.cell.get(), engine.context.namespace, "__init__", modules=modules,
             counted=False, box=engine.cells.box(), number=engine.cells.number(), **said,
         )
-        made = self._class(cls, info)
+        made = self._class(cls, info, options)
         what = pack(info, f"what is known of {info.class_name}").join()
         try:
             handle = made.options(
@@ -90,16 +93,19 @@ class RayActors:
             self._unmade[info.key] = f"the actor {info.class_name} can never run: {lacking}"
             ray.kill(handle)
         elif options.name:
-            private.kv_put(_key(info.key), pack(info).join())
+            private.keep(*_kept(info.key), pack(info).join())
         return info, life
 
-    def _class(self, cls: Function, info: ActorInfo) -> Any:
+    def _class(self, cls: Function, info: ActorInfo, options: ActorOptions) -> Any:
         """Ray's actor class for *cls*, made once."""
         known = defined(self._engine, cls)
-        made = known.remotes.get(info.is_async)
+        groups = dict(options.concurrency_groups)
+        which = (info.is_async, *sorted(groups.items()))
+        made = known.remotes.get(which)
         if made is None:
             kind = resident_class(known.definition, cls.name, info.is_async)
-            made = known.remotes[info.is_async] = ray.remote(kind)
+            made = ray.remote(concurrency_groups=groups)(kind) if groups else ray.remote(kind)
+            known.remotes[which] = made
         return made
 
     def call(
@@ -124,6 +130,10 @@ class RayActors:
             return engine.failed(
                 ActorUnschedulableError(self._unmade[info.key]), name, options.num_returns
             )
+        if info.key in self._killed:
+            died = ActorDiedError(f"the actor {info.class_name} was killed by nbray.kill()")
+            died.actor_id = info.hex()
+            return engine.failed(died, name, options.num_returns)
         handle = theirs(life)
         streams = options.num_returns < 0
         try:
@@ -151,7 +161,7 @@ class RayActors:
                 f"namespace {space!r}"
             ) from None
         life = table.hold(handle)
-        known = private.kv_get(_key(life.key))
+        known = private.kept(*_kept(life.key))
         if known is None:
             raise ValueError(
                 f"the actor {name!r} was made by Ray's own API: use ray.get_actor({name!r})"
@@ -162,7 +172,7 @@ class RayActors:
         return info.key in self._made
 
     def ended(self, info: ActorInfo) -> bool:
-        return info.key in self._dead or info.key in self._unmade
+        return any(info.key in some for some in (self._dead, self._unmade, self._killed))
 
     def names(self, all_namespaces: bool) -> list[tuple[str, str]]:
         self._engine.check()
@@ -177,8 +187,11 @@ class RayActors:
         self._engine.check()
         handle = table.of(info.key)
         ray.kill(handle, no_restart=no_restart)
+        if no_restart:
+            self._killed.add(info.key)
 
 
-def _key(actor: tuple[int, int]) -> bytes:
-    return f"actor:{actor[0]:016x}{actor[1]:016x}".encode()
-
+def _kept(actor: tuple[int, int]) -> tuple[str, str]:
+    """(the job that made it, with whose id Ray's ends; the name of what is known of it)."""
+    name = f"{actor[0]:016x}{actor[1]:016x}"
+    return name[-8:], f"actor:{name}"

@@ -46,8 +46,6 @@ def of_actor(options: ActorOptions, namespace: str, is_async: bool) -> dict[str,
         asked |= {"name": options.name, "get_if_exists": options.get_if_exists}
     if options.lifetime:
         asked["lifetime"] = options.lifetime
-    if options.concurrency_groups:
-        asked["concurrency_groups"] = dict(options.concurrency_groups)
     if options.max_concurrency or is_async:
         asked["max_concurrency"] = options.max_concurrency or 1000
     if options.allow_out_of_order_execution is not None:

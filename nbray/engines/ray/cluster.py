@@ -6,6 +6,7 @@ asked beyond that is refused in a sentence.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 
 import ray
 
+from nbray.engines.ray import private
 from nbray.engines.ray.abilities import NODES
 from nbray.engines.ray.groups import RayGroups
 from nbray.exceptions import RaySystemError
@@ -121,7 +123,9 @@ class RayCluster:
     def join_line(self) -> str:
         if not self.address:
             raise RaySystemError("this Ray cluster does not say where it listens")
-        return f"ray start --address={self.address}"
+        token = private.token()
+        shown = f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN={shlex.quote(token)} " if token else ""
+        return f"{shown}ray start --address={self.address}"
 
 
 def _is_head(node: Mapping[str, Any]) -> bool:

@@ -115,11 +115,12 @@ class RayEngine:
         known = defined(self, function)
         ready = known.ready.get(id(options))
         if ready is None or ready[0] is not options:
-            yields = options.num_returns < 0
-            remote = known.remotes.get(yields)
+            yields, calls = options.num_returns < 0, options.max_calls
+            remote = known.remotes.get((yields, calls))
             if remote is None:
-                made = ray.remote(trampoline(known.definition, yields))
-                remote = known.remotes[yields] = made
+                run = trampoline(known.definition, yields)
+                remote = ray.remote(max_calls=calls)(run) if calls else ray.remote(run)
+                known.remotes[yields, calls] = remote
             given = asked.of_task(options, name)
             ready = known.ready[id(options)] = (options, remote.options(**given))
         return ready[1]

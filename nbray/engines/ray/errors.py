@@ -12,7 +12,7 @@ from typing import Any
 from ray import exceptions as theirs
 
 from nbray import exceptions as ours
-from nbray.wire.failures import unpack_error
+from nbray.wire.failures import pack_error, passed_on, unpack_error
 
 
 class Failed(Exception):
@@ -31,6 +31,10 @@ class Failed(Exception):
 
 class Retry(Failed):
     """The same, to be tried again while Ray's count of it allows."""
+
+
+class Cancelled(Failed):
+    """The same, of a call that was interrupted because somebody had cancelled it."""
 
 
 TO_RETRY = [Retry]
@@ -69,6 +73,7 @@ _KINDS: tuple[tuple[str, type[BaseException]], ...] = (
 
 def translated(error: BaseException) -> BaseException:
     """nbray's error for Ray's; an error that is not Ray's comes back as it is."""
+    passing = ""
     while isinstance(error, theirs.RayTaskError):
         cause = error.cause
         if isinstance(cause, Failed):
@@ -77,6 +82,7 @@ def translated(error: BaseException) -> BaseException:
             break
         if not isinstance(cause, theirs.RayError):
             return _unexpected(error, cause)
+        passing = getattr(error, "function_name", "") or "a task"
         error = cause
     if isinstance(error, Failed):
         return unpack_error(error.data)
@@ -86,12 +92,14 @@ def translated(error: BaseException) -> BaseException:
     for name, kind in _KINDS:
         known = getattr(theirs, name, None)
         if known is not None and isinstance(error, known):
-            made = kind(text)
+            made: BaseException = kind(text)
             if isinstance(made, ours.RayActorError):
                 made.actor_id = getattr(error, "actor_id", None)
                 made.actor_init_failed = bool(getattr(error, "actor_init_failed", False))
-            return made
-    return ours.RaySystemError(text)
+            break
+    else:
+        made = ours.RaySystemError(text)
+    return unpack_error(passed_on(pack_error(made, "", "", 0), passing)) if passing else made
 
 
 def _unexpected(error: Any, cause: BaseException) -> BaseException:

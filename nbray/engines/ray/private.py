@@ -14,7 +14,7 @@ from typing import Any
 
 import ray
 
-_KV_NAMESPACE = b"nbray"
+_KV_NAMESPACE = b"fun"
 LOOK_SECONDS = 0.05
 """Seconds between two looks at a stream whose next reference cannot be known."""
 
@@ -90,44 +90,101 @@ def _kv() -> Any:
     return internal_kv
 
 
-def kv_put(key: bytes, value: bytes) -> bool:
-    """Keep *value* in the cluster under *key*; False: this release has no such store."""
+def _key(job: str, name: str) -> bytes:
+    """Where *name* is kept. Ray forgets what is there when *job*, and what it left, has ended."""
+    return f"RemoteFunction:{job}:nbray:{name}".encode()
+
+
+def keep(job: str, name: str, value: bytes) -> bool:
+    """Keep *value* in the cluster, as long as *job* (8 hexadecimal digits) or its detached actors.
+
+    Among the functions that Ray itself keeps for a job. False: this release has no such store.
+    """
     put = getattr(_kv(), "_internal_kv_put", None)
     if put is None:
         return False
-    put(key, value, overwrite=True, namespace=_KV_NAMESPACE)
+    put(_key(job, name), value, overwrite=True, namespace=_KV_NAMESPACE)
     return True
 
 
-def kv_get(key: bytes) -> bytes | None:
-    """What is kept under *key*; None: nothing."""
+def kept(job: str, name: str) -> bytes | None:
+    """What *job* has kept by this name; None: nothing."""
     get = getattr(_kv(), "_internal_kv_get", None)
-    return get(key, namespace=_KV_NAMESPACE) if get is not None else None
+    return get(_key(job, name), namespace=_KV_NAMESPACE) if get is not None else None
 
 
-def kv_delete(key: bytes) -> None:
-    """Forget what is kept under *key*."""
-    delete = getattr(_kv(), "_internal_kv_del", None)
-    if delete is not None:
-        with contextlib.suppress(Exception):  # the cluster may have ended
-            delete(key, namespace=_KV_NAMESPACE)
+_TOKEN_NAMES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 
 
-def use_token() -> None:
-    """Have this process show Ray's token, if the machine has one and nobody has said otherwise.
+def use_token(token: str = "") -> dict[str, str]:
+    """Have this process show *token*, or Ray's own if the machine has one and nobody objects.
 
     A cluster that `ray.init` or `ray start` began asks for it, and a driver that joins shows it by
     itself only where RAY_AUTH_MODE says so. A release without tokens takes no notice.
+
+    Returns:
+        What `unuse_token` is to be given where the token was not the right one.
     """
+    before = {name: os.environ[name] for name in _TOKEN_NAMES if name in os.environ}
     named = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
     there = bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(named).is_file()
-    if "RAY_AUTH_MODE" in os.environ or not there:
-        return
-    os.environ["RAY_AUTH_MODE"] = "token"
-    config = getattr(getattr(ray, "_raylet", None), "Config", None)
-    begin = getattr(config, "initialize", None)
+    if token:
+        os.environ["RAY_AUTH_TOKEN"] = token
+    if token or (there and "RAY_AUTH_MODE" not in os.environ):
+        os.environ["RAY_AUTH_MODE"] = "token"
+    _read_again()
+    return before
+
+
+def unuse_token(before: dict[str, str]) -> None:
+    """Show what was shown before `use_token`."""
+    for name in _TOKEN_NAMES:
+        os.environ.pop(name, None)
+    os.environ.update(before)
+    _read_again()
+
+
+def _read_again() -> None:
+    """Have Ray read what says which token to show: it was read as Ray was imported."""
+    own = getattr(ray, "_raylet", None)
+    begin = getattr(getattr(own, "Config", None), "initialize", None)
     if begin is not None:
-        begin("")  # it was read as Ray was imported
+        begin("")
+    loader = getattr(own, "AuthenticationTokenLoader", None)
+    if loader is not None:
+        loader.instance().reset_cache()
+
+
+def token() -> str:
+    """The token that this process shows ('': none, or this release does not tell)."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        return ""
+    given = os.environ.get("RAY_AUTH_TOKEN")
+    if given:
+        return given.strip()
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    try:
+        return Path(named).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def asks_for_token(address: str) -> bool:
+    """Whether the head at *address* refuses this process for its token (False: unknown).
+
+    `ray.init` itself would try for 20 seconds, and then say that nobody answers.
+    """
+    client = getattr(getattr(ray, "_raylet", None), "GcsClient", None)
+    refused = getattr(ray.exceptions, "AuthenticationError", None)
+    if client is None or refused is None:
+        return False
+    try:
+        client(address=address)
+    except refused:
+        return True
+    except Exception:  # noqa: BLE001 - whatever it is, `ray.init` will say
+        return False
+    return False
 
 
 def available_by_node() -> dict[str, dict[str, float]]:

@@ -19,6 +19,7 @@ from nbray.engines.ray.boxes import Unmade, boxed
 from nbray.engines.ray.bracket import bracket, spoiled, where
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
+from nbray.engines.ray.telling import outbox
 from nbray.engines.ray.worker import gone, outcome, packed, refuse_unmade, told, values
 from nbray.exceptions import ActorDiedError, is_end_of_actor
 from nbray.hosting.classes import settle_super, starts_async
@@ -79,6 +80,15 @@ class Resident:
             if is_end_of_actor(error):
                 ray.actor.exit_actor()
             raise
+
+    def __ray_shutdown__(self) -> None:
+        """What Ray calls before an actor ends by itself: the user's own, if there is one."""
+        end = getattr(getattr(self, "_instance", None), "__ray_shutdown__", None)
+        try:
+            if end is not None:
+                end()
+        finally:
+            outbox.close()
 
     def stream(self, head: bytes, *rest: Any) -> Any:
         """Run a method that yields."""

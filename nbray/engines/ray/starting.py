@@ -14,7 +14,7 @@ import ray
 from nbray.config import InitConfig
 from nbray.engines.ray import private
 from nbray.engines.ray.engine import RayEngine
-from nbray.exceptions import NoClusterError, RaySystemError
+from nbray.exceptions import AuthenticationError, NoClusterError, RaySystemError
 
 CONNECT_SECONDS = 5.0
 
@@ -33,9 +33,11 @@ def start(config: InitConfig) -> RayEngine:
     if config.runtime_env:
         given["runtime_env"] = dict(config.runtime_env)
     if mine:
+        resources = dict(config.resources)
         given |= {
             "address": "local", "num_cpus": config.num_cpus, "num_gpus": config.num_gpus,
-            "resources": config.resources or None, "labels": config.labels or None,
+            "_memory": resources.pop("memory", None),
+            "resources": resources or None, "labels": config.labels or None,
             "object_store_memory": config.object_store_memory,
             "include_dashboard": False,
         }  # fmt: skip
@@ -43,7 +45,10 @@ def start(config: InitConfig) -> RayEngine:
         if config.address != "auto" and not _listens(config.address):
             raise NoClusterError(_unreached(config.address, "nothing listens there"))
         given["address"] = config.address
-        private.use_token()
+        before = private.use_token(config.secret)
+        if config.address != "auto" and private.asks_for_token(config.address):
+            private.unuse_token(before)
+            raise AuthenticationError(_unknown(config))
     given["log_to_driver"] = config.log_to_driver
     try:
         ray.init(**given)
@@ -62,6 +67,16 @@ def _listens(address: str) -> bool:
             return True
     except (OSError, ValueError):
         return False
+
+
+def _unknown(config: InitConfig) -> str:
+    """What is said to who has not the cluster's token."""
+    given = "another token than it was given" if config.secret else "a token"
+    return (
+        f"the Ray cluster at {config.address} asks for {given}: on its machine "
+        "`ray get-auth-token` prints it, and here `%nbray attach --engine ray HOST:PORT "
+        "--secret-file FILE` or RAY_AUTH_TOKEN shows it"
+    )
 
 
 def _unreached(address: str, error: object) -> str:

@@ -23,15 +23,14 @@ import ray
 from nbray import session
 from nbray.engines.ray import told
 from nbray.engines.ray.bracket import around, running, spoiled
-from nbray.engines.ray.errors import Failed, Retry
+from nbray.engines.ray.errors import Cancelled, Retry
 from nbray.engines.ray.heads import Head
 from nbray.engines.ray.interrupting import interrupts
 from nbray.engines.ray.mailbox import find_mailbox
 from nbray.engines.ray.references import Held
-from nbray.exceptions import TaskCancelledError
+from nbray.engines.ray.worker import cancelled
 from nbray.hosting.output import Origin, Output, Shown
 from nbray.patches import threads
-from nbray.wire.failures import pack_error
 
 BATCH = 0.05
 """Seconds between two batches of one process."""
@@ -51,6 +50,7 @@ class Outbox:
         """(Ray's reference of the post, for whom, characters of text)."""
         self._sending = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._over = False
         self._about: tuple[str, str] = ("", "")
         self.children: dict[int, WeakSet[Held]] = {}
         """What running calls have submitted, by their numbers."""
@@ -104,7 +104,10 @@ class Outbox:
                 time.sleep(pause)
             self._wake.clear()
             try:
-                self.send()
+                with self._sending:
+                    if self._over:
+                        return
+                    self._send(0.0)
             except Exception as error:  # noqa: BLE001 - a thread's edge: the worker must go on
                 if not ray.is_initialized():
                     return
@@ -113,27 +116,42 @@ class Outbox:
     def send(self, wait: float = 0.0) -> None:
         """Post what there is; with *wait* for so many seconds until mailboxes have it."""
         with self._sending:
-            self._accept(wait)
-            by_box: dict[str, list[told.Told]] = {}
-            sizes: dict[str, int] = {}
-            for _ in range(len(self._events)):
-                box, event = self._events.popleft()
-                if type(event) is not told.Ended:
-                    by_box.setdefault(box, []).append(event)
-                    continue
-                for where, said, size in self.output.noted():
-                    by_box.setdefault(where, []).append(said)
-                    sizes[where] = sizes.get(where, 0) + size
+            self._send(wait)
+
+    def close(self) -> None:
+        """This process ends: post what there is. Who asks Ray anything later ends it at once."""
+        if not self.begun:
+            return
+        with self._sending:
+            self._over = True
+            with contextlib.suppress(ray.exceptions.RayError):
+                self._send(1.0)
+        self._wake.set()
+
+    def _send(self, wait: float) -> None:
+        self._accept(wait)
+        by_box: dict[str, list[told.Told]] = {}
+        sizes: dict[str, int] = {}
+        for _ in range(len(self._events)):
+            box, event = self._events.popleft()
+            if type(event) is not told.Ended:
                 by_box.setdefault(box, []).append(event)
-            for where, said, size in self.output.noted():
-                by_box.setdefault(where, []).append(said)
-                sizes[where] = sizes.get(where, 0) + size
-            for box, events in by_box.items():
-                self._post(box, events, sizes.get(box, 0))
-            if by_box:
-                self._sent = time.monotonic()
-            if wait:
-                self._accept(wait, all_of_them=True)
+                continue
+            self._noted(by_box, sizes)  # what it printed comes before its end
+            by_box.setdefault(box, []).append(event)
+        self._noted(by_box, sizes)
+        for box, events in by_box.items():
+            self._post(box, events, sizes.get(box, 0))
+        if by_box:
+            self._sent = time.monotonic()
+        if wait:
+            self._accept(wait, all_of_them=True)
+
+    def _noted(self, by_box: dict[str, list[told.Told]], sizes: dict[str, int]) -> None:
+        """Add what was printed and shown, and its size, to what goes to each mailbox."""
+        for box, said, size in self.output.noted():
+            by_box.setdefault(box, []).append(said)
+            sizes[box] = sizes.get(box, 0) + size
 
     def _post(self, box: str, events: list[told.Told], size: int) -> None:
         handle = self._mailbox(box)
@@ -280,7 +298,7 @@ class Telling:
         how = (
             told.FAILED if unmade
             else told.DONE if kind is None or kind is GeneratorExit
-            else told.CANCELLED if interrupted or issubclass(kind, KeyboardInterrupt)
+            else told.CANCELLED if interrupted or issubclass(kind, (KeyboardInterrupt, Cancelled))
             else told.AGAIN if kind is Retry
             else told.FAILED
         )  # fmt: skip
@@ -293,8 +311,7 @@ class Telling:
         if kind is not None and issubclass(kind, SystemExit):
             outbox.send(wait=1.0)
         if interrupted and kind is not None and issubclass(kind, KeyboardInterrupt):
-            end = TaskCancelledError(f"{head.name} was cancelled while it ran")
-            raise Failed(pack_error(end, "", "", 0)) from None
+            raise cancelled(error, head) from None
 
 
 def install() -> None:

@@ -1,19 +1,23 @@
 """The user's own modules on their way to Ray's workers, as they travel natively.
 
-Owns where their bundle is kept meanwhile: in the cluster's table, under its digest, as Ray keeps
-functions. Does not own the bundle (`hosting.modules`) nor its import (`hosting.imports`).
+Owns where their bundle is kept meanwhile: in the cluster's table, as Ray keeps functions, and as
+long. Does not own the bundle (`hosting.modules`) nor its import (`hosting.imports`). Rule: its name
+is its digest and, behind it, the job that keeps it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import ray
+
 from nbray.engine import Function
 from nbray.engines.ray import private
 from nbray.hosting.imports import Imports
 from nbray.hosting.modules import Modules, Packed
 
-_PREFIX = b"modules:"
+_JOB = 4
+"""Bytes of a job's id."""
 
 
 class Travelling:
@@ -23,18 +27,26 @@ class Travelling:
         self._source: Modules | Imports = Imports() if private.is_worker() else Modules()
         self.digest = b""
         """Of what the last call took along."""
-        self._kept: set[bytes] = set()
+        self._kept: dict[bytes, bytes] = {}
+        """Names by digest."""
 
     def for_cell(self, cell: str) -> bytes:
         """The digest of what work of *cell* is to import; its bundle is in the cluster."""
         packed = self._source.packed(cell)
         digest = packed.digest
-        if digest not in self._kept:
-            if packed.data and isinstance(self._source, Modules):
-                private.kv_put(_PREFIX + digest, packed.data)
-            self._kept.add(digest)
+        if digest and isinstance(self._source, Modules):
+            digest = self._named(packed)
         self.digest = digest
         return digest
+
+    def _named(self, packed: Packed) -> bytes:
+        """In a driver: the name by which the cluster keeps *packed*."""
+        name = self._kept.get(packed.digest)
+        if name is None:
+            job = str(ray.get_runtime_context().get_job_id())
+            private.keep(job, f"modules:{packed.digest.hex()}", packed.data)
+            name = self._kept[packed.digest] = packed.digest + bytes.fromhex(job)
+        return name
 
     def target(self, function: Function) -> Any:
         """What to pickle for *function*."""
@@ -51,16 +63,9 @@ class Travelling:
             return
         if source.digest and not exactly:
             return
-        data = private.kv_get(_PREFIX + digest)
+        data = private.kept(digest[-_JOB:].hex(), f"modules:{digest[:-_JOB].hex()}")
         source.use(Packed(digest, data or b""))
         self.digest = digest
-
-    def forget(self) -> None:
-        """The cluster keeps what this process has put there no longer."""
-        if isinstance(self._source, Modules):
-            for digest in self._kept:
-                private.kv_delete(_PREFIX + digest)
-        self._kept.clear()
 
 
 _here: list[Travelling] = []
@@ -75,6 +80,4 @@ def here() -> Travelling:
 
 def forget() -> None:
     """The engine of this process has ended."""
-    for one in _here:
-        one.forget()
     _here.clear()

@@ -14,10 +14,10 @@ import ray
 from nbray.engines.ray import private
 from nbray.engines.ray.boxes import Box, Unmade, boxed, open_box
 from nbray.engines.ray.bracket import bracket, spoiled, where
-from nbray.engines.ray.errors import Failed, Retry
+from nbray.engines.ray.errors import Cancelled, Failed, Retry
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
-from nbray.exceptions import RayError, RaySystemError, on_behalf
+from nbray.exceptions import RayError, RaySystemError, TaskCancelledError, on_behalf
 from nbray.options import DYNAMIC, STREAMING
 from nbray.wire.pickling import Packed, pack_error, unpack_error
 
@@ -86,7 +86,9 @@ def trampoline(definition: Any, yields: bool) -> Callable[..., Any]:
     def run_generator(head: bytes, *rest: Any) -> Any:
         yield from run_task(definition, head, rest)
 
-    return run_generator if yields else run
+    made = run_generator if yields else run
+    made.__name__ = made.__qualname__ = definition.name  # by which Ray speaks of it
+    return made
 
 
 def run_task(definition: Any, head: bytes, rest: Sequence[Any]) -> Any:
@@ -127,8 +129,8 @@ def outcome(head: Head, target: Callable[[], Any], rest: Sequence[Any]) -> Any:
                 lambda error: wants_retry(head.retry, error), lambda error: packed(error, head),
             )  # fmt: skip
         except KeyboardInterrupt as error:
-            if private.is_cancelled():  # Ray ends it so, and knows it by this error
-                raise
+            if private.is_cancelled():
+                raise cancelled(error, head) from None
             raise told(error, head) from None
         except Exception as error:  # noqa: BLE001 - users' code raises what it likes
             raise told(error, head) from None
@@ -175,6 +177,14 @@ def packed(error: BaseException, head: Head) -> bytes:
     host, pid = where()
     own = isinstance(error, RayError) and error.__traceback__ is None
     return pack_error(error, "" if own else head.name, host, pid)
+
+
+def cancelled(error: BaseException | None, head: Head) -> Cancelled:
+    """The end of a call that *error* has interrupted: it tells where it was."""
+    end = TaskCancelledError(f"{head.name} was cancelled while it ran")
+    if error is not None:
+        end = end.with_traceback(error.__traceback__)
+    return Cancelled(pack_error(end, head.name, *where()))
 
 
 def told(error: BaseException, head: Head) -> Failed:

@@ -33,6 +33,7 @@ from nbray.exceptions import (
     on_behalf,
 )
 from nbray.generators import DynamicObjectRefGenerator
+from nbray.hosting.returned import split, written, yielded
 from nbray.options import RetryOn
 from nbray.refs import ObjectRef
 from nbray.wire.failures import one_line, passed_on
@@ -216,12 +217,12 @@ class Runner:
         """
         count = len(call.refs)
         error: BaseException | None = None
-        if isinstance(result, GeneratorType) and count and not _written(result):
-            values, error = _yielded(call.name, result, count)
+        if isinstance(result, GeneratorType) and count and not written(result):
+            values, error = yielded(call.name, result, count)
             if error is not None and may_retry(call, error, 0):
                 raise error
         else:
-            values = [result] if count == 1 else _split(call.name, result, count)
+            values = [result] if count == 1 else several(call.name, result, count)
         packed = [pack(value, f"the result of {call.name}") for value in values]
         for ref, one in zip(call.refs, packed, strict=False):
             self._objects.store(ref, one)
@@ -306,44 +307,10 @@ def may_retry(call: Call, error: BaseException, attempt: int) -> bool:
     return call.retry_on
 
 
-def _written(result: GeneratorType[Any, Any, Any]) -> bool:
-    """Whether it is an expression, and so a value that cannot leave its process."""
-    return result.gi_code.co_name == "<genexpr>"
-
-
-def _yielded(name: str, result: Any, count: int) -> tuple[list[Any], BaseException | None]:
-    """The first *count* values of a generator, and the error that stands for those missing."""
-    values: list[Any] = []
-    try:
-        for value in result:
-            values.append(value)
-            if len(values) == count:
-                result.close()
-                return values, None
-    except Exception as error:  # noqa: BLE001 - users' code raises what it likes
-        return values, error
-    text = f"{name}: Task returned {len(values)} objects, but num_returns={count}."
-    return values, on_behalf(ValueError(text))
-
-
-def _split(name: str, result: Any, count: int) -> list[Any]:
-    if count == 0:
-        if isinstance(result, GeneratorType):
-            deque(result, maxlen=0)  # its body has not run yet
-        return []
-    try:
-        found = iter(result)
-    except TypeError:
-        text = (
-            f"{name} has num_returns={count} but returned one {type(result).__name__}, "
-            "not a sequence of values"
-        )
-        raise on_behalf(TypeError(text)) from None
-    values = list(found)
-    if len(values) != count:
-        text = (
-            f"{name} has num_returns={count} but returned {len(values)} values "
-            f"(Task returned {len(values)} objects, but num_returns={count}.)"
-        )
-        raise on_behalf(ValueError(text))
-    return values
+def several(name: str, result: Any, count: int) -> list[Any]:
+    """The values of a call with *count* returns; see `hosting.returned.split`."""
+    if count:
+        return split(name, result, count)
+    if isinstance(result, GeneratorType):
+        deque(result, maxlen=0)  # its body has not run yet
+    return []

@@ -28,7 +28,7 @@ from nbray.engines.ray.mailbox import open_mailbox
 from nbray.engines.ray.warden import Wardens
 from nbray.events import CellView, Display, Figures, Output
 from nbray.exceptions import TaskCancelledError
-from nbray.text import fitting
+from nbray.hosting.printing import print_event
 from nbray.wire.failures import unpack_error
 
 LONG, SHORT = 0.5, 0.05
@@ -297,19 +297,3 @@ def outcome(theirs: Any) -> tuple[int, str]:
         end = unpack_error(value.data)
     how = told.CANCELLED if isinstance(end, TaskCancelledError) else told.FAILED
     return how, " ".join(str(end).split())[:200]
-
-
-def print_event(event: Output | Display) -> None:
-    """The text on this process's own stream, each line after its origin."""
-    if isinstance(event, Display):
-        text, stream = f"{event.data.get('text/plain', '')}\n", sys.stdout
-    else:
-        text, stream = event.text, sys.stderr if event.stream == "stderr" else sys.stdout
-    prefix = f"({event.task} pid={event.pid}) "
-    lines = text.splitlines(keepends=True)
-    said = "".join(prefix + line if line.strip() else line for line in lines)
-    if stream is None:
-        return  # the program was started without it
-    with contextlib.suppress(ValueError, OSError):  # the stream is closed: the program ends
-        stream.write(fitting(said, getattr(stream, "encoding", None)))
-        stream.flush()

@@ -28,6 +28,11 @@ def start(config: InitConfig) -> RayEngine:
     if private.is_worker():
         return RayEngine(config, worker=True)
     mine = config.address in {"", "local"}
+    if config.detached:
+        raise RaySystemError(
+            "a Ray cluster that nbray starts ends with its process: for one that stays run `ray "
+            "start --head` in a terminal, then nbray.init('auto', engine='ray')"
+        )
     given: dict[str, Any] = {"namespace": config.namespace or None, "logging_level": "ERROR"}
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     if config.runtime_env:

@@ -1,13 +1,12 @@
 """What came from tasks to be shown: messages as events, and events as text of this process.
 
-Owns the translation, how text looks where nobody else shows it (scripts), and
-that whoever printed hears of what was shown. Rule: it is shown in the order in
+Owns the translation, and that whoever printed hears of what was shown. Does not own
+how text looks where nobody else shows it (`hosting.printing`). Rule: it is shown in the order in
 which it came, one thread at a time, and whatever fails in showing is reported
 and holds nobody back.
 """
 from __future__ import annotations
 
-import contextlib
 import math
 import sys
 import threading
@@ -16,12 +15,12 @@ from collections.abc import Callable
 
 from nbray.config import PRINTED_AHEAD
 from nbray.events import Display, Output
+from nbray.hosting.printing import print_event
 from nbray.ids import node_of
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.effects import Send
 from nbray.runtime.shell.client.folding import Folding
 from nbray.runtime.shell.client.loop import Loop
-from nbray.text import fitting
 from nbray.wire import messages as m
 
 
@@ -90,19 +89,3 @@ def event_of(piece: m.Printed | m.Displayed, name: str) -> Output | Display:
     if isinstance(piece, m.Printed):
         return Output(*about, piece.stream, piece.text)
     return Display(*about, piece.data, piece.metadata, piece.display_id, piece.update)
-
-
-def print_event(event: Output | Display) -> None:
-    """The text on this process's own stream, each line after its origin."""
-    if isinstance(event, Display):
-        text, stream = f"{event.data.get('text/plain', '')}\n", sys.stdout
-    else:
-        text, stream = event.text, sys.stderr if event.stream == "stderr" else sys.stdout
-    prefix = f"({event.task} pid={event.pid}) "
-    lines = text.splitlines(keepends=True)
-    said = "".join(prefix + line if line.strip() else line for line in lines)
-    if stream is None:
-        return  # the program was started without it
-    with contextlib.suppress(ValueError, OSError):  # the stream is closed: the program ends
-        stream.write(fitting(said, getattr(stream, "encoding", None)))
-        stream.flush()

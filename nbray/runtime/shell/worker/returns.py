@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nbray.config import INLINE_LIMIT, MOST_RETURNED
-from nbray.exceptions import on_behalf
+from nbray.hosting.returned import split
 from nbray.runtime.core.worker.brain import Item, WorkerBrain
 from nbray.runtime.shell.client.loop import Loop
 from nbray.runtime.shell.client.memory import Memory
@@ -66,7 +66,7 @@ class Returns:
 
     def several(self, item: Item, result: Any, name: str) -> list[Value]:
         """All parts of *result* packed; if one cannot be, what was stored of others is freed."""
-        return self.pieces(item, _parts(result, item.spec.num_returns, name), name)
+        return self.pieces(item, split(name, result, item.spec.num_returns), name)
 
     def pieces(self, item: Item, parts: Iterable[Any], name: str) -> list[Value]:
         """The same of *parts*, of which there are as many as are wanted."""
@@ -86,21 +86,3 @@ class Returns:
             self._loop.locked(lambda: self._brain.client.objects.free_slots(slots))
             raise
         return values
-
-
-def _parts(result: Any, wanted: int, name: str) -> list[Any]:
-    """The values of a task with several returns."""
-    try:
-        values = iter(result)
-    except TypeError:
-        kind = type(result).__name__
-        text = f"{name} has num_returns={wanted} but returned one {kind}, not {wanted} values"
-        raise on_behalf(TypeError(text)) from None
-    parts = list(values)
-    if len(parts) != wanted:
-        text = (
-            f"{name} has num_returns={wanted} but returned {len(parts)} values "
-            f"(Task returned {len(parts)} objects, but num_returns={wanted}.)"
-        )
-        raise on_behalf(ValueError(text))
-    return parts

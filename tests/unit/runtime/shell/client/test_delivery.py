@@ -12,7 +12,7 @@ from nbray.events import Display, Output
 from nbray.ids import client_id
 from nbray.runtime.core.client.brain import CROWDED, ClientBrain
 from nbray.runtime.core.client.host import Host
-from nbray.runtime.shell.client.delivery import Delivery, event_of, print_event
+from nbray.runtime.shell.client.delivery import Delivery, event_of
 from nbray.wire import messages as m
 
 ME = client_id(3, 5)
@@ -23,22 +23,6 @@ def test_messages_become_events() -> None:
     assert text == Output("c", 3, "lab", 9, "f", "stderr", "hello")
     shown = event_of(m.Displayed(ME, "c", 9, "f", {"a": "b"}, {}, "id", True), "lab")
     assert shown == Display("c", 3, "lab", 9, "f", {"a": "b"}, {}, "id", True)
-
-
-def test_each_line_tells_its_origin(capsys: pytest.CaptureFixture[str]) -> None:
-    print_event(Output("", 1, "lab", 9, "f", "stdout", "a\n\nb\n"))
-    print_event(Output("", 1, "lab", 9, "f", "stderr", "oops\n"))
-    print_event(Display("", 1, "lab", 9, "f", {"text/plain": "<Figure>"}))
-    out, err = capsys.readouterr()
-    assert out == "(f pid=9) a\n\n(f pid=9) b\n(f pid=9) <Figure>\n"
-    assert err == "(f pid=9) oops\n"
-
-
-def test_a_program_without_streams_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdout", None)  # started with `>&-`
-    monkeypatch.setattr("sys.stderr", None)
-    for stream in ("stdout", "stderr"):
-        print_event(Output("", 1, "lab", 9, "f", stream, "a\n"))
 
 
 class Sent:

@@ -21,7 +21,10 @@ RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 STARTED = "Ray runtime started"
 TOKEN = "0123456789abcdef" * 4
 """What these clusters ask of whoever joins."""
-SHOWN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+SHOWN = {
+    "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN,
+    "RAY_raylet_start_wait_time_s": "120",  # others may have the CPUs
+}  # fmt: skip
 
 
 @contextlib.contextmanager

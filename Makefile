@@ -171,7 +171,7 @@ lab: $(READY)
 $(BENCH)/.ready: pyproject.toml .ci/find-python
 	@test -x $(BENCH)/bin/python || "$$(.ci/find-python)" -m venv $(BENCH)
 	@echo "installing nbray, ray, dask, ipyparallel and loky into $(BENCH)"
-	@$(BENCH)/bin/python -m pip install -qq -e . numpy ray 'dask[distributed]' ipyparallel loky
+	@$(BENCH)/bin/python -m pip install -qq -e . numpy pandas ray 'dask[distributed]' ipyparallel loky
 	@touch $@
 
 LIBRARIES := .venv-libraries

@@ -48,7 +48,7 @@ def main() -> None:
     asked = parser.parse_args()
     plan = _plan(asked.words, asked.all)
     book = Book()
-    systems = None if asked.peers else {"nbray", "limits"}
+    systems = None if asked.peers else {"nbray", "limits", "serial"}
     if asked.peers:
         book.notes += [f"left out: {row} ({why})" for row, why in LEFT_OUT.items()]
     artifact = ROOT / "artifacts" / "benchmarks.json"
@@ -61,10 +61,12 @@ def main() -> None:
     measure(plan, systems, asked.runs, book, done)
     print(_about(book))
     shown = [tables.cells(row, book) for group, rows in plan for row in rows
-             if group.name not in {"pools", "limits", "budget"}]  # fmt: skip
+             if group.name not in {"pools", "limits", "budget", "jobs"}]  # fmt: skip
     print(tables.lines([row for row in shown if row[2]], tables.HEAD))
     for found in tables.derived(book):
         print("  ".join(found))
+    if tables.jobs(book):
+        print(tables.lines(tables.jobs(book), tables.JOB_HEAD))
     if len(tables.pools(book)) > 2:
         head = ("system", "tasks async /s", "tasks sync /s", "map items /s")
         print(tables.lines(tables.pools(book), head))

@@ -115,6 +115,16 @@ MILLION = (
     ),
 )
 
+JOBS = tuple(
+    Row(f"job: {name}", "s", lower_is_better=True)
+    for name in (
+        "Monte-Carlo", "arrays in", "one shared 200 MB array", "arrays out", "a tree of sums",
+        "an 8 x 8 shuffle of columns", "a group-by over 12 parts", "a grid search", "image tiles",
+        "a parameter server with 4 MB",
+    )
+)  # fmt: skip
+"""Each by every system's own API, and serially, with two processes."""
+
 _PARTS = (
     "submitting: function, spec, id, entry", "pickling", "references and counts",
     "queues, leases, results", "messages and sockets", "waiting and the baton",
@@ -163,6 +173,7 @@ GROUPS = (
            Row("tasks async over one namespace, local", "/s")),
           ("nbray",), slow=True),
     Group("moving", "moving.py", MOVING, slow=True),
+    Group("jobs", "jobs.py", JOBS, ("nbray", "ray", "dask", "loky", "serial"), slow=True),
     Group("million", "million.py", MILLION, ("nbray",), slow=True),
     Group("budget", "budget.py", BUDGET, ("nbray",), slow=True),
     Group("limits", "limits.py", LIMITS, ("limits",), slow=True),

@@ -25,7 +25,7 @@ from benchmarks.rows import Group, Row
 PROGRAMS = Path(__file__).parent / "programs"
 PACKAGES = {"dask": "distributed"}
 """Systems whose module has another name than they."""
-WITHOUT = {"nbray", "limits", "concurrent.futures", "multiprocessing.Pool"}
+WITHOUT = {"nbray", "limits", "serial", "concurrent.futures", "multiprocessing.Pool"}
 """Systems that are always there."""
 
 
@@ -82,7 +82,8 @@ def measure(
 def _once(group: Group, rows: tuple[Row, ...], system: str, book: Book) -> None:
     book.busy.append(psutil.cpu_percent(0.3))
     names = [] if rows == group.rows else [row.name for row in rows]
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONWARNINGS": "ignore",
+                   "OMP_NUM_THREADS": "1"}  # fmt: skip
     environment.pop("NBRAY_ADDRESS", None)
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(

@@ -9,10 +9,11 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.rows import ASYNC, BUDGET, LIMITS, MAP, POOLS, SYNC, Row
+from benchmarks.rows import ASYNC, BUDGET, JOBS, LIMITS, MAP, POOLS, SYNC, Row
 from benchmarks.running import Book
 
 HEAD = ("row", "unit", "nbray", "spread", "Ray", "spread", "ratio", "asked", "")
+JOB_HEAD = ("job", "unit", "nbray", "ray", "dask", "loky", "serial", "over serial", "first")
 
 
 def text(value: float) -> str:
@@ -111,6 +112,26 @@ def pools(book: Book) -> list[tuple[str, ...]]:
     return found
 
 
+def jobs(book: Book) -> list[tuple[str, ...]]:
+    """The jobs: each system's seconds, who was first, and how often nbray's fit into serial's."""
+    found = []
+    for row in JOBS:
+        seconds = {
+            system: statistics.median(values)
+            for system in ("nbray", "ray", "dask", "loky", "serial")
+            if (values := book.of(row.name, system))
+        }
+        if len(seconds) > 2 and "nbray" in seconds:
+            times = seconds.get("serial", 0.0) / seconds["nbray"]
+            pools = [system for system in seconds if system != "serial"]
+            found.append((
+                row.name.removeprefix("job: "), "s",
+                *(text(seconds[one]) if one in seconds else "" for one in JOB_HEAD[2:7]),
+                f"{times:.2f} x", min(pools, key=seconds.__getitem__),
+            ))  # fmt: skip
+    return found
+
+
 def derived(book: Book) -> list[tuple[str, ...]]:
     """What is asked of two rows together."""
     found = []
@@ -154,6 +175,9 @@ def page(groups: list[tuple[str, tuple[Row, ...]]], book: Book, about: str) -> s
     if len(beside) > 2:
         parts += ["### Beside other pools (tasks, or items, a second)",
                   markdown(beside, ("system", ASYNC, SYNC, MAP))]  # fmt: skip
+    done = jobs(book)
+    if done:
+        parts += ["### Whole jobs, two processes each", markdown(done, JOB_HEAD)]
     budget = [
         (row.name.removeprefix("budget: "), text(statistics.median(values)), spread(values))
         for row in BUDGET if (values := book.of(row.name, "nbray"))

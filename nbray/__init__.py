@@ -65,11 +65,14 @@ __all__ = [
     "nodes",
     "panel",
     "progress",
+    "publish",
+    "published",
     "put",
     "remote",
     "shutdown",
     "timeline",
     "unload_ipython_extension",
+    "unpublish",
     "util",
     "wait",
 ]
@@ -147,6 +150,50 @@ def panel(controls: bool = True) -> Any:
     from nbray.jupyter.panel.panel import panel as make
 
     return make(controls)
+
+
+def publish(name: str, value: Any, *, namespace: str = "") -> None:
+    """Publish *value* under *name* for all who work on this cluster: `nbray.published(name)`.
+
+    It stays when this notebook ends, until it is freed (`nbray.unpublish(name)`,
+    `%nbray published free NAME`) or the cluster ends. What had the name before is replaced;
+    who has read it keeps it.
+
+    Args:
+        value: anything that can be pickled; of a reference the value that it stands for.
+        namespace: sets names apart. By default all names of a cluster are common.
+
+    Raises:
+        TypeError: the name is no text, or the value cannot be pickled or holds references.
+        OutOfDiskError, ObjectStoreFullError: there is no room for it, on disk or at all.
+    """
+    from nbray import publishing
+
+    publishing.publish(name, value, namespace=namespace)
+
+
+def published(name: str | None = None, *, namespace: str = "") -> Any:
+    """What was published under *name*; without a name, a list of all that is (a table).
+
+    Arrays in it are read-only and mapped, not copied: `.copy()` gives one that can be changed.
+
+    Raises:
+        ValueError: nothing has this name; says which there are.
+    """
+    from nbray import publishing
+
+    return publishing.published(name, namespace=namespace)
+
+
+def unpublish(name: str, *, namespace: str = "") -> None:
+    """Free what was published under *name*; who has read it keeps it.
+
+    Raises:
+        ValueError: nothing has this name; says which there are.
+    """
+    from nbray import publishing
+
+    publishing.unpublish(name, namespace=namespace)
 
 
 def timeline(cell: str | int | None = None, filename: Any = None) -> Any:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import click
 
-from nbray.commands import breakpoints, cluster, diagnostics, jobs, programs, state
+from nbray.commands import breakpoints, cluster, diagnostics, jobs, programs, published, state
 
 __all__ = ["add_to"]
 
 
 def add_to(main: click.Group) -> None:
     """Give *main* all commands of this package."""
-    groups = (state, jobs, cluster, diagnostics, programs, breakpoints)
+    groups = (state, jobs, cluster, diagnostics, programs, breakpoints, published)
     for command in (one for group in groups for one in group.COMMANDS):
         main.add_command(command)

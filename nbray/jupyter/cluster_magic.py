@@ -76,6 +76,7 @@ def run(line: str) -> Any:
         "start": _start, "attach": _attach, "join": _join, "status": _status, "stop": _stop,
         "dashboard": _dashboard, "logs": _logs, "debug": _debug,
         "memory": _memory, "free": _free, "jobs": _jobs, "receipt": _receipt, "help": _help,
+        "published": _published,
     }
     try:
         return work[command](values, options)
@@ -288,6 +289,22 @@ def _jobs(values: list[str], _options: dict[str, str]) -> Any:
     if len(values) != 2 or values[0] not in {"stop", "forget"}:
         raise UsageError(f"%nbray jobs: unexpected {values[-1]!r}; usage: {COMMANDS['jobs'].usage}")
     _say(jobs.stop(values[1]) if values[0] == "stop" else jobs.forget(values[1]))
+    return None
+
+
+def _published(values: list[str], _options: dict[str, str]) -> Any:
+    from nbray import publishing
+
+    if session.live() is None:
+        raise NotebookError(f"{_not_running()}: nothing is published")
+    if not values:
+        return publishing.published()
+    if len(values) != 2 or values[0] != "free":
+        usage = COMMANDS["published"].usage
+        raise UsageError(f"%nbray published: unexpected {values[-1]!r}; usage: {usage}")
+    namespace, _, name = values[1].rpartition("/")
+    publishing.unpublish(name, namespace=namespace)
+    _say(f"{values[1]} is freed.")
     return None
 
 

@@ -76,6 +76,11 @@ COMMANDS = {
     ),
     "memory": Command("%nbray memory", "what lies in the object store, and who holds it"),
     "free": Command("%nbray free", "let go what only past outputs hold"),
+    "published": Command(
+        "%nbray published [free NAME]",
+        "data that any notebook of this cluster reads by name: nbray.published(NAME)",
+        takes=("free",),
+    ),
     "debug": Command(
         "%nbray debug [FRAME] [-o NAME,NAME]",
         "look at the frames of the last failure of a task; -o: take its variables",

@@ -12,7 +12,7 @@ from typing import dataclass_transform
 import msgspec
 
 from nbray.events import CellView
-from nbray.ids import ObjectKey, object_hex
+from nbray.ids import ObjectKey, object_hex, task_hex
 
 TASKS, OBJECTS, ACTORS, TEXTS = 1, 2, 4, 8
 """What a screen wants to know, as bits; cells and processes always come along."""
@@ -71,8 +71,8 @@ class TaskRecord(Record):
         return self.owner, self.seq
 
     def hex(self) -> str:
-        """32 hexadecimal digits naming it in the cluster, as the runtime context gives them."""
-        return object_hex(self.owner, self.seq & _MASK)
+        """48 hexadecimal digits naming it in the cluster, as the runtime context gives them."""
+        return task_hex(self.owner, self.seq & _MASK)
 
 
 class ActorRecord(Record):
@@ -164,7 +164,7 @@ class ObjectRecord(Record):
         return self.owner, self.seq
 
     def hex(self) -> str:
-        """32 hexadecimal digits, as `ObjectRef.hex` gives them."""
+        """56 hexadecimal digits, as `ObjectRef.hex` gives them."""
         return object_hex(self.owner, self.seq)
 
 

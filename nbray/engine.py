@@ -17,7 +17,7 @@ import msgspec
 
 from nbray.details import Details, GroupRecord, HoldingRecord
 from nbray.events import CellView, Display, Output, Snapshot
-from nbray.ids import ObjectKey, object_hex
+from nbray.ids import ObjectKey, actor_hex
 from nbray.options import ActorOptions, MethodOptions, TaskOptions
 from nbray.refs import ObjectRef
 from nbray.where import Condition
@@ -87,7 +87,7 @@ class ActorInfo(msgspec.Struct, frozen=True):
 
     def hex(self) -> str:
         """32 hexadecimal digits naming the actor in the cluster."""
-        return object_hex(self.owner, self.actor)
+        return actor_hex(self.owner, self.actor)
 
 
 class RuntimeInfo(msgspec.Struct, frozen=True):

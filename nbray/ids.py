@@ -78,6 +78,12 @@ def is_driver(client: int) -> bool:
     return bool(client & DRIVER_FLAG)
 
 
+_PADDING = "f" * 8
+_FIRST = "01000000"
+"""Ids that users see are as long as Ray's, which have more to say; an object's ends with its number
+among what its task returns."""
+
+
 HEAD = client_id(FIRST_NODE, HEAD_LOCAL)
 
 
@@ -91,11 +97,41 @@ def client_hex(client: int) -> str:
     return f"{client:016x}"
 
 
+def worker_hex(client: int) -> str:
+    """The id of a process as users see it: 56 hexadecimal digits."""
+    return f"{client:016x}{_PADDING * 5}"
+
+
+def job_hex(client: int) -> str:
+    """The id of a driver's job as users see it: 8 hexadecimal digits, drawn at random."""
+    return f"{client & LOCAL_MASK:08x}"
+
+
+def actor_hex(owner: int, actor: int) -> str:
+    """32 hexadecimal digits naming an actor in the cluster."""
+    return f"{owner:016x}{actor:016x}"
+
+
+def task_hex(owner: int, seq: int) -> str:
+    """48 hexadecimal digits naming a task in the cluster: the first of those of its return."""
+    return f"{owner:016x}{seq:016x}{_PADDING * 2}"
+
+
+def driver_task_hex(job: int) -> str:
+    """The id that what a driver submits itself has as its parent's."""
+    return f"{_PADDING * 5}{job_hex(job)}"
+
+
 def object_hex(owner: int, seq: int) -> str:
-    """32 hexadecimal digits naming one object in the cluster."""
-    return f"{owner:016x}{seq:016x}"
+    """56 hexadecimal digits naming one object in the cluster."""
+    return f"{owner:016x}{seq:016x}{_PADDING * 2}{_FIRST}"
+
+
+def object_numbers(binary: bytes) -> ObjectKey:
+    """What `object_hex` was made of, from its bytes."""
+    return int.from_bytes(binary[:8], "big"), int.from_bytes(binary[8:16], "big")
 
 
 def node_hex(node: int, cluster: int = 0) -> str:
-    """The node id users see: 32 hexadecimal digits, unique across clusters."""
-    return f"{cluster:016x}{node:016x}"
+    """The node id users see: 56 hexadecimal digits, unique across clusters."""
+    return f"{cluster:016x}{'0' * 24}{node:016x}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 import msgspec
 
 from nbray.exceptions import RaySystemError, reference_ended
-from nbray.ids import ObjectKey, object_hex
+from nbray.ids import ObjectKey, object_hex, object_numbers
 
 if TYPE_CHECKING:
     from concurrent.futures import Future  # with it comes `logging`
@@ -73,11 +73,11 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         return reference_ended(repr(self), getattr(self._engine, "ended", ""))
 
     def hex(self) -> str:
-        """32 hexadecimal digits, unique in the cluster."""
-        return object_hex(self.owner, self.seq)
+        """56 hexadecimal digits, unique in the cluster."""
+        return "f" * 56 if self.is_nil() else object_hex(self.owner, self.seq)
 
     def binary(self) -> bytes:
-        """The 16 bytes of `hex`."""
+        """The 28 bytes of `hex`."""
         return bytes.fromhex(self.hex())
 
     def is_nil(self) -> bool:
@@ -87,11 +87,11 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
     @staticmethod
     def size() -> int:
         """Bytes of an id."""
-        return 16
+        return 28
 
     @classmethod
     def from_binary(cls, binary: bytes) -> ObjectRef[Any]:
-        """The reference to the object of these 16 bytes, counted as any other.
+        """The reference to the object of these 28 bytes, counted as any other.
 
         The object itself must still be there: bytes keep nothing alive.
 
@@ -100,9 +100,9 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         """
         if not isinstance(binary, bytes):
             raise TypeError(f"Unsupported type: {type(binary)}, expected bytes")
-        if len(binary) != 16:
-            raise ValueError(f"ID string needs to have length 16, got {len(binary)}")
-        owner, seq = int.from_bytes(binary[:8], "big"), int.from_bytes(binary[8:], "big")
+        if len(binary) != cls.size():
+            raise ValueError(f"ID string needs to have length {cls.size()}, got {len(binary)}")
+        owner, seq = object_numbers(binary)
         engine = cls.in_use()
         if engine is None or max(owner, seq) >> 63:  # no process and no object has such a number
             return ObjectRef(owner, seq, cast("Engine", engine), None)
@@ -110,18 +110,18 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
 
     @classmethod
     def from_hex(cls, hex_id: str) -> ObjectRef[Any]:
-        """The same of 32 hexadecimal digits; raises as `from_binary` does."""
+        """The same of 56 hexadecimal digits; raises as `from_binary` does."""
         return cls.from_binary(bytes.fromhex(hex_id))
 
     @classmethod
     def nil(cls) -> ObjectRef[Any]:
         """The reference to no object."""
-        return cls.from_binary(b"\xff" * 16)
+        return cls.from_binary(b"\xff" * cls.size())
 
     @classmethod
     def from_random(cls) -> ObjectRef[Any]:
         """A reference to nothing that there is: `get` waits for ever."""
-        return cls.from_binary(b"\xfe" + os.urandom(15))
+        return cls.from_binary(b"\xfe" + os.urandom(cls.size() - 1))
 
     def call_site(self) -> str:
         """The cell that made the object, as people call it ('' in a script)."""
@@ -145,7 +145,7 @@ class ObjectRef(msgspec.Struct, Generic[T], weakref=True, eq=False):
         """The `TaskID` of the task of which this is the first return."""
         from nbray.unique_ids import TaskID  # few programs ask
 
-        return TaskID(self.binary())
+        return TaskID(self.binary()[: TaskID.SIZE])
 
     def job_id(self) -> Any:
         """The `JobID` of the job to which the calling code belongs."""

@@ -1,17 +1,13 @@
 """Ray's classes of ids: bytes with a class, a length and a hexadecimal form.
 
 Owns these classes, for programs that make or compare such ids. Does not own identities
-(`nbray.ids`): nbray's own are of 16 bytes, or of 8 for a process or a job, so each class takes
-these lengths beside Ray's. Rule: two are equal where class and bytes are.
+(`nbray.ids`). Rule: two are equal where class and bytes are.
 """
 
 from __future__ import annotations
 
 import os
 from typing import Any, ClassVar, Self
-
-OWN = (8, 16)
-"""Bytes of an id of nbray's own."""
 
 __all__ = [
     "ActorClassID", "ActorID", "BaseID", "FunctionID", "JobID", "Language", "NodeID",
@@ -34,7 +30,7 @@ class BaseID:
     def __init__(self, id: bytes) -> None:  # noqa: A002 - Ray's name
         if not isinstance(id, bytes):
             raise TypeError(f"Unsupported type: {type(id)}, expected bytes")
-        if len(id) != self.SIZE and len(id) not in OWN:
+        if len(id) != self.SIZE:
             raise ValueError(f"ID string needs to have length {self.SIZE}, got {len(id)}")
         self._bytes = id
 

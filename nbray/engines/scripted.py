@@ -19,7 +19,7 @@ from nbray.config import InitConfig
 from nbray.engine import Capabilities, Function, RuntimeInfo
 from nbray.engines.parts import NoActors, OneMachine, PlainCells, PlainContext, PlainInsight
 from nbray.exceptions import ObjectLostError, RaySystemError, in_future
-from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_hex, client_id, node_hex
+from nbray.ids import DRIVER_FLAG, FIRST_NODE, client_id, job_hex, node_hex, worker_hex
 from nbray.options import UNIT, TaskOptions, demand
 from nbray.refs import ObjectRef
 from nbray.wire import pickling as p
@@ -41,13 +41,13 @@ class ScriptedEngine:
     def __init__(self, config: InitConfig | None = None) -> None:
         config = config or InitConfig()
         self._owner = owner = client_id(FIRST_NODE, DRIVER_FLAG | next(_numbers))
-        node, process = node_hex(FIRST_NODE, owner), client_hex(owner)
+        node = node_hex(FIRST_NODE, owner)
         total = {"CPU": config.num_cpus or float(os.cpu_count() or 1), **config.resources}
         self.ended = ""
         self.actors = NoActors()
         self.cells = PlainCells()
         self.cluster = OneMachine(node, total)
-        here = RuntimeInfo(process, node, process, namespace=config.namespace)
+        here = RuntimeInfo(job_hex(owner), node, worker_hex(owner), namespace=config.namespace)
         self.context = PlainContext(here, self._ref)
         self.insight = PlainInsight()
         self._sequence = itertools.count(1)
@@ -64,7 +64,7 @@ class ScriptedEngine:
         packed, deps = p.pack_call(args, kwargs, name)
         refs = [self._ref(self._owner, next(self._sequence)) for _ in range(count)]
         task = msgspec.structs.replace(
-            self.context.here, task_name=name, task_id=refs[0].hex() if refs else "none",
+            self.context.here, task_name=name, task_id=refs[0].hex()[:48] if refs else "none",
             assigned={kind: amount / UNIT for kind, amount in demand(options).items()},
         )  # fmt: skip
         try:

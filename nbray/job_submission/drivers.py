@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbray.details import Details
-from nbray.ids import client_hex, node_of
+from nbray.ids import job_hex, node_of
 from nbray.job_submission.records import DriverInfo, JobDetails, JobStatus, JobType
 
 _OWN_PROGRAMS = ("nbray.dashboard", "nbray.jupyter")
@@ -36,7 +36,7 @@ def drivers(
         looks = not line or any(name in line for name in _OWN_PROGRAMS)
         if not one.driver or one.client == hidden or looks:
             continue
-        identity, node = client_hex(one.client), nodes.get(node_of(one.client), {})
+        identity, node = job_hex(one.client), nodes.get(node_of(one.client), {})
         said = details.environments.get(one.client)
         found.append(
             JobDetails(

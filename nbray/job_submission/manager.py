@@ -22,7 +22,7 @@ from nbray import api, session
 from nbray.config import JOB_CONFIG, JOB_DRIVERS
 from nbray.exceptions import RuntimeEnvSetupError
 from nbray.hosting import watched_commands
-from nbray.ids import OWN_CELL, client_hex
+from nbray.ids import OWN_CELL, job_hex
 from nbray.job_submission.environment import JobEnvironment
 from nbray.job_submission.records import JobErrorType, JobInfo, JobStatus
 from nbray.remote import remote
@@ -77,7 +77,7 @@ class Job:
         """How far it is; with its latest driver."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             client, pid = self.drivers.read_text().splitlines()[-1].split()
-            self.info.job_id, self.info.driver_pid = client_hex(int(client)), int(pid)
+            self.info.job_id, self.info.driver_pid = job_hex(int(client)), int(pid)
         return self.info
 
     def say(self, text: str) -> None:

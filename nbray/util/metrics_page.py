@@ -20,7 +20,7 @@ from nbray.context import metrics_port
 from nbray.details import TASKS
 from nbray.engine import Engine
 from nbray.exceptions import RayError
-from nbray.ids import FIRST_NODE, OWN_NAMESPACE, client_hex
+from nbray.ids import FIRST_NODE, OWN_NAMESPACE, worker_hex
 from nbray.remote import remote
 
 Tags = tuple[tuple[str, str], ...]
@@ -122,7 +122,7 @@ class MetricsPage:
 def gone(engine: Engine) -> list[str]:
     """Ids of processes that have ended of late, as far as is known: the next look knows more."""
     try:
-        return [client_hex(one.client) for one in engine.insight.details(TASKS).gone]
+        return [worker_hex(one.client) for one in engine.insight.details(TASKS).gone]
     except RayError:  # the cluster ends
         return []
 

@@ -176,7 +176,7 @@ def _object(one: ObjectRecord, names: Names) -> tuple[Cell, ...]:
         Cell(figures.count(one.held)),
         Cell(figures.noun(one.borrowers, "process", "processes") if one.borrowers else ""),
         Cell(figures.noun(one.pins, "process", "processes") if one.pins else ""),
-        Cell(one.hex()[8:], tone="soft"),
+        Cell(one.hex()[8:32], tone="soft"),
     )  # fmt: skip
 
 

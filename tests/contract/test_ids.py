@@ -55,6 +55,26 @@ def test_the_task_and_the_job_of_a_reference():
     assert not ref.is_nil()
 
 
+@pytest.mark.concurrent
+def test_ids_are_as_long_as_rays():
+    @ray.remote(num_cpus=0)
+    class Actor:
+        def ids(self):
+            here = ray.get_runtime_context()
+            return here.get_job_id(), here.get_task_id(), here.get_worker_id(), here.get_node_id()
+
+    actor = Actor.remote()
+    call = actor.ids.remote()
+    job, task, worker, node = ray.get(call)
+    assert [len(one) for one in (job, task, worker, node)] == [8, 48, 56, 56]
+    assert job == ray.get_runtime_context().get_job_id()
+    assert task == call.task_id().hex() == call.hex()[:48]
+    assert len(actor._actor_id.hex()) == 32
+    assert len(ray.put(1).hex()) == 56
+    assert ray.ObjectRef.nil().hex() == "f" * 56
+    assert ray.NodeID.from_hex(node).hex() == ray.nodes()[0]["NodeID"]
+
+
 def test_a_reference_by_its_older_name():
     assert ray.ObjectID is ray.ObjectRef
 

@@ -29,7 +29,8 @@ def test_identity():
 
 def test_hex_and_binary():
     ref = make()
-    assert ref.hex() == "00000000000000010000000000000002"
+    assert ref.hex() == "00000000000000010000000000000002ffffffffffffffff01000000"
+    assert ref.task_id().hex() == ref.hex()[:48]
     assert ref.binary() == bytes.fromhex(ref.hex())
     assert repr(ref) == f"ObjectRef({ref.hex()})"
 

@@ -16,7 +16,7 @@ from nbray.engine import ActorInfo, RuntimeInfo
 from nbray.engines.inline.cluster import ADDRESS, InlineCluster
 from nbray.engines.inline.objects import Objects
 from nbray.engines.inline.running import Call, running
-from nbray.ids import FIRST_NODE, client_hex, node_hex
+from nbray.ids import FIRST_NODE, job_hex, task_hex, worker_hex
 from nbray.options import UNIT, TaskOptions, demand
 from nbray.refs import ObjectRef
 from nbray.where import APART, Where
@@ -45,9 +45,9 @@ class InlineContext:
 
     def _here(self) -> RuntimeInfo:
         return RuntimeInfo(
-            job_id=client_hex(self._owner),
+            job_id=job_hex(self._owner),
             node_id=self._cluster.node_id(),
-            worker_id=client_hex(self._owner),
+            worker_id=worker_hex(self._owner),
             namespace=self.namespace,
             node_ip=ADDRESS,
             runtime_env=self._environment,
@@ -66,7 +66,7 @@ class InlineContext:
         """Where *call*, of *target*, will run."""
         return msgspec.structs.replace(
             self._here(),
-            task_id=call.refs[0].hex() if call.refs else node_hex(FIRST_NODE),
+            task_id=task_hex(*call.refs[0].key) if call.refs else task_hex(0, FIRST_NODE),
             task_name=call.name,
             function=_defined(target, call.defined or call.name),
             runtime_env=self.environment(options.runtime_env),
@@ -96,7 +96,7 @@ class InlineContext:
             group = {"group": known.group, "captures": known.captures}
         return msgspec.structs.replace(
             self._here(),
-            task_id=f"{self._owner:016x}{seq:016x}",
+            task_id=task_hex(self._owner, seq),
             task_name=name,
             function=_defined(actor.cls, actor.info.class_name) + f".{method}" if method else "",
             actor_id=actor.info.hex(),

@@ -272,15 +272,15 @@ class Runner:
     def _note(self, call: Call, state: int, why: str = "") -> None:
         """Remember an attempt that has ended."""
         info = call.info
-        task, actor, job = info.task_id, info.actor_id, info.job_id
+        task, actor = info.task_id, info.actor_id
         if not task:
             return
         owner, seq = _key(task)
         now = time.monotonic()
         self.past.append(
             TaskRecord(
-                owner=owner, seq=seq, name=call.name, cell=call.cell, job=int(job, 16), state=state,
-                worker=int(info.worker_id, 16), ended=now, why=why,
+                owner=owner, seq=seq, name=call.name, cell=call.cell, job=owner, state=state,
+                worker=int(info.worker_id[:16], 16), ended=now, why=why,
                 started=now - (time.perf_counter() - call.began[0]), defined=call.defined,
                 actor=_key(actor) if actor else (0, 0),
                 parent=_key(call.parent.task_id) if call.parent is not None else (0, 0),
@@ -295,7 +295,7 @@ class Runner:
 
 
 def _key(identity: str) -> tuple[int, int]:
-    return int(identity[:16], 16), int(identity[16:], 16)
+    return int(identity[:16], 16), int(identity[16:32], 16)
 
 
 def may_retry(call: Call, error: BaseException, attempt: int) -> bool:

@@ -16,6 +16,7 @@ from nbray.engines.ray import private
 from nbray.engines.ray.bracket import running
 from nbray.engines.ray.references import table
 from nbray.exceptions import RaySystemError
+from nbray.ids import task_hex
 from nbray.refs import ObjectRef
 
 
@@ -88,9 +89,8 @@ class RayContext:
 
 
 def _short(task: str) -> str:
-    """The id of a task in 32 hexadecimal digits, those of its first return."""
-    data = bytes.fromhex(task)
-    return table.reference(*_key(data)).hex()
+    """The id of a task, as records have it: by its first return."""
+    return task_hex(*_key(bytes.fromhex(task)))
 
 
 def _key(task: bytes) -> tuple[int, int]:

@@ -12,7 +12,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from nbray import details as d
-from nbray.ids import OWN_CELL, client_hex, is_driver, node_of, object_hex
+from nbray.ids import (
+    OWN_CELL,
+    actor_hex,
+    driver_task_hex,
+    is_driver,
+    job_hex,
+    node_of,
+    object_hex,
+    task_hex,
+    worker_hex,
+)  # fmt: skip
 from nbray.util.state.environment_rows import environment_rows, serialized
 
 Row = dict[str, Any]
@@ -112,13 +122,13 @@ class Reading:
             "attempt_number": attempt,
             "name": name,
             "state": state,
-            "job_id": client_hex(one.job),
-            "actor_id": object_hex(*one.actor) if calls else None,
+            "job_id": job_hex(one.job),
+            "actor_id": actor_hex(*one.actor) if calls else None,
             "type": "ACTOR_TASK" if calls else "NORMAL_TASK",
             "func_or_class_name": one.defined or one.name,
             "parent_task_id": parent,
             "node_id": self._node(node_of(worker)) if worker else None,
-            "worker_id": client_hex(worker) if worker else None,
+            "worker_id": worker_hex(worker) if worker else None,
             "worker_pid": self._pids.get(worker) if worker else None,
             "error_type": _error_type(one, calls) if failed else None,
             "language": "PYTHON",
@@ -149,7 +159,7 @@ class Reading:
                 d.DONE if state == "FINISHED" else d.QUEUED, one.worker, actor=one.key,
                 resources=one.resources, why=one.cause, defined=f"{one.class_name}.__init__",
             )  # fmt: skip
-            row = self._task(record, 0, _driver_task(one.job))
+            row = self._task(record, 0, driver_task_hex(one.job))
             prefix = f"{one.name}:" if one.name else ""
             yield row | {
                 "runtime_env_info": {"serialized_runtime_env": one.environment or "{}"},
@@ -171,10 +181,10 @@ class Reading:
         state = _ACTORS[one.state]
         pid = self._pids.get(one.worker, 0)
         return {
-            "actor_id": object_hex(*one.key),
+            "actor_id": actor_hex(*one.key),
             "class_name": one.class_name,
             "state": state,
-            "job_id": client_hex(one.job),
+            "job_id": job_hex(one.job),
             "name": one.name,
             "node_id": self._node(one.node) if one.node else None,
             "pid": pid,
@@ -206,10 +216,10 @@ class Reading:
                 "error_message": one.cause,
                 "reason": next(found, "WORKER_DIED"),
                 "class_name": one.class_name,
-                "actor_id": object_hex(*one.key),
+                "actor_id": actor_hex(*one.key),
                 "name": one.name,
                 "ray_namespace": one.namespace,
-                "owner_id": client_hex(one.owner),
+                "owner_id": worker_hex(one.owner),
                 "owner_ip_address": self._ip(node_of(one.owner)),
                 "node_ip_address": self._ip(one.node),
                 "pid": pid,
@@ -264,7 +274,7 @@ class Reading:
         """Drivers and workers, ended ones of late included."""
         return [
             {
-                "worker_id": client_hex(one.client),
+                "worker_id": worker_hex(one.client),
                 "is_alive": alive,
                 "worker_type": "DRIVER" if one.driver else "WORKER",
                 "exit_type": None if alive else _exit_type(one),
@@ -336,13 +346,13 @@ class _Parents:
     def of(self, one: d.TaskRecord) -> str:
         """The id of the parent of *one*; a driver's is made of its job's."""
         if one.parent != (0, 0):
-            return object_hex(one.parent[0], one.parent[1] & ((1 << 64) - 1))
+            return task_hex(one.parent[0], one.parent[1] & ((1 << 64) - 1))
         ran = self._ran.get(one.owner)
         if ran and not is_driver(one.owner):
             place = bisect.bisect_right(ran, (one.started or float("inf"), "g"))
             if place:
                 return ran[place - 1][1]
-        return _driver_task(one.job)
+        return driver_task_hex(one.job)
 
 
 def group_rows(groups: Iterable[d.GroupRecord]) -> list[Row]:
@@ -351,7 +361,7 @@ def group_rows(groups: Iterable[d.GroupRecord]) -> list[Row]:
         {
             "placement_group_id": one.id,
             "name": one.name,
-            "creator_job_id": client_hex(one.job),
+            "creator_job_id": job_hex(one.job),
             "state": one.state,
             "bundles": [
                 {
@@ -391,10 +401,6 @@ def _exit_type(one: d.ProcessRecord) -> str:
     if not one.intended:
         return "SYSTEM_ERROR"
     return "INTENDED_USER_EXIT" if one.driver else "INTENDED_SYSTEM_EXIT"
-
-
-def _driver_task(job: int) -> str:
-    return "f" * 16 + client_hex(job)
 
 
 def _error_type(one: d.TaskRecord, calls: bool) -> str:

@@ -103,5 +103,5 @@ def test_those_that_joined_are_stopped_before_their_heads(native: Native) -> Non
 def test_a_screen_attaches_with_the_secret_and_without_output(native: Native) -> None:
     Local().attach(record("head"))
     assert native.attached == [
-        InitConfig(address="127.0.0.1:7000", secret="hush", log_to_driver=False)
+        InitConfig(address="127.0.0.1:7000", secret="hush", log_to_driver=False, looks=True)
     ]

@@ -17,7 +17,7 @@ from collections import deque
 import msgspec
 
 from nbray.config import DEAD_GRACE
-from nbray.ids import FIRST_NODE, HEAD, node_of, object_hex
+from nbray.ids import FIRST_NODE, HEAD, actor_hex, node_of
 from nbray.runtime.core.client.actor_links import ActorLink
 from nbray.runtime.core.client.ended_actors import EndedActors
 from nbray.runtime.core.client.objects.objects import Entry, Objects
@@ -430,7 +430,7 @@ class Callers:
             f"{link.name}.{task.work.spec.name}: {link.cause}; it is restarting: the actor is "
             f"temporarily unavailable until then, and {what}"
         )
-        made = self._error("ActorUnavailableError", text, b"", object_hex(*link.key))
+        made = self._error("ActorUnavailableError", text, b"", actor_hex(*link.key))
         return Value(made, failed=True)
 
     def _hold_on(self, link: ActorLink, message: ActorState) -> None:
@@ -449,13 +449,13 @@ class Callers:
     def _death(self, link: ActorLink) -> Value:
         if link.error:
             text = f"the actor {link.name} could not be made: "
-            made = self._error("ActorDiedError", text, link.error, object_hex(*link.key))
+            made = self._error("ActorDiedError", text, link.error, actor_hex(*link.key))
             return Value(made, failed=True)
         cause = link.cause or "it has ended"
         never = link.kind == Why.UNSCHEDULABLE
         kind = "ActorUnschedulableError" if never else "ActorDiedError"
         text = f"the actor {link.name} is dead: {cause}"
-        return Value(self._error(kind, text, b"", object_hex(*link.key)), failed=True)
+        return Value(self._error(kind, text, b"", actor_hex(*link.key)), failed=True)
 
     def _life_ended(self, entry: Entry) -> list[ClientEffect]:
         link = self.links.get(entry.key)

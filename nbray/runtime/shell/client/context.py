@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbray import gpus
 from nbray.engine import ActorInfo, RuntimeInfo
-from nbray.ids import client_hex, node_hex
+from nbray.ids import actor_hex, client_hex, job_hex, node_hex, task_hex, worker_hex
 from nbray.refs import ObjectRef
 from nbray.runtime.core.client.brain import ClientBrain
 from nbray.runtime.core.placement import out_of_group, units
@@ -101,12 +101,12 @@ class NativeContext:
             attempt = item.extra.attempt if item.extra is not None else 0
         here = brain.members.get(brain.node)  # fresher: opening the port moves the head's node
         return RuntimeInfo(
-            job_id=client_hex(job),
+            job_id=job_hex(job),
             node_id=node_hex(brain.node, registered.cluster),
-            worker_id=client_hex(brain.me),
-            task_id=f"{item.caller:016x}{item.seq & ((1 << 64) - 1):016x}" if item else "",
+            worker_id=worker_hex(brain.me),
+            task_id=task_hex(item.caller, item.seq & ((1 << 64) - 1)) if item else "",
             task_name=_name(item.spec, actor) if item else "",
-            actor_id=f"{actor.spec.owner:016x}{actor.spec.actor:016x}" if actor else "",
+            actor_id=actor_hex(actor.spec.owner, actor.spec.actor) if actor else "",
             actor_name=actor.spec.name if actor else "",
             namespace=self.origin()[2],
             was_restarted=bool(actor and actor.incarnation > 0),

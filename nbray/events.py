@@ -124,6 +124,9 @@ class CellView(msgspec.Struct, frozen=True):
     """Values that its generators have yielded so far."""
     remade: int = 0
     """Of the tasks: those that ran again because what they had made was lost with a node."""
+    rows: tuple[NodeCounts, ...] = ()
+    """The same by what ran, not where: a function, an actor (number 0). Only of work that others'
+    libraries submit, of which there is more than one kind."""
 
     @property
     def done(self) -> int:

@@ -104,6 +104,7 @@ def progress(cell: CellView, now: float, rate: float) -> Progress:
             cancelled=sum(node.cancelled for node in rest),
         )
         rows.append(_node_row(together, share * len(rest), finished))
+    rows += _kind_rows(cell, finished)
     return Progress(_total_row(cell, now, rate), tuple(rows), _reasons(cell), finished)
 
 
@@ -121,6 +122,31 @@ def _segments(done: float, bad: float, run: float, whole: float) -> tuple[Segmen
             widest = max((kind for kind in parts if kind != "bad"), key=parts.__getitem__)
             parts[widest] -= over
     return tuple(Segment(kind, round(part, 2)) for kind, part in parts.items())
+
+
+def _kind_rows(cell: CellView, finished: bool) -> list[ProgressRow]:
+    """A row for each function and actor: those that run first, then the largest."""
+    kinds = sorted(cell.rows, key=lambda one: (-one.running, -one.done - one.failed))[:ROWS]
+    rows = [
+        _node_row(
+            one, one.done + one.failed + one.cancelled + one.running or 1, finished
+        ) for one in kinds
+    ]  # fmt: skip
+    more = len(cell.rows) - len(kinds)
+    if more:
+        last = cell.rows
+        rest = [one for one in last if one not in kinds]
+        rows.append(
+            _node_row(
+                NodeCounts(
+                    0, f"{figures.count(more)} more", sum(one.done for one in rest),
+                    sum(one.running for one in rest), sum(one.failed for one in rest),
+                    sum(one.cancelled for one in rest),
+                ), sum(one.done + one.failed + one.cancelled + one.running for one in rest) or 1,
+                finished,
+            )
+        )  # fmt: skip
+    return rows
 
 
 def _node_row(node: NodeCounts, share: float, finished: bool) -> ProgressRow:

@@ -14,12 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref as weakly
 
+import msgspec
+
 from nbray.engines.ray.bracket import running
 from nbray.engines.ray.cluster import RayCluster
 from nbray.engines.ray.desk import Desk
+from nbray.engines.ray.foreign_desk import ForeignDesk
 from nbray.engines.ray.heads import Head
 from nbray.engines.ray.references import Held
-from nbray.events import CellView, Display, Output
+from nbray.events import CellView, Display, NodeCounts, Output
 from nbray.refs import ObjectRef
 
 
@@ -32,6 +35,10 @@ class RayCells:
         self._numbers = itertools.count(secrets.randbits(39) << 24)
         self._lock = threading.Lock()
         self.desk: Desk | None = None
+        self.foreign = None if worker else ForeignDesk(cluster)
+        """What others submit; in drivers."""
+        if self.foreign is not None:
+            self.foreign.begin()
 
     def number(self) -> int:
         """That of the next call that is submitted here: no other has it."""
@@ -71,17 +78,27 @@ class RayCells:
             )  # fmt: skip
 
     def cancel(self, cell: str, force: bool) -> int:
-        return self.desk.cancel(cell, force) if self.desk is not None else 0
+        others = self.foreign.cancel(cell, force) if self.foreign is not None else 0
+        return others + (self.desk.cancel(cell, force) if self.desk is not None else 0)
 
     def unfinished(self, cell: str) -> int:
-        desk = self.desk
+        desk, others = self.desk, self.foreign.unfinished(cell) if self.foreign is not None else 0
         if desk is None:
-            return 0
+            return others
         with desk.lock:
-            return desk.ledger.unfinished(cell)
+            return desk.ledger.unfinished(cell) + others
 
     def view(self, cell: str) -> CellView | None:
-        return self.desk.view(cell) if self.desk is not None else None
+        own = self.desk.view(cell) if self.desk is not None else None
+        return merged(own, self.foreign.view(cell) if self.foreign is not None else None)
+
+    def views(self) -> dict[str, CellView]:
+        """The counts of all cells."""
+        found = self.desk.views() if self.desk is not None else {}
+        others = self.foreign.views() if self.foreign is not None else {}
+        for cell, view in others.items():
+            found[cell] = merged(found.get(cell), view) or view
+        return found
 
     def count(
         self, cell: str, submitted: int, node: int = 0, done: int = 0, failed: int = 0,
@@ -105,5 +122,31 @@ class RayCells:
 
     def end(self, wait: bool = True) -> None:
         """The cluster is left, or has ended: then there is nothing to wait for."""
+        if self.foreign is not None:
+            self.foreign.end()
         if self.desk is not None:
             self.desk.end(wait)
+
+
+def merged(own: CellView | None, others: CellView | None) -> CellView | None:
+    """The counts of what the engine submitted for a cell, and of what others did."""
+    if own is None or others is None or not own.submitted:
+        return others or own
+    nodes: dict[int, NodeCounts] = {}
+    for one in (*own.nodes, *others.nodes):
+        was = nodes.get(one.number, NodeCounts(one.number, one.name))
+        nodes[one.number] = NodeCounts(
+            one.number, one.name, was.done + one.done, was.running + one.running,
+            was.failed + one.failed, was.cancelled + one.cancelled, was.work + one.work,
+        )  # fmt: skip
+    longer = max(own, others, key=lambda view: view.longest)
+    begun = [view.began for view in (own, others) if view.began]
+    return msgspec.structs.replace(
+        own, submitted=own.submitted + others.submitted, nodes=tuple(nodes.values()),
+        rows=others.rows, started=min(own.started, others.started),
+        updated=max(own.updated, others.updated), cancelled=own.cancelled + others.cancelled,
+        lost=own.lost + others.lost, measured=own.measured + others.measured,
+        longest=longer.longest, longest_node=longer.longest_node, longest_end=longer.longest_end,
+        workers=own.workers + others.workers, began=min(begun, default=0.0),
+        cpus=max(own.cpus, others.cpus), oldest=max(own.oldest, others.oldest),
+    )  # fmt: skip

@@ -46,7 +46,7 @@ class RayInsight:
                 for node in self._cluster.recent()
             )  # fmt: skip
         return Snapshot(
-            nodes=views, cells=desk.views() if desk is not None else {}, engine="ray",
+            nodes=views, cells=self._cells.views(), engine="ray",
             address=self._cluster.address,
         )
 

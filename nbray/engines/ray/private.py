@@ -1,6 +1,7 @@
 """What of Ray has no public name: all of it, with what is done where a release lacks it.
 
-Owns the only uses of Ray's private names; `import ray` itself is everybody's here. Rule: each
+Owns the only uses of Ray's private names, but for the head's messages (`states`); `import ray`
+itself is everybody's here. Rule: each
 function says what it answers where the name is not there, and never raises for that.
 """
 
@@ -201,3 +202,40 @@ def session_folder() -> str:
     node = getattr(_worker(), "node", None)
     ask = getattr(node, "get_session_dir_path", None)
     return str(ask()) if ask is not None else ""
+
+
+def submitters() -> tuple[Any, Any, Any] | None:
+    """The classes whose `_remote` submits tasks, makes actors and calls them (None: others)."""
+    import ray.remote_function
+
+    homes = (
+        getattr(ray.remote_function, "RemoteFunction", None),
+        getattr(ray.actor, "ActorClass", None), getattr(ray.actor, "ActorMethod", None),
+    )  # fmt: skip
+    return homes if all(hasattr(one, "_remote") for one in homes) else None
+
+
+def task_of(found: Any) -> bytes:
+    """The 24 bytes of the id of the task that makes *found*, what a submission gave (b'': none)."""
+    one = found[0] if isinstance(found, list) and found else found
+    one = getattr(one, "_generator_ref", one)
+    ask = getattr(one, "task_id", None)
+    return bytes(ask().binary()) if ask is not None else b""
+
+
+def reference_of(task: bytes) -> Any:
+    """A reference to the first return of *task*."""
+    return ray.ObjectRef(task + (1).to_bytes(4, "little"))
+
+
+def class_of(remote: Any) -> Any:
+    """The class behind one of Ray's actor classes; None: unknown."""
+    known = getattr(remote, "__ray_metadata__", None)
+    return getattr(known, "modified_class", None)
+
+
+def trial_of(given: Any) -> str:
+    """The name of the trial of Tune that an actor with these keyword arguments runs ('': none)."""
+    config = given.get("config") if isinstance(given, dict) else None
+    about = config.get("__trial_info__") if isinstance(config, dict) else None
+    return str(getattr(about, "trial_name", None) or "")

@@ -227,4 +227,5 @@ def together(cell: str, views: Iterable[CellView]) -> CellView:
         waiting=tuple(dict.fromkeys(reason for view in found for reason in view.waiting)),
         cancelled=sum(view.cancelled for view in found),
         lost=sum(view.lost for view in found),
+        rows=tuple(row for view in found for row in view.rows),
     )

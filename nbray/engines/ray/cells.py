@@ -19,6 +19,7 @@ import msgspec
 from nbray.engines.ray.bracket import running
 from nbray.engines.ray.cluster import RayCluster
 from nbray.engines.ray.desk import Desk
+from nbray.engines.ray.foreign import plus
 from nbray.engines.ray.foreign_desk import ForeignDesk
 from nbray.engines.ray.heads import Head
 from nbray.engines.ray.references import Held
@@ -134,11 +135,7 @@ def merged(own: CellView | None, others: CellView | None) -> CellView | None:
         return others or own
     nodes: dict[int, NodeCounts] = {}
     for one in (*own.nodes, *others.nodes):
-        was = nodes.get(one.number, NodeCounts(one.number, one.name))
-        nodes[one.number] = NodeCounts(
-            one.number, one.name, was.done + one.done, was.running + one.running,
-            was.failed + one.failed, was.cancelled + one.cancelled, was.work + one.work,
-        )  # fmt: skip
+        nodes[one.number] = plus(nodes.get(one.number), one)
     longer = max(own, others, key=lambda view: view.longest)
     begun = [view.began for view in (own, others) if view.began]
     return msgspec.structs.replace(

@@ -16,15 +16,19 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from nbray.engines.ray.states import DONE, FAILED, RUNS, WAITS, ActorSeen, TaskSeen
 from nbray.events import CellView, NodeCounts
 
 OURS = ("nbray.", "nbray")
 """Modules whose functions and actors are this engine's own."""
-TRAMPOLINE = "trampoline.<locals>."
-RESIDENT = (".call", ".stream")
-REPLICA, REQUESTS = "ServeReplica:", "handle_request"
-"""Serve's actors that run users' code, and those of their calls that do."""
+OWN, METHODS = " (nbray)", (".call", ".stream")
+"""How the names end in Ray's records of the functions behind this engine's tasks, and of those
+behind its actors' calls."""
+REPLICA = "ServeReplica:"
+"""Serve's actors that run users' code: counted is that they start, for they serve until they are
+told to end; Ray records nothing of single requests."""
 WORKERS = ("RayTrainWorker",)
 """Ray's actors that work for themselves."""
 CARRIERS = ("MapWorker", "_MapWorker", "EnvRunner")
@@ -89,10 +93,10 @@ class CellWork:
         """What has not ended."""
 
 
-class Actor:
+class ForeignActor:
     """An actor that is not this engine's."""
 
-    __slots__ = ("cell", "dead", "label", "library", "own", "shown", "whole")
+    __slots__ = ("cell", "dead", "label", "library", "own", "serves", "shown", "whole")
 
     def __init__(self, cell: str, label: str) -> None:
         self.cell = cell
@@ -101,6 +105,8 @@ class Actor:
         self.dead = False
         self.library = False
         """Its class is Ray's, or it was made by a library for a trial: it ends with a Stop."""
+        self.serves = False
+        """It goes on serving when the cell has ended, and others too: no Stop ends it."""
         self.shown = True
         self.whole = False
         """It is counted, and not its calls."""
@@ -111,12 +117,14 @@ class Foreign:
 
     def __init__(self) -> None:
         self.cells: OrderedDict[str, CellWork] = OrderedDict()
-        self.actors: dict[bytes, Actor] = {}
+        self.actors: dict[bytes, ForeignActor] = {}
         self._turns: list[tuple[float, str]] = []
         """From when on which cell's code submitted."""
         self._of_tasks: OrderedDict[bytes, str] = OrderedDict()
         """The cells of the driver's own tasks, and of those that were seen."""
         self._over: OrderedDict[bytes, None] = OrderedDict()
+        self.unknown: set[bytes] = set()
+        """Actors of which calls were told, and nothing else."""
         self.stopped: set[bytes] = set()
         """What a Stop has ended, until its end is told: it was cancelled."""
 
@@ -136,7 +144,7 @@ class Foreign:
 
     def made(self, actor: bytes, cell: str, label: str, own: bool) -> None:
         """An actor was made; *label*: of a trial ('': it is none)."""
-        known = self.actors[actor] = Actor(cell, label)
+        known = self.actors[actor] = ForeignActor(cell, label)
         known.own = own
         known.whole = known.library = bool(label)
 
@@ -158,14 +166,16 @@ class Foreign:
     def _actor(self, seen: ActorSeen, now: float) -> None:
         known = self.actors.get(seen.actor)
         if known is None:
-            known = self.actors[seen.actor] = Actor(self._at(now), "")
+            known = self.actors[seen.actor] = ForeignActor(self._at(now), "")
+            self.unknown.discard(seen.actor)
         if known.own or known.dead:
             return
         known.dead = seen.dead
         if not known.label:
             known.label, known.shown = _shown(seen)
             known.library = seen.module.startswith("ray.")
-            known.whole = seen.class_name.startswith(WORKERS)
+            known.serves = seen.class_name.startswith(REPLICA)
+            known.whole = seen.class_name.startswith((REPLICA, *WORKERS))
         if not (known.whole and known.shown) or seen.actor in self._over:
             return
         work = self._work(known.cell, now)
@@ -176,18 +186,24 @@ class Foreign:
         unit.seen, unit.node, unit.pid = now, seen.node if seen.pid else "", seen.pid
         if seen.alive and not unit.began:
             unit.does, unit.began = RUNS, now
-        if seen.dead:
+        if seen.alive and known.serves:
+            unit.does, unit.ended = DONE, now
+            self._end(work, unit)
+        elif seen.dead:
             unit.ended = now
             unit.does = FAILED if seen.failed or unit.failed else DONE
             self._end(work, unit)
 
     def _task(self, seen: TaskSeen, now: float) -> None:
-        if seen.task in self._over or TRAMPOLINE in seen.function:
+        if seen.task in self._over or seen.function.endswith(OWN):
             return
         actor = self.actors.get(seen.actor) if seen.actor else None
         if actor is not None and (actor.own or not actor.shown):
             return
-        if seen.actor and seen.function != seen.name and seen.function.endswith(RESIDENT):
+        if seen.actor and actor is None:  # another driver's
+            self.unknown.add(seen.actor)
+            return
+        if seen.actor and seen.function != seen.name and seen.function.endswith(METHODS):
             return  # of an actor of this engine's that a task has made
         cell = self._cell(seen)
         if cell is None:
@@ -198,15 +214,13 @@ class Foreign:
                 if unit is not None:
                     unit.failed = now
             return
-        if actor is not None and actor.label.startswith(REPLICA) and REQUESTS not in seen.name:
-            return
         work = self._work(cell, seen.created or now)
         unit = work.units.get(seen.task)
         if unit is None:
             label = actor.label if actor is not None and actor.label else seen.name
             if actor is not None and not actor.library:
                 label = seen.name
-            unit = work.units[seen.task] = Unit(seen.task, cell, label.removeprefix(REPLICA))
+            unit = work.units[seen.task] = Unit(seen.task, cell, label)
             unit.actor, unit.driver = seen.actor, seen.task in self._of_tasks
         unit.seen = now
         if seen.attempt < unit.attempt:
@@ -298,16 +312,21 @@ class Foreign:
         for (label, node), sums in work.sums.items():
             submitted += sums.done + sums.failed + sums.cancelled
             cancelled += sums.cancelled
-            for which, key, number, name in (
-                (by_label, label, 0, label), (by_node, node, number_of(node), name_of(node)),
-            ):  # fmt: skip
-                _add(which, key, number, name, sums.done, 0, sums.failed, sums.cancelled, sums.work)
+            counts = NodeCounts(
+                number=0, name=label, done=sums.done, failed=sums.failed,
+                cancelled=sums.cancelled, work=sums.work,
+            )  # fmt: skip
+            by_label[label] = plus(by_label.get(label), counts)
+            there = msgspec.structs.replace(counts, number=number_of(node), name=name_of(node))
+            by_node[node] = plus(by_node.get(node), there)
         for unit in work.units.values():
             runs = unit.does == RUNS
-            _add(by_label, unit.label, 0, unit.label, running=int(runs))
+            counts = NodeCounts(0, unit.label, running=int(runs))
+            by_label[unit.label] = plus(by_label.get(unit.label), counts)
             if runs:
                 oldest = max(oldest, now - unit.began)
-                _add(by_node, unit.node, number_of(unit.node), name_of(unit.node), running=1)
+                there = NodeCounts(number_of(unit.node), name_of(unit.node), running=1)
+                by_node[unit.node] = plus(by_node.get(unit.node), there)
         nodes = sorted(by_node.values(), key=lambda one: one.number)
         return CellView(
             cell=cell, submitted=submitted, nodes=tuple(nodes), rows=tuple(by_label.values()),
@@ -320,14 +339,14 @@ class Foreign:
         )  # fmt: skip
 
 
-def _add(
-    which: dict[str, NodeCounts], key: str, number: int, name: str, done: int = 0, running: int = 0,
-    failed: int = 0, cancelled: int = 0, work: float = 0.0,
-) -> None:  # fmt: skip
-    was = which.get(key, NodeCounts(number, name))
-    which[key] = NodeCounts(
-        number, name, was.done + done, was.running + running, was.failed + failed,
-        was.cancelled + cancelled, was.work + work,
+def plus(one: NodeCounts | None, more: NodeCounts) -> NodeCounts:
+    """The sum of two counts, under the first one's name."""
+    if one is None:
+        return more
+    return NodeCounts(
+        number=one.number, name=one.name, done=one.done + more.done,
+        running=one.running + more.running, failed=one.failed + more.failed,
+        cancelled=one.cancelled + more.cancelled, work=one.work + more.work,
     )  # fmt: skip
 
 
@@ -339,5 +358,9 @@ def _shown(seen: ActorSeen) -> tuple[str, bool]:
     if not seen.module.startswith("ray."):
         return name, True
     if name.startswith(REPLICA):  # ServeReplica:application:deployment
-        return REPLICA + name.removeprefix(REPLICA).replace(":", " "), True
+        application, _, deployment = name.removeprefix(REPLICA).rpartition(":")
+        return f"{deployment} ({application})", True
+    for one in CARRIERS:
+        if name.startswith(f"{one}(") and name.endswith(")"):  # MapWorker(what it runs)
+            return name[len(one) + 1 : -1], True
     return name, name.startswith((*CARRIERS, *WORKERS)) or name.endswith(CARRIERS)

@@ -22,8 +22,8 @@ import ray
 from nbray import session
 from nbray.engines.ray import private
 from nbray.engines.ray.cluster import RayCluster
-from nbray.engines.ray.foreign import REPLICA, Foreign, Unit
-from nbray.engines.ray.states import RUNS, Head, head
+from nbray.engines.ray.foreign import Foreign, Unit
+from nbray.engines.ray.states import RUNS, Registry, registry
 from nbray.engines.ray.submissions import Submissions
 from nbray.events import CellView
 
@@ -45,11 +45,13 @@ class ForeignDesk:
         self._books = Foreign()
         self._lock = threading.Lock()
         self._submissions = Submissions(self)
-        self._head: Head | None = None
+        self._head: Registry | None = None
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._over = False
         self._noticed = 0.0
+        self._living = False
+        """There are actors that are not the engine's."""
         self._waits: dict[str, Any] = {}
         """Cells whose work is waited for by code that is not nbray's."""
         self._stops: dict[str, tuple[float, bool]] = {}
@@ -88,6 +90,12 @@ class ForeignDesk:
         with self._lock:
             self._books.made(actor, cell, label, own)
         if not own:
+            self._living = True
+            self._notice()
+
+    def called(self) -> None:
+        """See `submissions.Notes`."""
+        if self._living:
             self._notice()
 
     def _notice(self) -> None:
@@ -106,9 +114,8 @@ class ForeignDesk:
 
     def _run(self) -> None:
         try:
-            self._head = head(
-                self._cluster.address, str(ray.get_runtime_context().get_job_id())
-            )  # fmt: skip
+            job = str(ray.get_runtime_context().get_job_id())
+            self._head = registry(self._cluster.address, job)
             while self._head is not None and not self._over:
                 began = time.monotonic()
                 self._look(self._head)
@@ -140,9 +147,11 @@ class ForeignDesk:
                 return SOON
             return SELDOM if self._books.alive() else None
 
-    def _look(self, asked: Head) -> None:
+    def _look(self, asked: Registry) -> None:
+        with self._lock:
+            unknown = list(self._books.unknown)
         try:
-            tasks, actors = asked.tasks(), asked.actors()
+            tasks, actors = asked.tasks(), asked.actors(unknown)
         except Exception:  # noqa: BLE001 - whatever gRPC raises: the head is busy, or has gone
             if self._over or not ray.is_initialized():
                 return
@@ -152,6 +161,7 @@ class ForeignDesk:
         with self._lock:
             self._books.look(tasks, actors, now)
             busy = set(self._books.busy())
+            self._living = self._books.alive()
             stops = dict(self._stops)
         self._wait_for(busy)
         for cell, (_, force) in stops.items():
@@ -210,7 +220,7 @@ class ForeignDesk:
     def _ends(self, unit: Unit, cell: str, force: bool) -> bool:
         """Whether a Stop of *cell* ends the actor whose work *unit* is."""
         actor = self._books.actors.get(unit.actor)
-        if actor is None or actor.own or actor.label.startswith(REPLICA):  # it serves others, too
+        if actor is None or actor.own or actor.serves:
             return False
         return actor.cell == cell and (actor.library or (force and unit.does == RUNS))
 

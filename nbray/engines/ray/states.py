@@ -68,7 +68,7 @@ class ActorSeen(msgspec.Struct, frozen=True):
     """It did not end of itself, nor as nobody held it."""
 
 
-class Head:
+class Registry:
     """Asks the head at *address* about the job of this driver."""
 
     def __init__(self, address: str, job: str) -> None:
@@ -89,12 +89,16 @@ class Head:
         found = self._of_tasks.GetTaskEvents(request(limit=MOST, filters=only), timeout=PATIENCE)
         return [seen for one in found.events_by_task if (seen := _task(one)) is not None]
 
-    def actors(self) -> list[ActorSeen]:
-        """The job's actors, ended ones too."""
+    def actors(self, others: Iterable[bytes] = ()) -> list[ActorSeen]:
+        """The job's actors, ended ones too, and *others*."""
         request = self._messages.GetAllActorInfoRequest
-        only = request.Filters(job_id=self._job)
-        found = self._of_actors.GetAllActorInfo(request(limit=MOST, filters=only), timeout=PATIENCE)
-        return [_actor(one) for one in found.actor_table_data]
+        only = [request.Filters(job_id=self._job)]
+        only += [request.Filters(actor_id=one) for one in others]
+        return [
+            _actor(one) for which in only for one in self._of_actors.GetAllActorInfo(
+                request(limit=MOST, filters=which), timeout=PATIENCE
+            ).actor_table_data
+        ]  # fmt: skip
 
     def kill(self, actors: Iterable[bytes]) -> None:
         """End these actors' processes; does not wait for that."""
@@ -114,10 +118,10 @@ class Head:
         self._channel.close()
 
 
-def head(address: str, job: str) -> Head | None:
+def registry(address: str, job: str) -> Registry | None:
     """Who asks; None: this release of Ray has other names."""
     try:
-        return Head(address, job)
+        return Registry(address, job)
     except (ImportError, AttributeError):
         return None
 
@@ -135,13 +139,14 @@ def _task(one: Any) -> TaskSeen | None:
     )  # fmt: skip
     why = str(state.error_info.error_message) if state.HasField("error_info") else ""
     return TaskSeen(
-        one.task_id, one.attempt_number, info.name, info.func_or_class_name, info.parent_task_id,
-        info.actor_id if info.type == _CALL else b"", does,
-        min(times.values(), default=0.0),
-        min((at for key, at in times.items() if key in _RUNNING), default=0.0),
-        times.get(_FINISHED) or times.get(_FAILED) or 0.0,
-        state.node_id.hex(), state.worker_pid,
-        does == FAILED and "cancel" in why.lower(),
+        task=one.task_id, attempt=one.attempt_number, name=info.name,
+        function=info.func_or_class_name, parent=info.parent_task_id,
+        actor=info.actor_id if info.type == _CALL else b"", does=does,
+        created=min(times.values(), default=0.0),
+        began=min((at for key, at in times.items() if key in _RUNNING), default=0.0),
+        ended=times.get(_FINISHED) or times.get(_FAILED) or 0.0,
+        node=state.node_id.hex(), pid=state.worker_pid,
+        cancelled=does == FAILED and "cancel" in why.lower(),
     )  # fmt: skip
 
 
@@ -151,7 +156,7 @@ def _actor(one: Any) -> ActorSeen:
     ended = str(getattr(cause.actor_died_error_context, "error_message", "")).lower()
     by_itself = any(word in ended for word in _MEANT)
     return ActorSeen(
-        one.actor_id, one.class_name, made.module_name, one.name, one.state == _ALIVE,
-        one.state == _DEAD, one.address.node_id.hex(), one.pid,
-        one.state == _DEAD and not by_itself,
+        actor=one.actor_id, class_name=one.class_name, module=made.module_name, name=one.name,
+        alive=one.state == _ALIVE, dead=one.state == _DEAD, node=one.address.node_id.hex(),
+        pid=one.pid, failed=one.state == _DEAD and not by_itself,
     )  # fmt: skip

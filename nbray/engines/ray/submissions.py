@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -30,6 +29,10 @@ class Notes(Protocol):
 
     def submitted(self, task: bytes, cell: str) -> None:
         """A task that is not the engine's."""
+        ...
+
+    def called(self) -> None:
+        """An actor is called, whoever's it is."""
         ...
 
     def made(self, actor: bytes, cell: str, label: str, own: bool) -> None:
@@ -103,6 +106,7 @@ class Submissions:
     def _call(self, place: Replaced) -> Callable[..., Any]:
         def call(method: Any, *args: Any, **kwargs: Any) -> Any:
             self._turn()
+            self._notes.called()
             return place.before(method, *args, **kwargs)
 
         return call
@@ -110,8 +114,3 @@ class Submissions:
 
 def _module(what: Any) -> str:
     return str(getattr(what, "__module__", "") or "")
-
-
-def unix() -> float:
-    """Now, in Unix seconds, as Ray's records have it."""
-    return time.time()

@@ -15,6 +15,7 @@ from nbray.engines.ray import private
 from nbray.engines.ray.boxes import Box, Unmade, boxed, open_box
 from nbray.engines.ray.bracket import bracket, spoiled, where
 from nbray.engines.ray.errors import Cancelled, Failed, Retry
+from nbray.engines.ray.foreign import OWN
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
 from nbray.exceptions import RayError, RaySystemError, TaskCancelledError, on_behalf
@@ -78,7 +79,11 @@ class Arrived:
 
 
 def trampoline(definition: Any, yields: bool) -> Callable[..., Any]:
-    """The function that Ray runs for the tasks of *definition*, or for those that yield."""
+    """The function that Ray runs for the tasks of *definition*, or for those that yield.
+
+    Ray speaks of it by its name, and by what stands behind that its records tell the engine's own
+    tasks from others (`foreign`).
+    """
 
     def run(head: bytes, *rest: Any) -> Any:
         return run_task(definition, head, rest)
@@ -87,7 +92,7 @@ def trampoline(definition: Any, yields: bool) -> Callable[..., Any]:
         yield from run_task(definition, head, rest)
 
     made = run_generator if yields else run
-    made.__name__ = made.__qualname__ = definition.name  # by which Ray speaks of it
+    made.__name__ = made.__qualname__ = f"{definition.name}{OWN}"
     return made
 
 

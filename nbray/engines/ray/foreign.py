@@ -34,7 +34,8 @@ WORKERS = ("RayTrainWorker",)
 CARRIERS = ("MapWorker", "_MapWorker", "EnvRunner")
 """What the names of others begin or end with whose calls run users' code."""
 SETTLING = 1.0
-"""Seconds for which a failed attempt may be followed by another."""
+"""Seconds for which a failed attempt may be followed by another, and for which the process that ran
+what its owner says has ended may tell where and when."""
 UNSEEN = 30.0
 """Seconds after which what Ray tells no more of is forgotten."""
 REMEMBERED = 50_000
@@ -158,7 +159,7 @@ class Foreign:
             self._task(task, now)
         for work in self.cells.values():
             for unit in list(work.units.values()):
-                if unit.does == FAILED and now - unit.settled >= SETTLING:
+                if unit.does in {DONE, FAILED} and now - unit.settled >= SETTLING:
                     self._end(work, unit)
                 elif now - unit.seen > UNSEEN:
                     del work.units[unit.key]
@@ -229,7 +230,7 @@ class Foreign:
             unit.settled = now
         unit.attempt, unit.does = seen.attempt, seen.does
         unit.node, unit.pid, unit.began, unit.ended = seen.node, seen.pid, seen.began, seen.ended
-        if seen.does == DONE or seen.cancelled:
+        if (seen.does == DONE and seen.began) or seen.cancelled:
             self._end(work, unit, seen.cancelled)
         else:
             self._of_tasks.setdefault(seen.task, cell)

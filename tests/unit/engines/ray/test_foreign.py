@@ -134,6 +134,16 @@ def test_a_failed_attempt_may_be_followed_by_another(books):
     assert books.rows()["g"] == (0, 0, 1, 0)
 
 
+def test_an_end_waits_for_who_can_say_where_and_when_it_ran(books):
+    books.look(task("f", DONE, began=0.0, node=""), now=104.0)
+    assert not books.view().finished
+    books.look(task("f", DONE), now=104.4)
+    assert (books.view().measured, books.view().nodes[0].done) == (1, 1)
+    books.look(task("g", DONE, began=0.0, node=""), now=105.0)
+    books.look(task("g", DONE, began=0.0, node=""), now=105.0 + SETTLING)
+    assert books.view().finished and books.view().done == 2
+
+
 def test_what_a_stop_has_ended_was_cancelled(books):
     books.all.made(b"T", "one", "train_00001", own=False)
     books.look(actor("T"), task("f", RUNS), task("g", RUNS))

@@ -199,10 +199,10 @@ $(REAL)/.ready: pyproject.toml .ci/find-python
 contract-ray: $(REAL)/.ready
 	NBRAY_TEST_ENGINES=real $(REAL)/bin/python -m pytest -q tests/contract --timeout 120 --durations=10
 
-# One Ray for the whole run: it takes seconds to start.
+# One Ray for each of two processes, and one driver for all its files: both take seconds to start.
 test-ray: $(REAL)/.ready
-	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract tests/ray --timeout 120 \
-	  --durations=10
+	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract tests/ray --timeout 180 \
+	  -n 2 --dist loadfile --durations=10
 
 documented: $(READY) $(REAL)/.ready
 	@mkdir -p artifacts

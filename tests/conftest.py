@@ -81,6 +81,19 @@ def mark() -> Iterator[str]:
         shutil.rmtree(run_directory().parent, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def ray_cluster(mark: str) -> Iterator[str]:
+    """The address of a Ray cluster, which takes seconds to start: all of this process share it."""
+    del mark  # its processes carry the session's
+    from ray_clusters import head
+
+    import nbray
+
+    with head() as address:
+        yield address
+        nbray.shutdown()
+
+
 @pytest.fixture(scope="module")
 def no_leaks(mark: str) -> Iterator[None]:
     """After the module's last test, whatever it started is gone."""

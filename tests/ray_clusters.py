@@ -19,6 +19,8 @@ from harness import eventually, free_port
 RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 """Ray's command, of this interpreter's Ray."""
 STARTED = "Ray runtime started"
+PATIENCE = 150.0
+"""Seconds in which a node has started, though others have the CPUs."""
 TOKEN = "0123456789abcdef" * 4
 """What these clusters ask of whoever joins."""
 SHOWN = {
@@ -115,7 +117,7 @@ def on_two_machines(two: TwoMachines, cpus: int = 2) -> Iterator[str]:
 
 def _await(process: subprocess.Popen[Any], log: Path) -> None:
     """Until the node of a `ray start` runs."""
-    started = eventually(lambda: process.poll() is not None or STARTED in log.read_text())
+    started = eventually(lambda: process.poll() is not None or STARTED in log.read_text(), PATIENCE)
     assert started and process.poll() is None, log.read_text()
 
 

@@ -66,17 +66,6 @@ def _over_ray(address: str) -> Iterator[str]:
     yield "ray"
 
 
-@pytest.fixture(scope="session")
-def ray_cluster(mark: str) -> Iterator[str]:
-    """The address of a Ray cluster, which takes seconds to start: all modules share it."""
-    del mark  # its processes carry the session's
-    from ray_clusters import head
-
-    with head() as address:
-        yield address
-        ray.shutdown()
-
-
 def start(name: str, **options: Any) -> Any:
     """`init` of the engine *name* with four CPUs and two of the resource 'special'."""
     given: dict[str, Any] = {"num_cpus": 4, "resources": {"special": 2}, "namespace": NAMESPACE}

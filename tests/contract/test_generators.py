@@ -436,7 +436,7 @@ def test_why_a_stream_waits(until):
 
 
 @pytest.mark.own
-def test_a_cells_values_are_counted():
+def test_a_cells_values_are_counted(until):
     from nbray import session
 
     token = session.cell.set("another cell")
@@ -445,7 +445,7 @@ def test_a_cells_values_are_counted():
         ray.get(list(numbers.options(num_returns=2).remote(2)))
     finally:
         session.cell.reset(token)
-    assert session.current().cells.view("another cell").yielded == 5
+    until(lambda: session.current().cells.view("another cell").yielded == 5)
 
 
 def test_an_asynchronous_generator_as_a_task():

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from harness import eventually
-from ray_clusters import head
 
 from nbray import session
 from nbray.events import CellView, Display, Output
@@ -24,11 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore"))
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
-    """The address of a Ray cluster that these tests share."""
-    with head() as address:
-        yield address
+@pytest.fixture
+def cluster(ray_cluster: str) -> str:
+    """The address of a Ray cluster that all tests share."""
+    return ray_cluster
 
 
 @pytest.fixture
@@ -43,12 +41,12 @@ def joined(cluster: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(cluster: str) -> Iterator[Any]:
+def engine(ray_cluster: str) -> Iterator[Any]:
     """The engine of a driver of the cluster."""
     import nbray
 
     nbray.shutdown()
-    nbray.init(cluster, engine="ray")
+    nbray.init(ray_cluster, engine="ray")
     yield session.require()
     nbray.shutdown()
 

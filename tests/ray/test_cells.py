@@ -197,6 +197,7 @@ def test_the_panel_has_rays_nodes_and_says_what_it_cannot_do(engine: Engine) -> 
     engine.cells.on_output(lambda _: None)
     assert eventually(lambda: engine.insight.snapshot().nodes[0].figures.memory_total > 0)
     assert engine.insight.snapshot().nodes[0].resources["CPU"] == 4
+    assert eventually(lambda: engine.insight.snapshot().nodes[0].figures.cpu_percent > 0)
     assert "ray start" in engine.capabilities.nodes
     with pytest.raises(RaySystemError, match="ray stop"):
         engine.cluster.end_node(1, gently=True)

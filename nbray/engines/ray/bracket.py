@@ -24,6 +24,8 @@ spoiled: set[int] = set()
 """Calls that yield, by number, whose last value stands for their error."""
 around: list[Callable[[Head], contextlib.AbstractContextManager[object]]] = []
 """What each call runs in, the first outermost."""
+yielding: list[Callable[[Head], None]] = []
+"""What hears of each value that a call yields."""
 
 
 @contextlib.contextmanager
@@ -44,6 +46,12 @@ def bracket(head: Head) -> Iterator[None]:
     finally:
         session.cell.reset(cell)
         running.reset(token)
+
+
+def gave(head: Head) -> None:
+    """The call *head* has yielded a value."""
+    for one in yielding:
+        one(head)
 
 
 def where() -> tuple[str, int]:

@@ -136,6 +136,8 @@ class Desk:
                         self._late(call, now)
                 elif isinstance(event, told.Ended):
                     self.ledger.ended(event, batch.node, batch.pid, now)
+                elif isinstance(event, told.Yielded):
+                    self.ledger.work(event.cell, now).yielded += event.count
                 else:
                     self.ledger.submitted(event.cell, event.call, "", True, now, nested=True)
 

@@ -67,13 +67,14 @@ class Work:
 
     __slots__ = ("began", "calls", "cancelled", "cell", "cpu", "done", "failed", "items", "last",
                  "longest", "longest_end", "longest_node", "measured", "nested", "started",
-                 "submitted", "work", "workers")  # fmt: skip
+                 "submitted", "work", "workers", "yielded")  # fmt: skip
 
     def __init__(self, cell: str, now: float) -> None:
         self.cell = cell
         self.started = now
         self.submitted = 0
         self.nested = 0
+        self.yielded = 0
         self.done: dict[str, int] = {}
         self.failed: dict[str, int] = {}
         self.cancelled: dict[str, int] = {}
@@ -376,5 +377,5 @@ def _view(
         longest_node=name_of(work.longest_node) if work.longest_node else "",
         longest_end=work.longest_end, workers=len(work.workers), items=work.items,
         nested=work.nested, began=work.began, cpus=sum(cpus_of(node) for node in nodes),
-        oldest=oldest,
+        oldest=oldest, yielded=work.yielded,
     )  # fmt: skip

@@ -16,7 +16,7 @@ import ray
 
 from nbray.engine import ActorInfo, method_of
 from nbray.engines.ray.boxes import Unmade, boxed
-from nbray.engines.ray.bracket import bracket, spoiled, where
+from nbray.engines.ray.bracket import bracket, gave, spoiled, where
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
 from nbray.engines.ray.returns import returned
 from nbray.engines.ray.telling import outbox
@@ -163,10 +163,14 @@ class AsyncResident(Resident):
                     result = await result
                 if hasattr(result, "__aiter__"):
                     async for value in result:
-                        yield boxed(value, what)
+                        found = boxed(value, what)
+                        gave(known)
+                        yield found
                 else:
                     for value in result:
-                        yield boxed(value, what)
+                        found = boxed(value, what)
+                        gave(known)
+                        yield found
             except Exception as error:  # noqa: BLE001 - users' code raises what it likes
                 spoiled.add(known.number)
                 yield Unmade(told(error, known).data)

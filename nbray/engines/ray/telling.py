@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
@@ -22,7 +22,7 @@ import ray
 
 from nbray import session
 from nbray.engines.ray import told
-from nbray.engines.ray.bracket import around, running, spoiled
+from nbray.engines.ray.bracket import around, running, spoiled, yielding
 from nbray.engines.ray.errors import Cancelled, Retry
 from nbray.engines.ray.heads import Head
 from nbray.engines.ray.interrupting import interrupts
@@ -43,6 +43,8 @@ class Outbox:
 
     def __init__(self) -> None:
         self._events: deque[tuple[str, told.Told]] = deque()
+        self._yielded: deque[tuple[str, str]] = deque()
+        """(mailbox, cell) for each value that a call has yielded."""
         self._wake = threading.Event()
         self._sent = 0.0
         self._boxes: dict[str, Any] = {}
@@ -83,6 +85,12 @@ class Outbox:
         if not self._wake.is_set():
             self._wake.set()
 
+    def yielded(self, head: Head) -> None:
+        """A running call has yielded a value."""
+        if head.box and head.counted:
+            self._yielded.append((head.box, head.cell))
+            self.wake()
+
     def launched(self, head: Head, held: Held | None) -> None:
         """The running call has submitted that of *head*, on the same behalf."""
         if head.box and head.counted:
@@ -92,7 +100,7 @@ class Outbox:
             self.children.setdefault(parent.number, WeakSet()).add(held)
 
     def wake(self) -> None:
-        """Something was printed."""
+        """There is something to tell."""
         if not self._wake.is_set():
             self._wake.set()
 
@@ -132,6 +140,9 @@ class Outbox:
         self._accept(wait)
         by_box: dict[str, list[told.Told]] = {}
         sizes: dict[str, int] = {}
+        given = Counter(self._yielded.popleft() for _ in range(len(self._yielded)))
+        for (box, cell), count in given.items():
+            by_box.setdefault(box, []).append(told.Yielded(cell, count))
         for _ in range(len(self._events)):
             box, event = self._events.popleft()
             if type(event) is not told.Ended:
@@ -274,7 +285,7 @@ class Telling:
                     head.number, head.cell, head.name, head.counted, main, bool(head.method)
                 ),
             )
-        self._cpu, self._began = time.thread_time(), time.perf_counter()
+        self._cpu, self._began = time.process_time(), time.perf_counter()
         if main:
             interrupts.enter(head.number)
 
@@ -284,7 +295,7 @@ class Telling:
     ) -> None:  # fmt: skip
         head = self._head
         interrupted = interrupts.leave(head.number) if self._main else False
-        seconds, cpu = time.perf_counter() - self._began, time.thread_time() - self._cpu
+        seconds, cpu = time.perf_counter() - self._began, time.process_time() - self._cpu
         outbox.active.pop(head.number, None)
         children = outbox.children.pop(head.number, None)
         if interrupted and children:  # the frames that hold them are on their way out
@@ -318,3 +329,4 @@ def install() -> None:
     """Tell of every call of this process from now on. Idempotent."""
     if Telling not in around:
         around.append(Telling)
+        yielding.append(outbox.yielded)

@@ -37,7 +37,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=2):
     micros: int
     """Microseconds that it took."""
     cpu: int = 0
-    """Microseconds of CPU, of its thread (0: unknown)."""
+    """Microseconds of CPU, of its process (0: unknown)."""
     counted: bool = True
     why: str = ""
     """Its error, in one line."""
@@ -70,7 +70,14 @@ class Showed(msgspec.Struct, frozen=True, array_like=True, tag=5):
     update: bool
 
 
-Told = Began | Ended | Launched | Said | Showed
+class Yielded(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """Calls of a cell have yielded values."""
+
+    cell: str
+    count: int
+
+
+Told = Began | Ended | Launched | Said | Showed | Yielded
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):

@@ -13,7 +13,7 @@ import ray
 
 from nbray.engines.ray import private
 from nbray.engines.ray.boxes import Box, Unmade, boxed, open_box
-from nbray.engines.ray.bracket import bracket, spoiled, where
+from nbray.engines.ray.bracket import bracket, gave, spoiled, where
 from nbray.engines.ray.errors import Cancelled, Failed, Retry
 from nbray.engines.ray.foreign import OWN
 from nbray.engines.ray.heads import Head, decode, together, wants_retry
@@ -148,7 +148,9 @@ def values(head: Head, target: Callable[[], Any], rest: Sequence[Any]) -> Iterat
         try:
             args, kwargs = together(head, rest)
             for value in read(target()(*args, **kwargs)):
-                yield boxed(value, what)
+                found = boxed(value, what)
+                gave(head)
+                yield found
         except Exception as error:  # noqa: BLE001 - users' code raises what it likes
             end = told(error, head)
             if type(end) is Retry:

@@ -288,3 +288,24 @@ def _set(error: BaseException, members: dict[str, Any]) -> None:
                 member.__set__(error, value)
         elif member is None:  # a slot there, and none here
             error.__dict__[name] = value
+
+
+READ_ONLY = (
+    "(what nbray.get gives, and tasks are given, is read-only, for all processes of a machine "
+    "share it: array = array.copy() makes one that can be changed)"
+)
+
+
+def note_read_only(error: BaseException) -> None:
+    """Say in *error* what to do, if it tells that an array cannot be written to.
+
+    numpy, pandas, Cython and memoryview say that it is 'read-only', not why.
+    """
+    if not isinstance(error, (ValueError, TypeError)):
+        return
+    said = str(error)
+    if "is read-only" not in said and "read-only memory" not in said:
+        return
+    notes = getattr(error, "__notes__", ())
+    if READ_ONLY not in notes:
+        error.__dict__["__notes__"] = [*notes, READ_ONLY]

@@ -22,7 +22,7 @@ import cloudpickle
 
 from nbray.config import MOST_ERROR
 from nbray.definitions import dumps
-from nbray.exceptional import Bare
+from nbray.exceptional import Bare, note_read_only
 from nbray.exceptions import (
     RayError,
     RaySystemError,
@@ -62,6 +62,7 @@ def pack_error(error: BaseException, function_name: str, node: str, pid: int) ->
 
 
 def _packed_error(error: BaseException, function_name: str, node: str, pid: int) -> bytes:
+    note_read_only(error)
     summary = traceback.TracebackException.from_exception(error, compact=True)
     brief = vars(error).pop("_nbray_brief", False)
     own_only = all(_is_own(frame) for frame in summary.stack)

@@ -101,3 +101,27 @@ def test_memory_that_the_system_does_not_have_is_a_named_error(
             ray.put(np.ones(12 * MB))
     assert eventually(lambda: used() == 0)
     assert (ray.get(ray.put(np.ones(12 * MB))) == 1).all()
+
+
+def private() -> int:
+    """Bytes that this process alone has."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private"))
+
+
+def test_many_readers_map_one_copy(mark: str) -> None:
+    @ray.remote(num_cpus=0)
+    class Reader:
+        def read(self, box: list[Any]) -> tuple[int, int, bool]:
+            ray.get(ray.put(np.ones(20_000))).sum()  # numpy is loaded
+            before = private()
+            self.array = ray.get(box[0])
+            sums = int(self.array.sum())  # all of it is looked at
+            return private() - before, sums, self.array.ctypes.data % 64 == 0
+
+    ref = ray.put(np.ones(60 * MB, np.uint8))
+    readers = [Reader.remote() for _ in range(4)]
+    found = ray.get([reader.read.remote([ref]) for reader in readers])
+    assert all(sums == 60 * MB and aligned for _, sums, aligned in found)
+    assert sum(grown for grown, _, _ in found) < 6 * MB * len(readers)
+    assert shared(mark) < 80 * MB

@@ -82,6 +82,10 @@ def show(
     elif task is None and not isinstance(error, RayError | KeyboardInterrupt):
         steps = _steps(trace) if isinstance(error, MISTAKES) else []
         if not steps:
+            if session.live() is not None:
+                from nbray.exceptional import note_read_only  # late: after an error
+
+                note_read_only(error)
             shell.showtraceback((kind, error, trace), running_compiled_code=True)
             return []
         lines = [f"{_RED}{_BOLD}{type(error).__name__}{_END}: {error}", *steps]

@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.api import Api
 from sim.loops import Callbacks, ClientLoop, Views
-from sim.machines import VERSIONS, Process
+from sim.processes import VERSIONS, Process
 from sim.threads import Thread, sleep
 from sim.world import World, who
 

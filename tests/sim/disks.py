@@ -16,7 +16,8 @@ from nbray.runtime.core import effects as fx
 from nbray.wire.messages import ON_DISK, Slot
 
 if TYPE_CHECKING:
-    from sim.machines import NodeProcess, Process
+    from sim.nodes import NodeProcess
+    from sim.processes import Process
 
 PINS = 99
 """The number of every node's file of pins."""
@@ -117,7 +118,7 @@ class SimDisk:
             file.fill(move.to.offset, [(0, data)])
             written.append(move.slot.generation)
         node._perform(node.brain.storage.spilled((), written, failed, "the disk is full"))
-        node._plan()
+        node.plan()
 
     def _reclaimed(self, number: int, offset: int) -> None:
         node = self._node

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sim.clients import WorkerProcess
-from sim.machines import NodeProcess, Process
+from sim.nodes import NodeProcess
+from sim.processes import Process
 from sim.world import who
 
 from nbray.ids import FIRST_NODE

@@ -13,7 +13,9 @@ import gc
 from sim.clients import DriverProcess, WorkerProcess
 from sim.drive import Drive
 from sim.faults import Faults
-from sim.machines import VERSIONS, HeadProcess, NodeProcess
+from sim.head import HeadProcess
+from sim.nodes import NodeProcess
+from sim.processes import VERSIONS
 from sim.world import SimFailure, World, who
 
 from nbray.config import HEAD_PATIENCE, SPARE_SECONDS

@@ -249,8 +249,8 @@ class World:
         carrier.up = True
         carrier.epoch += 1
         carrier.arrives.clear()
-        self.nodes[a].connected(b)
-        self.nodes[b].connected(a)
+        self.nodes[a].links.connected(b)
+        self.nodes[b].links.connected(a)
 
     def disconnect(self, a: int, b: int, pause: float) -> None:
         """The connection breaks, and comes back after *pause* seconds unless it is cut."""
@@ -262,7 +262,7 @@ class World:
         carrier.stalled.clear()
         for here, there in ((a, b), (b, a)):
             if self.nodes[here].alive:
-                self.nodes[here].disconnected(there)
+                self.nodes[here].links.disconnected(there)
         self.at(pause, self._again, a, b, carrier.epoch)
 
     def _again(self, a: int, b: int, epoch: int) -> None:
@@ -362,4 +362,4 @@ class World:
     ) -> None:
         node = self.nodes.get(b)
         if carrier.epoch == epoch and node is not None and node.alive:
-            node.carried(a, frames, bulk)
+            node.links.carried(a, frames, bulk)

@@ -1,157 +1,40 @@
-"""Nodes, the head and root in the simulation: their shells without sockets.
+"""Nodes and root in the simulation: their shells without sockets.
 
-Owns what `runtime.shell.node.process`, `.links`, `.head` and `.root` own in a real
-cluster, over the world's pipes and carriers. Rule: what a shell does with a
-message or an effect is done here the same way; nothing is decided.
+Owns what `runtime.shell.node.process`, `node.store` and `root` own in a real cluster, over the
+world's pipes and the node's `links`. Rule: what a shell does with a message or an effect is
+done here the same way; nothing is decided.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sim.disks import SimDisk
+from sim.links import NodeLinks
 from sim.loops import Memory
+from sim.processes import CLUSTER, VERSIONS, Process
 from sim.world import World, who
 
 from nbray.config import CHUNK, MEMORY_LOOK, STATS_INTERVAL
 from nbray.events import Figures
 from nbray.ids import FIRST_NODE, HEAD, node_client, node_of
 from nbray.runtime.core import effects as fx
-from nbray.runtime.core import versions
-from nbray.runtime.core.head.brain import HeadBrain
-from nbray.runtime.core.network.mesh import Got, Mesh, Out
 from nbray.runtime.core.node.brain import NodeBrain
 from nbray.runtime.core.node.memory_guard import Seen
 from nbray.runtime.core.node.settings import NodeConfig
 from nbray.runtime.core.node.store.disk import Disk
 from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.wire import messages as m
-from nbray.wire.codec import encode, envelope, head_decoder, node_decoder, receiver
+from nbray.wire.codec import encode, envelope, node_decoder, receiver
 
 if TYPE_CHECKING:
     from sim.clients import DriverProcess
 
-VERSIONS = versions.own()
-CLUSTER = 7
 STORE = 400 << 20
 SMALL_STORE = 200 << 10
-
-
-class Process:
-    """Anything with an inbox."""
-
-    def __init__(self, world: World, me: int) -> None:
-        self.world = world
-        self.me = me
-        self.number = node_of(me)
-        self.alive = True
-        self.inbox: deque[list[Any]] = deque()
-        self._due = float("inf")
-        self._turn = 0
-        self.paused = False
-        """It stands still, as with SIGSTOP or in a machine that sleeps."""
-        self._held: list[tuple[Any, ...]] = []
-        self.forgotten: set[int] = set()
-        """Peers that the brain said to forget; nothing is sent to them."""
-        world.processes[me] = self
-
-    def arrived(self, frames: list[Any]) -> None:
-        """A message came into the inbox; it is looked at a moment later."""
-        self.inbox.append(frames)
-        self.wake(self.world.now + 1e-5 * self.world.rng.random())
-
-    def wake(self, at: float) -> None:
-        """Have `round` called at this time, or earlier."""
-        if at < self._due:
-            self._due = at
-            self._turn += 1
-            self.world.at(max(0.0, at - self.world.now), self._round, self._turn)
-
-    def pause(self) -> None:
-        """Stand still."""
-        self.paused = True
-
-    def resume(self) -> None:
-        """Go on with what has come meanwhile."""
-        self.paused = False
-        held, self._held = self._held, []
-        for index, (action, *arguments) in enumerate(held):
-            self.world.at(1e-6 * index, action, *arguments)
-        self.wake(self.world.now + 1e-6 * len(held))
-
-    def stands(self, action: Callable[..., None], *arguments: Any) -> bool:
-        """Whether it stands still, and does *action* when it goes on."""
-        if self.paused:
-            self._held.append((action, *arguments))
-        return self.paused
-
-    def _round(self, turn: int) -> None:
-        if self.stands(self._round, turn):
-            return
-        if turn == self._turn and self.alive:
-            self._due = float("inf")
-            self.round()
-
-    def round(self) -> None:
-        """Take what arrived and act."""
-        raise NotImplementedError
-
-    def post(self, to: int, message: Any) -> None:
-        """Send as `Post` does: by way of this machine's node if *to* lives elsewhere."""
-        world = self.world
-        world.tell(self.me, "->", to, message)
-        if to in self.forgotten:
-            return
-        if node_of(to) == self.number:
-            world.pipe(self.me, to, [encode(message)])
-        else:
-            world.pipe(self.me, node_client(self.number), [envelope(to), encode(message)])
-
-    def forget(self) -> None:
-        """The story is over: hold no memory any more."""
-
-    def die(self) -> None:
-        """The kernel ends the process, wherever it is."""
-        if self.alive:
-            self.alive = False
-            self.world.cut_pipes(self.me)
-
-
-class HeadProcess(Process):
-    """The head."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world, HEAD)
-        self.brain = HeadBrain(CLUSTER, VERSIONS)
-        self._decode = head_decoder().decode
-
-    def round(self) -> None:
-        """See `runtime.shell.head.process`."""
-        now = self.world.now
-        while self.inbox:
-            message = self._decode(self.inbox.popleft()[-1])
-            self.world.tell(HEAD, "<-", message.sender, message)
-            self.perform(self.brain.handle(message, now))
-        due = self.brain.next_deadline()
-        if due is not None and due <= now:
-            self.perform(self.brain.tick(now))
-            due = self.brain.next_deadline()
-        if due is not None:
-            self.wake(due)
-
-    def perform(self, effects: list[fx.Effect]) -> None:
-        for effect in effects:
-            assert isinstance(effect, fx.Send), effect
-            self.post(effect.to, effect.message)
-
-    def end_group(self, group: str) -> None:
-        """Somebody whom the story does not tell of ends a placement group."""
-        if self.alive and not self.stands(self.end_group, group):
-            self.perform(self.brain.handle(m.RemoveGroup(0, group), self.world.now))
-            self.wake(self.world.now)
 
 
 class NodeProcess(Process):
@@ -188,10 +71,8 @@ class NodeProcess(Process):
             self.brain.peers.members.setdefault(member.number, member)
         self._decode = node_decoder().decode
         self._spawn = spawn
-        sessions = itertools.count(number * 1_000_000 + 1)
-        self._mesh = Mesh(lambda: next(sessions), self._member, self._members, number)
+        self.links = NodeLinks(self)
         self._own: deque[Any] = deque()
-        self._unmet: set[int] = set()
         self._numbers = itertools.count(1)
         self.segments: set[int] = set()
         self._stats_due = 0.05
@@ -215,7 +96,7 @@ class NodeProcess(Process):
         """See `runtime.shell.node.process.Node.run`."""
         now = self.world.now
         while self.inbox and self.alive:
-            self._take(self.inbox.popleft())
+            self.take(self.inbox.popleft())
         while self._own and self.alive:
             message = self._own.popleft()
             self._perform(self.brain.handle(message, now))
@@ -223,38 +104,31 @@ class NodeProcess(Process):
             return
         if self._planned is not None and self._planned <= now:
             self._perform(self.brain.tick(now))
-        for peer in sorted(self._unmet):
-            if self._member(peer):
-                self._unmet.discard(peer)
-                self._dial(peer)
-            elif self.brain.peers.gone(peer):
-                self._unmet.discard(peer)
-                self._mesh.forget(peer)
-        due = self._mesh.next_deadline()
-        if due is not None and due <= now:
-            self._came(self._mesh.tick(now))
+        self.links.tick(now)
         if now >= self._stats_due:
             self._stats_due = now + STATS_INTERVAL
             self._perform(self.brain.figures(Figures(), now))
         if self.alive:
-            self._plan()
+            self.plan()
 
-    def _plan(self) -> None:
+    def plan(self) -> None:
+        """Be woken when something is due."""
         now = self.world.now
         self._planned = self.brain.next_deadline(now)
-        planned = (self._mesh.next_deadline(), self._planned, self._stats_due)
+        planned = (self.links.next_deadline(), self._planned, self._stats_due)
         self.wake(max(min(due for due in planned if due is not None), now + 1e-4))
         if self._own:
             self.wake(now)
 
     # -- what arrives -----------------------------------------------------------------
 
-    def _take(self, frames: list[Any]) -> None:
+    def take(self, frames: list[Any]) -> None:
+        """A message, for this node or for whom it is."""
         to = receiver(frames[0])
         if to is not None:
             frames = frames[1:]
             if to != self.me:
-                self._forward(to, frames)
+                self.links.forward(to, frames)
                 return
         message = self._decode(frames[0])
         if isinstance(message, m.Welcome | m.Refused) and message.ticket:
@@ -266,37 +140,8 @@ class NodeProcess(Process):
             again = {s.generation for s in message.slots} if isinstance(message, m.Free) else set()
             self.stale += max(0, self.books.stale - stale - len(again & self._asked_for))
 
-    def _forward(self, to: int, frames: list[Any]) -> None:
-        node = node_of(to)
-        if node == self.number:
-            self.world.pipe(self.me, to, frames)
-        elif not self.brain.peers.gone(node):
-            self._send_control(node, [envelope(to), *frames])
-
-    def carried(self, peer: int, frames: list[Any], bulk: bool) -> None:
-        """Something came over a carrier."""
-        if self.stands(self.carried, peer, frames, bulk):
-            return
-        if bulk:
-            came = self._mesh.bulk_arrived(peer, frames)
-            for lane, payload in came.out:
-                self.world.transmit(self.number, lane, list(payload), True)
-            for _, payload in came.deliver:
-                self._hear_bulk(list(payload))
-            return
-        self._came(self._mesh.arrived(peer, frames, self.world.now))
-        self.wake(self.world.now + 1e-4)  # to plan when the link wants to be looked after
-
-    def _came(self, got: Got) -> None:
-        self._transmit(got.out)
-        for peer in got.dial:
-            self._dial(peer)
-        for _, payload in got.deliver:
-            self._take(list(payload))
-        for peer, why in got.lost:
-            self._lost(peer, why)
-
-    def _hear_bulk(self, frames: list[Any]) -> None:
+    def hear_bulk(self, frames: list[Any]) -> None:
+        """A message of the bulk lane, with what goes into a slot."""
         message = self._decode(frames[0])
         self.world.tell(self.me, "<=", message.sender, message)
         for effect in self.brain.handle(message, self.world.now):
@@ -305,7 +150,7 @@ class NodeProcess(Process):
             else:
                 self._perform([effect])
         if self.alive:
-            self._plan()
+            self.plan()
 
     def _freed(self, slot: m.Slot, moved: bool) -> None:
         """What is freed nobody views, not even who will have been ended in a moment."""
@@ -328,51 +173,8 @@ class NodeProcess(Process):
         chunks = self.world.chunks.setdefault((self.number, slot.generation), set())
         chunks.update(range(start, start + len(data), CHUNK))
 
-    # -- links ------------------------------------------------------------------------
-
-    def _member(self, peer: int) -> bool:
-        member = self.brain.peers.members.get(peer)
-        return member is not None and member.alive
-
-    def _members(self) -> list[int]:
-        return [number for number in self.brain.peers.members if self._member(number)]
-
-    def connected(self, peer: int) -> None:
-        """A connection to *peer* stands."""
-        if self.stands(self.connected, peer):
-            return
-        self._transmit(self._mesh.connected(peer, self.world.now))
-        self._plan()
-
-    def disconnected(self, peer: int) -> None:
-        """The connection to *peer* broke."""
-        if self.stands(self.disconnected, peer):
-            return
-        self._mesh.disconnected(peer)
-
-    def _send_control(self, peer: int, frames: list[Any]) -> None:
-        if peer not in self._mesh.links:
-            if self._member(peer):
-                self._dial(peer)
-            elif self.brain.peers.gone(peer):
-                return
-            else:
-                self._mesh.open(peer, self.world.now)
-                self._unmet.add(peer)
-        self._transmit(self._mesh.send(peer, frames))
-
-    def _dial(self, peer: int) -> None:
-        self._mesh.open(peer, self.world.now)
-        self.world.dial(self.number, peer)
-        self.world.at(self.world.delay(), self.world.connect, self.number, peer)
-
-    def _transmit(self, out: Iterable[Out]) -> None:
-        for lane, payload in out:
-            self.world.transmit(self.number, lane, list(payload), False)
-
-    def _lost(self, peer: int, why: str) -> None:
-        self._mesh.links.pop(peer, None)
-        self.world.hang_up(self.number, peer)
+    def peer_lost(self, peer: int, why: str) -> None:
+        """A link has been silent for too long, or what it carried was lost."""
         self.world.note(f"node{self.number}: node {peer} is lost: {why}")
         self._perform([fx.Send(HEAD, m.NodeLost(self.me, peer, why))])
         if peer == FIRST_NODE:
@@ -400,8 +202,7 @@ class NodeProcess(Process):
                     if node_of(client) == self.number:
                         self.forgotten.add(client)
                     else:
-                        self.world.hang_up(self.number, node_of(client))
-                        self._mesh.forget(node_of(client))
+                        self.links.forget(node_of(client))
                 case fx.WatchPid():
                     pass  # a driver's end is reported by `child_ended`
                 case fx.AddSegment(size=size):
@@ -459,7 +260,7 @@ class NodeProcess(Process):
                 self.post(to, message)
         else:
             self.world.tell(self.me, "->", to, message)
-            self._send_control(node, [envelope(to), encode(message)])
+            self.links.control(node, [envelope(to), encode(message)])
 
     def _send_bulk(self, effect: fx.SendBulk) -> None:
         slot = effect.slot
@@ -470,8 +271,7 @@ class NodeProcess(Process):
         data = bytes(memory.view(start, min(effect.size, slot.size - effect.start)))
         self.world.tell(self.me, "=>", effect.to, effect.message)
         cut = [data[at : at + CHUNK] for at in range(0, len(data), CHUNK)]
-        lane, frames = self._mesh.bulk(node_of(effect.to), [encode(effect.message), *cut])
-        self.world.transmit(self.number, lane, list(frames), True)
+        self.links.bulk(node_of(effect.to), [encode(effect.message), *cut])
 
     # -- root -----------------------------------------------------------------------------
 
@@ -520,7 +320,7 @@ class NodeProcess(Process):
         now = self.world.now
         self._perform([*self.brain.guard.read(seen, now), *self.brain.tick(now)])
         if self.alive:
-            self._plan()
+            self.plan()
         if looks > 1:
             self.world.at(MEMORY_LOOK, self.short_of_memory, seen, looks - 1)
 
@@ -547,4 +347,4 @@ class NodeProcess(Process):
                 self.world.carriers[key].diallers.clear()
                 other = key[0] if key[1] == self.number else key[1]
                 if self.world.nodes[other].alive:
-                    self.world.nodes[other].disconnected(self.number)
+                    self.world.nodes[other].links.disconnected(self.number)

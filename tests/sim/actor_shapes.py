@@ -6,7 +6,7 @@ from typing import Any
 
 from sim.api import Api
 from sim.checking import Checker
-from sim.expect import ANY, FAULTS, MISSING, Expect
+from sim.expect import ANY, MISSING, Expect
 from sim.threads import sleep
 from sim.values import Handle
 from sim.world import SimFailure
@@ -61,7 +61,7 @@ class ActorShapes(Checker):
                 # What an actor owns goes with it, when its last handle is dropped too.
                 made = [Expect(("made", tag), {"OwnerDiedError"}) for _ in range(2)]
                 self._call_on(handle, expect, "make", inner=made)
-            elif self.scenario.kind != "calm":
+            elif self.scenario.crashes:
                 self.scenario.break_something("an actor exits")
                 found = self._call_on(handle, expect, "dies")
                 found.value = MISSING
@@ -155,9 +155,7 @@ class ActorShapes(Checker):
             if self._cut_off():
                 raise
             kinds = {kind.__name__ for kind in type(error).__mro__}
-            allowed = set(self.scenario.ended_with_groups)
-            if self.scenario.broken:
-                allowed |= FAULTS | self.scenario.more_errors
+            allowed = self.scenario.ended_with_groups | self.scenario.more_errors
             if not kinds & allowed:
                 self.world.fail(f"makes_actor raised {error!r}")
             return

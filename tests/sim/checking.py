@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.api import Api
-from sim.expect import FAULTS, Expect, Live
+from sim.expect import Expect, Live
 from sim.programs import plain
 from sim.threads import sleep
 from sim.values import Big, Handle
@@ -80,9 +80,7 @@ class Checker:
         except Exception as error:
             kinds = {kind.__name__ for kind in type(error).__mro__}
             allowed = expect.allowed()
-            if self.scenario.broken:
-                allowed |= FAULTS | self.scenario.more_errors
-            allowed |= self.scenario.ended_with_groups
+            allowed |= self.scenario.more_errors | self.scenario.ended_with_groups
             if self._cut_off():
                 allowed.add("RaySystemError")
             if not kinds & allowed:

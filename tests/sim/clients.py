@@ -151,13 +151,13 @@ class ClientProcess(Process):
 
     # -- the end ------------------------------------------------------------------------
 
-    def end(self, cause: str) -> None:
-        """The process ends; root or a pidfd tells the node."""
+    def end(self, cause: str, oom: bool = False) -> None:
+        """The process ends, *oom* for want of memory; root or a pidfd tells the node."""
         if not self.alive:
             return
         self.die()
         node = self.world.nodes[self.number]
-        self.world.at(self.world.delay(), node.child_ended, self.me, cause)
+        self.world.at(self.world.delay(), node.child_ended, self.me, cause, oom)
 
     def forget(self) -> None:
         self.views.close()

@@ -1,18 +1,22 @@
 """What a node of the simulation has on disk, and who has pinned what of its store.
 
-Owns what `runtime.shell.node.disk` and `runtime.store.pins` own in a real cluster. Rule: what is
-written is whole when the node hears of it, and what moves under a view is a failure.
+Owns what `runtime.shell.node.disk` and `runtime.store.pins` own in a real cluster. Rules: what is
+written is whole when the node hears of it, and what moves under a view is a failure. While the
+disk is full a write is refused, or cut short and then refused, as a system does it, by chance.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from sim.loops import Memory
 
 from nbray.runtime.core import effects as fx
+from nbray.runtime.core.node.store.disk import Disk
 from nbray.wire.messages import ON_DISK, Slot
 
 if TYPE_CHECKING:
@@ -52,6 +56,23 @@ class SimPins:
         self.held.discard(pin)
 
 
+class SimFile(Memory):
+    """A file on the disk of one node, which may be full."""
+
+    __slots__ = ("_disk",)
+
+    def __init__(self, number: int, size: int, disk: SimDisk) -> None:
+        super().__init__(number, size)
+        self._disk = disk
+
+    def fill(self, offset: int, pieces: Iterable[tuple[int, bytes | memoryview]]) -> None:
+        for start, data in pieces:
+            taken = self._disk.takes(len(data))
+            super().fill(offset, [(start, memoryview(data)[:taken])])
+            if taken < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class SimDisk:
     """The disk of one node."""
 
@@ -62,17 +83,50 @@ class SimDisk:
         self.files: set[int] = set()
         self.taken: set[int] = set()
         """Generations that the node has for itself."""
-        self.failing = 0
-        """Writes that are to fail."""
+        self.full = 0
+        """Reasons for which nothing more goes onto it."""
+
+    def fill_up(self, seen: int | None) -> None:
+        """Nothing more goes onto it; a look at it has shown that *seen* bytes are left."""
+        self.full += 1
+        if seen is not None:
+            self._books.left = seen
+
+    def empty(self) -> None:
+        """One reason less."""
+        self.full -= 1
+        self._books.left = None
+
+    @property
+    def _books(self) -> Disk:
+        books = self._node.books.disk
+        assert books is not None
+        return books
+
+    def left_over(self) -> str:
+        """What is there yet when nothing is stored any more."""
+        if self.files or len(self._books) or self._books.used:
+            return f"files {self.files} with {self._books.used} bytes"
+        return f"the pins of {self.taken}" if self.taken else ""
+
+    def takes(self, size: int) -> int:
+        """How many of *size* bytes it takes."""
+        rng = self._world.rng
+        if not self.full or rng.random() < 0.3:
+            return size
+        return rng.randrange(size) if size and rng.random() < 0.5 else 0
 
     def carry_out(self, effect: Any) -> None:
         """See `runtime.shell.node.store`."""
         world, node, storage = self._world, self._node, self._node.brain.storage
         match effect:
             case fx.AddFile(size=size):
+                if self.full and world.rng.random() < 0.3:
+                    node._perform(storage.file_failed("the disk takes no file: it is full"))
+                    return
                 number = ON_DISK | next(self._numbers)
                 self.files.add(number)
-                world.segments[node.number, number] = Memory(number & ~ON_DISK, size)
+                world.segments[node.number, number] = SimFile(number & ~ON_DISK, size, self)
                 node._perform(storage.file_added(number, size))
             case fx.DropFile(number=number):
                 node._segment_dropped(number)
@@ -110,13 +164,16 @@ class SimDisk:
         for move in moves:
             memory = world.segments.get((node.number, move.slot.segment))
             file = world.segments.get((node.number, move.to.segment))
-            if memory is None or file is None or failed or self.failing:
-                self.failing -= bool(self.failing and not failed)
+            if memory is None or file is None or failed:
                 failed.append(move.slot.generation)
                 continue
             data = bytes(memory.view(move.slot.offset, move.slot.size))
-            file.fill(move.to.offset, [(0, data)])
-            written.append(move.slot.generation)
+            try:
+                file.fill(move.to.offset, [(0, data)])
+            except OSError:
+                failed.append(move.slot.generation)
+            else:
+                written.append(move.slot.generation)
         node._perform(node.brain.storage.spilled((), written, failed, "the disk is full"))
         node.plan()
 

@@ -6,21 +6,24 @@ Owns the program's course and the notebook's part in it. Does not own what is la
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from details import EVERYTHING
 from sim.actor_shapes import ActorShapes
 from sim.api import Api
+from sim.expect import Expect
 from sim.group_shapes import GroupShapes
+from sim.programs import plain
 from sim.stream_shapes import StreamShapes
 from sim.task_shapes import TaskShapes
 from sim.threads import sleep, thread
+from sim.values import Big
 from sim.world import who
 
 from nbray import session
 from nbray.exceptions import ObjectStoreFullError, RaySystemError
+from nbray.unraised_exceptions import OutOfDiskError
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -41,6 +44,8 @@ class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
             self._cancel_cell, self._stream, self._read_some, self._read_some, self._leave,
             self._reads,
         ]  # fmt: skip
+        if scenario.kind in ("disk", "leaves"):
+            self.shapes += 3 * [self._big, self._big_refs, self._put]
         self.groups = []
         if scenario.grouped:
             self.shapes += 2 * [
@@ -68,7 +73,7 @@ class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
                 session.cell.set(rng.choice(["", "one", "two"]))
             try:
                 rng.choice(self.shapes)()
-            except ObjectStoreFullError:
+            except (ObjectStoreFullError, OutOfDiskError):
                 if "ObjectStoreFullError" not in self.scenario.more_errors:
                     raise
             if rng.random() < 0.3:
@@ -79,7 +84,7 @@ class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
                 ref, expect = rng.choice(self.live)
                 # Or its own error, if that was on its way.
                 expect.errors |= {"TaskCancelledError", *expect.attempts}
-                force = self.scenario.kind != "calm" and rng.random() < 0.3
+                force = self.scenario.crashes and rng.random() < 0.3
                 if force:  # what else its worker owns goes with it
                     self.scenario.break_something(f"{ref.seq} is cancelled with force")
                 self.api.cancel(ref, force)
@@ -102,9 +107,24 @@ class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
             self._verify(live)
             del live
         self.handles.clear()
+        if self.scenario.kind == "disk":
+            self._work_with_room_again()
         for answers in self.orders.values():
             if answers != sorted(answers):
                 self.world.fail(f"an actor's calls ran out of order: {answers}")
+
+    def _work_with_room_again(self) -> None:
+        """When the disk takes something again, so does the store, at once."""
+        faults = self.scenario.faults
+        faults.budget = 0
+        while faults.active:
+            sleep(1.0)
+        for _ in range(4):
+            ref = self.api.put(Big(("put", 0), 90_000))
+            (made,) = self.api.submit("big", 0, 0.0, 120_000)
+            assert plain(self._get([ref, made])) == (("put", 0), ("big", 0))
+            self.live.append((ref, Expect(("put", 0))))  # so that not all of them fit
+        self.live.clear()
 
     # -- the notebook's part --------------------------------------------------------------
 
@@ -127,11 +147,14 @@ class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
                 me.interrupt(stop)
 
         self.world.at(0.01 * self.rng.random() ** 3, press)
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             self.rng.choice(
                 [self._impatient, self._put, self._named, self._value, self._handle_back]
             )()
-        self._step += 1
+        except KeyboardInterrupt:
+            pass
+        finally:  # also where there is no room for what is put
+            self._step += 1
 
     def _look_around(self) -> Any:
         engine = self.api.engine
@@ -153,7 +176,7 @@ class Drive(TaskShapes, ActorShapes, StreamShapes, GroupShapes):
         cell = session.cell.get()
         for expect in self.cells.pop(cell, []):
             expect.may_be_cancelled()
-        force = self.scenario.kind != "calm" and self.rng.random() < 0.3
+        force = self.scenario.crashes and self.rng.random() < 0.3
         if force:
             self.scenario.break_something(f"cell {cell!r} is cancelled with force")
         count = cells.cancel(cell, force)

@@ -10,13 +10,12 @@ from typing import Any
 import msgspec
 
 MISSING = object()
-FAULTS = frozenset(
-    {
-        "WorkerCrashedError", "NodeDiedError", "OwnerDiedError", "ActorDiedError",
-        "ActorUnavailableError", "ObjectLostError", "TaskUnschedulableError",
-    }
-)  # fmt: skip
-"""What may be raised instead of a value when something was broken on purpose."""
+CRASHED = frozenset(
+    {"WorkerCrashedError", "OwnerDiedError", "ActorDiedError", "ActorUnavailableError"}
+)
+"""What may be raised instead of a value when a process was ended on purpose."""
+FAULTS = CRASHED | {"NodeDiedError", "ObjectLostError", "TaskUnschedulableError"}
+"""And when a machine was."""
 
 
 class Expect(msgspec.Struct):

@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sim.clients import WorkerProcess
+from sim.clients import DriverProcess, WorkerProcess
+from sim.expect import CRASHED, FAULTS
 from sim.nodes import NodeProcess
 from sim.processes import Process
 from sim.world import who
 
-from nbray.ids import FIRST_NODE
+from nbray.config import ACTORS_SECONDS, HAND_OVER_SECONDS
+from nbray.ids import FIRST_NODE, HEAD
 from nbray.runtime.core.node.memory_guard import Seen
+from nbray.wire.codec import encode
+from nbray.wire.messages import Drain
 
 if TYPE_CHECKING:
     from sim.scenario import Scenario
@@ -26,6 +30,20 @@ LONGEST = 60.0
 """Seconds that a fault lasts at most, if it ends."""
 SHORT = 4.0
 """Seconds of a fault that nobody takes for the end of a machine."""
+
+
+LEAVING = ACTORS_SECONDS + HAND_OVER_SECONDS + 30.0
+"""Seconds that a node which leaves gently takes at most."""
+NO_ROOM = frozenset({"ObjectStoreFullError", "OutOfDiskError", "ActorDiedError"})
+"""What follows from a disk, or a memory, that takes nothing; an actor may lack its arguments."""
+ENDED_FOR_MEMORY = frozenset(
+    {"OutOfMemoryError", "OwnerDiedError", "ActorDiedError", "ActorUnavailableError"}
+)
+"""What follows from the guard's verdicts; what a worker owns goes with it."""
+LEFT = frozenset(
+    {"OwnerDiedError", "ActorDiedError", "ActorUnavailableError", "TaskUnschedulableError"}
+)
+"""What follows from a node that has left gently: no object is lost, and no task cut short."""
 
 
 class Faults:
@@ -45,7 +63,7 @@ class Faults:
         self.over = 0.0
         """When the last of those was over."""
         most = {"calm": 0, "workers": 4, "links": 3, "pauses": 3, "cuts": 2, "storm": 6,
-                "memory": 4}  # fmt: skip
+                "memory": 4, "disk": 4, "leaves": 2}  # fmt: skip
         self.budget = rng.randint(1, most.get(kind, 1)) if kind != "calm" else 0
         some: dict[str, list[Callable[[], bool]]] = {
             "calm": [],
@@ -55,14 +73,15 @@ class Faults:
             "links": [self._part_two],
             "pauses": [self._pause_process, self._pause_head, self._pause_machine],
             "cuts": [self._isolate],
+            "memory": [self._fill_memory, self._fill_memory, self._end_for_memory],
+            "disk": [self._fill_disk],
+            "leaves": [self._leave],
         }
         self._some = some.get(kind) or [one for ones in some.values() for one in ones]
-        if kind == "memory":
-            self._some = [self._fill_memory]
         self._storms = kind == "storm"
         if kind == "storm":
             self._some += [self._fail_segments, self._fail_forks]
-            scenario.break_something("several faults may come together")
+            scenario.break_something("several faults may come together", FAULTS)
 
     def step(self) -> None:
         """Something may break now."""
@@ -91,12 +110,24 @@ class Faults:
         if not busy:
             return False
         node = rng.choice(busy)
-        self._break(f"node {node.number} has hardly any memory left")
+        self.world.fault(f"node {node.number} has hardly any memory left")
+        self.over = self.world.now
+        self._scenario.more_errors |= ENDED_FOR_MEMORY
         held = {worker.pid: rng.choice([0, 1, 5, 30, 80]) for worker in node.brain.pool}
         used = sum(held.values()) + rng.choice([0, 1, 20])
         leaving = frozenset(pid for pid in list(held)[:1] if not held[pid])
         seen = Seen(used, max(1, used), held, leaving=leaving)
         node.short_of_memory(seen, rng.randint(1, 3))
+        return True
+
+    def _end_for_memory(self) -> bool:
+        """The kernel ends a worker for want of memory, before its node has seen that coming."""
+        workers = [one for one in self._living() if isinstance(one, WorkerProcess)]
+        if not workers:
+            return False
+        worker = self.world.rng.choice(workers)
+        self._break(f"{who(worker.me)} is ended by the kernel for want of memory")
+        worker.end("was killed by SIGKILL", True)
         return True
 
     def _kill_driver(self) -> bool:
@@ -111,7 +142,7 @@ class Faults:
         node = self._node()
         if node is None:
             return False
-        self._break(f"machine {node.machine} loses power")
+        self._break(f"machine {node.machine} loses power", FAULTS)
         self.gone.add(node.machine)
         node.die()
         return True
@@ -120,7 +151,7 @@ class Faults:
         node = self._node()
         if node is None:
             return False
-        self._break(f"machine {node.machine} is cut off for good")
+        self._break(f"machine {node.machine} is cut off for good", FAULTS)
         self.gone.add(node.machine)
         self._scenario.out.add(node.machine)
         self._part_from_all(node.machine)
@@ -160,7 +191,7 @@ class Faults:
         seconds = self._seconds()
         text = f"machine {machine} is cut off from all others for {seconds:.1f} s"
         if seconds > SHORT:
-            self._break(text)
+            self._break(text, FAULTS)
             self._out(machine)
         else:
             self.world.fault(text)
@@ -202,7 +233,7 @@ class Faults:
         seconds = self._seconds()
         text = f"machine {machine}{'' if whole else chr(39) + 's node'} sleeps for {seconds:.1f} s"
         if machine != FIRST_NODE and seconds > SHORT:
-            self._break(text)
+            self._break(text, FAULTS)
             self._out(machine)
         else:
             self.world.fault(text)
@@ -221,11 +252,51 @@ class Faults:
             process.resume()
         self._end()
 
+    def _leave(self) -> bool:
+        """A node is asked to leave gently; nothing is lost by that."""
+        node = self._node()
+        if node is None or node.brain.drain.on:
+            return False
+        here = [one for one in self._living() if one.number == node.number]
+        if any(isinstance(one, DriverProcess) for one in here):
+            return False  # what it owns would go with it
+        self.world.fault(f"node {node.number} is asked to leave")
+        self.gone.add(node.machine)
+        self._scenario.more_errors |= LEFT
+        self._begin()
+        node.arrived([encode(Drain(HEAD))])
+        self.world.at(1.0, self._look_whether_left, node, self.world.now)
+        return True
+
+    def _look_whether_left(self, node: NodeProcess, since: float) -> None:
+        if not node.alive:
+            self._end()
+        elif self.world.now - since > LEAVING and not self._storms:
+            self.world.fail(f"node{node.number}, asked to leave at {since:.1f}, is still there")
+        else:
+            self.world.at(1.0, self._look_whether_left, node, since)
+
+    def _fill_disk(self) -> bool:
+        """A node's disk is full for a while."""
+        rng = self.world.rng
+        node = rng.choice([node for node in self.world.nodes.values() if node.alive])
+        seconds = self._seconds() * rng.random() ** 2
+        self.world.fault(f"the disk of node {node.number} is full for {seconds:.1f} s")
+        self._scenario.more_errors |= NO_ROOM
+        node.disk.fill_up(rng.randrange(1 << 18) if rng.random() < 0.5 else None)
+        self._begin()
+        self.world.at(seconds, self._empty_disk, node)
+        return True
+
+    def _empty_disk(self, node: NodeProcess) -> None:
+        node.disk.empty()
+        self._end()
+
     def _fail_segments(self) -> bool:
         node = self.world.rng.choice([node for node in self.world.nodes.values() if node.alive])
         self.world.fault(f"node {node.number} gets no memory next time")
         node.failing_segments += 1
-        self._scenario.more_errors.add("ObjectStoreFullError")
+        self._scenario.more_errors |= NO_ROOM
         return True
 
     def _fail_forks(self) -> bool:
@@ -247,9 +318,9 @@ class Faults:
         self.active -= 1
         self.over = self.world.now
 
-    def _break(self, text: str) -> None:
+    def _break(self, text: str, errors: frozenset[str] = CRASHED) -> None:
         self.over = self.world.now
-        self._scenario.break_something(text)
+        self._scenario.break_something(text, errors)
 
     def _out(self, machine: int) -> None:
         """The head loses this machine, or its own all others: drivers there may be ended."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sim.disks import SimDisk
 from sim.links import NodeLinks
@@ -29,9 +29,6 @@ from nbray.runtime.core.node.store.disk import Disk
 from nbray.runtime.core.node.store.slots import StoreBooks
 from nbray.wire import messages as m
 from nbray.wire.codec import encode, envelope, node_decoder, receiver
-
-if TYPE_CHECKING:
-    from sim.clients import DriverProcess
 
 STORE = 400 << 20
 SMALL_STORE = 200 << 10
@@ -52,9 +49,8 @@ class NodeProcess(Process):
         info = m.NodeInfo(
             number, f"host{machine}", f"10.0.0.{machine}", 6379, total, dict(total), number == 1
         )
-        small = world.seed % 3 == 0  # in a third of the stories much goes to disk
         disk = Disk("the disk", file=1 << 20)
-        self.books = StoreBooks(SMALL_STORE if small else STORE, number, disk=disk)
+        self.books = StoreBooks(SMALL_STORE if world.small else STORE, number, disk=disk)
         self.disk = SimDisk(self)
         if world.seed % 2:  # in half of the stories 2.5 MB are a large object
             self.books.arena = 1 << 20
@@ -144,11 +140,17 @@ class NodeProcess(Process):
         """A message of the bulk lane, with what goes into a slot."""
         message = self._decode(frames[0])
         self.world.tell(self.me, "<=", message.sender, message)
-        for effect in self.brain.handle(message, self.world.now):
-            if isinstance(effect, fx.WriteSlot):
-                self._write(effect.slot, effect.start, b"".join(frames[1:]))
-            else:
+        effects = self.brain.handle(message, self.world.now)
+        for index, effect in enumerate(effects):
+            if not isinstance(effect, fx.WriteSlot):
                 self._perform([effect])
+                continue
+            try:
+                self._write(effect.slot, effect.start, b"".join(frames[1:]))
+            except OSError as error:
+                transfers, rest = self.brain.transfers, effects[index + 1 :]
+                self._perform(transfers.unwritten(effect.slot, str(error), rest))
+                break
         if self.alive:
             self.plan()
 
@@ -302,14 +304,14 @@ class NodeProcess(Process):
         elif process.alive:
             process.end("was killed by its node")
 
-    def child_ended(self, client: int, cause: str) -> None:
-        """Root, or a pidfd, reports an end."""
-        if not self.alive or self.stands(self.child_ended, client, cause):
+    def child_ended(self, client: int, cause: str, oom: bool = False) -> None:
+        """Root, or a pidfd, reports an end; *oom*: the kernel's, for want of memory."""
+        if not self.alive or self.stands(self.child_ended, client, cause, oom):
             return
         now = self.world.now
         self.world.note(f"node{self.number} hears that {who(client)} {cause}")
         if client in self.brain.pool:
-            self._perform(self.brain.worker_gone(client, f"it {cause}", now))
+            self._perform(self.brain.worker_gone(client, f"it {cause}", now, oom))
         else:
             self._perform(self.brain.client_gone(client, f"it {cause}", now))
 
@@ -323,14 +325,6 @@ class NodeProcess(Process):
             self.plan()
         if looks > 1:
             self.world.at(MEMORY_LOOK, self.short_of_memory, seen, looks - 1)
-
-    def drivers(self) -> list[DriverProcess]:
-        """The live drivers of this machine."""
-        return [
-            process
-            for process in self.world.processes.values()
-            if process.alive and process.number == self.number and hasattr(process, "main")
-        ]
 
     def die(self) -> None:
         """The whole machine is gone, or root has ended what is left of it."""

@@ -12,6 +12,7 @@ import gc
 
 from sim.clients import DriverProcess, WorkerProcess
 from sim.drive import Drive
+from sim.expect import CRASHED, FAULTS
 from sim.faults import Faults
 from sim.head import HeadProcess
 from sim.nodes import NodeProcess
@@ -25,7 +26,8 @@ from nbray.runtime.core.node.brain import NodeBrain
 from nbray.runtime.core.placement import give
 from nbray.wire import messages as m
 
-KINDS = ("calm", "workers", "nodes", "drivers", "links", "pauses", "cuts", "storm", "memory")
+KINDS = ("calm", "workers", "nodes", "drivers", "links", "pauses", "cuts", "storm", "memory",
+         "disk", "leaves")  # fmt: skip
 HANG = 400.0
 """Virtual seconds after which a program hangs."""
 PATIENCE = 30.0
@@ -39,7 +41,9 @@ class Scenario:
 
     def __init__(self, seed: int, kind: str) -> None:
         self.kind = kind
-        self.world = world = World(seed, lossy=seed % 2 == 1)
+        self.crashes = kind not in ("calm", "disk", "leaves", "memory")
+        """Programs end their own processes, too; else only what follows from the faults may be."""
+        self.world = world = World(seed, seed % 2 == 1, seed % 3 == 0 or kind == "disk")
         rng = world.rng
         self.grouped = seed % 3 == 1
         """Its programs have placement groups."""
@@ -128,9 +132,10 @@ class Scenario:
         """
         return {"OwnerDiedError", "ActorDiedError"} if self.groups else set()
 
-    def break_something(self, text: str) -> None:
-        """From now on results may be errors."""
+    def break_something(self, text: str, errors: frozenset[str] = CRASHED) -> None:
+        """From now on results may be *errors*."""
         self.broken = True
+        self.more_errors |= errors
         self.world.fault(text)
 
     def _step(self) -> None:
@@ -197,7 +202,9 @@ class Scenario:
             if node.machine in self._unsure and node.number not in alive:
                 self._unsure.discard(node.machine)
                 self.out.add(node.machine)
-                self.break_something(f"machine {node.machine} had no way to the head for too long")
+                self.break_something(
+                    f"machine {node.machine} had no way to the head for too long", FAULTS
+                )
 
     # -- running -----------------------------------------------------------------------------
 
@@ -335,6 +342,7 @@ class Scenario:
                 ("has wants", brain.leases.wants),
                 ("has actors", brain.residents._all),
                 ("stores", node.books.used),
+                ("has on disk", node.disk.left_over()),
                 ("transfers", brain.transfers._by_key),
                 ("has free", brain.ledger.free if not self._whole(brain) else 0),
                 ("freed twice", node.stale if not self.broken else 0),

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.timeout(300)  # ten stories take six seconds of a CPU, 
 
 GROUP = 10
 SEEDS = {
-    "calm": 40, "workers": 40, "nodes": 30, "drivers": 20, "links": 40, "pauses": 20, "cuts": 20,
-    "storm": 30, "memory": 20,
+    "calm": 30, "workers": 30, "nodes": 20, "drivers": 20, "links": 30, "pauses": 20, "cuts": 20,
+    "storm": 30, "memory": 20, "disk": 20, "leaves": 20,
 }  # fmt: skip
 GROUPS = [(kind, first) for kind, count in SEEDS.items() for first in range(0, count, GROUP)]
 

@@ -66,10 +66,12 @@ class Carrier:
 class World:
     """Time, chance and the wires between processes."""
 
-    def __init__(self, seed: int, lossy: bool = False) -> None:
+    def __init__(self, seed: int, lossy: bool = False, small: bool = False) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
         self.lossy = lossy
+        self.small = small
+        """Nodes have stores that do not hold much: the rest goes to disk."""
         self.now = 0.0
         self.steps = 0
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []

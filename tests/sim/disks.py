@@ -85,6 +85,8 @@ class SimDisk:
         """Generations that the node has for itself."""
         self.full = 0
         """Reasons for which nothing more goes onto it."""
+        self.refused = 0
+        """Writes that it has refused, or cut short."""
 
     def fill_up(self, seen: int | None) -> None:
         """Nothing more goes onto it; a look at it has shown that *seen* bytes are left."""
@@ -114,6 +116,7 @@ class SimDisk:
         rng = self._world.rng
         if not self.full or rng.random() < 0.3:
             return size
+        self.refused += 1
         return rng.randrange(size) if size and rng.random() < 0.5 else 0
 
     def carry_out(self, effect: Any) -> None:

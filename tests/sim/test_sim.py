@@ -44,6 +44,17 @@ def test_seeds_that_found_something(seed: int, kind: str) -> None:
     Scenario(seed, kind).run()
 
 
+def test_faults_are_more_than_names() -> None:
+    """A disk refuses writes, a node that leaves hands objects over, the guard ends workers."""
+    disk, leaves, memory = Scenario(7, "disk"), Scenario(9, "leaves"), Scenario(0, "memory")
+    for scenario in (disk, leaves, memory):
+        scenario.run()
+    assert sum(node.disk.refused for node in disk.world.nodes.values())
+    left = [node for node in leaves.world.nodes.values() if not node.alive]
+    assert any(node.brain.drain._safe for node in left)
+    assert sum(node.brain.guard.ended for node in memory.world.nodes.values())
+
+
 def test_what_a_killed_driver_has_detached_does_not_hold_the_cluster_for_ever() -> None:
     """Nor would a person leave a group that has every CPU: somebody ends it."""
     scenario = Scenario(1, "drivers")

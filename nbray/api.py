@@ -102,7 +102,7 @@ def init(
     if job_config is not None:
         namespace, runtime_env, detaches = arguments.job(job_config, namespace, runtime_env)
     if namespace == "":
-        raise ValueError("init(): a namespace is a non-empty string")
+        raise ValueError('init(): "" is not a valid namespace: it is a non-empty string')
     wanted = InitConfig(
         address=arguments.address(address),
         num_cpus=arguments.amount("num_cpus", num_cpus),
@@ -397,7 +397,7 @@ def cancel(ray_waitable: Any, *, force: bool = False, recursive: bool = True) ->
         ref = ref._generator_ref
     if not isinstance(ref, ObjectRef):
         raise TypeError(
-            f"cancel() takes the ObjectRef of a task, not {type(ref).__name__}"
+            f"cancel() is only supported for object refs of tasks, not for {type(ref).__name__}"
             + (" (use kill() for actors)" if isinstance(ref, ActorHandle) else "")
         )
     engine = session.current() or _none_for([ref])
@@ -420,7 +420,7 @@ def kill(actor: ActorHandle, *, no_restart: bool = True) -> None:
     """
     if not isinstance(actor, ActorHandle):
         raise ValueError(
-            f"kill() takes an actor's handle, not {type(actor).__name__}"
+            f"kill() is only supported for actors' handles, not for {type(actor).__name__}"
             + (" (use cancel() for tasks)" if isinstance(actor, ObjectRef) else "")
         )
     engine = session.current()
@@ -437,16 +437,16 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle:
         ValueError: there is none (says which names there are), or the name is empty.
     """
     if not arguments.text("name", name):
-        raise ValueError("get_actor() takes the name of an actor, not an empty one")
+        raise ValueError("Please supply a non-empty value to get_actor(): an actor's name")
     if namespace is not None and not arguments.text("namespace", namespace):
-        raise ValueError("a namespace is a non-empty string")
+        raise ValueError('"" is not a valid namespace: it is a non-empty string')
     engine = session.current() or session.require()
     try:
         info, life = engine.actors.named(name, namespace or "")
     except ValueError as error:
         names = sorted(known for _, known in engine.actors.names(namespace is None))
         listed = f"; named actors: {', '.join(names)}" if names else ""
-        raise ValueError(f"{error}{listed} (Failed to look up actor)") from None
+        raise ValueError(f"{error}{listed} (Failed to look up actor with name {name!r})") from None
     return ActorHandle(info, life)
 
 

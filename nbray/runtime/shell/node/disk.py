@@ -3,9 +3,12 @@
 Owns the files, by number, the pins that the node has taken, and the thread that writes. Does not
 own what lies where (`core.node.store.disk`) nor which objects move (`core.node.store.spilling`).
 
-Rule: the node's loop never waits for a disk. What writes, or gives back, is done by a thread of
-its own, in order; what came of it is taken by `outcomes` when `fd` is readable. The thread begins
-with the first thing to do.
+Rule: the node's loop does not wait for a disk. What makes files, writes, or gives back, is done by
+a thread of its own, in order, and what reads for other nodes by a second one; what came of it is
+taken by `outcomes` when `fd` is readable. A thread begins with the first thing to do. What was read
+counts only if the object still lies there afterwards (`core.node.store.slots`). The parts of an
+object that comes from another node to disk are still written by the loop: those that follow rely
+on them.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from nbray.config import CHUNK, SPILL_DISK_SHARE
 from nbray.runtime.core.effects import Move
@@ -93,7 +97,7 @@ def left(directory: str) -> int | None:
 class Outcome:
     """What came of something that the thread has done."""
 
-    __slots__ = ("failed", "reclaimed", "why", "written")
+    __slots__ = ("data", "failed", "file", "left", "read", "reclaimed", "size", "why", "written")
 
     def __init__(self) -> None:
         self.written: list[int] = []
@@ -102,6 +106,31 @@ class Outcome:
         self.why = ""
         self.reclaimed: tuple[int, int] | None = None
         """(file, offset)."""
+        self.size = 0
+        """Bytes of the file that was to be made, if one was: `file`, or `why` there is none."""
+        self.file: DiskFile | None = None
+        self.left: int | None = None
+        """Bytes that the disk had left then, if it was looked at."""
+        self.read: Callable[[list[bytes], str], Any] | None = None
+        """Takes what was read, `data`, or `why` it could not be."""
+        self.data: list[bytes] = []
+
+
+class _Hand:
+    """A thread that does one thing after the other; *done* takes the outcomes."""
+
+    def __init__(self, name: str, done: Callable[[Outcome], None]) -> None:
+        self._todo: queue.SimpleQueue[Callable[[], Outcome | None] | None] = queue.SimpleQueue()
+        self._done = done
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+        self.do = self._todo.put
+
+    def _run(self) -> None:
+        while (action := self._todo.get()) is not None:
+            outcome = action()
+            if outcome is not None:
+                self._done(outcome)
 
 
 class Files:
@@ -115,33 +144,55 @@ class Files:
         self._files: dict[int, DiskFile] = {}
         self._serial = 0
         self._pins = -1
-        self._todo: queue.SimpleQueue[Callable[[], Outcome | None]] = queue.SimpleQueue()
         self._done: deque[Outcome] = deque()
-        self._thread: threading.Thread | None = None
+        self._writer: _Hand | None = None
+        self._reader: _Hand | None = None
+        self._looking = False
         self.fd = -1
-        """Readable when there are outcomes; -1 until the thread has begun."""
+        """Readable when there are outcomes; -1 until a thread has begun."""
         self._bell = -1
 
     # -- files --------------------------------------------------------------------------
 
-    def add(self, size: int) -> int | str:
-        """The number of a new file, or why there can be none."""
+    def add(self, size: int) -> str:
+        """Begin to make a file of *size* bytes; why that cannot be ('': it has begun)."""
         self._serial += 1
+        serial = self._serial
         if not self._room.take(FILE_DESCRIPTORS):
             return self._room.told()
-        try:
-            made = self._make(size)
-        except OSError as error:
-            return f"{self.directory} takes no file: {sentence(error)}"
-        self._files[made.number] = made
-        return made.number
 
-    def _make(self, size: int) -> DiskFile:
+        def make() -> Outcome:
+            outcome = Outcome()
+            outcome.size = size
+            try:
+                outcome.file = self._make(size, serial)
+            except OSError as error:
+                outcome.why = f"{self.directory} takes no file: {sentence(error)}"
+            outcome.left = left(self.directory)
+            return outcome
+
+        self._do(make)
+        return ""
+
+    def look(self) -> None:
+        """Begin to see how much the disk has left."""
+        if self._looking:
+            return
+        self._looking = True
+
+        def look() -> Outcome:
+            outcome = Outcome()
+            outcome.left = left(self.directory)
+            return outcome
+
+        self._do(look)
+
+    def _make(self, size: int, serial: int) -> DiskFile:
         try:
-            return DiskFile(size, self._serial, self.directory, self._session)
+            return DiskFile(size, serial, self.directory, self._session)
         except FileNotFoundError:  # somebody has removed the folder: our files in it are still ours
             os.makedirs(self.directory, mode=0o700, exist_ok=True)
-            return DiskFile(size, self._serial, self.directory, self._session)
+            return DiskFile(size, serial, self.directory, self._session)
 
     def drop(self, number: int) -> None:
         """Close a file."""
@@ -176,17 +227,33 @@ class Files:
             file.write(slot.offset + start, piece)
             start += piece.nbytes
 
-    def views(self, slot: Slot, start: int, size: int) -> list[bytes]:
-        """So many bytes of *slot*, which is on disk, in frames for the wire.
+    def read(
+        self, slot: Slot, start: int, size: int, then: Callable[[list[bytes], str], Any]
+    ) -> None:
+        """Begin to read so many bytes of *slot*, which is on disk, in frames for the wire.
 
-        Raises:
-            OSError: the disk does not give them.
+        *then* is called by `outcomes` with them, or with none and why; not at all if it is gone.
         """
         file = self._files.get(slot.segment)
         if file is None:
-            return []
+            return
         first, end = slot.offset + start, slot.offset + start + size
-        return [file.read(at, min(CHUNK, end - at)) for at in range(first, end, CHUNK)]
+
+        def read() -> Outcome:
+            outcome = Outcome()
+            outcome.read = then
+            try:
+                outcome.data = [
+                    file.read(at, min(CHUNK, end - at)) for at in range(first, end, CHUNK)
+                ]
+            except OSError as error:  # closed meanwhile, too
+                outcome.why = f"{self.directory} does not give it: {sentence(error)}"
+            return outcome
+
+        if self._reader is None:
+            self._open_bell()
+            self._reader = _Hand("nbray-disk-reader", self._tell)
+        self._reader.do(read)
 
     # -- moving ---------------------------------------------------------------------------
 
@@ -254,20 +321,27 @@ class Files:
 
     # -- the thread -------------------------------------------------------------------------
 
-    def _do(self, action: Callable[[], Outcome | None]) -> None:
-        if self._thread is None:
-            self.fd, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-            self._thread = threading.Thread(target=self._run, name="nbray-disk", daemon=True)
-            self._thread.start()
-        self._todo.put(action)
+    def close(self) -> None:
+        """Have the threads end after what they have to do."""
+        for hand in (self._writer, self._reader):
+            if hand is not None:
+                hand.do(None)
 
-    def _run(self) -> None:
-        while True:
-            outcome = self._todo.get()()
-            if outcome is not None:
-                self._done.append(outcome)
-                with contextlib.suppress(OSError):  # full: it is readable
-                    os.write(self._bell, b".")
+    def _do(self, action: Callable[[], Outcome | None]) -> None:
+        if self._writer is None:
+            self._open_bell()
+            self._writer = _Hand("nbray-disk", self._tell)
+        self._writer.do(action)
+
+    def _open_bell(self) -> None:
+        if self.fd < 0:
+            self.fd, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """In a thread: something was done."""
+        self._done.append(outcome)
+        with contextlib.suppress(OSError):  # full: it is readable
+            os.write(self._bell, b".")
 
     def outcomes(self) -> Iterator[Outcome]:
         """What has been done since the last call."""
@@ -275,4 +349,9 @@ class Files:
             while len(os.read(self.fd, 4096)) == 4096:
                 pass
         while self._done:
-            yield self._done.popleft()
+            outcome = self._done.popleft()
+            if outcome.file is not None:
+                self._files[outcome.file.number] = outcome.file
+            if outcome.left is not None:
+                self._looking = False
+            yield outcome

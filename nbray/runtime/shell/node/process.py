@@ -14,7 +14,7 @@ import select
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -213,7 +213,7 @@ class Node:
         figures = self._looks.figures(now)
         if figures is None:
             return
-        self._store.looked()
+        self._store.look()
         self._do(self._brain.figures(figures, now), now)
         if self._idle is not None:
             why = self._idle.look(now, *idle.at_work(self._brain))
@@ -359,7 +359,7 @@ class Node:
             case fx.Send(to=to, message=message):
                 self._send(to, message, now)
             case fx.SendBulk():
-                self._send_bulk(effect)
+                self._store.read(effect, self._send_bulk)
             case fx.Fork(worker=worker, threads=threads):
                 self._channel.send(p.ForkWorker(worker, threads))
             case fx.Kill(worker=worker):
@@ -420,10 +420,8 @@ class Node:
         else:
             self._links.send(node, [envelope(to), encode(message)], now)
 
-    def _send_bulk(self, effect: fx.SendBulk) -> None:
-        data = self._store.views(effect.slot, effect.start, effect.size)
-        if data:
-            self._links.send_bulk(node_of(effect.to), [encode(effect.message), *data])
+    def _send_bulk(self, effect: fx.SendBulk, data: Sequence[bytes | memoryview]) -> None:
+        self._links.send_bulk(node_of(effect.to), [encode(effect.message), *data])
 
     def _forget(self, client: int) -> None:
         if node_of(client) == self._brain.number:
@@ -467,6 +465,7 @@ class Node:
     # -- the end --------------------------------------------------------------------------
 
     def _farewell(self) -> None:
+        self._store.close()
         if not self._again:
             with contextlib.suppress(OSError):
                 (Path(self._settings.directory) / "record.json").unlink()

@@ -6,15 +6,20 @@ Owns which of the store's effects is whose: those of memory are `segments`', tho
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, assert_never
+
+import msgspec
 
 from nbray.runtime.core import effects as fx
 from nbray.runtime.core.node.store.storage import Storage
 from nbray.runtime.shell.machine.descriptors import Room
-from nbray.runtime.shell.node.disk import Files, left
+from nbray.runtime.shell.node.disk import Files
 from nbray.runtime.shell.node.segments import Segments
 from nbray.wire.messages import Slot
+
+Sender = Callable[[fx.SendBulk, Sequence[bytes | memoryview]], None]
+"""Sends frames of an object; they are copied before it returns."""
 
 
 class Store:
@@ -39,11 +44,8 @@ class Store:
             case fx.DropSegment(segment=segment):
                 self.memory.drop(segment)
             case fx.AddFile(size=size):
-                made = files.add(size)
-                if isinstance(made, str):
-                    return storage.file_failed(made)
-                self.looked(True)
-                return storage.file_added(made, size)
+                refused = files.add(size)
+                return storage.file_failed(refused) if refused else []
             case fx.DropFile(number=number):
                 files.drop(number)
             case fx.Reclaim(number=number, offset=offset, size=size):
@@ -70,18 +72,28 @@ class Store:
         if self._files.fd not in ready:
             return []
         out: list[fx.NodeEffect] = []
+        storage = self._storage
+        disk = storage.books.disk
         for one in self._files.outcomes():
+            if one.left is not None and disk is not None:
+                disk.left = one.left
             if one.reclaimed is not None:
-                self._storage.reclaimed(*one.reclaimed)
-            else:
+                storage.reclaimed(*one.reclaimed)
+            elif one.read is not None:
+                out.extend(one.read(one.data, one.why))
+            elif one.file is not None:
+                out.extend(storage.file_added(one.file.number, one.size))
+            elif one.size:
+                out.extend(storage.file_failed(one.why))
+            elif one.written or one.failed:
                 out.extend(self._storage.spilled((), one.written, one.failed, one.why))
         return out
 
-    def looked(self, begins: bool = False) -> None:
-        """A look at the disk, if something lies there, or *begins* to: how much it has left."""
+    def look(self) -> None:
+        """Begin to look at the disk, if something lies there: how much it has left."""
         disk = self._storage.books.disk
-        if disk is not None and (begins or len(disk)):
-            disk.left = left(disk.directory)
+        if disk is not None and len(disk):
+            self._files.look()
 
     def write(self, slot: Slot, start: int, frames: Iterable[bytes | memoryview]) -> None:
         """Write *frames* into *slot*, one behind the other, from its byte *start* on.
@@ -91,12 +103,30 @@ class Store:
         """
         (self._files if slot.on_disk else self.memory).write(slot, start, frames)
 
-    def views(self, slot: Slot, start: int, size: int) -> Sequence[bytes | memoryview]:
-        """So many bytes of *slot*, in frames for the wire; none if they are gone.
+    def read(self, effect: fx.SendBulk, send: Sender) -> None:
+        """Have *send* send the bytes that *effect* names: now, or when the disk has given them.
 
-        To be copied before anything else is done.
-
-        Raises:
-            OSError: the disk does not give them.
+        What is gone is not sent.
         """
-        return (self._files if slot.on_disk else self.memory).views(slot, start, size)
+        slot, start, size = effect.slot, effect.start, effect.size
+        if not slot.on_disk:
+            data = self.memory.views(slot, start, size)
+            if data:
+                send(effect, data)
+            return
+        books = self._storage.books
+
+        def then(data: list[bytes], why: str) -> list[fx.NodeEffect]:
+            if not books.lies(slot):
+                why = why or "the object has been freed there"
+            if why:
+                told = msgspec.structs.replace(effect.message, why=why)
+                return [fx.Send(effect.to, told)]
+            send(effect, data)
+            return []
+
+        self._files.read(slot, start, size, then)
+
+    def close(self) -> None:
+        """The node's end."""
+        self._files.close()

@@ -137,6 +137,11 @@ class StoreBooks:
         """Whether *slot* still holds what it held when it was handed out, here or on disk."""
         return slot.generation in self._live and self._live[slot.generation][1] == slot
 
+    def lies(self, place: Slot) -> bool:
+        """Whether an object still lies in *place*, which `where` has given."""
+        live = self._live.get(place.generation)
+        return live is not None and self.where(live[1]) == place
+
     def where(self, slot: Slot) -> Slot:
         """Where the bytes of the live *slot* lie."""
         return self._elsewhere.get(slot.generation, slot)

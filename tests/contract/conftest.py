@@ -12,6 +12,7 @@ what only nbray has, marked `own`, are left out, and so are those of the table i
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,6 +30,8 @@ from nbray.engines.scripted import ScriptedEngine
 
 CAPABILITIES = {one.capabilities.name: one.capabilities for one in (InlineEngine, ScriptedEngine)}
 NAMESPACE = "contract"
+SOON = 3.0
+"""Seconds in which CPUs are free again after a module's last test."""
 WORK_AND_OBJECTS = {"test_tasks", "test_objects"}
 
 
@@ -58,12 +61,26 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def _over_ray(address: str) -> Iterator[str]:
-    """One driver for all modules: Ray starts workers anew for each, which takes a second of CPU."""
+    """One driver for all modules: Ray starts workers anew for each, which takes a second of CPU.
+
+    A module that leaves something at work ends it.
+    """
     running = session.current()
     if running is None or running.ended or running.context.namespace != NAMESPACE:
         ray.shutdown()
         start("ray", address=address)
     yield "ray"
+    running = session.current()
+    if running is not None and not running.ended:
+        gc.collect()
+        if not eventually(_free, SOON):
+            ray.shutdown()
+
+
+def _free() -> bool:
+    """Whether nothing has a CPU, or what else tests ask for."""
+    free, all_of_it = ray.available_resources(), ray.cluster_resources()
+    return all(free.get(name) == all_of_it.get(name) for name in ("CPU", "special"))
 
 
 def start(name: str, **options: Any) -> Any:

@@ -14,6 +14,7 @@
 # make libraries  modin, joblib, sktime, pymoo and three more on nbray under Ray's name (two minutes)
 # make contract-ray  the contract's tests over the real Ray: what is Ray's must pass there, too
 # make test-ray  the engine over a Ray cluster: the contract and its own tests
+# make test-ray-older  what is most used, over the oldest release of Ray that will do
 # make compatibility  docs/ray-compatibility.md, from what nbray has now
 # make documented  35 programs after Ray's documentation, over nbray and over Ray
 # make bench  measure nbray, Ray and other pools side by side (about fifteen minutes)
@@ -22,7 +23,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: fronts compatibility documented contract-ray test-ray libraries properties demo test suite failed check lab bench clean static types notebooks browser \
+.PHONY: fronts compatibility documented contract-ray test-ray test-ray-older libraries properties demo test suite failed check lab bench clean static types notebooks browser \
   again large storm mutants apart crowd bounds venv sidebar
 
 ifeq ($(origin PYTHON), undefined)
@@ -188,12 +189,14 @@ libraries: $(LIBRARIES)/.ready
 	$(LIBRARIES)/bin/python tests/libraries
 
 # The real Ray, of the version whose API nbray has; nbray is there for the tests' own helpers.
-REAL := .venv-ray
+# RAY=2.40: another version, in an environment of its own.
+RAY ?= 2.60
+REAL := $(if $(filter 2.60,$(RAY)),.venv-ray,.venv-ray-$(RAY))
 $(REAL)/.ready: pyproject.toml .ci/find-python
 	@test -x $(REAL)/bin/python || "$$(.ci/find-python)" -m venv $(REAL)
-	@echo "installing Ray 2.60 and what the contract's tests need into $(REAL)"
-	@NBRAY_SIDEBAR=0 .ci/install $(REAL)/bin/python -e . 'ray[default]==2.60.*' pytest pytest-timeout \
-	  pytest-xdist hypothesis numpy scikit-learn ipython
+	@echo "installing Ray $(RAY) and what the contract's tests need into $(REAL)"
+	@NBRAY_SIDEBAR=0 .ci/install $(REAL)/bin/python -e . 'ray[default]==$(RAY).*' pytest pytest-timeout \
+	  pytest-xdist hypothesis numpy scikit-learn ipython 'setuptools<80'
 	@touch $@
 
 contract-ray: $(REAL)/.ready
@@ -203,6 +206,13 @@ contract-ray: $(REAL)/.ready
 test-ray: $(REAL)/.ready
 	NBRAY_TEST_ENGINES=ray $(REAL)/bin/python -m pytest -q tests/contract tests/ray --timeout 180 \
 	  -n 2 --dist loadfile --durations=10
+
+# What is most used, over the oldest release of Ray on which the engine runs.
+test-ray-older:
+	@$(MAKE) --no-print-directory RAY=2.40 .venv-ray-2.40/.ready
+	NBRAY_TEST_ENGINES=ray .venv-ray-2.40/bin/python -m pytest -q --timeout 180 -n 2 --dist loadfile \
+	  tests/ray/test_beside_ray.py tests/ray/test_cells.py tests/ray/test_ends.py \
+	  $(foreach part,actors errors objects tasks,tests/contract/test_$(part).py)
 
 documented: $(READY) $(REAL)/.ready
 	@mkdir -p artifacts

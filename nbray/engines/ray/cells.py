@@ -121,12 +121,12 @@ class RayCells:
         if sink is not None:
             desk.guard()
 
-    def end(self, wait: bool = True) -> None:
-        """The cluster is left, or has ended: then there is nothing to wait for."""
+    def end(self) -> None:
+        """The cluster is left, or has ended."""
         if self.foreign is not None:
             self.foreign.end()
         if self.desk is not None:
-            self.desk.end(wait)
+            self.desk.end()
 
 
 def merged(own: CellView | None, others: CellView | None) -> CellView | None:

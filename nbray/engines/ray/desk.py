@@ -75,10 +75,10 @@ class Desk:
             self._thread = threading.Thread(target=self._run, name="nbray-desk", daemon=True)
             self._thread.start()
 
-    def end(self, wait: bool) -> None:
+    def end(self) -> None:
         """Read what has come, and read no more."""
         thread, self._over = self._thread, True
-        if wait and thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread is not threading.current_thread():
             thread.join(ENDING)
 
     def guard(self) -> None:
@@ -159,6 +159,8 @@ class Desk:
             traceback.print_exc(file=sys.__stderr__)
 
     def _tick(self, now: float) -> None:
+        if self._over:  # Ray, asked after its end, would join another cluster
+            return
         self._sweep(now)
         for cell in [one for one, (until, _) in self._stopped.items() if now > until]:
             del self._stopped[cell]

@@ -81,7 +81,7 @@ class RayEngine:
 
     def _over(self, why: str) -> None:
         self.ended = why
-        self.cells.end(wait=False)
+        self.cells.end()  # a thread that asked Ray after its end would join another cluster
 
     # -- tasks
 

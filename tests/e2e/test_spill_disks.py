@@ -166,3 +166,15 @@ def test_a_generator_that_nobody_reads_does_not_fill_the_disk(disk: Path, tmp_pa
     values = many.remote(18, str(told))
     ray.get(values.completed(), timeout=60)  # who waits for the end need not read
     assert [same(number, ray.get(ref)) for number, ref in enumerate(values)] == [True] * 18
+
+
+def test_a_function_that_has_much_captured_runs_where_there_is_no_room(disk: Path) -> None:
+    refs = filled()
+    much = np.ones(20 * MB, np.uint8)
+    token = session.cell.set("a cell")  # outside of notebooks it is refused
+    try:
+        with pytest.warns(UserWarning, match="'much'"):
+            assert ray.get(ray.remote(lambda at: int(much[at])).remote(2), timeout=60) == 1
+    finally:
+        session.cell.reset(token)
+    assert len(refs) > 10

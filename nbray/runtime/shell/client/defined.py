@@ -159,7 +159,10 @@ class Definitions:
                 refuse_size(packed.size, target, function.name)
             warn_of_size(target, function.name)
             if not isinstance(target, type):
-                with contextlib.suppress(ObjectStoreFullError):  # it travels in messages, then
+                from nbray.unraised_exceptions import OutOfDiskError  # late: hardly ever
+
+                # Where there is no room it travels in messages.
+                with contextlib.suppress(ObjectStoreFullError, OutOfDiskError):
                     # A reference stands for it: each node fetches it once, each worker looks.
                     stored = self._memory.put(packed, f"the function {function.name}")
                     packed = pack(stored)

@@ -99,6 +99,7 @@ suite: $(READY) $(SYSTEM)
 	@mkdir -p artifacts && rm -f artifacts/suite.status
 	$(PYTEST) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	  -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/fronts --ignore=tests/ray \
+	  --ignore=notebooks/ray_libraries.ipynb \
 	  --junitxml=artifacts/tests.xml --durations=12; \
 	  status=$$?; echo $$status > artifacts/suite.status; exit $$status
 
@@ -111,7 +112,8 @@ failed: static
 	$(PYTEST) --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg @artifacts/failed.txt
 
 notebooks: $(READY)
-	$(PYTEST) --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
+	$(PYTEST) --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks \
+	  --ignore=notebooks/ray_libraries.ipynb
 
 browser: $(SYSTEM) $(READY)
 	$(PYTEST) tests/browser
@@ -195,8 +197,9 @@ REAL := $(if $(filter 2.60,$(RAY)),.venv-ray,.venv-ray-$(RAY))
 $(REAL)/.ready: pyproject.toml .ci/find-python
 	@test -x $(REAL)/bin/python || "$$(.ci/find-python)" -m venv $(REAL)
 	@echo "installing Ray $(RAY) and what the contract's tests need into $(REAL)"
-	@NBRAY_SIDEBAR=0 .ci/install $(REAL)/bin/python -e . 'ray[default]==$(RAY).*' pytest pytest-timeout \
-	  pytest-xdist hypothesis numpy scikit-learn ipython 'setuptools<80'
+	@NBRAY_SIDEBAR=0 .ci/install $(REAL)/bin/python -e . 'ray[default,tune,data,serve]==$(RAY).*' \
+	  pytest pytest-timeout pytest-xdist hypothesis numpy scikit-learn ipython 'setuptools<80' \
+	  nbval matplotlib pandas
 	@touch $@
 
 contract-ray: $(REAL)/.ready

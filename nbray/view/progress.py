@@ -126,26 +126,20 @@ def _segments(done: float, bad: float, run: float, whole: float) -> tuple[Segmen
 
 def _kind_rows(cell: CellView, finished: bool) -> list[ProgressRow]:
     """A row for each function and actor: those that run first, then the largest."""
-    kinds = sorted(cell.rows, key=lambda one: (-one.running, -one.done - one.failed))[:ROWS]
-    rows = [
-        _node_row(
-            one, one.done + one.failed + one.cancelled + one.running or 1, finished
-        ) for one in kinds
-    ]  # fmt: skip
-    more = len(cell.rows) - len(kinds)
-    if more:
-        last = cell.rows
-        rest = [one for one in last if one not in kinds]
-        rows.append(
-            _node_row(
-                NodeCounts(
-                    0, f"{figures.count(more)} more", sum(one.done for one in rest),
-                    sum(one.running for one in rest), sum(one.failed for one in rest),
-                    sum(one.cancelled for one in rest),
-                ), sum(one.done + one.failed + one.cancelled + one.running for one in rest) or 1,
-                finished,
-            )
+    kinds = sorted(cell.rows, key=lambda one: (-one.running, -one.done - one.failed))
+    shown, rest = kinds[:ROWS], kinds[ROWS:]
+    if rest:
+        more = NodeCounts(
+            number=0, name=f"{figures.count(len(rest))} more", done=sum(one.done for one in rest),
+            running=sum(one.running for one in rest), failed=sum(one.failed for one in rest),
+            cancelled=sum(one.cancelled for one in rest),
         )  # fmt: skip
+        shown = [*shown, more]
+    rows = []
+    for one in shown:
+        begun = one.done + one.failed + one.cancelled + one.running
+        row = _node_row(one, max(1, begun), finished)
+        rows.append(row if begun else msgspec.structs.replace(row, notes=(Note("waiting"),)))
     return rows
 
 

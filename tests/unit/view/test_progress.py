@@ -171,3 +171,23 @@ def test_a_straggler_is_not_judged_by_the_others(
 def test_the_first_of_all_is_no_straggler() -> None:
     cell = CellView("c", 1, (NodeCounts(1, "n", 0, 1),), 0.0, 8.0, oldest=8.0)
     assert progress(cell, 8.0, 0.0).total.said == "8 s so far"
+
+
+def test_a_row_for_each_kind_of_work_of_others():
+    rows = (
+        NodeCounts(0, "train_00001", done=1),
+        NodeCounts(0, "train_00002", running=1),
+        NodeCounts(0, "train_00003"),
+    )
+    view = CellView("c", submitted=3, nodes=(NodeCounts(1, "ada", done=1, running=1),), rows=rows)
+    text = [line.split("  ") for line in progress_text(view, 1.0, 0.0).splitlines()]
+    assert [(line[0].strip(), line[-1].strip()) for line in text[:5]] == [
+        ("1 of 3", "1 s so far"),
+        ("ada", "1 done · 1 running"),
+        ("train_00002", "0 done · 1 running"),
+        ("train_00001", "1 done"),
+        ("train_00003", "waiting"),
+    ]
+    many = tuple(NodeCounts(0, f"t{number}", done=1) for number in range(30))
+    said = progress(CellView("c", submitted=30, rows=many), 1.0, 0.0)
+    assert [row.label for row in said.rows][-1] == "6 more"

@@ -59,3 +59,29 @@ def test_an_actor_of_rays_own_is_named_as_such(joined):
     ray.get(actor.__ray_ready__.remote())
     with pytest.raises(ValueError, match=r"made by Ray's own API: use ray.get_actor\('theirs'\)"):
         nbray.get_actor("theirs")
+
+
+def test_a_call_that_is_tried_again_waits_for_its_actor_to_restart(joined):
+    import os
+    import time
+
+    import pytest
+
+    @nbray.remote(num_cpus=0, max_restarts=1)
+    class Slow:
+        def __init__(self):
+            if nbray.get_runtime_context().was_current_actor_reconstructed:
+                time.sleep(2)
+
+        @nbray.method(max_task_retries=3)
+        def add(self):
+            return 1
+
+        def crash(self):
+            os._exit(1)
+
+    actor = Slow.remote()
+    assert nbray.get(actor.add.remote()) == 1
+    with pytest.raises(nbray.exceptions.RayActorError):
+        nbray.get(actor.crash.remote())
+    assert nbray.get(actor.add.remote(), timeout=60) == 1

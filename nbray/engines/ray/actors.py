@@ -76,7 +76,7 @@ class RayActors:
         what = pack(info, f"what is known of {info.class_name}").join()
         try:
             handle = made.options(
-                **asked.of_actor(options, engine.context.namespace, info.is_async)
+                **asked.of_actor(options, engine.context.namespace, info.is_async, _retries(info))
             ).remote(encode(head), what, *rest)
         except ValueError as error:
             if options.name and "already" in str(error):
@@ -195,3 +195,9 @@ def _kept(actor: tuple[int, int]) -> tuple[str, str]:
     """(the job that made it, with whose id Ray's ends; the name of what is known of it)."""
     name = f"{actor[0]:016x}{actor[1]:016x}"
     return name[-8:], f"actor:{name}"
+
+
+def _retries(info: ActorInfo) -> int:
+    """How often some method is tried again (0: none is; -1: without end)."""
+    counts = {one.max_task_retries for one in info.methods.values()} - {-2}
+    return -1 if -1 in counts else max(counts, default=0)

@@ -32,12 +32,18 @@ def of_task(options: TaskOptions, name: str) -> dict[str, Any]:
     }
 
 
-def of_actor(options: ActorOptions, namespace: str, is_async: bool) -> dict[str, Any]:
-    """What `.options()` of an actor's class is given."""
+def of_actor(
+    options: ActorOptions, namespace: str, is_async: bool, methods: int = 0
+) -> dict[str, Any]:
+    """What `.options()` of an actor's class is given.
+
+    *methods*: how often some method is tried again. Each call says how often it is; but calls wait
+    for an actor that restarts only where the class says that any is, and fail at once elsewhere.
+    """
     asked: dict[str, Any] = {
         "namespace": options.namespace or namespace,
         "max_restarts": options.max_restarts,
-        "max_task_retries": options.max_task_retries,
+        "max_task_retries": options.max_task_retries or methods,
         "max_pending_calls": options.max_pending_calls,
         "num_cpus": options.num_cpus or 0,
         **_common(options),

@@ -54,8 +54,9 @@ LACKS: tuple[Lack, ...] = (
     Lack(
         "cancelling",
         "Ray interrupts where a task is, once C code and sleeps have ended, and begins cancelled "
-        "calls of actors",
+        "calls of actors; what a cancelled stream had yielded may still be read",
         (
+            "test_generators::test_cancel_ends_a_stream",
             "test_map::test_leaving_a_loop_cancels_the_rest",
             "test_map::test_an_interrupt_while_it_waits_cancels_the_rest",
             "test_cancel_recursive::test_stopping_a_cell_interrupts_calls_of_actors",
@@ -80,6 +81,11 @@ LACKS: tuple[Lack, ...] = (
         "references inside large arguments of an actor that restarts",
         "Ray forgets them once the actor was made",
         ("test_captured::test_an_actor_keeps_its_arguments_as_long_as_it_may_restart",),
+    ),
+    Lack(
+        "words of an environment that could not be made",
+        "Ray makes it, and tells of it as its packages' installer did",
+        ("test_environments::test_what_takes_too_long_says_how_long_it_had",),
     ),
     Lack(
         "references that are made of an id alone",

@@ -106,7 +106,8 @@ def test_nbrays_own_work_is_counted_once(notebook: Any) -> None:
 def test_stop_ends_tasks_and_calls(notebook: Any, kept: Any) -> None:
     actor = kept.remote()
     refs = [ray.remote(num_cpus=0)(naps).remote(60) for _ in range(2)] + [actor.go.remote(60)]
-    assert eventually(lambda: [one[1] for one in rows(notebook).values()] == [2, 1])
+    runs = {"naps": (0, 2, 0, 0), "Kept.go": (0, 1, 0, 0)}
+    assert eventually(lambda: rows(notebook) == runs), rows(notebook)
     cells = notebook.engine.cells
     assert cells.cancel(notebook.cell, force=False) == 3
     time.sleep(0.5)

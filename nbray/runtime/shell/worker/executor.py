@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nbray import gpus, session
 from nbray.engine import method_of
-from nbray.exceptions import RayError, TaskCancelledError
+from nbray.exceptions import TaskCancelledError
 from nbray.hosting.classes import called, is_async, made
 from nbray.hosting.imports import Imports, importing
 from nbray.hosting.output import Origin, Output
@@ -40,7 +40,7 @@ from nbray.runtime.shell.worker.functions import Functions, not_loaded
 from nbray.runtime.shell.worker.returns import NONE, NUMBERS, SHORT, TEXTS, Returns, Yielded
 from nbray.wire.failures import one_line, unmade
 from nbray.wire.messages import ActorUp, BecomeActor, Outcome, Ref, Spec, Value
-from nbray.wire.pickling import pack_error, unpack, unpack_error
+from nbray.wire.pickling import pack_error, unpack
 
 if TYPE_CHECKING:
     from nbray.runtime.shell.worker.streaming import Streaming
@@ -210,11 +210,15 @@ class Executor:
         if output.behind():
             output.drain(self.origin() or self._before())
         self.flushed = self.loop.now()
-        objects = brain.client.objects
-        if output.waiting:
-            self.loop.locked(lambda: [*output.noted(), *brain.flush()])
-        elif brain.done or brain.yields.waiting or objects.added or objects.dropped:
-            self.loop.locked(brain.flush)
+        gathered, objects = output.pieces or brain.done, brain.client.objects
+        if gathered or brain.yields.waiting or objects.added or objects.dropped:
+            self.loop.locked(self.gathered)
+
+    def gathered(self, raw: bool = False) -> list[ClientEffect]:
+        """The answers so far, behind what was printed before them. Under the loop's lock."""
+        answers = self.brain.flush()  # first: others may print, and then answer, meanwhile
+        text = self.output.take() if raw else self.output.noted() if self.output.pieces else ()
+        return [*text, *answers]
 
     def flush_from_here(self) -> None:
         """The user's code ends the process: send answers, if this thread may."""
@@ -466,7 +470,7 @@ class Executor:
         running.reset(token)
         me, node = self.brain.me, self.memory.node
         up = ActorUp(me, spec.owner, spec.actor, message.incarnation, me, error_data, why)
-        self.loop.locked(lambda: [*self.output.take(), *self.brain.flush(), Send(node, up)])
+        self.loop.locked(lambda: [*self.output.take(), *self.gathered(), Send(node, up)])
 
     def _concurrent(self) -> bool:
         """Serve an async or threaded actor until its end, if this is one."""
@@ -494,6 +498,3 @@ class Executor:
         """Calls may have arrived (called by the loop after each message for the executor)."""
         if self._news is not None:
             self._news()
-
-
-__all__ = ["Executor", "RayError", "running", "sys", "unpack_error"]

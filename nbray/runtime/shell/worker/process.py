@@ -133,7 +133,7 @@ def main(config: WorkerConfig) -> None:
             executor.flushed = now
             effects = output.take()
             if not output.behind():  # what tasks wrote leaves before their answers
-                effects += brain.flush()
+                effects += executor.gathered(raw=True)
         if client.printed:
             engine.after_round(now)
         return [*effects, *brain.tick(now), *brain.report(now)]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from nbray.hosting.imports import importing
+from nbray.hosting.output import Origin, Output
+from nbray.runtime.shell.worker.executor import Executor
 
 
 def test_within_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +29,22 @@ def test_within_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_elsewhere() -> None:
     assert not importing(sys._getframe())
+
+
+def test_what_is_printed_leaves_before_its_answer_whichever_thread_prints() -> None:
+    """A hundred thousand lines: the last were printed, and answered, while the others were taken.
+
+    Seen as 287 lines that came under a cell when its call had returned.
+    """
+    origin = Origin(1, "cell", "flood")
+    output: Output[object] = Output(lambda _origin, _stream, what: what, lambda: origin)
+    stream = output.stream("stdout", sys.stdout)
+
+    class Brain:
+        def flush(self) -> list[object]:
+            stream.write("the last line\n")  # by another thread, which answers then
+            return ["the answer"]
+
+    executor = Executor.__new__(Executor)
+    executor.output, executor.brain = output, Brain()  # type: ignore[assignment]
+    assert executor.gathered() == ["the last line\n", "the answer"]

@@ -146,7 +146,7 @@ class AsRay(Serial):
 
     def __init__(self, name: str) -> None:
         self.ray = __import__(name)
-        self.ray.init(num_cpus=CPUS)
+        self.ray.init(address="local", num_cpus=CPUS)
         self.remotes: dict[Any, Any] = {}
 
     def start(self, function: Callable[..., Any], *args: Any, returns: int = 1) -> Any:

@@ -18,11 +18,9 @@ from typing import Any
 
 import msgspec
 
-from nbray import definitions, session
-from nbray.api import get, get_actor, put
-from nbray.ids import FIRST_NODE, OWN_CELL, OWN_NAMESPACE
+from nbray import definitions, own_actors, session
+from nbray.api import get, put
 from nbray.refs import ObjectRef
-from nbray.remote import remote
 
 NAME = "published"
 NAMED = 20
@@ -118,22 +116,8 @@ class _Keeper:
 
 def _ask(method: str, *arguments: Any, make: bool = False) -> Any:
     """What the actor answers; None: there is none, for nothing was ever published."""
-    token = session.cell.set(OWN_CELL)
-    try:
-        if make:
-            keeper = remote(_Keeper).options(
-                name=NAME, namespace=OWN_NAMESPACE, get_if_exists=True, lifetime="detached",
-                num_cpus=0, node=FIRST_NODE,
-            ).remote()  # fmt: skip
-        else:
-            session.require()
-            try:
-                keeper = get_actor(NAME, OWN_NAMESPACE)
-            except ValueError:
-                return None
-        return get(getattr(keeper, method).remote(*arguments))
-    finally:
-        session.cell.reset(token)
+    session.require()
+    return own_actors.ask(_Keeper, NAME, method, *arguments, make=make)
 
 
 def publish(name: str, value: Any, *, namespace: str = "") -> None:
@@ -186,7 +170,8 @@ def _check(name: Any, namespace: Any) -> None:
 def _unknown(name: str, namespace: str, others: Sequence[str]) -> str:
     where = f" in namespace {namespace!r}" if namespace else ""
     names = ", ".join(map(repr, others[:NAMED])) + (", ..." if len(others) > NAMED else "")
-    there = f"there are {names}" if others else "nothing else is, either"
+    there = f"there is {names}" if len(others) == 1 else f"there are {names}"
+    there = there if others else "nothing else is, either"
     return f"nothing is published as {name!r}{where}: {there} (see nbray.published())"
 
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbray import session
-from nbray.api import get, get_actor
-from nbray.ids import FIRST_NODE, OWN_CELL, OWN_NAMESPACE
-from nbray.remote import remote
+from nbray import own_actors, session
 
 NAME = "internal_kv"
 Key = str | bytes
@@ -45,21 +42,7 @@ class _Store:
 
 def _ask(method: str, *arguments: Any, make: bool = False) -> Any:
     """What the actor answers; None: there is none, for nothing was ever kept."""
-    token = session.cell.set(OWN_CELL)
-    try:
-        if make:
-            store = remote(_Store).options(
-                name=NAME, namespace=OWN_NAMESPACE, get_if_exists=True, lifetime="detached",
-                num_cpus=0, node=FIRST_NODE,
-            ).remote()  # fmt: skip
-        else:
-            try:
-                store = get_actor(NAME, OWN_NAMESPACE)
-            except ValueError:
-                return None
-        return get(getattr(store, method).remote(*arguments))
-    finally:
-        session.cell.reset(token)
+    return own_actors.ask(_Store, NAME, method, *arguments, make=make)
 
 
 def _bytes(value: Any) -> bytes:

@@ -215,8 +215,11 @@ class Output(Generic[Sent]):
     def _take_raw(self) -> None:
         """Some of what was written to the descriptors, without waiting for anybody."""
         raw = self._raw
-        if raw is None or not raw.grown():
+        if raw is None:
             return
+        with self._reading:  # another thread may have read what it has yet to note
+            if not raw.grown():
+                return
         origin = self._origin()
         if origin is None:
             return

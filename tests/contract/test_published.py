@@ -44,7 +44,7 @@ def test_what_is_published_is_there_for_all_and_replaced_and_freed():
     with pytest.raises(ValueError, match="nothing is published as 'wights': there are 'small', 'w"):
         ray.published("wights")
     ray.unpublish("weights")
-    with pytest.raises(ValueError, match="there are 'small'"):
+    with pytest.raises(ValueError, match="there is 'small'"):
         ray.unpublish("weights")
     assert kept[5] == 5
     ray.unpublish("small")

@@ -116,6 +116,7 @@ class MemoryGuard:
         soon = max(config.MEMORY_SOON, room / config.MEMORY_RATE)
         self._look_at = now + min(self.settings.every, soon)
         if room > 0:
+            self._waited(now)
             if self._relax:
                 self._less_strict(now)
             return []
@@ -130,12 +131,18 @@ class MemoryGuard:
     def _somebody_leaves(self, seen: Seen, now: float) -> bool:
         """Whether to wait for what somebody had who has ended, by the kernel perhaps."""
         if not seen.leaving:
-            self._waits_until = 0.0
+            self._waited(now)
             return False
         if not self._waits_until:
             self._waits_until = now + config.MEMORY_PATIENCE
             self._pool.wait_until(self._waits_until)
         return now < self._waits_until
+
+    def _waited(self, now: float) -> None:
+        """Nobody's memory is waited for any more: who comes next has all the patience there is."""
+        if self._waits_until:
+            self._waits_until = 0.0
+            self._pool.wait_until(now)
 
     def noted(self, figures: Figures, now: float) -> Figures:
         """The node's figures, which say for a while that memory has run low."""

@@ -79,7 +79,7 @@ class Threads:
                 item = queue.popleft()
             except IndexError:
                 if self._late():  # its thread is busy with a longer call
-                    executor.flush()
+                    executor.flush(raw=True)
                 executor.loop.wait(
                     lambda: bool(queue) or self._late() or _ended(executor), None, self._event
                 )
@@ -112,11 +112,11 @@ class Threads:
                 item = group.waiting.get_nowait()
             except Empty:
                 if executor.brain.done:
-                    executor.flush()
+                    executor.flush(raw=True)
                 item = group.waiting.get()
             contextvars.copy_context().run(self._run, group, item)
             if self._late() or executor.output.waiting:
-                executor.flush()
+                executor.flush(raw=True)
 
     def _run(self, group: Group, item: Item) -> None:
         executor, brain = self._executor, self._executor.brain

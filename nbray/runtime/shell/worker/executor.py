@@ -204,15 +204,15 @@ class Executor:
                 self.flush()
         self.flush()
 
-    def flush(self) -> None:
-        """Send answers and output that have gathered."""
+    def flush(self, raw: bool = False) -> None:
+        """Send answers and output that have gathered; *raw*: other threads may answer meanwhile."""
         brain, output = self.brain, self.output
         if output.behind():
             output.drain(self.origin() or self._before())
         self.flushed = self.loop.now()
         gathered, objects = output.pieces or brain.done, brain.client.objects
         if gathered or brain.yields.waiting or objects.added or objects.dropped:
-            self.loop.locked(self.gathered)
+            self.loop.locked(partial(self.gathered, raw))
 
     def gathered(self, raw: bool = False) -> list[ClientEffect]:
         """The answers so far, behind what was printed before them. Under the loop's lock."""

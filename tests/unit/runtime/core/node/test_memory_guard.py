@@ -112,6 +112,9 @@ def test_nobody_goes_while_what_another_had_is_taken_back(play: Short) -> None:
     play.now += config.MEMORY_PATIENCE / 2
     assert play.brain.guard.read(seen, play.now) == []
     assert play.brain.guard.due() == pytest.approx(play.now + config.MEMORY_SOON)
+    play.brain.guard.read(Seen(GB, 10 * GB), play.now)
+    play.now += 60.0  # the next who ends has as much patience
+    assert play.brain.guard.read(seen, play.now) == []
     play.now += config.MEMORY_PATIENCE
     assert play.brain.guard.read(seen, play.now)  # it hangs
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,37 @@ def test_what_is_printed_leaves_before_its_answer_whichever_thread_prints() -> N
     executor = Executor.__new__(Executor)
     executor.output, executor.brain = output, Brain()  # type: ignore[assignment]
     assert executor.gathered() == ["the last line\n", "the answer"]
+
+
+def test_what_another_thread_is_reading_is_waited_for() -> None:
+    """A threaded actor's `os.write`: its text came when the call had returned, twice in 150."""
+    origin = Origin(1, "cell", "A.raw")
+
+    class Raw:
+        def __init__(self) -> None:
+            self.text, self.reading, self.go = "raw\n", threading.Event(), threading.Event()
+
+        def grown(self) -> bool:
+            return bool(self.text)
+
+        def read(self, _most: int) -> list[tuple[str, str]]:
+            text, self.text = self.text, ""
+            self.reading.set()
+            self.go.wait(10)
+            return [("stdout", text)]
+
+    raw = Raw()
+    output: Output[object] = Output(
+        lambda _origin, _stream, what: what, lambda: origin, raw,  # type: ignore[arg-type]
+    )
+    other = threading.Thread(target=output.drain, args=(origin,))
+    other.start()
+    raw.reading.wait(10)
+    taken: list[object] = []
+    taker = threading.Thread(target=lambda: taken.extend(output.take()))
+    taker.start()
+    taker.join(0.05)
+    raw.go.set()
+    taker.join(10)
+    other.join(10)
+    assert taken == ["raw\n"]
